@@ -1,0 +1,167 @@
+"""Every error this library raises.
+
+    AuthError                       something about the user; `status_code` says what to answer
+    ├── NotAuthorizedException      401  nobody is signed in, or no longer
+    │   └── TokenExpiredException   401  somebody was, but the token has run out
+    ├── ForbiddenException          403  signed in, but lacks a group or a scope
+    ├── UserNotConfirmedException   403  the account waits for its confirmation
+    └── NetworkError                503  cannot be told now; nothing was cleared, try again
+    OutsideRequestError             no middleware around this code (a RuntimeError)
+    BlockingCallError               a verb that may wait, called on an event loop (a RuntimeError)
+    ConfigurationError              the set-up is wrong, and what to write instead (a ValueError)
+
+Rules:
+- The subclass says what a caller would do differently, `name` is Amplify's own name for the error
+  (Cognito's names without a class here arrive as a plain `AuthError` of that `name`), and `reason`
+  says exactly why. Reasons are for logs; they never reach a client's body.
+- No message, attribute or repr holds a token, a cookie, a code or a key.
+"""
+
+from typing import Any, Literal
+
+Reason = Literal[
+    "no_session",  # no cookie was sent
+    "duplicate_cookie",  # the cookie was sent twice, with different values
+    "malformed_token",  # not a JWT in the one strict spelling accepted
+    "unsupported_algorithm",  # not RS256
+    "wrong_issuer",  # made by a pool that is not configured
+    "unknown_key",  # signed with a key the pool does not have
+    "bad_signature",
+    "wrong_token_use",  # neither an ID nor an access token
+    "wrong_client",  # made for another app client
+    "token_expired",
+    "token_not_yet_valid",  # nbf or iat lies in the future
+    "missing_claim",  # no sub or no username
+    "session_revoked",  # Cognito itself refused the token: signed out everywhere, or disabled
+    "user_not_found",  # deleted since
+    "user_not_confirmed",
+    "password_reset_required",
+    "missing_group",
+    "missing_scope",
+    "not_refreshable",  # a refresh was asked of a session that has no refresh token
+    "keys_unavailable",  # the key set cannot be fetched now
+    "throttled",  # Cognito asked us to slow down
+    "cognito_unavailable",  # no answer, a 5xx, or not Cognito's kind of answer
+    "cognito_error",  # an answer that says the request itself was wrong
+]
+"""Why a user could not be told or was refused: stable, lower_snake, for logs."""
+
+
+class AuthError(Exception):
+    """What went wrong with the user of this request.
+
+    `name`: Amplify's name for it. `message` and `recovery_suggestion`: English sentences.
+    `status_code`: the HTTP status to answer. `reason`: one of `Reason`. `retry_after`: seconds
+    after which to try again, or None.
+    """
+
+    name = "AuthError"
+    status_code = 500
+    message = "The authentication service refused the request."
+    recovery_suggestion = "Look up the name of this error in the Amazon Cognito API reference."
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        reason: Reason,
+        name: str | None = None,
+        status_code: int | None = None,
+        recovery_suggestion: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        self.message = message or self.message
+        self.reason = reason
+        self.name = name or self.name
+        self.status_code = status_code or self.status_code
+        self.recovery_suggestion = recovery_suggestion or self.recovery_suggestion
+        self.retry_after = retry_after
+        super().__init__(self.message)
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.reason})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _revive, (type(self), self.__dict__)
+
+
+def _revive(kind: type[AuthError], facts: dict[str, Any]) -> AuthError:
+    error = kind(facts["message"], reason=facts["reason"])
+    error.__dict__.update(facts)
+    return error
+
+
+class NotAuthorizedException(AuthError):
+    """Nobody is signed in (401)."""
+
+    name = "NotAuthorizedException"
+    status_code = 401
+    message = "User needs to be authenticated to call this API."
+    recovery_suggestion = "Sign in before calling this API again."
+
+
+class TokenExpiredException(NotAuthorizedException):
+    """A token that was good has run out (401)."""
+
+    name = "TokenExpiredException"
+    message = "The session has expired."
+
+
+class ForbiddenException(AuthError):
+    """Signed in, but without a group or scope that is needed here (403)."""
+
+    name = "ForbiddenException"
+    status_code = 403
+    message = "The signed-in user may not do this."
+    recovery_suggestion = "Sign in as a user who has the group or scope that is asked for."
+
+
+class UserNotConfirmedException(AuthError):
+    """The user has not confirmed the account (403)."""
+
+    name = "UserNotConfirmedException"
+    status_code = 403
+    message = "User is not confirmed."
+    recovery_suggestion = "Confirm the account with the code that was sent, then sign in again."
+
+
+class NetworkError(AuthError):
+    """The user cannot be told now, because something else is down (503)."""
+
+    name = "NetworkError"
+    status_code = 503
+    message = "A network error has occurred."
+    recovery_suggestion = "Try again in a moment; the session was kept."
+
+
+class OutsideRequestError(RuntimeError):
+    """A verb was called where no middleware has bound a request."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "No request is being handled here: wrap the app in AmplifyWSGIMiddleware or "
+            "AmplifyASGIMiddleware (and see that its `ignore` list does not cover this path). "
+            "For a thread or an executor, pass carry(function). "
+            "In a unit test, use `with amplify_mw.testing.signed_in('ada'):`."
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), ()
+
+
+class BlockingCallError(RuntimeError):
+    """A synchronous verb that may wait was called on a running event loop's thread."""
+
+    def __init__(self, verb: str) -> None:
+        super().__init__(
+            f"{verb}() may wait for the network and would stop this event loop: write "
+            f"`from amplify_mw.aio import {verb}` and `await {verb}()`."
+        )
+        self.verb = verb
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.verb,)
+
+
+class ConfigurationError(ValueError):
+    """The configuration is missing something or contradicts itself; the message says the mend."""

@@ -1,0 +1,73 @@
+"""The values a caller receives: who the user is, and the tokens that say so.
+
+Rules:
+- Values are frozen. What is handed out can be changed by its receiver without changing what
+  another request sees: payloads are fresh dictionaries.
+- No repr shows a token.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class SignInDetails:
+    """How the user signed in, as far as the front end said (Amplify's `AuthSignInDetails`)."""
+
+    login_id: str | None = None
+    auth_flow_type: str | None = None
+
+    def to_dict(self) -> dict[str, str]:
+        """In Amplify's spelling; what is None is left out."""
+        facts = {"loginId": self.login_id, "authFlowType": self.auth_flow_type}
+        return {name: value for name, value in facts.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class AuthUser:
+    """The signed-in user.
+
+    `username`: the pool's name of the user (`cognito:username`), never empty.
+    `user_id`: the `sub` claim, which never changes.
+    `sign_in_details`: only where the session kind knows them.
+
+    >>> AuthUser("ada", "0f3c").to_dict()
+    {'username': 'ada', 'userId': '0f3c'}
+    """
+
+    username: str
+    user_id: str
+    sign_in_details: SignInDetails | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """In Amplify's spelling, for JSON: `userId`, and `signInDetails` where it is known."""
+        user: dict[str, Any] = {"username": self.username, "userId": self.user_id}
+        if self.sign_in_details is not None:
+            user["signInDetails"] = self.sign_in_details.to_dict()
+        return user
+
+
+@dataclass(frozen=True, slots=True)
+class Jwt:
+    """A verified token: its claims, and the encoded text (never in its repr)."""
+
+    encoded: str = field(repr=False)
+    payload: Mapping[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """The tokens of a session; the kind of session decides which of them there are."""
+
+    id_token: Jwt | None = None
+    access_token: Jwt | None = None
+    sign_in_details: SignInDetails | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AuthSession:
+    """What `fetch_auth_session()` answers; both are None when nobody is signed in."""
+
+    tokens: Tokens | None = None
+    user_sub: str | None = None
