@@ -1,0 +1,201 @@
+"""One cookie: reading it from a `Cookie` header, and writing its `Set-Cookie`.
+
+Rules for reading (RFC 6265bis, as a server must):
+- Pairs are split at `;`, a pair at its first `=`; only SP and HTAB around them are trimmed.
+- Nothing is unquoted or decoded, names are compared byte for byte, a pair without `=` has no name.
+- The cookie sent twice with one value is one cookie; with two values it is `DUPLICATE`.
+- Linear time and no exception, on any bytes.
+
+Rules for writing:
+- A policy that a browser would drop or misread is refused when it is made.
+- Clearing repeats every attribute the cookie was set with, or the browser would keep it.
+"""
+
+import re
+from dataclasses import dataclass, replace
+from enum import Enum
+from functools import cached_property
+from typing import Final, Literal
+from urllib.parse import urlsplit
+
+from .errors import ConfigurationError
+
+MAX_AGE_LIMIT: Final = 400 * 24 * 3600  # RFC 6265bis 5.5: browsers cap ages at 400 days
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 5.6.2
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_DOMAIN = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})+")
+# What is written to the header as it stands; browsers ignore attributes over 1024 bytes.
+_PATH = re.compile(r"/[A-Za-z0-9\-._~!$%&'()*+,:=@/]{0,1023}")
+_EPOCH: Final = "Thu, 01 Jan 1970 00:00:00 GMT"
+LOOPBACK_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+class Duplicate(Enum):
+    """The cookie was sent more than once, with different values."""
+
+    DUPLICATE = "duplicate"
+
+
+DUPLICATE: Final = Duplicate.DUPLICATE
+
+
+def read_cookie(header: bytes, name: bytes) -> bytes | Duplicate | None:
+    """The value of the cookie `name`, None if it was not sent, `DUPLICATE` if it is ambiguous.
+
+    >>> read_cookie(b"theme=dark; amplify-session=abc", b"amplify-session")
+    b'abc'
+    """
+    at = header.find(name)
+    if at < 0:
+        return None
+    start = at + len(name)
+    # The one spelling that browsers send, found without looking at any other cookie.
+    if (
+        (at == 0 or header[at - 2 : at] == b"; ")
+        and header[start : start + 1] == b"="
+        and header.find(name, start) < 0
+    ):
+        end = header.find(b";", start)
+        return header[start + 1 : end if end >= 0 else None].strip(b" \t")
+    return _read_any_spelling(header, name)
+
+
+def _read_any_spelling(header: bytes, name: bytes) -> bytes | Duplicate | None:
+    values = set()
+    for pair in header.split(b";"):
+        key, equals, value = pair.partition(b"=")
+        if equals and key.strip(b" \t") == name:
+            values.add(value.strip(b" \t"))
+    if len(values) > 1:
+        return DUPLICATE
+    return values.pop() if values else None
+
+
+@dataclass(frozen=True)
+class CookiePolicy:
+    """How the session cookie is set. Refused, by field name, when a browser would not keep it.
+
+    `max_age` is in seconds (default a day, at most 400 days); `domain` None keeps the cookie to
+    the very host that set it. Use `host_prefixed()` in production: only the `__Host-` prefix
+    stops a sibling subdomain from planting a cookie.
+
+    >>> CookiePolicy(same_site="None", secure=False)
+    Traceback (most recent call last):
+    amplify_mw.errors.ConfigurationError: CookiePolicy.same_site: browsers drop SameSite=None \
+without Secure; write secure=True
+    """
+
+    name: str = "amplify-session"
+    max_age: int = 86_400
+    path: str = "/"
+    domain: str | None = None
+    secure: bool = True
+    http_only: bool = True
+    same_site: Literal["Strict", "Lax", "None"] = "Strict"
+    partitioned: bool = False
+
+    @classmethod
+    def for_origin(cls, origin: str) -> "CookiePolicy":
+        """The default policy for a site at `origin`, without `Secure` for http on this machine.
+
+        >>> CookiePolicy.for_origin("http://localhost:3000").secure
+        False
+        """
+        scheme, host = split_origin(origin)
+        if scheme == "http" and not _is_loopback(host):
+            raise ConfigurationError(
+                f"CookiePolicy.for_origin: {origin!r} would send the session in the clear; "
+                "write an https:// origin, or http://localhost for development"
+            )
+        return cls(secure=scheme == "https")
+
+    @classmethod
+    def host_prefixed(cls) -> "CookiePolicy":
+        """The policy for production: `__Host-amplify-session`, bound to one https host."""
+        return cls(name="__Host-amplify-session")
+
+    def __post_init__(self) -> None:
+        for field, mend in _mends(self):
+            raise ConfigurationError(f"CookiePolicy.{field}: {mend}")
+
+    def replace(self, **changes: object) -> "CookiePolicy":
+        """The same policy with some fields changed, checked again."""
+        return replace(self, **changes)  # type: ignore[arg-type]  # checked by __post_init__
+
+    @cached_property
+    def clearing(self) -> str:
+        """The value of the `Set-Cookie` that ends this cookie."""
+        from werkzeug.http import dump_cookie  # 60 ms: only those who clear a cookie pay
+
+        return dump_cookie(
+            self.name,
+            "",
+            max_age=0,
+            expires=_EPOCH,
+            path=self.path,
+            domain=self.domain,
+            secure=self.secure,
+            httponly=self.http_only,
+            samesite=self.same_site,
+            partitioned=self.partitioned,
+            max_size=0,  # it warns above a size that no clearing cookie's value adds to
+        )
+
+
+def _mends(policy: CookiePolicy) -> "list[tuple[str, str]]":
+    """What is wrong with `policy`: the field, and what to write."""
+    found: list[tuple[str, str]] = []
+    wrong = found.append
+    if not isinstance(policy.name, str) or not _TOKEN.fullmatch(policy.name):
+        return [("name", "a cookie's name is an RFC 9110 token, such as 'amplify-session'")]
+    if type(policy.max_age) is not int or not 0 < policy.max_age <= MAX_AGE_LIMIT:
+        wrong(("max_age", f"write whole seconds from 1 to {MAX_AGE_LIMIT} (400 days)"))
+    if not isinstance(policy.path, str) or not _PATH.fullmatch(policy.path):
+        wrong(("path", "write an absolute URL path of at most 1024 characters, such as '/app'"))
+    if policy.domain is not None and not _is_domain(policy.domain):
+        wrong(("domain", "write a bare host name such as 'example.com', or None for this host"))
+    for field in ("secure", "http_only", "partitioned"):
+        if type(getattr(policy, field)) is not bool:
+            wrong((field, "write True or False"))
+    if policy.same_site not in ("Strict", "Lax", "None"):
+        wrong(("same_site", "write 'Strict', 'Lax' or 'None'"))
+    if policy.same_site == "None" and not policy.secure:
+        wrong(("same_site", "browsers drop SameSite=None without Secure; write secure=True"))
+    if policy.partitioned and not policy.secure:
+        wrong(("partitioned", "browsers drop Partitioned without Secure; write secure=True"))
+    return found + _prefix_mends(policy)
+
+
+def _prefix_mends(policy: CookiePolicy) -> "list[tuple[str, str]]":
+    name = policy.name.lower()  # RFC 6265bis 5.7: browsers compare the prefixes without case
+    if name.startswith(("__secure-", "__host-")) and not policy.secure:
+        return [("name", "browsers drop a __Secure- or __Host- cookie without secure=True")]
+    if name.startswith("__host-") and (policy.domain is not None or policy.path != "/"):
+        return [("name", "browsers drop a __Host- cookie unless domain=None and path='/'")]
+    return []
+
+
+def _is_domain(domain: object) -> bool:
+    if not isinstance(domain, str) or not _DOMAIN.fullmatch(domain):
+        return False
+    return not domain.rpartition(".")[2].isdigit()  # an IPv4 address has no subdomains
+
+
+def split_origin(origin: str) -> tuple[str, str]:
+    """Scheme and host of `origin`, or a ConfigurationError."""
+    try:
+        parts = urlsplit(origin)
+        _ = parts.port
+    except (ValueError, TypeError, AttributeError):
+        parts = urlsplit("")
+    bare = isinstance(origin, str) and origin == f"{parts.scheme}://{parts.netloc}"
+    bare = bare and " " not in origin
+    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in origin or not bare:
+        raise ConfigurationError(
+            f"an origin is scheme, host and port, such as 'https://app.example.com'; got {origin!r}"
+        )
+    return parts.scheme, parts.hostname
+
+
+def _is_loopback(host: str) -> bool:
+    return host in LOOPBACK_HOSTS or host.endswith(".localhost")
