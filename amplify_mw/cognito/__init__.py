@@ -1,0 +1,1 @@
+"""The user pool: requests out, responses in (`api`), and its users' `attributes`."""

@@ -1,0 +1,138 @@
+"""The signed-in user's attributes: from Cognito where the session may ask it, else from claims.
+
+Rules:
+- With an access token that has the scope `aws.cognito.signin.user.admin`: Cognito's `GetUser`.
+  Else, with an ID token: its claims. With neither: `missing_scope`.
+- One `GetUser` in the air per access token; its answer is kept for `ttl` seconds (0: not at all)
+  under a digest of the token, never under the user.
+- When Cognito throttles, nobody of this process asks it again for a while that doubles from 1 to
+  30 s; an answer that is still in the cache goes on serving.
+- Only Cognito's word that the user is out ends the session. No outage ever does.
+"""
+
+import json
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from typing import Any, Final
+
+from ..effects import Cache, Flight, Flow, Join, Outage, Remember, Unreachable
+from ..errors import NetworkError, NotAuthorizedException
+from ..sessions.base import SignedIn
+from ..tokens.verifier import parse_segment
+from .api import UNAVAILABLE, Failure, get_user, read_get_user
+
+SELF_SERVICE_SCOPE: Final = "aws.cognito.signin.user.admin"
+_PAUSE: Final = (1.0, 30.0)
+_THROTTLED: Final = Failure(NetworkError, "throttled")
+_NOT_ATTRIBUTES: Final = frozenset(  # the protocol's own claims (RFC 7519, OpenID Connect, Cognito)
+    {
+        *("iss", "aud", "exp", "nbf", "iat", "jti", "azp", "nonce", "acr", "amr", "at_hash"),
+        *("c_hash", "s_hash", "auth_time", "token_use", "event_id", "origin_jti", "client_id"),
+        *("scope", "version", "device_key", "sid"),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Attributes:
+    """The attributes of one user, until `fresh_until` (seconds since the epoch)."""
+
+    values: Mapping[str, str] = field(repr=False)
+    fresh_until: float
+
+    @property
+    def size(self) -> int:
+        """Bytes in the cache, roughly."""
+        return 400 + sum(len(name) + 2 * len(value) + 150 for name, value in self.values.items())
+
+
+def attributes_of_claims(claims: Mapping[str, Any]) -> dict[str, str]:
+    """The attributes among an ID token's claims, all as text.
+
+    >>> attributes_of_claims({"sub": "0f3c", "email_verified": True, "cognito:username": "ada"})
+    {'sub': '0f3c', 'email_verified': 'true'}
+    """
+    return {
+        name: value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+        for name, value in claims.items()
+        if name not in _NOT_ATTRIBUTES and not name.startswith("cognito:")
+    }
+
+
+class AttributeSource:
+    """Where attributes come from, and how often Cognito may be asked for them."""
+
+    def __init__(self, cache: Cache, ttl: float) -> None:
+        self._cache = cache
+        self._ttl = ttl
+        self._pause = 0.0
+        self._paused_until = 0.0
+        self._is_failing = False
+
+    def fetch(
+        self, verdict: SignedIn, endpoint: str, now: float
+    ) -> Generator[Any, Any, Mapping[str, str] | Failure]:
+        """A flow: the attributes, or what hindered."""
+        if verdict.access_token is not None and SELF_SERVICE_SCOPE in verdict.scopes:
+            return (yield from self._ask(verdict.access_token, endpoint, now))
+        if verdict.id_token is not None:
+            return attributes_of_claims(parse_segment(verdict.id_token.split(b".")[1]))
+        return Failure(NotAuthorizedException, "missing_scope")
+
+    def _ask(
+        self, access_token: bytes, endpoint: str, now: float
+    ) -> Generator[Any, Any, Mapping[str, str] | Failure]:
+        digest = sha256(access_token).digest()
+        known = self._cache.get(digest)
+        if known is not None and now < known.fresh_until:
+            values: Mapping[str, str] = known.values
+            return values
+        if now < self._paused_until:
+            return self._throttled(now)
+        key = ("GetUser", endpoint, digest)
+        flight = Flight(key, lambda now: self._get_user(digest, access_token, endpoint, now))
+        try:
+            answer, _ = yield Join(flight)
+        except Unreachable:
+            return UNAVAILABLE
+        result: Mapping[str, str] | Failure = answer
+        return result
+
+    def _get_user(
+        self, digest: bytes, access_token: bytes, endpoint: str, now: float
+    ) -> Flow[Mapping[str, str] | Failure]:
+        """The flight."""
+        if now < self._paused_until:  # it was throttled while this one waited to depart
+            return self._throttled(now)
+        try:
+            response, now = yield get_user(endpoint, access_token)
+            answer = read_get_user(response)
+            why = f"HTTP status {response.status}"
+        except Unreachable as error:
+            answer, why = UNAVAILABLE, str(error)
+        if isinstance(answer, Failure) and answer.reason in ("throttled", "cognito_unavailable"):
+            if answer.reason == "throttled":
+                answer = self._slow_down(now)
+            if not self._is_failing:
+                self._is_failing = True
+                yield Outage(f"GetUser at {endpoint}", why)
+            return answer
+        self._pause = 0.0
+        if self._is_failing:
+            self._is_failing = False
+            yield Outage(f"GetUser at {endpoint}", over=True)
+        if isinstance(answer, Failure):
+            yield Remember(self._cache, digest, None)
+        elif self._ttl > 0:
+            yield Remember(self._cache, digest, Attributes(answer, now + self._ttl))
+        return answer
+
+    def _slow_down(self, now: float) -> Failure:
+        shortest, longest = _PAUSE
+        self._pause = min(max(self._pause * 2, shortest), longest)
+        self._paused_until = now + self._pause
+        return self._throttled(now)
+
+    def _throttled(self, now: float) -> Failure:
+        return replace(_THROTTLED, retry_after=max(self._paused_until - now, 1.0))

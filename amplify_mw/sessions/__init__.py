@@ -1,0 +1,1 @@
+"""What the cookie means: verdicts (`base`), and the kinds of session that reach them."""

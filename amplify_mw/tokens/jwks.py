@@ -1,0 +1,193 @@
+"""A user pool's key set: importing it, keeping it, and when to fetch it again.
+
+Rules:
+- Keys come from the configured address or file only. RSA keys of 2048 bits and more that are for
+  RS256 signatures; others in the set are passed over. Key ids are unique.
+- One fetch at a time and pool. A bad or empty answer never replaces good keys.
+- After a fetch nothing is fetched again for `COOL_DOWN` (after a failed one, `RETRY_PAUSE`).
+- A key id that the set lacks is *unknown* only if the set was fetched after the token was issued;
+  else the token cannot be checked now, so that a rotation signs nobody out.
+- Keys older than `MAX_AGE` are fetched anew in the background while they go on serving; past
+  `STALE_LIMIT` without a good answer they serve no more.
+- When a key leaves the set, the cached verdicts go with it.
+"""
+
+import json
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from ..effects import (
+    Cache,
+    Flight,
+    Flow,
+    ForgetAll,
+    Join,
+    Launch,
+    Outage,
+    Request,
+    Response,
+    Unreachable,
+)
+
+if TYPE_CHECKING:
+    from joserfc.jwk import RSAKey
+
+COOL_DOWN: Final = 10.0
+RETRY_PAUSE: Final = 2.0
+MAX_AGE: Final = 3600.0
+STALE_LIMIT: Final = 24 * 3600.0
+MAX_KEY_SET_BYTES: Final = 256 * 1024
+FOREVER: Final = float("inf")
+
+
+class BadKeySet(ValueError):
+    """These bytes are no usable key set. Says why, without quoting them."""
+
+
+class UnknownKey(Exception):
+    """The pool has no such key."""
+
+
+class KeysUnavailable(Exception):
+    """The key cannot be had now; `retry_after` is in seconds."""
+
+    def __init__(self, retry_after: float) -> None:
+        super().__init__("the key set cannot be fetched now")
+        self.retry_after = retry_after
+
+
+def import_key_set(document: bytes | str) -> "dict[str, RSAKey]":
+    """The usable keys of a JWK Set (RFC 7517), by key id. Raises `BadKeySet`."""
+    try:
+        members = json.loads(document)["keys"]
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise BadKeySet("it is no JSON object with a 'keys' member") from error
+    if not isinstance(members, list):
+        raise BadKeySet("its 'keys' member is no list")
+    keys: dict[str, RSAKey] = {}
+    for jwk in members:
+        if not _is_for_rs256(jwk):
+            continue
+        if jwk["kid"] in keys:
+            raise BadKeySet("two of its keys have one kid")
+        keys[jwk["kid"]] = _import_key(jwk)
+    if not keys:
+        raise BadKeySet("it holds no RSA key for RS256 with a kid")
+    return keys
+
+
+def _is_for_rs256(jwk: object) -> bool:
+    return (
+        isinstance(jwk, dict)
+        and jwk.get("kty") == "RSA"
+        and jwk.get("use", "sig") == "sig"
+        and jwk.get("alg", "RS256") == "RS256"
+        and isinstance(jwk.get("kid"), str)
+        and bool(jwk["kid"])
+    )
+
+
+def _import_key(jwk: Mapping[str, Any]) -> "RSAKey":
+    from joserfc.jwk import RSAKey  # 55 ms: only those who verify pay
+
+    try:
+        key = RSAKey.import_key({"kty": "RSA", "n": jwk["n"], "e": jwk["e"]})
+        bits = key.public_key.key_size
+    except Exception as error:  # joserfc and cryptography raise many kinds for bad numbers
+        raise BadKeySet("one of its RSA keys is malformed") from error
+    if bits < 2048:
+        raise BadKeySet("one of its RSA keys is shorter than 2048 bits")
+    return key
+
+
+@dataclass(frozen=True, slots=True)
+class KeyState:
+    """What is known of a key set at one moment; replaced as a whole, by the one flight."""
+
+    keys: "Mapping[str, RSAKey]" = field(default_factory=dict, repr=False)
+    fetched_at: float = -FOREVER  # when the request for `keys` left
+    next_fetch: float = -FOREVER  # nothing is fetched before this
+    is_failing: bool = False
+
+    def rules_out(self, issued_at: float) -> bool:
+        """Whether a key id that `keys` lacks is unknown for good to a token of that age."""
+        return self.fetched_at > issued_at
+
+
+class KeySource:
+    """The key set at `url`, fetched when needed; or `preloaded` keys, kept for good."""
+
+    def __init__(
+        self, url: str, verdicts: Cache, *, preloaded: "Mapping[str, RSAKey] | None" = None
+    ) -> None:
+        self._flight = Flight(("keys", url), self._fetch, lane="keys")
+        self._url = url
+        self._verdicts = verdicts
+        self.state = KeyState() if preloaded is None else KeyState(preloaded, FOREVER, FOREVER)
+
+    def fresh_until(self, now: float) -> float:
+        """Until when a verdict made now may be kept without looking at the key set again."""
+        state = self.state
+        return max(state.fetched_at + MAX_AGE, state.next_fetch, now)
+
+    def key_for(
+        self, kid: str, issued_at: float, now: float
+    ) -> "Generator[Any, Any, tuple[RSAKey, float]]":
+        """A flow: the key, and the time. Raises `UnknownKey` or `KeysUnavailable`."""
+        state = self.state
+        if now - state.fetched_at <= STALE_LIMIT:
+            key = state.keys.get(kid)
+            if key is not None:
+                if now - state.fetched_at > MAX_AGE and now >= state.next_fetch:
+                    yield Launch(self._flight)
+                return key, now
+            if state.rules_out(issued_at):
+                raise UnknownKey
+        if now >= state.next_fetch:
+            try:
+                state, now = yield Join(self._flight)
+            except Unreachable as error:
+                raise KeysUnavailable(RETRY_PAUSE) from error
+            key = state.keys.get(kid)
+            if key is not None and now - state.fetched_at <= STALE_LIMIT:
+                return key, now
+            if state.keys and state.rules_out(issued_at):
+                raise UnknownKey
+        raise KeysUnavailable(max(state.next_fetch - now, 1.0))
+
+    def _fetch(self, now: float) -> Flow[KeyState]:
+        """The flight: one attempt, unless another landed while this one waited to depart."""
+        before = self.state
+        if now < before.next_fetch:
+            return before
+        departed, why = now, ""
+        try:
+            response, now = yield Request("GET", self._url, max_bytes=MAX_KEY_SET_BYTES)
+            keys = _read_answer(response)
+        except Unreachable as error:
+            why = str(error)
+        except BadKeySet as error:
+            why = f"bad answer: {error}"
+        if why:
+            now = max(now, departed)
+            self.state = KeyState(before.keys, before.fetched_at, now + RETRY_PAUSE, True)
+            if not before.is_failing:
+                yield Outage(self._url, why)
+            return self.state
+        self.state = KeyState(keys, departed, now + COOL_DOWN)
+        if any(_differs(keys.get(kid), key) for kid, key in before.keys.items()):
+            yield ForgetAll(self._verdicts)
+        if before.is_failing:
+            yield Outage(self._url, over=True)
+        return self.state
+
+
+def _read_answer(response: Response) -> "dict[str, RSAKey]":
+    if response.status != 200:
+        raise BadKeySet(f"HTTP status {response.status}")
+    return import_key_set(response.content)
+
+
+def _differs(new: "RSAKey | None", old: "RSAKey") -> bool:
+    return new is None or new.public_key.public_numbers() != old.public_key.public_numbers()

@@ -1,0 +1,199 @@
+"""Is this JWT ours, and whose is it?
+
+Rules:
+- The token is taken apart once, strictly: three canonical base64url segments without padding,
+  JSON objects without duplicate members, NaN or lone surrogates, at most `MAX_TOKEN_BYTES`.
+- RS256 only. The key comes from the configured key set, by `kid`; no key or address in the token
+  is looked at, and a `crit` header is refused, since none is understood.
+- `iss` is exactly a configured pool; `token_use` is id or access; `aud` (id) or `client_id`
+  (access) is a configured client; `exp` is there. "Expired" is only said when all of that passed.
+- Whatever the bytes, the only refusal is `InvalidToken`; `KeysUnavailable` says nothing of them.
+"""
+
+import json
+import math
+from binascii import Error as Base64Error
+from binascii import a2b_base64, b2a_base64
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
+
+from ..errors import Reason
+from .jwks import KeySource, UnknownKey
+
+if TYPE_CHECKING:
+    from joserfc.jwk import RSAKey
+
+MAX_TOKEN_BYTES: Final = 8192
+_TO_STANDARD: Final = bytes.maketrans(b"-_", b"+/")
+_TO_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
+TokenUse = Literal["id", "access"]
+_USERNAME_CLAIM: Final[Mapping[TokenUse, str]] = {"id": "cognito:username", "access": "username"}
+_CLIENT_CLAIM: Final[Mapping[TokenUse, str]] = {"id": "aud", "access": "client_id"}
+
+
+class InvalidToken(Exception):
+    """The token is refused, for `reason`."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason)
+        self.reason: Reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedPool:
+    """Whose tokens count: the issuer, its keys, its app clients (None: any client's)."""
+
+    issuer: str
+    keys: KeySource
+    client_ids: frozenset[str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedToken:
+    """A token taken apart; nothing in it is believed yet."""
+
+    header: Mapping[str, Any] = field(repr=False)
+    claims: Mapping[str, Any] = field(repr=False)
+    signed: bytes = field(repr=False)
+    signature: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedToken:
+    """A token that is ours. `expires_at` is `exp`; `fresh_until` when to verify it again."""
+
+    encoded: bytes = field(repr=False)
+    claims: Mapping[str, Any] = field(repr=False)
+    issuer: str
+    token_use: TokenUse
+    username: str
+    sub: str
+    expires_at: float
+    fresh_until: float
+
+
+def parse_token(token: bytes) -> ParsedToken:
+    """Take `token` apart. Raises `InvalidToken` (`malformed_token`)."""
+    if len(token) > MAX_TOKEN_BYTES:
+        raise InvalidToken("malformed_token")
+    segments = token.split(b".")
+    if len(segments) != 3:
+        raise InvalidToken("malformed_token")
+    header, claims, signature = segments
+    signed = token[: len(header) + 1 + len(claims)]
+    return ParsedToken(parse_segment(header), parse_segment(claims), signed, _decode(signature))
+
+
+def parse_segment(segment: bytes) -> dict[str, Any]:
+    """The JSON object in one segment. Raises `InvalidToken` (`malformed_token`)."""
+    try:
+        text = _decode(segment).decode("utf-8")
+        value = _JSON.decode(text)
+        if "\\u" in text:
+            json.dumps(value, ensure_ascii=False).encode("utf-8")  # refuses lone surrogates
+    except (ValueError, RecursionError) as error:
+        raise InvalidToken("malformed_token") from error
+    if type(value) is not dict:
+        raise InvalidToken("malformed_token")
+    return value
+
+
+def _decode(segment: bytes) -> bytes:
+    """Canonical base64url (RFC 7515 2): what does not encode back to itself is refused."""
+    try:
+        decoded = a2b_base64(segment.translate(_TO_STANDARD) + b"=" * (-len(segment) % 4))
+    except Base64Error as error:
+        raise InvalidToken("malformed_token") from error
+    encoded = b2a_base64(decoded, newline=False).translate(_TO_URL_SAFE)
+    if encoded.rstrip(b"=") != segment:
+        raise InvalidToken("malformed_token")
+    return decoded
+
+
+def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("a member occurs twice")
+    return members
+
+
+def _no_constant(_: str) -> NoReturn:
+    raise ValueError("NaN and Infinity are no JSON")
+
+
+_JSON: Final = json.JSONDecoder(object_pairs_hook=_unique_members, parse_constant=_no_constant)
+
+
+class Verifier:
+    """Verifies tokens of the configured pools. `leeway`, in seconds, is for clocks that differ."""
+
+    def __init__(self, pools: Mapping[str, TrustedPool], leeway: float) -> None:
+        self._pools = pools
+        self._leeway = leeway
+
+    def verify(self, token: bytes, now: float) -> Generator[Any, Any, VerifiedToken]:
+        """A flow: the verified token. Raises `InvalidToken` or `KeysUnavailable`."""
+        parsed = parse_token(token)
+        header, claims = parsed.header, parsed.claims
+        if header.get("alg") != "RS256":
+            raise InvalidToken("unsupported_algorithm")
+        if "crit" in header or not isinstance(header.get("kid"), str):
+            raise InvalidToken("malformed_token")
+        issuer = claims.get("iss")
+        pool = self._pools.get(issuer) if isinstance(issuer, str) else None
+        if pool is None:
+            raise InvalidToken("wrong_issuer")
+        issued_at = _time(claims, "iat", default=-math.inf)
+        if issued_at > now + self._leeway:
+            raise InvalidToken("token_not_yet_valid")
+        try:
+            key, now = yield from pool.keys.key_for(header["kid"], issued_at, now)
+        except UnknownKey:
+            raise InvalidToken("unknown_key") from None
+        if not _signature_is_good(parsed, key):
+            raise InvalidToken("bad_signature")
+        return self._believe(token, claims, pool, now)
+
+    def _believe(
+        self, token: bytes, claims: Mapping[str, Any], pool: TrustedPool, now: float
+    ) -> VerifiedToken:
+        """The claims of a token whose signature is good."""
+        use = claims.get("token_use")
+        if use != "id" and use != "access":
+            raise InvalidToken("wrong_token_use")
+        client = claims.get(_CLIENT_CLAIM[use])
+        if not isinstance(client, str) or not client:
+            raise InvalidToken("wrong_client")
+        if pool.client_ids is not None and client not in pool.client_ids:
+            raise InvalidToken("wrong_client")
+        username, sub = claims.get(_USERNAME_CLAIM[use]), claims.get("sub")
+        if not (isinstance(username, str) and username and isinstance(sub, str) and sub):
+            raise InvalidToken("missing_claim")
+        if _time(claims, "nbf", default=-math.inf) > now + self._leeway:
+            raise InvalidToken("token_not_yet_valid")
+        expires_at = _time(claims, "exp", default=None)
+        if now >= expires_at + self._leeway:
+            raise InvalidToken("token_expired")
+        fresh_until = min(expires_at + self._leeway, pool.keys.fresh_until(now))
+        return VerifiedToken(
+            token, claims, pool.issuer, use, username, sub, expires_at, fresh_until
+        )
+
+
+def _time(claims: Mapping[str, Any], name: str, *, default: float | None) -> float:
+    """A NumericDate (RFC 7519 2): a finite number."""
+    value = claims.get(name)
+    if value is None and name not in claims and default is not None:
+        return default
+    if type(value) is int and abs(value) < 2**53:
+        return value
+    if type(value) is float and math.isfinite(value):
+        return value
+    raise InvalidToken("malformed_token")
+
+
+def _signature_is_good(parsed: ParsedToken, key: "RSAKey") -> bool:
+    from joserfc.jws import JWSRegistry
+
+    return JWSRegistry.algorithms["RS256"].verify(parsed.signed, parsed.signature, key)
