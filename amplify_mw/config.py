@@ -1,0 +1,310 @@
+"""`AmplifyConfig`: the one spelling of every option, checked when it is made.
+
+Rules:
+- A value that cannot work is refused here, by name, with what to write instead.
+- A weaker check is spelled out: `client_id=None` accepts any app client; leaving it out is an
+  error.
+- Addresses are https, or http on this very machine, and come from nowhere but here.
+- Configurations are values: two that are equal share key sets and caches within a process.
+"""
+
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from .cookies import LOOPBACK_HOSTS, CookiePolicy, split_origin
+from .errors import ConfigurationError
+from .sessions.base import SessionKind
+from .sessions.token import TokenSession
+
+_POOL_ID = re.compile(r"([a-z]{2}(?:-[a-z]+)+-[0-9])_[0-9A-Za-z]+")
+_PATTERN = re.compile(r"(?!.*//)/[^*?%\\\x00-\x1F]*(?:(?<=/)\*)?")  # a path, or all below one
+MAX_LEEWAY: Final = 60.0
+MEBIBYTE: Final = 1024 * 1024
+
+
+class _Missing:
+    def __repr__(self) -> str:
+        return "<required>"
+
+
+_MISSING: Final[Any] = _Missing()
+
+
+@dataclass(frozen=True, kw_only=True)
+class UserPool:
+    """One Amazon Cognito user pool, and which of its app clients' tokens count.
+
+    `user_pool_id`: such as `eu-west-1_Ab12Cd34E`; its first part is the region.
+    `client_id`: an app client id, several, or None for any client of the pool.
+    `endpoint_url`: where the pool's API is, if not at Amazon (an emulator).
+    `issuer`: the `iss` of its tokens, if not Amazon's.
+    `keys`: a key set (JWKS) that is never fetched: a mapping, or the path of a JSON file.
+    """
+
+    user_pool_id: str
+    client_id: str | Sequence[str] | None = _MISSING
+    endpoint_url: str | None = None
+    issuer: str | None = None
+    keys: Mapping[str, Any] | str | os.PathLike[str] | None = field(default=None, repr=False)
+    iss: str = field(init=False)  # the exact issuer of its tokens
+    client_ids: frozenset[str] | None = field(init=False)  # None: any
+    api_url: str = field(init=False)
+    keys_url: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        match = (
+            _POOL_ID.fullmatch(self.user_pool_id) if isinstance(self.user_pool_id, str) else None
+        )
+        if match is None and (self.issuer is None or self.endpoint_url is None):
+            raise ConfigurationError(
+                f"user_pool_id: write the pool's id, such as 'eu-west-1_Ab12Cd34E'; got "
+                f"{self.user_pool_id!r} (other forms need both endpoint_url and issuer)"
+            )
+        region = match[1] if match else ""
+        suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
+        amazon = f"https://cognito-idp.{region}.{suffix}"
+        endpoint = _address("endpoint_url", _given(self.endpoint_url, amazon)).rstrip("/")
+        issuer = _address("issuer", _given(self.issuer, f"{amazon}/{self.user_pool_id}"))
+        home = issuer if self.endpoint_url is None else f"{endpoint}/{self.user_pool_id}"
+        client_id = _client_id(self.client_id)
+        _set(
+            self,
+            iss=issuer,
+            client_id=client_id,
+            client_ids=None if client_id is None else frozenset(client_id),
+            api_url=f"{endpoint}/",
+            keys_url=f"{home.rstrip('/')}/.well-known/jwks.json",
+            keys=_keys(self.keys),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class AmplifyConfig:
+    """Everything the middlewares and verbs need to know.
+
+    One pool is written with `user_pool_id`, `client_id`, `endpoint_url`, `issuer` and `keys` (see
+    `UserPool`); several with `pools=[UserPool(...), ...]`.
+
+    `cookie`: the `CookiePolicy`. `session`: what the cookie means.
+    `leeway`: seconds that clocks may differ (default 5, at most 60).
+    `protect`, `public`, `ignore`: paths such as `/account` or `/api/*` (which covers `/api` too)
+    that need a user, that need none after all, and that are not even looked at.
+    `login_url`: where a browser that opens a protected page is sent, with `?next=`.
+    `origins`: the site's own origins, such as `https://app.example.com`; a WebSocket handshake
+    with a session cookie from any other is refused.
+    `attributes_ttl`: seconds for which a user's attributes are kept (default 60, 0 turns it off).
+    `http_timeout`: seconds in which Cognito must have answered, in all (default 5).
+    `cache_entries`, `cache_bytes`: the bounds of each cache (default 10,000 and 32 MiB).
+
+    >>> AmplifyConfig(user_pool_id="eu-west-1_Ab12Cd34E", client_id="web").user_pools[0].iss
+    'https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_Ab12Cd34E'
+    """
+
+    user_pool_id: str | None = None
+    client_id: str | Sequence[str] | None = _MISSING
+    endpoint_url: str | None = None
+    issuer: str | None = None
+    keys: Mapping[str, Any] | str | os.PathLike[str] | None = field(default=None, repr=False)
+    pools: Sequence[UserPool] = ()
+    user_pools: tuple[UserPool, ...] = field(init=False)
+    cookie: CookiePolicy = field(default_factory=CookiePolicy)
+    session: SessionKind = field(default_factory=TokenSession)
+    leeway: float = 5.0
+    protect: Sequence[str] = ()
+    public: Sequence[str] = ()
+    ignore: Sequence[str] = ()
+    login_url: str | None = None
+    origins: Sequence[str] = ()
+    attributes_ttl: float = 60.0
+    http_timeout: float = 5.0
+    cache_entries: int = 10_000
+    cache_bytes: int = 32 * MEBIBYTE
+
+    def __post_init__(self) -> None:
+        _check_number("leeway", self.leeway, 0, MAX_LEEWAY)
+        _check_number("attributes_ttl", self.attributes_ttl, 0, 24 * 3600)
+        _check_number("http_timeout", self.http_timeout, 0.1, 60)
+        _check_number("cache_entries", self.cache_entries, 1, 10**9)
+        _check_number("cache_bytes", self.cache_bytes, 1, 10**12)
+        if not isinstance(self.cookie, CookiePolicy):
+            raise ConfigurationError("cookie: write a CookiePolicy(...)")
+        if isinstance(self.session, type) or not hasattr(self.session, "resolve"):
+            raise ConfigurationError("session: write a kind of session, such as TokenSession()")
+        _set(
+            self,
+            user_pools=self._user_pools(_pools(self.pools)),
+            pools=_pools(self.pools),
+            client_id=self.client_id if self.client_id is _MISSING else _client_id(self.client_id),
+            keys=_keys(self.keys),
+            protect=_paths("protect", self.protect),
+            public=_paths("public", self.public),
+            ignore=_paths("ignore", self.ignore),
+            origins=tuple(_origin(origin) for origin in _strings("origins", self.origins)),
+        )
+        if self.login_url is not None:
+            _check_login_url(self.login_url)
+
+    def _user_pools(self, pools: tuple[UserPool, ...]) -> tuple[UserPool, ...]:
+        single = (self.user_pool_id, self.endpoint_url, self.issuer, self.keys)
+        if pools:
+            if any(value is not None for value in single) or self.client_id is not _MISSING:
+                raise ConfigurationError(
+                    "pools: write either pools=[UserPool(...), ...] or user_pool_id=... and "
+                    "client_id=..., not both"
+                )
+            if len({pool.iss for pool in pools}) != len(pools):
+                raise ConfigurationError(
+                    "pools: one issuer occurs twice; write its client ids as one "
+                    "UserPool(client_id=[...])"
+                )
+            return pools
+        if self.user_pool_id is None:
+            raise ConfigurationError(
+                "user_pool_id is missing: write AmplifyConfig(user_pool_id='eu-west-1_Ab12Cd34E', "
+                "client_id='...') or AmplifyConfig.from_outputs('amplify_outputs.json')"
+            )
+        return (
+            UserPool(
+                user_pool_id=self.user_pool_id,
+                client_id=self.client_id,
+                endpoint_url=self.endpoint_url,
+                issuer=self.issuer,
+                keys=self.keys,
+            ),
+        )
+
+    def replace(self, **changes: Any) -> "AmplifyConfig":
+        """The same configuration with some fields changed, checked again."""
+        unknown = changes.keys() - {field.name for field in fields(self) if field.init}
+        if unknown:
+            raise ConfigurationError(f"AmplifyConfig has no such field: {', '.join(unknown)}")
+        return replace(self, **changes)
+
+    @classmethod
+    def from_outputs(
+        cls, source: str | os.PathLike[str] | Mapping[str, Any], **options: Any
+    ) -> "AmplifyConfig":
+        """The configuration in `amplify_outputs.json`, or Gen 1's `amplifyconfiguration.json`.
+
+        `source`: the file's path, or its parsed content. `options`: any field, which wins over
+        the file. Raises `ConfigurationError` when the file names no user pool.
+        """
+        from .loading import from_outputs
+
+        return from_outputs(source, **options)
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None, **options: Any) -> "AmplifyConfig":
+        """The configuration in environment variables; see `amplify_mw.loading.VARIABLES`."""
+        from .loading import from_env
+
+        return from_env(environ, **options)
+
+
+def _set(target: object, **values: Any) -> None:
+    for name, value in values.items():
+        object.__setattr__(target, name, value)
+
+
+def _given(url: str | None, default: str) -> str:
+    return default if url is None else url
+
+
+def _address(name: str, url: str) -> str:
+    """An address that may be trusted to be the one that is meant."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except (ValueError, AttributeError, TypeError) as error:
+        raise ConfigurationError(f"{name}: {url!r} is no address") from error
+    secure = parts.scheme == "https" or (
+        parts.scheme == "http" and parts.hostname in LOOPBACK_HOSTS
+    )
+    is_clean = url.isprintable() and " " not in url  # urlsplit would strip some of that
+    is_bare = parts.hostname and not parts.query and not parts.fragment and "@" not in parts.netloc
+    if not (secure and is_clean and is_bare):
+        raise ConfigurationError(
+            f"{name}: write an https:// address (http:// only for localhost), without user, "
+            f"query or fragment; got {url!r}"
+        )
+    return url
+
+
+def _client_id(value: object) -> tuple[str, ...] | None:
+    if value is None:
+        return None
+    if value is _MISSING:
+        raise ConfigurationError(
+            "client_id is missing: write the app client's id, several as a list, or "
+            "client_id=None to accept the tokens of any client of the pool"
+        )
+    return _strings("client_id", [value] if isinstance(value, str) else value, least=1)
+
+
+def _strings(name: str, values: object, *, least: int = 0) -> tuple[str, ...]:
+    if isinstance(values, str) or not isinstance(values, Sequence | frozenset | set):
+        raise ConfigurationError(f"{name}: write a list of strings; got {values!r}")
+    if len(values) < least or not all(isinstance(value, str) and value for value in values):
+        raise ConfigurationError(f"{name}: write a list of strings that are not empty")
+    return tuple(values if isinstance(values, Sequence) else sorted(values))
+
+
+def _pools(pools: object) -> tuple[UserPool, ...]:
+    if isinstance(pools, Sequence) and all(isinstance(pool, UserPool) for pool in pools):
+        return tuple(pools)
+    raise ConfigurationError("pools: write a list of UserPool(...)")
+
+
+def _keys(keys: object) -> str | os.PathLike[str] | None:
+    """Preloaded keys in a form that can be compared: JSON text, or the path of a file."""
+    if keys is None or isinstance(keys, os.PathLike | str):
+        return keys
+    if isinstance(keys, Mapping):
+        try:
+            return KeyText(json.dumps(dict(keys), sort_keys=True))
+        except (TypeError, ValueError, RecursionError) as error:
+            raise ConfigurationError("keys: this mapping is no JSON; write a key set") from error
+    raise ConfigurationError("keys: write a key set (a mapping) or the path of its JSON file")
+
+
+class KeyText(str):
+    """A key set as JSON text, as opposed to the path of one."""
+
+    __slots__ = ()
+
+
+def _paths(name: str, patterns: object) -> tuple[str, ...]:
+    patterns = _strings(name, patterns)
+    for pattern in patterns:
+        if not _PATTERN.fullmatch(pattern) or {".", ".."} & set(pattern.split("/")):
+            raise ConfigurationError(
+                f"{name}: write decoded paths such as '/account' or '/api/*' ('*' only as the last "
+                f"segment; no '?', '%', backslash or dot segment); got {pattern!r}"
+            )
+    return patterns
+
+
+def _origin(origin: str) -> str:
+    try:
+        split_origin(origin)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"origins: {error}") from None
+    return origin.lower()
+
+
+def _check_login_url(url: object) -> None:
+    is_clean = isinstance(url, str) and url.isascii() and url.isprintable() and " " not in url
+    is_path = is_clean and re.fullmatch(r"/(?![/\\])[^#]*", str(url))
+    if not is_path:
+        _address("login_url", str(url) if is_clean else "")
+
+
+def _check_number(name: str, value: object, least: float, most: float) -> None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not least <= float(str(value)) <= most:
+        raise ConfigurationError(f"{name}: write a number from {least} to {most}; got {value!r}")

@@ -1,0 +1,118 @@
+"""Configuration from files and the environment.
+
+    from_outputs   `amplify_outputs.json` (Gen 2) or `amplifyconfiguration.json` (Gen 1)
+    from_env       the variables in `VARIABLES`
+    read_keys      a preloaded key set
+
+Rules:
+- A file that cannot be read, or lacks what is needed, is a `ConfigurationError` that names the key.
+- Explicit options win over a file, and nothing is taken from the environment unasked.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from .config import AmplifyConfig, KeyText
+from .errors import ConfigurationError
+
+VARIABLES: Final = {
+    "AMPLIFY_OUTPUTS": "the path of amplify_outputs.json; stands for the two ids below",
+    "AMPLIFY_USER_POOL_ID": "the user pool's id",
+    "AMPLIFY_CLIENT_ID": "the app client's id; several are separated by commas",
+    "AMPLIFY_ENDPOINT_URL": "where the pool's API is, if not at Amazon",
+    "AMPLIFY_ISSUER": "the issuer of its tokens, if not Amazon's",
+    "AMPLIFY_KEYS": "the path of a key set (JWKS) to use instead of fetching one",
+    "AMPLIFY_LOGIN_URL": "where a browser is sent to sign in",
+}
+"""The environment variables that `AmplifyConfig.from_env()` reads."""
+
+Source = str | os.PathLike[str] | Mapping[str, Any]
+
+
+def from_outputs(source: Source, **options: Any) -> AmplifyConfig:
+    """See `AmplifyConfig.from_outputs`."""
+    document = source if isinstance(source, Mapping) else _read_json(Path(source), "from_outputs")
+    is_gen1 = any(str(key).startswith("aws_") for key in document)
+    pool_id, client_id = _gen1(document) if is_gen1 else _gen2(document)
+    return AmplifyConfig(**{"user_pool_id": pool_id, "client_id": client_id, **options})
+
+
+def _gen2(document: Mapping[str, Any]) -> tuple[str, str]:
+    if not str(document.get("version", "")).startswith("1"):
+        raise ConfigurationError(
+            "from_outputs: this is neither amplify_outputs.json (version 1) nor a Gen 1 "
+            "amplifyconfiguration.json (aws_user_pools_id ...)"
+        )
+    auth = document.get("auth")
+    if not isinstance(auth, Mapping):
+        raise ConfigurationError("from_outputs: the file has no 'auth' section; deploy auth first")
+    return _text(auth, "user_pool_id"), _text(auth, "user_pool_client_id")
+
+
+def _gen1(document: Mapping[str, Any]) -> tuple[str, str]:
+    return _text(document, "aws_user_pools_id"), _text(document, "aws_user_pools_web_client_id")
+
+
+def _text(document: Mapping[str, Any], key: str) -> str:
+    value = document.get(key)
+    if not isinstance(value, str) or not value:
+        raise ConfigurationError(f"from_outputs: the file has no {key!r}")
+    return value
+
+
+def from_env(environ: Mapping[str, str] | None = None, **options: Any) -> AmplifyConfig:
+    """See `AmplifyConfig.from_env`."""
+    values = os.environ if environ is None else environ
+    found = {name: values[name] for name in VARIABLES if values.get(name)}
+    settings: dict[str, Any] = {
+        option: found[name]
+        for name, option in (
+            ("AMPLIFY_USER_POOL_ID", "user_pool_id"),
+            ("AMPLIFY_ENDPOINT_URL", "endpoint_url"),
+            ("AMPLIFY_ISSUER", "issuer"),
+            ("AMPLIFY_KEYS", "keys"),
+            ("AMPLIFY_LOGIN_URL", "login_url"),
+        )
+        if name in found
+    }
+    if "AMPLIFY_CLIENT_ID" in found:
+        settings["client_id"] = [part.strip() for part in found["AMPLIFY_CLIENT_ID"].split(",")]
+    if "AMPLIFY_OUTPUTS" in found:
+        if {"user_pool_id", "client_id"} & settings.keys():
+            raise ConfigurationError(
+                "from_env: AMPLIFY_OUTPUTS names the pool and client already; unset "
+                "AMPLIFY_USER_POOL_ID and AMPLIFY_CLIENT_ID, or AMPLIFY_OUTPUTS"
+            )
+        return from_outputs(found["AMPLIFY_OUTPUTS"], **{**settings, **options})
+    merged = {**settings, **options}
+    for name, option in (
+        ("AMPLIFY_USER_POOL_ID", "user_pool_id"),
+        ("AMPLIFY_CLIENT_ID", "client_id"),
+    ):
+        if option not in merged and "pools" not in merged:
+            raise ConfigurationError(f"from_env: set {name} ({VARIABLES[name]})")
+    return AmplifyConfig(**merged)
+
+
+def read_keys(keys: Mapping[str, Any] | str | os.PathLike[str]) -> str:
+    """The JSON text of a preloaded key set, or of the one in the file at that path."""
+    if isinstance(keys, Mapping):
+        return json.dumps(dict(keys))
+    if isinstance(keys, KeyText):
+        return keys
+    return json.dumps(_read_json(Path(keys), "keys"))
+
+
+def _read_json(path: Path, name: str) -> Mapping[str, Any]:
+    try:
+        document = json.loads(path.read_bytes())
+    except OSError as error:
+        raise ConfigurationError(f"{name}: {path} cannot be read ({error.strerror})") from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigurationError(f"{name}: {path} is not JSON") from error
+    if not isinstance(document, dict):
+        raise ConfigurationError(f"{name}: {path} holds no JSON object")
+    return document
