@@ -1,0 +1,252 @@
+"""Running flows: the two drivers, the flights they wait for, and the caches they fill.
+
+Rules:
+- The drivers differ in how they wait for a flight, and in nothing else.
+- A flight is carried by a thread of this module's own, never by a caller's thread or loop: a
+  waiter may be cancelled or its loop closed, and the flight lands all the same.
+- At most one flight per key is in the air in a process. A waiter gives up after `patience`.
+- After `fork()` the child starts with no flights, threads or connections of its parent.
+- Caches are bounded by entries and by bytes. Reading one changes nothing and takes no lock.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from cachetools import FIFOCache
+
+from .effects import (
+    Effect,
+    Flight,
+    Flow,
+    ForgetAll,
+    Join,
+    Launch,
+    Outage,
+    Remember,
+    Request,
+    Sized,
+    Unreachable,
+)
+from .http import HttpClient
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
+
+T = TypeVar("T")
+logger = logging.getLogger("amplify_mw")
+_WORKERS: Final = {"keys": 4, "calls": 16}
+
+
+class BoundedCache(FIFOCache[bytes, Any]):
+    """Keeps at most `entries` values and `size` bytes; the oldest go first."""
+
+    def __init__(self, entries: int, size: int) -> None:
+        # Every value counts for at least one entry's share, so that one bound holds both.
+        self._share = max(1, size // entries)
+        super().__init__(size, getsizeof=self._count)
+        self._lock = threading.Lock()
+
+    def _count(self, value: Sized) -> int:
+        return max(value.size, self._share)
+
+    def get(self, key: bytes, default: Any = None) -> Any:
+        """The value under `key`; another thread may be writing meanwhile."""
+        try:
+            return self[key]
+        except KeyError:
+            return default
+
+    def put(self, key: bytes, value: Sized) -> None:
+        """Keep `value`, unless it alone is larger than the cache."""
+        with self._lock:
+            if self._count(value) <= self.maxsize:
+                self[key] = value
+
+    def discard(self, key: bytes) -> None:
+        """Drop `key`, if it is there."""
+        with self._lock:
+            self.pop(key, None)
+
+    def clear(self) -> None:
+        """Drop everything."""
+        with self._lock:
+            super().clear()
+
+    def renew_lock(self) -> None:
+        """After a fork: another thread of the parent may have held the lock."""
+        self._lock = threading.Lock()
+
+
+class Driver:
+    """Runs flows, blocking (`run`) or awaiting (`arun`).
+
+    `timeout`: seconds for one HTTP request. `clock`: seconds since the epoch.
+    """
+
+    def __init__(self, *, timeout: float, clock: Callable[[], float]) -> None:
+        self.clock = clock
+        self._flights = Flights(self._carry, patience=2 * timeout)
+        self._http = HttpClient(timeout)
+
+    def run(self, flow: Flow[T]) -> T:
+        """The flow's result, waiting on this thread."""
+        advance: Callable[[Any], Effect] = flow.send
+        argument: Any = None
+        while True:
+            try:
+                effect = advance(argument)
+            except StopIteration as done:
+                result: T = done.value
+                return result
+            try:
+                if isinstance(effect, Join):
+                    value = self._flights.wait(self._flights.join(effect.flight))
+                else:
+                    value = self._act(effect)
+                advance, argument = flow.send, (value, self.clock())
+            except Unreachable as failure:
+                advance, argument = flow.throw, failure
+
+    async def arun(self, flow: Flow[T]) -> T:
+        """The flow's result, awaited."""
+        advance: Callable[[Any], Effect] = flow.send
+        argument: Any = None
+        while True:
+            try:
+                effect = advance(argument)
+            except StopIteration as done:
+                result: T = done.value
+                return result
+            try:
+                if isinstance(effect, Join):
+                    value = await self._flights.await_(self._flights.join(effect.flight))
+                else:
+                    value = self._act(effect)
+                advance, argument = flow.send, (value, self.clock())
+            except Unreachable as failure:
+                advance, argument = flow.throw, failure
+
+    def _carry(self, flight: Flight) -> Any:
+        """What a flight's thread does."""
+        return self.run(flight.flow(self.clock()))
+
+    def _act(self, effect: Effect) -> Any:
+        """Do what needs no waiting, or (in a flight) what does."""
+        match effect:
+            case Request():
+                return self._http.send(effect)
+            case Launch():
+                self._flights.join(effect.flight)
+            case Remember(cache, key, value) if value is not None:
+                cache.put(key, value)
+            case Remember(cache, key):
+                cache.discard(key)
+            case ForgetAll(cache):
+                cache.clear()
+            case Outage(what, why, over):
+                _report(what, why, over=over)
+            case _:
+                raise AssertionError(f"a driver waits for {type(effect).__name__} itself")
+        return None
+
+    def after_fork(self) -> None:
+        """In a child: let go of what belongs to the parent, without closing it."""
+        self._flights.after_fork()
+        self._http.after_fork()
+
+    def close(self) -> None:
+        """Wait for what is in the air and close connections. A later use opens them anew."""
+        self._flights.close()
+        self._http.close()
+
+
+def _report(what: str, why: str, *, over: bool) -> None:
+    if over:
+        logger.warning("%s answers again", what)
+    else:
+        logger.warning("%s does not answer (%s); sessions are kept meanwhile", what, why)
+
+
+class Flights:
+    """What is in the air. `carry` runs one flight on a thread of this object's own."""
+
+    def __init__(self, carry: Callable[[Flight], Any], *, patience: float) -> None:
+        self._carry = carry
+        self._patience = patience
+        self.after_fork()
+
+    def after_fork(self) -> None:
+        """Start with nothing in the air."""
+        self._lock = threading.Lock()
+        self._airborne: dict[Any, Future[Any]] = {}
+        self._lanes: dict[str, ThreadPoolExecutor] = {}
+
+    def join(self, flight: Flight) -> "Future[Any]":
+        """The future of the flight with this key, which departs unless it is in the air."""
+        with self._lock:
+            future = self._airborne.get(flight.key)
+            if future is not None:
+                return future
+            try:
+                future = self._lane(flight.lane).submit(self._depart, flight, time.monotonic())
+            except RuntimeError as error:  # the interpreter is shutting down, or out of threads
+                raise Unreachable("no thread could be started") from error
+            self._airborne[flight.key] = future
+        future.add_done_callback(lambda landed: self._land(flight, landed))
+        return future
+
+    def _depart(self, flight: Flight, joined_at: float) -> Any:
+        if time.monotonic() - joined_at > self._patience:
+            raise Unreachable("too much was asked before it")  # nobody waits for it any more
+        return self._carry(flight)
+
+    def _land(self, flight: Flight, future: "Future[Any]") -> None:
+        with self._lock:
+            if self._airborne.get(flight.key) is future:
+                del self._airborne[flight.key]
+        failure = future.exception()
+        if failure is not None and not isinstance(failure, Unreachable):
+            logger.error("a flight failed", exc_info=failure)
+
+    def _lane(self, name: str) -> "ThreadPoolExecutor":
+        from concurrent.futures import ThreadPoolExecutor
+
+        if name not in self._lanes:
+            self._lanes[name] = ThreadPoolExecutor(_WORKERS[name], f"amplify_mw-{name}")
+        return self._lanes[name]
+
+    def wait(self, future: "Future[T]") -> T:
+        """The result of a flight, waiting on this thread."""
+        try:
+            return future.result(self._patience)
+        except TimeoutError as error:
+            raise Unreachable("no answer in time") from error
+
+    async def await_(self, future: "Future[T]") -> T:
+        """The result of a flight, awaited on whatever loop is running."""
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        landed = asyncio.Event()
+
+        def wake(_: object) -> None:
+            with suppress(RuntimeError):  # that loop was closed: nobody waits there any more
+                loop.call_soon_threadsafe(landed.set)
+
+        future.add_done_callback(wake)
+        try:
+            await asyncio.wait_for(landed.wait(), self._patience)
+        except TimeoutError as error:
+            raise Unreachable("no answer in time") from error
+        return future.result()
+
+    def close(self) -> None:
+        """Let what is in the air land, then end the threads."""
+        with self._lock:
+            lanes, self._lanes = self._lanes, {}
+        for lane in lanes.values():
+            lane.shutdown(wait=True)
