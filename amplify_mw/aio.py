@@ -1,0 +1,103 @@
+"""The verbs, awaited: the same names as in `amplify_mw`, for async code.
+
+Each raises at the call what it can tell at once, so that a forgotten `await` lets nobody through.
+"""
+
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from .context import attributes_flow, attributes_result, current_visit, session_of
+from .context import carry as carry
+from .context import get_current_user as _get_current_user
+from .errors import AuthError
+from .guards import (
+    AuthenticatedUser,
+    ServerAuthFailure,
+    ServerAuthSuccess,
+    Unauthenticated,
+    unauthenticated,
+)
+from .guards import handle_server_auth as _handle_server_auth
+from .guards import require_auth as require_auth
+from .models import AuthSession, AuthUser
+
+__all__ = [
+    "ServerAuthManager",
+    "carry",
+    "fetchAuthSession",
+    "fetchUserAttributes",
+    "fetch_auth_session",
+    "fetch_user_attributes",
+    "getCurrentUser",
+    "get_current_user",
+    "handle_server_auth",
+    "require_auth",
+]
+
+T = TypeVar("T")
+
+
+async def _known(value: T) -> T:
+    return value
+
+
+def get_current_user() -> Coroutine[Any, Any, AuthUser]:
+    """See `amplify_mw.get_current_user`. Raises at the call."""
+    return _known(_get_current_user())
+
+
+def fetch_user_attributes() -> Coroutine[Any, Any, dict[str, str]]:
+    """See `amplify_mw.fetch_user_attributes`. Raises at the call when nobody is signed in."""
+    visit = current_visit()
+    flow = attributes_flow(visit)
+
+    async def fetch() -> dict[str, str]:
+        return attributes_result(await visit.home.runner.arun(flow))
+
+    return fetch()
+
+
+def fetch_auth_session(*, force_refresh: bool = False) -> Coroutine[Any, Any, AuthSession]:
+    """See `amplify_mw.fetch_auth_session`. Raises at the call."""
+    return _known(session_of(current_visit(), force_refresh=force_refresh))
+
+
+def handle_server_auth() -> Coroutine[Any, Any, ServerAuthSuccess | ServerAuthFailure]:
+    """See `amplify_mw.handle_server_auth`."""
+    return _known(_handle_server_auth())
+
+
+class ServerAuthManager:
+    """See `amplify_mw.ServerAuthManager`; the four methods are awaited."""
+
+    async def get_authenticated_user(self) -> AuthenticatedUser | Unauthenticated:
+        """The user and all attributes, or the error's message."""
+        try:
+            return await self.require_authentication()
+        except AuthError as error:
+            return unauthenticated(error)
+
+    async def require_authentication(self) -> AuthenticatedUser:
+        """The user and all attributes. Raises the `AuthError` that hindered."""
+        user = _get_current_user()
+        profile = await fetch_user_attributes()
+        return {"is_authenticated": True, "user": user, "profile": profile}
+
+    async def get_user_id(self) -> str | None:
+        """The user's `sub`, or None."""
+        try:
+            return _get_current_user().user_id
+        except AuthError:
+            return None
+
+    async def get_user_attribute(self, attribute_key: str) -> str | None:
+        """One attribute, or None when it, or the user, is not known."""
+        try:
+            return (await fetch_user_attributes()).get(attribute_key)
+        except AuthError:
+            return None
+
+
+getCurrentUser = get_current_user  # noqa: N816  # Amplify's own spelling
+fetchUserAttributes = fetch_user_attributes  # noqa: N816
+fetchAuthSession = fetch_auth_session  # noqa: N816

@@ -1,0 +1,153 @@
+"""Who is asking: the visit bound to this context, and the verbs that read it.
+
+Rules:
+- One contextvar. Only the shells, `carry` and the testing package bind it, and each takes its
+  binding back.
+- `get_current_user` never waits. Verbs that may wait refuse to do so on an event loop's thread;
+  `amplify_mw.aio` has them awaited.
+- Outside a request a verb raises `OutsideRequestError`, which is no `AuthError`: a missing
+  middleware must never look like a signed-out user.
+"""
+
+import functools
+import inspect
+import logging
+import sys
+from collections.abc import Callable, Generator, Mapping
+from contextvars import ContextVar
+from typing import Any, ParamSpec, TypeVar
+
+from .authenticator import Visit, auth_session
+from .cognito.api import Failure
+from .errors import (
+    BlockingCallError,
+    NotAuthorizedException,
+    OutsideRequestError,
+    TokenExpiredException,
+)
+from .models import AuthSession, AuthUser
+from .sessions.base import SignedIn
+
+P = ParamSpec("P")
+R = TypeVar("R")
+logger = logging.getLogger("amplify_mw")
+
+CURRENT: ContextVar[Visit | None] = ContextVar("amplify_mw_visit", default=None)
+
+
+def current_visit() -> Visit:
+    """The visit of this context, noted as asked for. Raises `OutsideRequestError`."""
+    visit = CURRENT.get()
+    if visit is None:
+        raise OutsideRequestError
+    visit.asked = True
+    return visit
+
+
+def signed_in_verdict(visit: Visit) -> SignedIn:
+    """The verdict of a visit whose user is signed in; raises what it means otherwise."""
+    verdict = visit.verdict
+    if isinstance(verdict, SignedIn):
+        if visit.lapses and visit.home.runner.clock() >= verdict.expires_at:
+            raise TokenExpiredException(reason="token_expired")
+        return verdict
+    raise verdict.exception()
+
+
+def get_current_user() -> AuthUser:
+    """The signed-in user of this request (Amplify's `getCurrentUser`). Never waits.
+
+    Raises `NotAuthorizedException` or `TokenExpiredException` when nobody is signed in,
+    `NetworkError` when that cannot be told now, `OutsideRequestError` outside a request.
+    """
+    return signed_in_verdict(current_visit()).user
+
+
+def fetch_user_attributes() -> dict[str, str]:
+    """The user's attributes, such as `{"email": "ada@example.com"}`; all values are text.
+
+    Amplify's `fetchUserAttributes`. From Cognito's `GetUser` where the session has an access token
+    with the scope `aws.cognito.signin.user.admin`, else from the ID token's claims. Cached for
+    `attributes_ttl` seconds. Raises what `get_current_user` raises, and the `AuthError` that
+    Cognito's answer means; `BlockingCallError` on an event loop.
+    """
+    refuse_on_event_loop("fetch_user_attributes")
+    visit = current_visit()
+    return attributes_result(visit.home.runner.run(attributes_flow(visit)))
+
+
+def fetch_auth_session(*, force_refresh: bool = False) -> AuthSession:
+    """The session's tokens, verified (Amplify's `fetchAuthSession`).
+
+    When nobody is signed in, both members are None. Raises `NetworkError` when that cannot be told
+    now; with `force_refresh`, `NotAuthorizedException` (`not_refreshable`) for a session that holds
+    no refresh token; `BlockingCallError` on an event loop.
+    """
+    refuse_on_event_loop("fetch_auth_session")
+    return session_of(current_visit(), force_refresh=force_refresh)
+
+
+def session_of(visit: Visit, *, force_refresh: bool) -> AuthSession:
+    """What `fetch_auth_session` answers in this visit."""
+    try:
+        verdict = signed_in_verdict(visit)
+    except NotAuthorizedException:
+        if force_refresh:
+            raise
+        return AuthSession()
+    if force_refresh:
+        raise NotAuthorizedException(
+            "This session holds no refresh token.", reason="not_refreshable"
+        )
+    return auth_session(verdict)
+
+
+def attributes_flow(visit: Visit) -> Generator[Any, Any, Mapping[str, str] | Failure]:
+    """The flow behind `fetch_user_attributes`. Raises at once when nobody is signed in."""
+    return visit.home.fetch_attributes(visit, signed_in_verdict(visit), visit.home.runner.clock())
+
+
+def attributes_result(answer: Mapping[str, str] | Failure) -> dict[str, str]:
+    """A dictionary of the caller's own, or the error that hindered."""
+    if isinstance(answer, Failure):
+        logger.debug("attributes: %s", answer.reason)
+        raise answer.exception()
+    return dict(answer)
+
+
+def refuse_on_event_loop(verb: str) -> None:
+    """Raise `BlockingCallError` where a running event loop would be stopped."""
+    asyncio = sys.modules.get("asyncio")  # not imported: no loop runs
+    if asyncio is not None and asyncio._get_running_loop() is not None:
+        raise BlockingCallError(verb)
+
+
+def carry(function: Callable[P, R]) -> Callable[P, R]:
+    """`function`, taking the user of this context along to whatever thread calls it.
+
+    For `executor.submit(carry(f))`, `loop.run_in_executor(None, carry(f))` and
+    `threading.Thread(target=carry(f))`; a coroutine function stays one. The worker thread itself
+    keeps no user. Outside a request, `function` runs as it would have.
+    """
+    visit = CURRENT.get()
+    if inspect.iscoroutinefunction(function):
+
+        @functools.wraps(function)
+        async def carried_async(*args: P.args, **kwargs: P.kwargs) -> Any:
+            token = CURRENT.set(visit)
+            try:
+                return await function(*args, **kwargs)
+            finally:
+                CURRENT.reset(token)
+
+        return carried_async  # type: ignore[return-value]  # R is that coroutine
+
+    @functools.wraps(function)
+    def carried(*args: P.args, **kwargs: P.kwargs) -> R:
+        token = CURRENT.set(visit)
+        try:
+            return function(*args, **kwargs)
+        finally:
+            CURRENT.reset(token)
+
+    return carried
