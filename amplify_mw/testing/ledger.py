@@ -1,0 +1,218 @@
+"""Who is in the local user pool, who signed in, and what their tokens say.
+
+Rules:
+- A user is a frozen value; a change puts another in its place.
+- All tokens of one sign-in, refreshed ones too, share an `origin_jti`. Revoking names that, so it
+  never depends on what time it is.
+- The given clock decides every time in a token and every expiry.
+- Nothing here knows HTTP or locks; `LocalUserPool` does.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any, Final, Literal
+from uuid import uuid4
+
+from .signing import SigningKeys, opaque_token
+
+SELF_SERVICE_SCOPE: Final = "aws.cognito.signin.user.admin"
+TOKEN_LIFETIME: Final = 3600
+_VERIFIED: Final = {"email": "email_verified", "phone_number": "phone_number_verified"}
+
+TokenUse = Literal["id", "access"]
+UserStatus = Literal["CONFIRMED", "UNCONFIRMED", "RESET_REQUIRED"]
+
+
+@dataclass(frozen=True, slots=True)
+class LocalUser:
+    """A user of the pool, as of now; a change makes a new one.
+
+    `attributes` are text, as `GetUser` returns them, without `sub`.
+    """
+
+    username: str
+    sub: str
+    password: str = field(repr=False)
+    groups: tuple[str, ...] = ()
+    attributes: Mapping[str, str] = field(default_factory=dict, repr=False)
+    status: UserStatus = "CONFIRMED"
+    enabled: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class LocalTokens:
+    """The tokens of a sign-in: two JWTs and an opaque refresh token."""
+
+    id_token: str = field(repr=False)
+    access_token: str = field(repr=False)
+    refresh_token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SignIn:
+    """What all tokens of one sign-in have in common."""
+
+    username: str
+    sub: str
+    scope: str
+    auth_time: int
+    origin_jti: str = field(default_factory=lambda: str(uuid4()))
+    event_id: str = field(default_factory=lambda: str(uuid4()))
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshToken:
+    """What a refresh token stands for. From `ends_at` on (seconds), rotation has replaced it."""
+
+    sign_in: SignIn
+    ends_at: float = float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """Who a token is from and for, and when."""
+
+    issuer: str
+    client_id: str
+    issued_at: int
+    expires_in: int
+
+
+class Ledger:
+    """The users, keys and sign-ins of one pool. `issuer` is asked for with each token."""
+
+    def __init__(
+        self, client_id: str, issuer: Callable[[], str], clock: Callable[[], float]
+    ) -> None:
+        self.client_id = client_id
+        self.issuer = issuer
+        self.clock = clock
+        self.keys = SigningKeys()
+        self.users: dict[str, LocalUser] = {}
+        self.refresh_tokens: dict[str, RefreshToken] = {}
+        self._origins: dict[str, set[str]] = {}  # by sub: every origin_jti of the user's tokens
+        self._revoked: set[str] = set()  # every origin_jti that is no longer good
+
+    def user(self, username: str) -> LocalUser:
+        """The user of that name. Raises `LookupError`."""
+        try:
+            return self.users[username]
+        except KeyError:
+            raise LookupError(f"the pool has no user {username!r}") from None
+
+    def add(self, user: LocalUser) -> None:
+        """Add a user. Raises `ValueError` if there is one of that name."""
+        if user.username in self.users:
+            raise ValueError(f"the pool has a user {user.username!r} already")
+        self.users[user.username] = user
+
+    def stamp(self) -> Stamp:
+        """An ordinary token's: from this pool for its client, from now on."""
+        return Stamp(self.issuer(), self.client_id, int(self.clock()), TOKEN_LIFETIME)
+
+    def begin(self, user: LocalUser, scope: str, auth_time: int) -> SignIn:
+        """Sign a user in."""
+        sign_in = SignIn(user.username, user.sub, scope, auth_time)
+        self.note_origin(user, sign_in.origin_jti)
+        return sign_in
+
+    def issue(self, sign_in: SignIn) -> tuple[str, str]:
+        """A fresh ID token and access token."""
+        user, stamp = self.user(sign_in.username), self.stamp()
+        return (
+            self.keys.write(id_claims(user, sign_in, stamp)),
+            self.keys.write(access_claims(user, sign_in, stamp)),
+        )
+
+    def new_refresh_token(self, sign_in: SignIn) -> str:
+        """A refresh token for a sign-in."""
+        token = opaque_token()
+        self.refresh_tokens[token] = RefreshToken(sign_in)
+        return token
+
+    def rotate(self, token: str, grace: float) -> str:
+        """A refresh token to go on with; `token` ends in `grace` seconds, or when it did."""
+        old = self.refresh_tokens[token]
+        ends_at = min(old.ends_at, self.clock() + grace)
+        self.refresh_tokens[token] = replace(old, ends_at=ends_at)
+        return self.new_refresh_token(old.sign_in)
+
+    def note_origin(self, user: LocalUser, origin_jti: str) -> None:
+        """Note that tokens of the user have this `origin_jti`."""
+        self._origins.setdefault(user.sub, set()).add(origin_jti)
+
+    def revoke(self, origin_jti: str) -> None:
+        """End a sign-in."""
+        self._revoked.add(origin_jti)
+
+    def revoke_all(self, user: LocalUser) -> None:
+        """End every sign-in that the user has made so far."""
+        self._revoked |= self._origins.get(user.sub, set())
+
+    def is_revoked(self, origin_jti: str) -> bool:
+        """Whether the tokens of that sign-in are no longer good."""
+        return origin_jti in self._revoked
+
+
+def new_user(
+    username: str,
+    password: str,
+    *,
+    groups: Iterable[str],
+    attributes: Mapping[str, str],
+    status: UserStatus,
+) -> LocalUser:
+    """A user; `sub` is made unless it is among the attributes, `..._verified` are completed."""
+    values = dict(attributes)
+    sub = values.pop("sub", None) or str(uuid4())
+    for name, verified in _VERIFIED.items():
+        if name in values:
+            values.setdefault(verified, "false")
+    return LocalUser(username, sub, password, tuple(groups), MappingProxyType(values), status)
+
+
+def id_claims(user: LocalUser, sign_in: SignIn, stamp: Stamp) -> dict[str, Any]:
+    """The claims of an ID token, which hold the user's attributes."""
+    attributes = {name: _claim(name, value) for name, value in user.attributes.items()}
+    return {
+        **attributes,
+        **_common_claims(user, sign_in, stamp),
+        "cognito:username": user.username,
+        "aud": stamp.client_id,
+        "token_use": "id",
+    }
+
+
+def access_claims(user: LocalUser, sign_in: SignIn, stamp: Stamp) -> dict[str, Any]:
+    """The claims of an access token."""
+    return {
+        **_common_claims(user, sign_in, stamp),
+        "client_id": stamp.client_id,
+        "token_use": "access",
+        "scope": sign_in.scope,
+        "username": user.username,
+    }
+
+
+CLAIMS: Final = {"id": id_claims, "access": access_claims}
+
+
+def _common_claims(user: LocalUser, sign_in: SignIn, stamp: Stamp) -> dict[str, Any]:
+    groups = {"cognito:groups": list(user.groups)} if user.groups else {}
+    return {
+        "sub": user.sub,
+        **groups,
+        "iss": stamp.issuer,
+        "origin_jti": sign_in.origin_jti,
+        "event_id": sign_in.event_id,
+        "auth_time": sign_in.auth_time,
+        "exp": stamp.issued_at + stamp.expires_in,
+        "iat": stamp.issued_at,
+        "jti": str(uuid4()),
+    }
+
+
+def _claim(name: str, value: str) -> str | bool:
+    """An attribute as an ID token's claim: the `..._verified` ones are booleans there."""
+    return value == "true" if name in _VERIFIED.values() else value

@@ -1,0 +1,210 @@
+"""The operations of the Amazon Cognito user pool API, as the local user pool carries them out.
+
+Rules:
+- An operation takes the request's JSON object and returns the answer's, or raises `Refused`, which
+  becomes an error of Cognito's shape.
+- Messages are Cognito's own where they are known.
+- Nothing here locks; `LocalUserPool` does.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from hmac import compare_digest
+from typing import Any, Final, NoReturn
+
+from .ledger import SELF_SERVICE_SCOPE, TOKEN_LIFETIME, Ledger, LocalUser, SignIn
+from .server import AMZ_JSON, CognitoError
+from .signing import BadToken
+
+TARGET_PREFIX: Final = "AWSCognitoIdentityProviderService."
+Members = Mapping[str, Any]
+Operation = Callable[[Members], Members]
+
+
+class Refused(Exception):
+    """The pool refuses an operation: `error` says why, as Cognito does."""
+
+    def __init__(self, code: str, message: str = "") -> None:
+        super().__init__(code)
+        self.error = CognitoError(code, message)
+
+
+class Operations:
+    """The operations on a ledger.
+
+    `rotates`: a refresh makes a new refresh token, and the old one ends `grace` seconds later.
+    """
+
+    def __init__(self, ledger: Ledger, *, rotates: bool, grace: float) -> None:
+        self._ledger = ledger
+        self._rotates = rotates
+        self._grace = grace
+        self._by_name: Mapping[str, Operation] = {
+            "InitiateAuth": self._initiate_auth,
+            "GetTokensFromRefreshToken": self._get_tokens_from_refresh_token,
+            "GetUser": self._get_user,
+            "RevokeToken": self._revoke_token,
+            "GlobalSignOut": self._global_sign_out,
+        }
+        self._flows: Mapping[str, Operation] = {
+            "USER_PASSWORD_AUTH": self._password_flow,
+            "REFRESH_TOKEN_AUTH": self._refresh_flow,
+            "REFRESH_TOKEN": self._refresh_flow,
+        }
+
+    def run(self, target: str, mimetype: str, content: bytes) -> Members:
+        """Carry out what `target` (`X-Amz-Target`) names. Raises `Refused`."""
+        operation = self._by_name.get(target.removeprefix(TARGET_PREFIX))
+        if operation is None or not target.startswith(TARGET_PREFIX) or mimetype != AMZ_JSON:
+            raise Refused("UnknownOperationException")
+        return operation(_json_object(content))
+
+    def _initiate_auth(self, body: Members) -> Members:
+        self._check_client(body)
+        name = _text(body, "AuthFlow")
+        flow = self._flows.get(name)
+        # While it rotates, Cognito has no refresh in InitiateAuth (API: RefreshTokenRotationType).
+        if flow is None or (self._rotates and name.startswith("REFRESH_TOKEN")):
+            _refuse_parameter(f"{name} flow not enabled for this client")
+        parameters = body.get("AuthParameters")
+        if not isinstance(parameters, dict):
+            _refuse_parameter("Missing required parameter AuthParameters")
+        return {"ChallengeParameters": {}, "AuthenticationResult": flow(parameters)}
+
+    def _password_flow(self, parameters: Members) -> Members:
+        user = self._ledger.users.get(_text(parameters, "USERNAME"))
+        password = _text(parameters, "PASSWORD")
+        # An unknown user is not told from a wrong password (PreventUserExistenceErrors).
+        if user is None or not _is_same(password, user.password):
+            raise Refused("NotAuthorizedException", "Incorrect username or password.")
+        _check_state(user)
+        sign_in = self._ledger.begin(user, SELF_SERVICE_SCOPE, int(self._ledger.clock()))
+        return self._result(sign_in, RefreshToken=self._ledger.new_refresh_token(sign_in))
+
+    def _refresh_flow(self, parameters: Members) -> Members:
+        return self._result(self._refreshable(_text(parameters, "REFRESH_TOKEN")))
+
+    def _get_tokens_from_refresh_token(self, body: Members) -> Members:
+        self._check_client(body)
+        token = _text(body, "RefreshToken")
+        sign_in = self._refreshable(token)
+        if not self._rotates:
+            return {"AuthenticationResult": self._result(sign_in)}
+        fresh = self._ledger.rotate(token, self._grace)
+        return {"AuthenticationResult": self._result(sign_in, RefreshToken=fresh)}
+
+    def _get_user(self, body: Members) -> Members:
+        user = self._user_of(_text(body, "AccessToken"))
+        attributes = {"sub": user.sub, **user.attributes}
+        members = [{"Name": name, "Value": value} for name, value in attributes.items()]
+        return {"Username": user.username, "UserAttributes": members}
+
+    def _revoke_token(self, body: Members) -> Members:
+        self._check_client(body)
+        token = _text(body, "Token")
+        if token.count(".") == 2:  # a JWT: only refresh tokens can be revoked
+            raise Refused("UnsupportedTokenTypeException", "Unsupported token type")
+        refresh_token = self._ledger.refresh_tokens.get(token)
+        if refresh_token:  # an unknown token is no error (RFC 7009 2.2)
+            self._ledger.revoke(refresh_token.sign_in.origin_jti)
+        return {}
+
+    def _global_sign_out(self, body: Members) -> Members:
+        self._ledger.revoke_all(self._user_of(_text(body, "AccessToken")))
+        return {}
+
+    def _check_client(self, body: Members) -> None:
+        client_id = _text(body, "ClientId")
+        if client_id != self._ledger.client_id:
+            message = f"User pool client {client_id} does not exist."
+            raise Refused("ResourceNotFoundException", message)
+
+    def _result(self, sign_in: SignIn, **more: str) -> Members:
+        """An `AuthenticationResult` with fresh tokens."""
+        id_token, access_token = self._ledger.issue(sign_in)
+        tokens = {"AccessToken": access_token, "IdToken": id_token, **more}
+        return {**tokens, "ExpiresIn": TOKEN_LIFETIME, "TokenType": "Bearer"}
+
+    def _refreshable(self, token: str) -> SignIn:
+        """The sign-in of a refresh token that is good."""
+        refresh_token = self._ledger.refresh_tokens.get(token)
+        if refresh_token is None:
+            raise Refused("NotAuthorizedException", "Invalid Refresh Token")
+        sign_in = refresh_token.sign_in
+        if self._ledger.is_revoked(sign_in.origin_jti):
+            raise Refused("NotAuthorizedException", "Refresh Token has been revoked")
+        if self._ledger.clock() >= refresh_token.ends_at:
+            message = "Refresh token has been invalidated by rotation"
+            raise Refused("RefreshTokenReuseException", message)
+        _check_state(self._existing(sign_in.username, sign_in.sub))
+        return sign_in
+
+    def _user_of(self, access_token: str) -> LocalUser:
+        """The user whom a good access token lets manage the account."""
+        claims = self._access_claims(access_token)
+        if not claims["exp"] > self._ledger.clock():
+            raise Refused("NotAuthorizedException", "Access Token has expired")
+        if self._ledger.is_revoked(str(claims.get("origin_jti"))):
+            raise Refused("NotAuthorizedException", "Access Token has been revoked")
+        if SELF_SERVICE_SCOPE not in str(claims.get("scope")).split():
+            message = "Access Token does not have required scopes"
+            raise Refused("NotAuthorizedException", message)
+        user = self._existing(str(claims.get("username")), claims.get("sub"))
+        _check_state(user)
+        return user
+
+    def _access_claims(self, token: str) -> Members:
+        """The claims of an access token of this pool, expired or not."""
+        try:
+            claims = self._ledger.keys.read(token)
+        except BadToken:
+            claims = {}
+        is_ours = claims.get("iss") == self._ledger.issuer() and claims.get("token_use") == "access"
+        if not is_ours or not isinstance(claims.get("exp"), int | float):
+            raise Refused("NotAuthorizedException", "Invalid Access Token")
+        return claims
+
+    def _existing(self, username: str, sub: object) -> LocalUser:
+        user = self._ledger.users.get(username)
+        if user is None or user.sub != sub:
+            raise Refused("UserNotFoundException", "User does not exist.")
+        return user
+
+
+def _check_state(user: LocalUser) -> None:
+    """Refuse a user who is disabled, unconfirmed or in need of a new password."""
+    if not user.enabled:
+        raise Refused("NotAuthorizedException", "User is disabled.")
+    if user.status == "UNCONFIRMED":
+        raise Refused("UserNotConfirmedException", "User is not confirmed.")
+    if user.status == "RESET_REQUIRED":
+        raise Refused("PasswordResetRequiredException", "Password reset required for the user")
+
+
+def _json_object(content: bytes) -> Members:
+    try:
+        members = json.loads(content)
+    except (ValueError, RecursionError):
+        members = None
+    if not isinstance(members, dict):
+        raise Refused("SerializationException")
+    return members
+
+
+def _text(members: Members, name: str) -> str:
+    """A member that has to be there, and text."""
+    value = members.get(name)
+    if value is None:
+        _refuse_parameter(f"Missing required parameter {name}")
+    if not isinstance(value, str):
+        raise Refused("SerializationException")
+    return value
+
+
+def _refuse_parameter(message: str) -> NoReturn:
+    raise Refused("InvalidParameterException", message)
+
+
+def _is_same(one: str, other: str) -> bool:
+    # JSON may hold lone surrogates, which plain UTF-8 has no bytes for.
+    return compare_digest(one.encode(errors="surrogatepass"), other.encode(errors="surrogatepass"))

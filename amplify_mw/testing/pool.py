@@ -1,0 +1,286 @@
+"""`LocalUserPool`: an Amazon Cognito user pool in this process, with a real HTTP server.
+
+Rules:
+- Tokens, answers and errors have the shapes of Cognito's, down to the names of their members.
+- One lock guards users, keys and sign-ins (`ledger.py`). It is never held while a request waits at
+  a gate or meets a fault.
+- The pool's clock decides every time in a token and every expiry.
+- No repr shows a token, a password or an attribute.
+"""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import replace
+from functools import partial
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from werkzeug.wrappers import Request, Response
+
+from .ledger import CLAIMS, SELF_SERVICE_SCOPE, TOKEN_LIFETIME, Ledger, Stamp, TokenUse, new_user
+from .ledger import LocalTokens as LocalTokens
+from .ledger import LocalUser as LocalUser
+from .operations import TARGET_PREFIX, Members, Operations, Refused
+from .server import Body as Body
+from .server import Call, LoopbackServer, amz_response
+from .server import CognitoError as CognitoError
+from .server import Down as Down
+from .server import Drip as Drip
+from .server import Fault as Fault
+from .server import Gate as Gate
+from .server import Lost as Lost
+from .server import Redirect as Redirect
+from .server import Status as Status
+from .server import Throttling as Throttling
+from .signing import merged
+
+if TYPE_CHECKING:
+    from ..config import AmplifyConfig
+
+
+class LocalUserPool:
+    """A user pool with one app client, served on 127.0.0.1 between `start()` and `close()`.
+
+    It is a context manager, too. `clock`: seconds since the epoch, for every time in a token.
+    `rotate_refresh_tokens`: a refresh returns a new refresh token, and the old one ends
+    `rotation_grace` seconds later. After `close()` the address stays known, so that tokens can be
+    made for a pool that cannot be reached; `start()` serves at the same address again.
+
+    >>> with LocalUserPool() as pool:
+    ...     user = pool.add_user("ada", email="ada@example.com", groups=["admins"])
+    ...     tokens = pool.sign_in("ada")
+    >>> user.username, user.groups, tokens
+    ('ada', ('admins',), LocalTokens())
+    """
+
+    def __init__(
+        self,
+        *,
+        user_pool_id: str = "eu-west-1_Local0001",
+        client_id: str = "local-client",
+        clock: Callable[[], float] = time.time,
+        rotate_refresh_tokens: bool = False,
+        rotation_grace: float = 0.0,
+    ) -> None:
+        self.user_pool_id = user_pool_id
+        self.client_id = client_id
+        self._lock = threading.Lock()
+        self._ledger = Ledger(client_id, lambda: self.issuer, clock)
+        self._operations = Operations(
+            self._ledger, rotates=rotate_refresh_tokens, grace=rotation_grace
+        )
+        self._server = LoopbackServer(self._route)
+        self._pages: Mapping[str, tuple[str, Callable[[], Members]]] = {
+            f"/{user_pool_id}/.well-known/jwks.json": ("jwks", self.jwks),
+            f"/{user_pool_id}/.well-known/openid-configuration": (
+                "openid-configuration",
+                self._openid_configuration,
+            ),
+        }
+
+    def start(self) -> None:
+        """Serve, on a free port the first time. Does nothing if it serves already."""
+        self._server.start()
+
+    def close(self) -> None:
+        """End the server with its connections and threads. Does nothing if it has ended."""
+        self._server.close()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def url(self) -> str:
+        """The pool's endpoint, without a trailing slash. Raises `RuntimeError` before a start."""
+        return self._server.url
+
+    @property
+    def issuer(self) -> str:
+        """The `iss` of the pool's tokens."""
+        return f"{self.url}/{self.user_pool_id}"
+
+    @property
+    def jwks_url(self) -> str:
+        """Where the key set is."""
+        return f"{self.issuer}/.well-known/jwks.json"
+
+    def config(self, **overrides: Any) -> "AmplifyConfig":
+        """A configuration for this pool; `overrides` are any of its fields."""
+        from ..config import AmplifyConfig
+
+        pool: dict[str, Any] = {
+            "user_pool_id": self.user_pool_id,
+            "client_id": self.client_id,
+            "endpoint_url": self.url,
+            "issuer": self.issuer,
+        }
+        return AmplifyConfig(**(pool | overrides))
+
+    @property
+    def requests(self) -> list[str]:
+        """The operations asked for, in order of arrival: `jwks`, `GetUser`, `InitiateAuth`, ...
+
+        Anything else over HTTP is noted as its method and path. Clear the list to start afresh.
+        """
+        return self._server.requests
+
+    def count(self, operation: str) -> int:
+        """How many requests for `operation` have come."""
+        return self._server.count(operation)
+
+    def hold(self, operation: str = "*") -> AbstractContextManager[Gate]:
+        """Hold the requests of `operation` (`*`: all), in place of sleeping in a test.
+
+        `with pool.hold("GetUser") as gate:` holds them until `gate.release()` or the end of the
+        `with`; `gate.wait_for_arrivals(1)` waits until they are there. A held request sees the
+        faults, users and keys that there are when it is released.
+        """
+        return self._server.hold(operation)
+
+    def fault(self, operation: str, fault: Fault) -> "ExitStack[bool | None]":
+        """Put `fault` in the way of `operation` (`*`: all): from now on, to the end of the `with`.
+
+        `fault`: `Down()`, `Lost()`, `Status(503)`, `Throttling()`, `CognitoError(code, message)`,
+        `Body(content)`, `Redirect(url)` or `Drip()`. Without a `with` it stays, until the
+        `close()` of what is returned. Of several faults the newest is met.
+        """
+        return self._server.fault(operation, fault)
+
+    def add_user(
+        self,
+        username: str,
+        password: str = "correct horse",  # noqa: S107 - a made-up one, for made-up users
+        *,
+        groups: Iterable[str] = (),
+        confirmed: bool = True,
+        attributes: Mapping[str, str] | None = None,
+        **more_attributes: str,
+    ) -> LocalUser:
+        """Add a user. Attributes are keywords (`email=...`) or, for any name, `attributes`.
+
+        A `sub` is made unless one is among them; with `email` goes an `email_verified` of
+        "false", likewise for `phone_number`. Raises `ValueError` if the user exists.
+        """
+        user = new_user(
+            username,
+            password,
+            groups=groups,
+            attributes={**(attributes or {}), **more_attributes},
+            status="CONFIRMED" if confirmed else "UNCONFIRMED",
+        )
+        with self._lock:
+            self._ledger.add(user)
+        return user
+
+    def disable_user(self, username: str) -> None:
+        """Refuse the user everything from now on."""
+        self._change(username, enabled=False)
+
+    def require_password_reset(self, username: str) -> None:
+        """Refuse the user everything until a new password is set."""
+        self._change(username, status="RESET_REQUIRED")
+
+    def delete_user(self, username: str) -> None:
+        """Forget the user. A new one of that name is somebody else, with another `sub`."""
+        with self._lock:
+            del self._ledger.users[self._ledger.user(username).username]
+
+    def _change(self, username: str, **changes: Any) -> None:
+        with self._lock:
+            user = self._ledger.user(username)
+            self._ledger.users[username] = replace(user, **changes)
+
+    def jwks(self) -> dict[str, Any]:
+        """The public key set, as it is served now."""
+        with self._lock:
+            return self._ledger.keys.jwks()
+
+    def rotate_keys(self, *, keep_old: bool = True) -> str:
+        """Sign using a new key from now on; its `kid`.
+
+        `keep_old=False` takes the others out of the key set: their tokens are no longer good.
+        `mint(..., key=kid)` still signs using them.
+        """
+        with self._lock:
+            return self._ledger.keys.rotate(keep_old=keep_old)
+
+    def sign_in(self, username: str, *, scope: str = SELF_SERVICE_SCOPE) -> LocalTokens:
+        """Fresh tokens for a user, whatever the user's state; nothing goes over HTTP."""
+        with self._lock:
+            ledger = self._ledger
+            sign_in = ledger.begin(ledger.user(username), scope, int(ledger.clock()))
+            return LocalTokens(*ledger.issue(sign_in), ledger.new_refresh_token(sign_in))
+
+    def mint(
+        self,
+        username: str,
+        token_use: TokenUse = "id",  # noqa: S107 - a kind of token, not a secret
+        *,
+        expires_in: float = TOKEN_LIFETIME,
+        issued_at: float | None = None,
+        client_id: str | None = None,
+        issuer: str | None = None,
+        key: str = "current",
+        algorithm: str = "RS256",
+        claims: Mapping[str, Any] | None = None,
+        header: Mapping[str, Any] | None = None,
+    ) -> str:
+        """A token for a user, right or wrong in any way.
+
+        `expires_in`: seconds after `issued_at` (default: now; both whole seconds in the token).
+        `key`: `current`, a `kid` the pool ever had, or `unknown`, which is in no key set.
+        `algorithm`: `RS256` and its like, `none` (no signature), or `HS256` with the public key
+        (PEM) as its secret. `claims` and `header` are merged last; None removes a member.
+        """
+        with self._lock:
+            ordinary = self._ledger.stamp()
+            stamp = Stamp(
+                issuer or ordinary.issuer,
+                client_id or ordinary.client_id,
+                ordinary.issued_at if issued_at is None else int(issued_at),
+                int(expires_in),
+            )
+            user = self._ledger.user(username)
+            sign_in = self._ledger.begin(user, SELF_SERVICE_SCOPE, stamp.issued_at)
+            members = merged(CLAIMS[token_use](user, sign_in, stamp), claims)
+            if "origin_jti" in members:
+                self._ledger.note_origin(user, str(members["origin_jti"]))
+            return self._ledger.keys.write(members, key=key, algorithm=algorithm, header=header)
+
+    def _openid_configuration(self) -> Members:
+        return {"issuer": self.issuer, "jwks_uri": self.jwks_url}
+
+    def _route(self, request: Request) -> Call:
+        name, page = self._pages.get(request.path, ("", None))
+        if request.method == "GET" and page:
+            return Call(name, partial(_page_response, page))
+        target = request.headers.get("X-Amz-Target")
+        if request.method == "POST" and request.path == "/" and target:
+            operation = target.removeprefix(TARGET_PREFIX)
+            return Call(operation, partial(self._operate, target, request))
+        return Call(f"{request.method} {request.path}", partial(Response, b"", 404))
+
+    def _operate(self, target: str, request: Request) -> Response:
+        try:
+            with self._lock:
+                answer = self._operations.run(target, request.mimetype, request.get_data())
+        except Refused as refused:
+            return refused.error.response()
+        return amz_response(answer)
+
+
+def _page_response(page: Callable[[], Members]) -> Response:
+    headers = {"Cache-Control": "public, max-age=86400"}
+    return Response(json.dumps(page()), 200, headers, content_type="application/json")

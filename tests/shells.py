@@ -1,0 +1,156 @@
+"""One face for both shells: a browser that asks an app behind the middleware, and what it got.
+
+An app is a `handler` that takes no argument and returns a body, or an `AppAnswer`. Under ASGI it
+runs on a thread, as frameworks run their synchronous endpoints.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from amplify_mw.asgi import AmplifyASGIMiddleware
+from amplify_mw.wsgi import AmplifyWSGIMiddleware
+
+Headers = list[tuple[str, str]]
+
+
+@dataclass
+class AppAnswer:
+    body: str = "hello"
+    headers: Headers = field(default_factory=list)
+    status: int = 200
+
+
+@dataclass
+class Got:
+    status: int
+    headers: Headers
+    body: str
+
+    def all(self, name: str) -> list[str]:
+        return [value for key, value in self.headers if key.lower() == name]
+
+    def one(self, name: str) -> str | None:
+        values = self.all(name)
+        assert len(values) < 2, f"{name} was sent twice: {values}"
+        return values[0] if values else None
+
+    @property
+    def clears_cookie(self) -> bool:
+        return any(
+            "Max-Age=0" in value and value.startswith("amplify-session=;")
+            for value in self.all("set-cookie")
+        )
+
+
+@dataclass
+class Ask:
+    """A request. `cookie` is the session cookie's value, `cookies` a whole header."""
+
+    path: str = "/"
+    cookie: str | None = None
+    cookies: str | None = None
+    method: str = "GET"
+    headers: dict[str, str] = field(default_factory=dict)
+    mount: str = ""
+    query: str = ""
+
+    @property
+    def all_headers(self) -> dict[str, str]:
+        cookies = self.cookies
+        if self.cookie is not None:
+            cookies = f"theme=dark; amplify-session={self.cookie}; last=1"
+        return {**self.headers, **({} if cookies is None else {"Cookie": cookies})}
+
+
+Handler = Callable[[], "str | AppAnswer"]
+
+
+class WSGIShell:
+    kind = "wsgi"
+    middleware = AmplifyWSGIMiddleware
+
+    def app(self, handler: Handler) -> Any:
+        def app(environ: Any, start_response: Any) -> list[bytes]:
+            answer = _as_answer(handler())
+            start_response(f"{answer.status} Said", list(answer.headers))
+            return [answer.body.encode()]
+
+        return app
+
+    def send(self, app: Any, ask: Ask) -> Got:
+        environ = self.environ(ask)
+        started: list[Any] = []
+
+        def start_response(status: str, headers: Headers, exc_info: Any = None) -> Any:
+            started[:] = [int(status[:3]), headers]
+
+        body = app(environ, start_response)
+        try:
+            content = b"".join(body)
+        finally:
+            if hasattr(body, "close"):
+                body.close()
+        return Got(started[0], started[1], content.decode())
+
+    def environ(self, ask: Ask) -> dict[str, Any]:
+        environ: dict[str, Any] = {
+            "REQUEST_METHOD": ask.method,
+            "SCRIPT_NAME": ask.mount,
+            "PATH_INFO": ask.path.encode("utf-8", "surrogatepass").decode("latin-1"),
+            "QUERY_STRING": ask.query,
+            "wsgi.url_scheme": "http",
+        }
+        for name, value in ask.all_headers.items():
+            environ["HTTP_" + name.upper().replace("-", "_")] = value
+        return environ
+
+
+class ASGIShell:
+    kind = "asgi"
+    middleware = AmplifyASGIMiddleware
+
+    def app(self, handler: Handler) -> Any:
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            answer = _as_answer(await asyncio.to_thread(handler))
+            headers = [(name.encode(), value.encode()) for name, value in answer.headers]
+            start = {"type": "http.response.start", "status": answer.status, "headers": headers}
+            await send(start)
+            await send({"type": "http.response.body", "body": answer.body.encode()})
+
+        return app
+
+    def send(self, app: Any, ask: Ask) -> Got:
+        messages: list[Any] = []
+
+        async def receive() -> Any:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def send(message: Any) -> None:
+            messages.append(message)
+
+        asyncio.run(app(self.scope(ask), receive, send))
+        headers = [(k.decode("latin-1"), v.decode("latin-1")) for k, v in messages[0]["headers"]]
+        body = b"".join(message.get("body", b"") for message in messages[1:])
+        return Got(messages[0]["status"], headers, body.decode())
+
+    def scope(self, ask: Ask) -> dict[str, Any]:
+        return {
+            "type": "http",
+            "method": ask.method,
+            "root_path": ask.mount,
+            "path": ask.mount + ask.path,
+            "query_string": ask.query.encode(),
+            "headers": [
+                (name.lower().encode(), value.encode("latin-1"))
+                for name, value in ask.all_headers.items()
+            ],
+        }
+
+
+Shell = WSGIShell | ASGIShell
+
+
+def _as_answer(result: str | AppAnswer) -> AppAnswer:
+    return AppAnswer(result) if isinstance(result, str) else result

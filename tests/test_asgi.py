@@ -1,0 +1,293 @@
+"""What only the ASGI shell does: every kind of message, and contexts that come and go."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextvars import copy_context
+from typing import Any
+
+import pytest
+from asgiref.testing import ApplicationCommunicator
+
+from amplify_mw import AmplifyConfig, AuthError, aio, get_current_user
+from amplify_mw.asgi import AmplifyASGIMiddleware
+from amplify_mw.context import CURRENT
+from amplify_mw.testing import LocalUserPool
+from tests.shells import ASGIShell, Ask
+
+SHELL = ASGIShell()
+Scope = dict[str, Any]
+
+
+def name() -> str:
+    try:
+        return get_current_user().username
+    except AuthError as error:
+        return error.reason
+
+
+@pytest.fixture
+def wrap(config: AmplifyConfig) -> Callable[..., AmplifyASGIMiddleware]:
+    return lambda app, **options: AmplifyASGIMiddleware(app, config, **options)
+
+
+def http(pool: LocalUserPool) -> Scope:
+    return SHELL.scope(Ask(cookie=pool.mint("ada")))
+
+
+def websocket(cookie: str | None = None, **headers: str) -> Scope:
+    scope = SHELL.scope(Ask(cookie=cookie, headers=headers, path="/ws"))
+    return {**scope, "type": "websocket", "extensions": {"websocket.http.response": {}}}
+
+
+async def exchange(app: Any, scope: Scope, *sent: Scope, answers: int = 1) -> list[Any]:
+    communicator = ApplicationCommunicator(app, scope)
+    for message in sent:
+        await communicator.send_input(message)
+    received = [await communicator.receive_output(5) for _ in range(answers)]
+    await communicator.wait(5)
+    return received
+
+
+REQUEST = {"type": "http.request", "body": b"", "more_body": False}
+CONNECT = {"type": "websocket.connect"}
+
+
+@pytest.mark.parametrize("kind", ["lifespan", "something.new"])
+def test_other_scopes_pass_untouched(wrap: Any, kind: str) -> None:
+    seen: list[Any] = []
+
+    async def app(*given: Any) -> None:
+        seen.extend(given)
+
+    given = ({"type": kind}, object(), object())
+    asyncio.run(wrap(app)(*given))
+    assert all(one is other for one, other in zip(seen, given, strict=True))
+
+
+def test_the_scope_and_receive_are_the_servers_own(wrap: Any, pool: LocalUserPool) -> None:
+    seen: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen.extend((scope, receive, dict(scope)))
+
+    async def receive() -> Any: ...
+
+    scope = http(pool)
+    before = dict(scope)
+    asyncio.run(wrap(app)(scope, receive, receive))
+    assert (seen[0] is scope, seen[1] is receive, seen[2]) == (True, True, before)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"type": "http.response.early_hint", "links": [b"</a.css>; rel=preload"]},
+        {"type": "http.response.debug", "info": {"template": "x"}},
+        {"type": "http.response.push", "path": "/x", "headers": []},
+        {"type": "http.response.zerocopysend", "file": 3},
+        {"type": "http.response.pathsend", "path": "/x"},
+        {"type": "http.response.trailers", "headers": [], "more_trailers": False},
+        {"type": "http.response.body", "body": b"x", "more_body": True, "own": 1},
+        {"type": "something.new", "headers": [(b"set-cookie", b"a=b")]},
+    ],
+    ids=lambda message: message["type"],
+)
+def test_every_other_message_passes_untouched(wrap: Any, message: Scope) -> None:
+    sent: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        name()
+        await send(message)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send(message)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    asyncio.run(wrap(app)(SHELL.scope(Ask(cookie="junk")), send, send))
+    assert sent[0] is message
+    assert sent[2] is message
+
+
+def test_unknown_keys_of_a_start_are_kept(wrap: Any) -> None:
+    start = {"type": "http.response.start", "status": 200, "trailers": True, "own": 1}
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        name()
+        await send(start)
+
+    [got] = asyncio.run(exchange(wrap(app), SHELL.scope(Ask(cookie="junk")), REQUEST))
+    assert {key: got[key] for key in start} == start
+    assert got["headers"]
+    assert "headers" not in start
+
+
+def test_several_cookie_fields_are_one(wrap: Any, pool: LocalUserPool) -> None:
+    seen: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen.append(name())
+
+    scope = http(pool)
+    token = pool.mint("ada").encode()
+    scope["headers"] = [(b"cookie", b"a=b"), (b"cookie", b"amplify-session=" + token)]
+    asyncio.run(wrap(app)(scope, None, None))
+    scope["headers"].append((b"cookie", b"amplify-session=another"))
+    asyncio.run(wrap(app)({**scope, "headers": list(scope["headers"])}, None, None))
+    assert seen == ["ada", "duplicate_cookie"]
+
+
+@pytest.mark.parametrize("ending", [LookupError, asyncio.CancelledError, KeyboardInterrupt])
+def test_whatever_ends_the_app_is_raised_with_the_context_reset(
+    wrap: Any, pool: LocalUserPool, ending: type[BaseException]
+) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        assert name() == "ada"
+        raise ending
+
+    def step() -> None:
+        coroutine = wrap(app)(http(pool), None, None)
+        with pytest.raises(ending):
+            coroutine.send(None)
+        assert CURRENT.get() is None
+
+    warm = wrap(_nothing)  # an engine is shared by equal configurations: this one has the keys
+    asyncio.run(warm(http(pool), None, None))
+    copy_context().run(step)
+
+
+async def _nothing(scope: Any, receive: Any, send: Any) -> None: ...
+
+
+def test_a_coroutine_closed_from_another_context_raises_nothing(
+    wrap: Any, pool: LocalUserPool
+) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await asyncio.sleep(0)
+
+    middleware, scope = wrap(app), http(pool)
+    asyncio.run(middleware(scope, None, None))
+    coroutine = middleware({**scope, "headers": list(scope["headers"])}, None, None)
+    copy_context().run(coroutine.send, None)
+    coroutine.close()
+    assert CURRENT.get() is None
+
+
+def test_an_error_after_the_start_is_the_servers(wrap: Any) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        get_current_user()
+
+    async def send(message: Any) -> None: ...
+
+    with pytest.raises(AuthError):
+        asyncio.run(wrap(app)(SHELL.scope(Ask()), None, send))
+
+
+# --- awaited verbs
+
+
+def test_the_awaited_verbs_answer(wrap: Any, pool: LocalUserPool) -> None:
+    seen: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen.append((await aio.get_current_user()).username)
+        seen.append((await aio.fetch_user_attributes())["email"])
+        seen.append((await aio.fetch_auth_session()).user_sub)
+
+    scope = SHELL.scope(Ask(cookie=pool.sign_in("ada").access_token))
+    asyncio.run(wrap(app)(scope, None, None))
+    assert seen[:2] == ["ada", "ada@example.com"]
+    assert seen[2]
+
+
+# --- WebSockets
+
+
+async def greeting(scope: Any, receive: Any, send: Any) -> None:
+    assert (await receive())["type"] == "websocket.connect"
+    await send({"type": "websocket.accept", "subprotocol": None})
+    await send({"type": "websocket.send", "text": name()})
+
+
+def test_a_websocket_has_the_user_of_its_handshake(wrap: Any, pool: LocalUserPool) -> None:
+    scope = websocket(pool.mint("ada"))
+    accept, said = asyncio.run(exchange(wrap(greeting), scope, CONNECT, answers=2))
+    assert said["text"] == "ada"
+    assert accept == {"type": "websocket.accept", "subprotocol": None}
+
+
+def test_an_invalid_cookie_is_cleared_on_accept(wrap: Any) -> None:
+    accept, said = asyncio.run(exchange(wrap(greeting), websocket("junk"), CONNECT, answers=2))
+    assert said["text"] == "malformed_token"
+    assert any(value.startswith(b"amplify-session=;") for _, value in accept["headers"])
+
+
+def test_an_invalid_cookie_is_cleared_on_the_denial(wrap: Any) -> None:
+    app = wrap(greeting, protect=["/ws"])
+    start, body = asyncio.run(exchange(app, websocket("junk"), CONNECT, answers=2))
+    assert (start["type"], start["status"]) == ("websocket.http.response.start", 401)
+    assert any(value.startswith(b"amplify-session=;") for _, value in start["headers"])
+    assert body["type"] == "websocket.http.response.body"
+
+
+def test_a_server_without_denial_responses_gets_a_close(wrap: Any) -> None:
+    scope = {**websocket(), "extensions": {}}
+    [got] = asyncio.run(exchange(wrap(greeting, protect=["/ws"]), scope, CONNECT))
+    assert got["type"] == "websocket.close"
+
+
+def test_a_foreign_page_may_not_use_the_session(wrap: Any, pool: LocalUserPool) -> None:
+    scope = websocket(pool.mint("ada"), Origin="https://evil.example", Host="evil.example")
+    start, _ = asyncio.run(exchange(wrap(greeting), scope, CONNECT, answers=2))
+    assert start["status"] == 403
+
+
+@pytest.mark.parametrize(
+    ("headers", "origins"),
+    [
+        ({}, []),
+        ({"Origin": "https://app.example.com"}, ["https://app.example.com"]),
+        ({"Origin": "https://app.example.com", "Sec-Fetch-Site": "same-origin"}, []),
+    ],
+)
+def test_a_page_of_this_site_may(
+    wrap: Any, pool: LocalUserPool, headers: dict[str, str], origins: list[str]
+) -> None:
+    scope = websocket(pool.mint("ada"), **headers)
+    app = wrap(greeting, origins=origins)
+    assert asyncio.run(exchange(app, scope, CONNECT, answers=2))[1]["text"] == "ada"
+
+
+def test_a_foreign_page_without_a_session_may_connect(wrap: Any) -> None:
+    scope = websocket(Origin="https://evil.example")
+    assert asyncio.run(exchange(wrap(greeting), scope, CONNECT, answers=2))[1]["text"] == (
+        "no_session"
+    )
+
+
+def test_an_open_websocket_ends_with_its_token(wrap: Any, pool: LocalUserPool) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await greeting(scope, receive, send)
+
+    # Within the leeway the handshake passes; the token itself has run out.
+    token = pool.mint("ada", issued_at=int(time.time()) - 3600, expires_in=3598)
+    said = asyncio.run(exchange(wrap(app), websocket(token), CONNECT, answers=2))[1]
+    assert said["text"] == "token_expired"
+    seen: list[str] = []
+
+    async def page(scope: Any, receive: Any, send: Any) -> None:
+        seen.append(name())
+
+    asyncio.run(wrap(page)(SHELL.scope(Ask(cookie=token)), None, None))
+    assert seen == ["ada"], "an HTTP request stays what it was at its start"
+
+
+def test_an_error_before_accept_gets_the_guards_answer(wrap: Any) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        get_current_user()
+
+    start, _ = asyncio.run(exchange(wrap(app), websocket(), CONNECT, answers=2))
+    assert (start["type"], start["status"]) == ("websocket.http.response.start", 401)
