@@ -1,0 +1,145 @@
+"""The verbs where they are called: outside requests, on event loops, on threads; `carry`."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+import amplify_mw
+from amplify_mw import (
+    AuthError,
+    BlockingCallError,
+    OutsideRequestError,
+    aio,
+    carry,
+    fetch_auth_session,
+    fetch_user_attributes,
+    get_current_user,
+)
+from amplify_mw.testing import signed_in
+
+VERBS: list[Callable[[], Any]] = [get_current_user, fetch_user_attributes, fetch_auth_session]
+AWAITED: list[Callable[[], Any]] = [
+    aio.get_current_user,
+    aio.fetch_user_attributes,
+    aio.fetch_auth_session,
+]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_outside_a_request_a_verb_is_no_signed_out_user(verb: Callable[[], Any]) -> None:
+    with pytest.raises(OutsideRequestError, match="AmplifyWSGIMiddleware") as caught:
+        verb()
+    assert not isinstance(caught.value, AuthError)
+
+
+@pytest.mark.parametrize("verb", AWAITED)
+def test_an_awaited_verb_raises_at_the_call(verb: Callable[[], Any]) -> None:
+    with pytest.raises(OutsideRequestError):
+        verb()
+
+
+@pytest.mark.parametrize("verb", [fetch_user_attributes, fetch_auth_session])
+def test_a_verb_that_may_wait_refuses_to_stop_an_event_loop(verb: Callable[[], Any]) -> None:
+    async def call() -> None:
+        verb()
+
+    with (
+        signed_in("ada"),
+        pytest.raises(BlockingCallError, match=f"from amplify_mw.aio import {verb.__name__}"),
+    ):
+        asyncio.run(call())
+
+
+def test_the_user_is_told_at_once_on_an_event_loop_too() -> None:
+    async def call() -> str:
+        return get_current_user().username
+
+    with signed_in("ada"):
+        assert asyncio.run(call()) == "ada"
+
+
+def test_a_forgotten_await_is_noticed() -> None:
+    with signed_in("ada"), pytest.warns(RuntimeWarning, match="never awaited"):
+        aio.get_current_user()
+
+
+def test_tasks_and_threads_of_a_task_keep_the_user() -> None:
+    async def call() -> list[str]:
+        task = asyncio.create_task(aio.get_current_user())
+        thread = asyncio.to_thread(get_current_user)
+        return [user.username for user in await asyncio.gather(task, thread)]
+
+    with signed_in("ada"):
+        assert asyncio.run(call()) == ["ada", "ada"]
+
+
+def test_an_executor_has_no_user_by_itself() -> None:
+    with signed_in("ada"), ThreadPoolExecutor(1) as executor:
+        assert isinstance(executor.submit(get_current_user).exception(), OutsideRequestError)
+
+
+def test_carry_takes_the_user_along_and_leaves_the_worker_without() -> None:
+    with ThreadPoolExecutor(1) as executor:
+        with signed_in("ada"):
+            assert executor.submit(carry(get_current_user)).result().username == "ada"
+        assert isinstance(executor.submit(get_current_user).exception(), OutsideRequestError)
+
+
+def test_carry_takes_the_user_back_when_the_function_raises() -> None:
+    def fail() -> None:
+        raise LookupError
+
+    with ThreadPoolExecutor(1) as executor:
+        with signed_in("ada"):
+            assert isinstance(executor.submit(carry(fail)).exception(), LookupError)
+        assert isinstance(executor.submit(get_current_user).exception(), OutsideRequestError)
+
+
+def test_carry_works_for_a_plain_thread() -> None:
+    seen: list[str] = []
+    with signed_in("ada"):
+        thread = threading.Thread(target=carry(lambda: seen.append(get_current_user().username)))
+    thread.start()
+    thread.join()
+    assert seen == ["ada"]
+
+
+def test_carry_keeps_a_coroutine_function_one() -> None:
+    with signed_in("ada"):
+        carried = carry(aio_name)
+    assert asyncio.run(carried()) == "ada"
+
+
+async def aio_name() -> str:
+    await asyncio.sleep(0)
+    return (await aio.get_current_user()).username
+
+
+def test_carry_outside_a_request_changes_nothing() -> None:
+    with pytest.raises(OutsideRequestError):
+        carry(get_current_user)()
+
+
+def test_carry_takes_the_user_of_where_it_was_called() -> None:
+    with signed_in("ada"):
+        carried = carry(get_current_user)
+    with signed_in("grace"):
+        assert carried().username == "ada"
+        assert get_current_user().username == "grace"
+
+
+@pytest.mark.parametrize(
+    ("camel", "snake"),
+    [
+        ("getCurrentUser", "get_current_user"),
+        ("fetchUserAttributes", "fetch_user_attributes"),
+        ("fetchAuthSession", "fetch_auth_session"),
+    ],
+)
+def test_amplifys_own_names_are_the_same_functions(camel: str, snake: str) -> None:
+    for module in (amplify_mw, aio):
+        assert getattr(module, camel) is getattr(module, snake)

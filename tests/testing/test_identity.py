@@ -1,0 +1,51 @@
+"""`signed_in`: a user for unit tests."""
+
+import pytest
+
+from amplify_mw import OutsideRequestError, fetch_auth_session, get_current_user
+from amplify_mw.testing import signed_in
+
+
+def test_the_binding_ends_with_the_block() -> None:
+    with signed_in("ada"):
+        get_current_user()
+    with pytest.raises(OutsideRequestError):
+        get_current_user()
+
+
+def test_the_binding_ends_with_an_error_too() -> None:
+    with pytest.raises(LookupError), signed_in("ada"):
+        raise LookupError
+    with pytest.raises(OutsideRequestError):
+        get_current_user()
+
+
+def test_blocks_nest() -> None:
+    with signed_in("ada"):
+        with signed_in("grace"):
+            assert get_current_user().username == "grace"
+        assert get_current_user().username == "ada"
+
+
+def test_a_name_has_one_user_id_unless_told() -> None:
+    with signed_in("ada") as one, signed_in("ada") as other, signed_in("ada", sub="s") as told:
+        assert one == other
+        assert told.user_id == "s"
+
+
+def test_the_session_has_tokens_of_cognitos_shape() -> None:
+    with signed_in("ada", groups=["editors"], email="ada@example.com"):
+        tokens = fetch_auth_session().tokens
+    assert tokens is not None
+    assert tokens.id_token is not None
+    assert tokens.access_token is not None
+    assert tokens.id_token.payload["email"] == "ada@example.com"
+    assert tokens.access_token.payload["cognito:groups"] == ["editors"]
+
+
+def test_it_decorates_a_test_as_well() -> None:
+    @signed_in("ada")
+    def test() -> str:
+        return get_current_user().username
+
+    assert test() == "ada"
