@@ -1,0 +1,374 @@
+"""The demo's pages: values in, HTML out. Nothing here asks who is signed in.
+
+Rules:
+- A template is a `Markup` literal, and what is put into it is escaped unless it is `Markup`, too.
+- No script, and nothing from elsewhere: the one stylesheet is in the page, let in by its digest.
+- No page shows a token, or why a cookie was refused.
+"""
+
+import base64
+import hashlib
+import inspect
+import textwrap
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from importlib.resources import files
+from typing import Any, Final
+
+from markupsafe import Markup, escape
+
+from amplify_mw import AuthUser, CookiePolicy, Tokens
+
+from .people import PASSWORD, PEOPLE
+from .profile import Profile
+
+_STYLE: Final = files(__package__).joinpath("style.css").read_text("utf-8")
+_STYLE_DIGEST: Final = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+
+SECURITY_HEADERS: Final = {
+    "Content-Security-Policy": (
+        f"default-src 'none'; style-src 'sha256-{_STYLE_DIGEST}'; img-src data:; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",  # Back must not show the last visitor's profile
+}
+
+_ICON: Final = Markup(
+    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E"
+    "%3Ccircle cx='8' cy='5' r='3.4' fill='%231a5fb4'/%3E"
+    "%3Cpath d='M1.5 15a6.5 5.6 0 0 1 13 0z' fill='%231a5fb4'/%3E%3C/svg%3E"
+)
+
+_PAGE: Final = Markup("""\
+<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title} · amplify_mw</title>
+<link rel="icon" href="{icon}">
+<style>{style}</style>
+</head>
+<body>
+<a class="skip" href="#main">Skip to the page</a>
+<header><div class="frame">
+<a class="name" href="/">amplify_mw demo</a>
+<nav aria-label="Pages"><ul>{links}</ul></nav>
+{who}
+</div></header>
+<main id="main" class="frame">
+{main}
+</main>
+<footer><div class="frame">
+<p>The site and its user pool run on this machine. The code is in <code>amplify_mw/demo</code>;
+start at <code>site.py</code>.</p>
+</div></footer>
+</body>
+</html>
+""")
+
+_LINKS: Final = (("/", "Home"), ("/profile", "Profile"), ("/members", "Members"))
+
+_SIGNED_IN: Final = Markup(
+    '<div class="who"><span>{username}</span>'
+    '<form method="post" action="/sign-out"><button class="second">Sign out</button></form></div>'
+)
+_SIGNED_OUT: Final = Markup('<div class="who"><a href="/sign-in">Sign in</a></div>')
+
+
+def _page(title: str, main: Markup, *, user: AuthUser | None = None, path: str = "") -> str:
+    links = [
+        Markup('<li><a href="{}"{}>{}</a></li>').format(
+            link, Markup(' aria-current="page"') if link == path else "", text
+        )
+        for link, text in _LINKS
+    ]
+    return _PAGE.format(
+        title=title,
+        icon=_ICON,
+        style=Markup(_STYLE),  # noqa: S704 - the file beside this one
+        links=Markup().join(links),
+        who=_SIGNED_IN.format(username=user.username) if user else _SIGNED_OUT,
+        main=main,
+    )
+
+
+# Home
+
+_WELCOME: Final = Markup("""\
+<h1>Who is signed in? Any code may ask.</h1>
+<p class="lead">One middleware around the app, and from then on two functions without arguments
+know the Amazon Cognito user of this request, however deep they are called.</p>
+<pre><code>from amplify_mw import get_current_user, fetch_user_attributes
+
+user = <mark>get_current_user()</mark>
+attributes = <mark>fetch_user_attributes()</mark></code></pre>
+{try_it}
+{people}
+""")
+
+_TRY_IT: Final = Markup("""\
+<section class="card">
+<h2>Try it</h2>
+<ol>
+<li>Open the <a href="/members">members&rsquo; page</a>. The middleware protects it, and sends you
+to sign in.</li>
+<li>Sign in as <code>{username}</code> with the password <code>{password}</code>. You are taken
+back to where you wanted to go.</li>
+<li>Look at the <a href="/profile">profile</a>, and at the code that made it.</li>
+<li>Corrupt the cookie, on the home page, and see what becomes of the session.</li>
+</ol>
+</section>
+""")
+
+_PEOPLE: Final = Markup("""\
+<section class="card">
+<h2>Who can sign in</h2>
+<table>
+<thead><tr><th scope="col">User name</th><th scope="col">Who that is</th></tr></thead>
+<tbody>{rows}</tbody>
+</table>
+<p class="note">Everybody&rsquo;s password is <code>{password}</code>.</p>
+</section>
+""")
+
+
+def welcome() -> str:
+    """Home, for somebody who is not signed in."""
+    try_it = _TRY_IT.format(username=PEOPLE[0].username, password=PASSWORD)
+    return _page("Home", _WELCOME.format(try_it=try_it, people=_people()), path="/")
+
+
+def _people() -> Markup:
+    row = Markup('<tr><th scope="row">{}</th><td>{}</td></tr>')
+    rows = Markup().join(row.format(person.username, person.about) for person in PEOPLE)
+    return _PEOPLE.format(rows=rows, password=PASSWORD)
+
+
+_HOME: Final = Markup("""\
+<h1>You are signed in as {username}.</h1>
+<p class="lead">This browser sent a cookie. The middleware verified the token in it before this
+page&rsquo;s code ran.</p>
+<section class="card">
+<h2>Look around</h2>
+<p>The <a href="/profile">profile</a> knows you three calls deep. The
+<a href="/members">members&rsquo; page</a> is for you, too.</p>
+</section>
+{token}
+<section class="card">
+<h2>Corrupt the cookie</h2>
+<p>A forger can write any token, but cannot sign it. This button changes one character of your
+token&rsquo;s signature and sets the cookie anew. See what the next page makes of it.</p>
+<form method="post" action="/corrupt"><button class="harm">Corrupt the cookie</button></form>
+</section>
+""")
+
+_TOKEN: Final = Markup("""\
+<section class="card">
+<h2>In the cookie: an access token</h2>
+<p>The cookie <code>{cookie}</code> holds the access token that Cognito answered the sign-in with.
+Verified, it says:</p>
+<table><tbody>{rows}</tbody></table>
+<p class="note">The token itself is not shown: the cookie is <code>HttpOnly</code>, so that no
+script reads it, and a page that printed it would undo that.</p>
+</section>
+""")
+
+
+def signed_in(user: AuthUser, tokens: Tokens | None, cookie: CookiePolicy) -> str:
+    """Home, for somebody who is signed in."""
+    token = tokens.access_token if tokens else None
+    facts = _TOKEN.format(cookie=cookie.name, rows=_rows(_claims(token.payload))) if token else ""
+    return _page("Home", _HOME.format(username=user.username, token=facts), user=user, path="/")
+
+
+_CLAIMS: Final = (
+    "token_use",
+    "username",
+    "sub",
+    "cognito:groups",
+    "scope",
+    "client_id",
+    "iss",
+    "iat",
+    "exp",
+)
+
+
+def _claims(payload: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    return ((name, _claim(name, payload[name])) for name in _CLAIMS if name in payload)
+
+
+def _claim(name: str, value: object) -> str:
+    if name in ("iat", "exp") and isinstance(value, int | float):
+        return datetime.fromtimestamp(value, UTC).strftime("%d %B %Y, %H:%M:%S UTC")
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+_COOKIE_REFUSED: Final = Markup("""\
+<section class="card bad">
+<h1>You are signed out, and the cookie is cleared.</h1>
+<p>Your browser sent a session cookie that does not stand up to verification. So nobody is signed
+in here, and this very response ends the cookie:</p>
+<pre class="wraps"><code>Set-Cookie: {clearing}</code></pre>
+<p class="actions"><a class="button" href="/sign-in">Sign in again</a>
+<a href="/">Load this page again</a></p>
+</section>
+<section class="card">
+<h2>What happened</h2>
+<ol>
+<li>The middleware took the token apart and verified it with the user pool&rsquo;s keys. It did
+not hold.</li>
+<li>The page&rsquo;s code called <code>get_current_user()</code>, which raised
+<code>NotAuthorizedException</code>. The page had nothing to do with cookies.</li>
+<li>The middleware added the <code>Set-Cookie</code> to the response, with the very attributes
+the cookie was set with.</li>
+</ol>
+<p class="note">Every invalid cookie is answered alike: forged, expired, or made by another user
+pool. Why it was refused stands in the log, in the terminal that runs this demo.</p>
+</section>
+""")
+
+
+def cookie_refused(cookie: CookiePolicy) -> str:
+    """Home, for somebody whose cookie the middleware refused and clears."""
+    return _page("Signed out", _COOKIE_REFUSED.format(clearing=cookie.clearing), path="/")
+
+
+# Profile and members
+
+_PROFILE: Final = Markup("""\
+<h1>{greeting}</h1>
+<p class="lead">Three calls deep, with no request in hand.</p>
+<section class="card">
+<h2>The user</h2>
+<p class="note">From <code>get_current_user()</code>. It never waits.</p>
+<table><tbody>{user}</tbody></table>
+</section>
+<section class="card">
+<h2>The attributes</h2>
+<p class="note">From <code>fetch_user_attributes()</code>, which asked the user pool
+(<code>GetUser</code>) and remembers the answer for a minute.</p>
+<table><tbody>{attributes}</tbody></table>
+</section>
+<section class="card">
+<h2>The code that asked</h2>
+<p>These are the functions that made this page, as they are in
+<code>amplify_mw/demo/profile.py</code>. None of them takes an argument.</p>
+{code}
+</section>
+""")
+
+
+def profile(profile: Profile, code: Markup) -> str:
+    """The profile, and the code that made it."""
+    person = profile.person
+    main = _PROFILE.format(
+        greeting=profile.greeting,
+        user=_rows([("username", person.user.username), ("user_id", person.user.user_id)]),
+        attributes=_rows(sorted(person.attributes.items())),
+        code=code,
+    )
+    return _page("Profile", main, user=person.user, path="/profile")
+
+
+_MEMBERS: Final = Markup("""\
+<h1>For members</h1>
+<p class="lead">Welcome, {username}. Only those who are signed in see this page, yet its code
+checks nothing.</p>
+<section class="card">
+<h2>Who checks</h2>
+<p>The middleware, before the page&rsquo;s code is called. Without a user, a browser is sent to
+<code>login_url</code> and comes back to where it wanted to go; anything else is answered
+<code>401</code>.</p>
+{code}
+</section>
+""")
+
+
+def members(user: AuthUser, code: Markup) -> str:
+    """The protected page."""
+    main = _MEMBERS.format(username=user.username, code=code)
+    return _page("Members", main, user=user, path="/members")
+
+
+_MARKED: Final = ("get_current_user()", "fetch_user_attributes()", 'protect=["/members/*"]')
+
+
+def excerpt(*functions: Callable[..., Any]) -> Markup:
+    """The source of functions, with what matters here marked."""
+    sources = [textwrap.dedent(inspect.getsource(function)).strip() for function in functions]
+    code = escape("\n\n".join(sources))
+    for verb in map(escape, _MARKED):
+        code = code.replace(verb, Markup("<mark>{}</mark>").format(verb))
+    return Markup('<pre tabindex="0"><code>{}</code></pre>').format(code)
+
+
+# Signing in
+
+_SIGN_IN: Final = Markup("""\
+<h1>Sign in</h1>
+{notice}
+<section class="card">
+<form method="post">
+<label for="username">User name</label>
+<input id="username" name="username" autocomplete="username" autocapitalize="none"
+ spellcheck="false" required value="{username}"{focus_username}>
+<label for="password">Password</label>
+<input id="password" name="password" type="password" autocomplete="current-password"
+ required{focus_password}>
+<div><button>Sign in</button></div>
+</form>
+</section>
+{people}
+""")
+
+_WANTS: Final = Markup(
+    '<p class="lead">Sign in to go on to <span class="value">{wants}</span>.</p>'
+)
+_REFUSAL: Final = Markup('<p class="card bad" role="alert">{refusal}</p>')
+
+_REFUSALS: Final = {
+    "NotAuthorizedException": "That user name and password do not go together.",
+    "UserNotConfirmedException": "This account was never confirmed, so it cannot sign in.",
+}
+
+
+def sign_in_form(
+    user: AuthUser | None, *, wants: str | None = None, username: str = "", refusal: str = ""
+) -> str:
+    """The form. `wants`: the page it was asked for. `refusal`: Cognito's name for what is wrong."""
+    notice = _WANTS.format(wants=wants) if wants else Markup()
+    if refusal:
+        notice = _REFUSAL.format(refusal=_REFUSALS.get(refusal, f"Cognito refused: {refusal}."))
+    focus = Markup(" autofocus")
+    main = _SIGN_IN.format(
+        notice=notice,
+        username=username,
+        focus_username="" if username else focus,
+        focus_password=focus if username else "",
+        people=_people(),
+    )
+    return _page("Sign in", main, user=user)
+
+
+# Errors
+
+_ERROR: Final = Markup('<h1>{title}</h1><p class="lead">{text}</p><p><a href="/">Home</a></p>')
+
+
+def error(title: str, text: str) -> str:
+    """A page for what went wrong."""
+    return _page(title, _ERROR.format(title=title, text=text))
+
+
+def unavailable() -> str:
+    """The user pool does not answer."""
+    return error("Not now", "The user pool does not answer. Try again in a moment.")
+
+
+def _rows(facts: Iterable[tuple[str, str]]) -> Markup:
+    row = Markup('<tr><th scope="row">{}</th><td class="value">{}</td></tr>')
+    return Markup().join(row.format(name, value) for name, value in facts)

@@ -1,0 +1,140 @@
+"""The command `amplify-mw`, as a process of its own."""
+
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from urllib.request import ProxyHandler, build_opener
+
+import pytest
+
+from amplify_mw import __version__, cli
+
+MODULE = [sys.executable, "-m", "amplify_mw"]
+LIMIT = 30  # seconds until a process that hangs is a failure
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*MODULE, *arguments], capture_output=True, text=True, timeout=LIMIT, check=False
+    )
+
+
+class Demo:
+    """A running `amplify-mw demo`."""
+
+    def __init__(self, *arguments: str) -> None:
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(
+            [*MODULE, "demo", *arguments], stdout=pipe, stderr=pipe, text=True
+        )
+        self.announcement = ""
+        for line in self.process.stdout:
+            self.announcement += line
+            if "Ctrl-C" in line:
+                break
+
+    @property
+    def url(self) -> str:
+        return re.search(r"http://127\.0\.0\.1:\d+/", self.announcement)[0]
+
+    def get(self) -> str:
+        with build_opener(ProxyHandler({})).open(self.url, timeout=LIMIT) as response:
+            return response.read().decode()
+
+    def end(self, number: signal.Signals) -> tuple[int, str]:
+        self.process.send_signal(number)
+        _, log = self.process.communicate(timeout=LIMIT)
+        return self.process.returncode, log
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+
+@pytest.fixture
+def demo() -> Iterator[Demo]:
+    demo = Demo("--port", "0")
+    yield demo
+    demo.close()
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    """A port that something else listens at."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        yield other.getsockname()[1]
+
+
+@pytest.fixture
+def usual_port_taken() -> Iterator[None]:
+    """Port 8000 is taken: by this, or by whatever had it before."""
+    with ExitStack() as stack:
+        with suppress(OSError):
+            stack.enter_context(socket.create_server(("127.0.0.1", 8000)))
+        yield
+
+
+def test_the_demo_says_where_it_is_and_answers_there(demo):
+    assert "Who is signed in?" in demo.get()
+
+
+def test_the_demo_says_who_can_sign_in_and_how_to_end_it(demo):
+    assert all(word in demo.announcement for word in ("ada", "grace", "correct horse", "Ctrl-C"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_demo_cleanly(demo, number):
+    demo.get()
+    assert demo.end(number) == (0, "")
+
+
+def test_without_a_choice_a_free_port_stands_in_for_a_taken_one(usual_port_taken):
+    demo = Demo()
+    try:
+        assert demo.url != "http://127.0.0.1:8000/"
+        assert "Who is signed in?" in demo.get()
+    finally:
+        demo.close()
+
+
+def test_a_chosen_port_that_is_taken_is_an_error_in_one_line(taken):
+    done = run("demo", "--port", str(taken))
+    assert done.returncode == 1
+    assert re.fullmatch(rf"amplify-mw demo: port {taken}: .+\n", done.stderr)
+
+
+@pytest.mark.parametrize("port", ["-1", "65536", "http", "", "\u0668", "9" * 5000])
+def test_a_port_that_is_none_is_a_usage_error(port, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["demo", "--port", port])
+    assert "write a number from 0 to 65535" in capsys.readouterr().err
+
+
+def test_the_version_is_the_packages(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        cli.main(["--version"])
+    assert capsys.readouterr().out == f"amplify-mw {__version__}\n"
+
+
+def test_python_m_is_the_command():
+    assert run("--version").stdout == f"amplify-mw {__version__}\n"
+
+
+def test_without_a_command_it_says_which_there_are():
+    done = run()
+    assert done.returncode == 2
+    assert done.stderr.startswith("usage: amplify-mw ")
+
+
+def test_the_version_costs_no_demo_and_no_server():
+    code = (
+        "import sys, amplify_mw.cli as cli\n"
+        "try: cli.main(['--version'])\n"
+        "except SystemExit: print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"amplify_mw.demo", "amplify_mw.testing", "werkzeug"} & set(done.stdout.split())
