@@ -4,6 +4,8 @@ Rules (ASGI 3.0):
 - `http` and `websocket` scopes are ours; `lifespan` and unknown types pass untouched.
 - The contextvar is bound around the app and taken back whatever happens: a return, an error, a
   cancellation. The scope is not changed.
+- The server's own `send` and `receive` run unbound: a server may take the context it is called in
+  for the next request of the connection (uvicorn does), and no user may outlive a request there.
 - Only the headers of `http.response.start`, `websocket.accept` and
   `websocket.http.response.start` are changed, in a copy that keeps every unknown key. All other
   messages pass as they are.
@@ -13,7 +15,6 @@ Rules (ASGI 3.0):
 """
 
 from collections.abc import Iterable
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from .access import Access, Answer, Asked, problem
@@ -78,15 +79,24 @@ class AmplifyASGIMiddleware(Shell):
             visit = await self.engine.driver.arun(flow)
             log_refusal(visit)
         visit.headers = headers
-        begun = False
 
         async def finishing_send(message: Any) -> None:
-            nonlocal begun
-            if not begun and message["type"] in _STARTS:
-                begun = True
+            if not visit.begun and message["type"] in _STARTS:
+                visit.begun = True
                 if visit.clears or (visit.asked and kind == "http"):
                     message = _finished(message, visit)
-            await send(message)
+            token = CURRENT.set(None)
+            try:
+                await send(message)
+            finally:
+                _unbind(token)
+
+        async def unbound_receive() -> Any:
+            token = CURRENT.set(None)
+            try:
+                return await receive()
+            finally:
+                _unbind(token)
 
         if kind == "websocket" or access is Access.PROTECTED:
             answer = self._hindrance(visit, access, scope)
@@ -97,9 +107,9 @@ class AmplifyASGIMiddleware(Shell):
                 return
         token = CURRENT.set(visit)
         try:
-            await self.app(scope, receive, finishing_send)
+            await self.app(scope, unbound_receive, finishing_send)
         except AuthError as error:
-            if begun:
+            if visit.begun:
                 raise
             answer = answer_to(visit, asked_by(scope), error)
             await _answer(answer, scope, finishing_send)
@@ -132,9 +142,10 @@ class AmplifyASGIMiddleware(Shell):
 
 
 def _unbind(token: "Token[Visit | None]") -> None:
-    # A coroutine that is closed from another context cannot reset; that one never was bound.
-    with suppress(ValueError):
+    try:  # noqa: SIM105  # on every request's path, where `suppress` would cost 0.3 µs
         CURRENT.reset(token)
+    except ValueError:
+        pass  # the coroutine is being closed from another context, which never was bound
 
 
 def _finished(message: Any, visit: Visit) -> Any:

@@ -30,6 +30,7 @@ class Visit:
     """One request's (or WebSocket's) view of a verdict.
 
     `asked`: the user was asked for. `clears`: the response is to clear the cookie.
+    `begun`: the response's headers have been passed on.
     `lapses`: the user is gone once the token has run out (a WebSocket may stay open for days).
     `pinned`: no middleware further in replaces this visit (a test said who is signed in).
     `headers`: the ASGI header list this visit was made from, to know it again further in.
@@ -37,6 +38,7 @@ class Visit:
 
     asked = False
     clears = False
+    begun = False
     lapses = False
     pinned = False
     headers: object = None

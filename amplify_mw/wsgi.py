@@ -6,8 +6,8 @@ Rules (PEP 3333):
 - What the app does with `start_response` (late, twice, not before the first item, `write`) reaches
   the server as it was; headers change only while `start_response` passes them on.
 - A finished body (a list, a tuple, the server's own file wrapper) is handed on untouched.
-- An `AuthError` that escapes before any body has gone gets the guard's answer; with `exc_info`, so
-  that the server itself says whether that is still possible.
+- An `AuthError` that escapes before any body has gone gets the guard's answer; with `exc_info` if
+  the app had called `start_response`, so that the server says whether that is still possible.
 - Nothing depends on `close()`: some adapters never call it.
 """
 
@@ -69,6 +69,7 @@ class AmplifyWSGIMiddleware(Shell):
         environ[_VISIT] = visit
 
         def start(status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
+            visit.begun = True
             if visit.asked or visit.clears:
                 headers = visit.home.finish(visit, headers, TEXT)
             return start_response(status, headers, *exc_info)
@@ -81,8 +82,7 @@ class AmplifyWSGIMiddleware(Shell):
         try:
             body = context.run(_call, visit, self.app, environ, start)
         except AuthError as error:
-            answer = answer_to(visit, asked_by(environ), error)
-            return _send(answer, environ, start, sys.exc_info())
+            return _instead(visit, error, environ, start)
         if type(body) is list or type(body) is tuple or _is_file(body, environ):
             return body
         return _Body(body, context, visit, environ, start)
@@ -133,8 +133,7 @@ class _Body:
         except AuthError as error:
             if self._begun:
                 raise
-            answer = answer_to(self._visit, asked_by(self._environ), error)
-            self._instead = iter(_send(answer, self._environ, self._start, sys.exc_info()))
+            self._instead = iter(_instead(self._visit, error, self._environ, self._start))
             return next(self._instead, b"")
         self._begun = self._begun or bool(item)
         return item
@@ -150,6 +149,14 @@ class _Body:
 def _is_file(body: object, environ: "WSGIEnvironment") -> bool:
     wrapper = environ.get("wsgi.file_wrapper")
     return isinstance(wrapper, type) and isinstance(body, wrapper)
+
+
+def _instead(
+    visit: Visit, error: AuthError, environ: "WSGIEnvironment", start: Callable[..., Any]
+) -> list[bytes]:
+    """Answer in the app's place; with `exc_info` where it had begun, so that the server decides."""
+    exc_info = (sys.exc_info(),) if visit.begun else ()
+    return _send(answer_to(visit, asked_by(environ), error), environ, start, *exc_info)
 
 
 def _send(

@@ -65,18 +65,18 @@ def test_other_scopes_pass_untouched(wrap: Any, kind: str) -> None:
     assert all(one is other for one, other in zip(seen, given, strict=True))
 
 
-def test_the_scope_and_receive_are_the_servers_own(wrap: Any, pool: LocalUserPool) -> None:
+def test_the_scope_is_the_servers_own(wrap: Any, pool: LocalUserPool) -> None:
     seen: list[Any] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
-        seen.extend((scope, receive, dict(scope)))
+        seen.extend((scope, dict(scope)))
 
     async def receive() -> Any: ...
 
     scope = http(pool)
     before = dict(scope)
     asyncio.run(wrap(app)(scope, receive, receive))
-    assert (seen[0] is scope, seen[1] is receive, seen[2]) == (True, True, before)
+    assert (seen[0] is scope, seen[1]) == (True, before)
 
 
 @pytest.mark.parametrize(
@@ -183,6 +183,22 @@ def test_an_error_after_the_start_is_the_servers(wrap: Any) -> None:
 
     with pytest.raises(AuthError):
         asyncio.run(wrap(app)(SHELL.scope(Ask()), None, send))
+
+
+def test_the_server_is_called_without_a_user(wrap: Any, pool: LocalUserPool) -> None:
+    """A server may keep the context it is called in, for the connection's next request."""
+    seen: list[object] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        seen.append(name())
+
+    async def server(*message: Any) -> None:
+        seen.append(copy_context().get(CURRENT))
+
+    asyncio.run(wrap(app)(http(pool), server, server))
+    assert seen == [None, None, "ada"]
 
 
 # --- awaited verbs
