@@ -44,7 +44,7 @@ class AmplifyASGIMiddleware(Shell):
     """
 
     def __init__(
-        self, app: "ASGI3Application", config: AmplifyConfig | Engine, **options: Any
+        self, app: "ASGI3Application", /, config: AmplifyConfig | Engine, **options: Any
     ) -> None:
         super().__init__(config, **options)
         self.app: Any = app

@@ -40,7 +40,7 @@ class AmplifyWSGIMiddleware(Shell):
     """
 
     def __init__(
-        self, app: "WSGIApplication", config: AmplifyConfig | Engine, **options: Any
+        self, app: "WSGIApplication", /, config: AmplifyConfig | Engine, **options: Any
     ) -> None:
         super().__init__(config, **options)
         self.app = app

@@ -1,8 +1,8 @@
-"""`signed_in`: a user for unit tests, without cookie, middleware or pool.
+"""`signed_in` and `signed_out`: who is there in a unit test, without cookie, middleware or pool.
 
 Rules:
-- It wins over every middleware inside it, and takes its binding back when the block ends.
-- Its tokens have the shape of Cognito's and a signature that no verifier accepts.
+- They win over every middleware inside them, and take their binding back when the block ends.
+- The tokens have the shape of Cognito's and a signature that no verifier accepts.
 """
 
 import json
@@ -19,7 +19,7 @@ from ..config import AmplifyConfig
 from ..context import CURRENT
 from ..engine import Engine
 from ..models import AuthUser
-from ..sessions.base import SignedIn
+from ..sessions.base import NO_SESSION, SignedIn, Verdict
 
 _CONFIG: Final = AmplifyConfig(user_pool_id="us-east-1_SignedIn", client_id="signed-in")
 
@@ -46,14 +46,32 @@ def signed_in(
     values = {**(attributes or {}), **more_attributes}
     values.setdefault("sub", str(uuid.uuid5(uuid.NAMESPACE_URL, username)))
     user = AuthUser(username, values["sub"])
-    # The engine is held here: a registered engine lives as long as somebody uses it.
-    engine = Engine.of(_CONFIG)
-    visit = Visit(engine.authenticator, _verdict(user, values, groups, scopes))
+    with _bound(_verdict(user, values, groups, scopes), values):
+        yield user
+
+
+@contextmanager
+def signed_out() -> Iterator[None]:
+    """Make the verbs answer as in a request without a session.
+
+    >>> from amplify_mw import handle_server_auth
+    >>> with signed_out():
+    ...     handle_server_auth()["error"]
+    'User not authenticated'
+    """
+    with _bound(NO_SESSION):
+        yield
+
+
+@contextmanager
+def _bound(verdict: Verdict, attributes: Mapping[str, str] | None = None) -> Iterator[None]:
+    engine = Engine.of(_CONFIG)  # held here: a shared engine lives as long as somebody uses it
+    visit = Visit(engine.authenticator, verdict)
     visit.pinned = True
-    visit.attributes = values
+    visit.attributes = attributes
     token = CURRENT.set(visit)
     try:
-        yield user
+        yield
     finally:
         CURRENT.reset(token)
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from amplify_mw import OutsideRequestError, fetch_auth_session, get_current_user
-from amplify_mw.testing import signed_in
+from amplify_mw import NotAuthorizedException, OutsideRequestError, fetch_auth_session, get_current_user
+from amplify_mw.testing import signed_in, signed_out
 
 
 def test_the_binding_ends_with_the_block() -> None:
@@ -41,6 +41,11 @@ def test_the_session_has_tokens_of_cognitos_shape() -> None:
     assert tokens.access_token is not None
     assert tokens.id_token.payload["email"] == "ada@example.com"
     assert tokens.access_token.payload["cognito:groups"] == ["editors"]
+
+
+def test_nobody_can_be_signed_in_too() -> None:
+    with signed_in("ada"), signed_out(), pytest.raises(NotAuthorizedException):
+        get_current_user()
 
 
 def test_it_decorates_a_test_as_well() -> None:

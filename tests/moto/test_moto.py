@@ -1,0 +1,159 @@
+"""A second opinion: moto's Cognito, in a process of its own, issues the tokens.
+
+moto signs with one fixed key (`kid` "dummy"), writes Amazon's own host into `iss` wherever it
+runs, and takes unsigned calls to be meant for us-east-1. Its access tokens have the scope that
+`GetUser` asks for; its ID tokens have the attributes that the app client may read.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import httpx2
+import pytest
+
+from amplify_mw import AmplifyConfig, fetch_user_attributes, get_current_user
+from tests.shells import Ask, Got, Shell
+
+Get: TypeAlias = Callable[[AmplifyConfig, str], Got]
+
+# The server ends with its standard input: no process is left behind, however the tests end.
+SERVE = """
+import sys
+from moto.moto_server.threaded_moto_server import ThreadedMotoServer
+
+server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+server.start()
+print("http://%s:%s" % server.get_host_and_port(), flush=True)
+sys.stdin.read()
+"""
+
+
+@dataclass(frozen=True)
+class Moto:
+    """A user pool at moto, with the app clients `web` and `other` and the user `ada`."""
+
+    url: str
+    pool_id: str
+    web: str
+    other: str
+
+    def sign_in(self, client_id: str) -> dict[str, str]:
+        """What InitiateAuth answers: `IdToken`, `AccessToken`, ..."""
+        answer = call(
+            self.url,
+            "InitiateAuth",
+            ClientId=client_id,
+            AuthFlow="USER_PASSWORD_AUTH",
+            AuthParameters={"USERNAME": "ada", "PASSWORD": "Corr3ct!horse"},
+        )
+        tokens: dict[str, str] = answer["AuthenticationResult"]
+        return tokens
+
+    @property
+    def config(self) -> AmplifyConfig:
+        """Keys and API at moto; the issuer stays Amazon's."""
+        return AmplifyConfig(
+            user_pool_id=self.pool_id, client_id=self.web, endpoint_url=self.url, attributes_ttl=0
+        )
+
+
+def call(url: str, operation: str, **members: Any) -> Any:
+    headers = {
+        "Content-Type": "application/x-amz-json-1.1",
+        "X-Amz-Target": f"AWSCognitoIdentityProviderService.{operation}",
+    }
+    answer = httpx2.post(f"{url}/", headers=headers, content=json.dumps(members), trust_env=False)
+    answer.raise_for_status()
+    return answer.json()
+
+
+@pytest.fixture(scope="module")
+def moto_url() -> Iterator[str]:
+    server = subprocess.Popen(
+        [sys.executable, "-c", SERVE],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    with server:
+        assert server.stdout is not None
+        yield server.stdout.readline().strip()
+
+
+@pytest.fixture(scope="module")
+def moto(moto_url: str) -> Moto:
+    pool_id = call(moto_url, "CreateUserPool", PoolName="people")["UserPool"]["Id"]
+    ada = {"UserPoolId": pool_id, "Username": "ada"}
+    attributes = [
+        {"Name": "email", "Value": "ada@example.com"},
+        {"Name": "name", "Value": "Ada"},
+    ]
+    call(moto_url, "AdminCreateUser", **ada, UserAttributes=attributes)
+    call(moto_url, "AdminSetUserPassword", **ada, Password="Corr3ct!horse", Permanent=True)
+    return Moto(moto_url, pool_id, add_client(moto_url, pool_id), add_client(moto_url, pool_id))
+
+
+def add_client(url: str, pool_id: str) -> str:
+    answer = call(
+        url,
+        "CreateUserPoolClient",
+        UserPoolId=pool_id,
+        ClientName="web",
+        ExplicitAuthFlows=["USER_PASSWORD"],
+        ReadAttributes=["email", "name"],
+    )
+    client_id: str = answer["UserPoolClient"]["ClientId"]
+    return client_id
+
+
+def facts() -> str:
+    return json.dumps({**get_current_user().to_dict(), **fetch_user_attributes()})
+
+
+@pytest.fixture
+def get(shell: Shell) -> Get:
+    """Ask an app for the user and the attributes, with a token in the cookie."""
+
+    def get(config: AmplifyConfig, token: str) -> Got:
+        return shell.send(shell.middleware(shell.app(facts), config), Ask(cookie=token))
+
+    return get
+
+
+@pytest.mark.parametrize("kind", ["IdToken", "AccessToken"])
+def test_a_token_of_motos_sign_in_shows_the_user_and_the_attributes(
+    moto: Moto, get: Get, kind: str
+) -> None:
+    answer = get(moto.config, moto.sign_in(moto.web)[kind])
+    assert answer.status == 200
+    seen = json.loads(answer.body)
+    assert (seen["username"], seen["email"], seen["name"]) == ("ada", "ada@example.com", "Ada")
+    assert seen["userId"] == seen["sub"]
+
+
+@pytest.mark.parametrize("kind", ["IdToken", "AccessToken"])
+def test_a_token_for_another_client_of_the_pool_is_refused(moto: Moto, get: Get, kind: str) -> None:
+    answer = get(moto.config, moto.sign_in(moto.other)[kind])
+    assert answer.status == 401
+    assert answer.clears_cookie
+
+
+def test_a_token_for_another_pool_of_the_same_key_is_refused(moto: Moto, get: Get) -> None:
+    # All of moto's pools sign with one key: only the issuer tells them apart.
+    elsewhere = call(moto.url, "CreateUserPool", PoolName="others")["UserPool"]["Id"]
+    config = moto.config.replace(user_pool_id=elsewhere)
+    assert get(config, moto.sign_in(moto.web)["IdToken"]).status == 401
+
+
+def test_a_global_sign_out_at_moto_ends_the_session(moto: Moto, get: Get) -> None:
+    token = moto.sign_in(moto.web)["AccessToken"]
+    assert get(moto.config, token).status == 200
+    call(moto.url, "GlobalSignOut", AccessToken=token)
+    answer = get(moto.config, token)
+    assert answer.status == 401
+    assert answer.clears_cookie
