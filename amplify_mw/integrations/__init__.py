@@ -1,0 +1,12 @@
+"""One line for each framework that would swallow an `AuthError`: it gets the guard's answer.
+
+    amplify_mw.integrations.flask       handle_auth_errors(app)
+    amplify_mw.integrations.bottle      handle_auth_errors(app)
+    amplify_mw.integrations.starlette   handle_auth_errors(app), for FastAPI too
+    amplify_mw.integrations.django      AuthErrorMiddleware, in MIDDLEWARE
+
+Rules:
+- Each module imports its one framework; nothing else in the package imports any.
+- The answer is the one the middleware gives: status, headers and body.
+- Without a middleware around the app the error stays an error: it never turns into a 401.
+"""

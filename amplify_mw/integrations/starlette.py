@@ -1,0 +1,34 @@
+"""Starlette and FastAPI: `handle_auth_errors(app)`.
+
+Starlette's outermost layer answers 500 to every error it has no handler for, so that a middleware
+around the whole app comes too late; one that was added by `app.add_middleware` sits further in.
+"""
+
+from starlette.applications import Starlette
+from starlette.requests import HTTPConnection
+from starlette.responses import Response
+
+from ..asgi import answer_for
+from ..errors import AuthError
+
+
+def handle_auth_errors(app: Starlette) -> None:
+    """Answer an `AuthError` that escapes an endpoint as the middleware would.
+
+    `app`: a Starlette or FastAPI app. Each app that is mounted needs its own call. A handler of
+    the app's own for a subclass, such as `NetworkError`, comes first.
+    """
+    app.add_exception_handler(AuthError, _answer)
+
+
+async def _answer(connection: HTTPConnection, error: Exception) -> Response:
+    # Starlette swallows nothing of a WebSocket: there the middleware itself still answers.
+    if not isinstance(error, AuthError) or connection.scope["type"] != "http":
+        raise error
+    answer = answer_for(connection.scope, error)
+    body = b"" if connection.scope["method"] == "HEAD" else answer.body
+    response = Response(body, answer.status)
+    response.raw_headers = [
+        (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers
+    ]
+    return response

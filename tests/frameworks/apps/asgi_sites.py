@@ -1,0 +1,21 @@
+"""All ASGI apps on one server: the header `X-Site` says which is meant, so that each is at `/`."""
+
+from typing import Any
+
+import django_site
+import fastapi_site
+import starlette_site
+
+SITES: dict[bytes, Any] = {
+    b"bare": starlette_site.bare,
+    b"starlette": starlette_site.app,
+    b"starlette-added": starlette_site.added,
+    b"mounts": starlette_site.mounts,
+    b"fastapi": fastapi_site.app,
+    b"django": django_site.asgi,
+}
+
+
+async def app(scope: Any, receive: Any, send: Any) -> None:
+    site = b"starlette" if scope["type"] == "lifespan" else dict(scope["headers"])[b"x-site"]
+    await SITES[site](scope, receive, send)

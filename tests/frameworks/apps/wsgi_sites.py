@@ -1,0 +1,19 @@
+"""All WSGI apps on one server: the header `X-Site` says which is meant, so that each is at `/`."""
+
+from typing import Any
+
+import bottle_site
+import django_site
+import flask_site
+
+SITES: dict[str, Any] = {
+    "bare": flask_site.bare,
+    "flask": flask_site.app,
+    "flask-mounted": flask_site.mounted,
+    "bottle": bottle_site.app,
+    "django": django_site.wsgi,
+}
+
+
+def app(environ: Any, start_response: Any) -> Any:
+    return SITES[environ["HTTP_X_SITE"]](environ, start_response)

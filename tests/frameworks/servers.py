@@ -1,0 +1,156 @@
+"""Real servers, each a process of its own, and the apps on them."""
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import httpx2
+
+from amplify_mw.testing import LocalUserPool
+
+APPS: Final = Path(__file__).parent / "apps"
+_PYTHON: Final = (sys.executable, "-m")
+_GUNICORN: Final = (*_PYTHON, "gunicorn", "--no-control-socket", "--bind", "fd://{fd}")
+COMMANDS: Final[Mapping[str, Sequence[str]]] = {
+    "gunicorn-sync": (*_GUNICORN, "-w2", "wsgi_sites:app"),
+    "gunicorn-gthread": (*_GUNICORN, "-kgthread", "--threads=4", "wsgi_sites:app"),
+    "gunicorn-preload": (*_GUNICORN, "-w2", "--preload", "wsgi_sites:app"),
+    "gunicorn-preload-warm": (*_GUNICORN, "-w2", "--preload", "warm_sites:app"),
+    "waitress": (sys.executable, "serve_waitress.py", "{fd}"),
+    "uvicorn": (*_PYTHON, "uvicorn", "--fd", "{fd}", "asgi_sites:app"),
+    "hypercorn": (*_PYTHON, "hypercorn", "--bind", "fd://{fd}", "asgi_sites:app"),
+}
+WSGI_SERVERS: Final = ("gunicorn-sync", "gunicorn-gthread", "gunicorn-preload", "waitress")
+ASGI_SERVERS: Final = ("uvicorn", "hypercorn")
+
+
+class Server:
+    """A server process on a free port of 127.0.0.1.
+
+    The listening socket is made here and inherited: no port is raced for, and a request that
+    comes before the server is ready waits in the queue. `log`: the file for what it prints.
+    """
+
+    def __init__(self, kind: str, pool: LocalUserPool, log: Path, **environment: str) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener, log.open("wb") as output:
+            self.port = listener.getsockname()[1]
+            self._process = subprocess.Popen(
+                [part.format(fd=listener.fileno()) for part in COMMANDS[kind]],
+                cwd=APPS,
+                env={**os.environ, **_environment(pool), **environment},
+                pass_fds=[listener.fileno()],
+                stdout=output,
+                stderr=output,
+            )
+        # A connection for each request: uvicorn closes one after an error that reached it, and
+        # lets what is sent on it again inherit a context that asgiref's `WsgiToAsgi` cannot bear.
+        self.client = httpx2.Client(
+            base_url=f"http://127.0.0.1:{self.port}",
+            limits=httpx2.Limits(max_keepalive_connections=0),
+            trust_env=False,
+            timeout=20,
+        )
+
+    def terminate(self) -> None:
+        """Ask the process to end."""
+        self.client.close()
+        self._process.terminate()
+
+    def close(self) -> None:
+        """End the process; what it could not end in time is killed."""
+        self.terminate()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def exchange(self, requests: bytes) -> bytes:
+        """All that comes back over one connection, whose last request must end it."""
+        with self.connect() as connection:
+            connection.sendall(requests)
+            return rest_of(connection)
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), 20)
+
+
+def rest_of(connection: socket.socket) -> bytes:
+    """What still comes, until the server ends the connection."""
+    return b"".join(iter(partial(connection.recv, 65536), b""))
+
+
+def _environment(pool: LocalUserPool) -> dict[str, str]:
+    return {
+        "PYTHONPATH": str(APPS),
+        "AMPLIFY_USER_POOL_ID": pool.user_pool_id,
+        "AMPLIFY_CLIENT_ID": pool.client_id,
+        "AMPLIFY_ENDPOINT_URL": pool.url,
+        "AMPLIFY_ISSUER": pool.issuer,
+    }
+
+
+@dataclass(frozen=True)
+class Site:
+    """One app on a server. `mount` goes before each path, `cookie` is the session's value."""
+
+    server: Server
+    name: str
+    mount: str = ""
+
+    def get(
+        self, path: str, cookie: str | None = None, headers: Mapping[str, str] | None = None
+    ) -> httpx2.Response:
+        return self.server.client.get(
+            self.mount + path, headers={**(headers or {}), **self.headers(cookie)}
+        )
+
+    def headers(self, cookie: str | None = None) -> dict[str, str]:
+        own = {} if cookie is None else {"Cookie": f"theme=dark; amplify-session={cookie}"}
+        return {"X-Site": self.name, **own}
+
+    def request(self, path: str, cookie: str | None = None) -> bytes:
+        """A request as it goes over the wire."""
+        return self._written("GET", path, self.headers(cookie))
+
+    def upload(self, path: str, cookie: str, body: bytes) -> bytes:
+        """A request with a body."""
+        headers = {**self.headers(cookie), "Content-Length": str(len(body))}
+        return self._written("POST", path, headers) + body
+
+    def last_request(self, path: str, method: str = "GET") -> bytes:
+        """One that asks the server to close the connection after it."""
+        return self._written(method, path, {**self.headers(), "Connection": "close"})
+
+    def _written(self, method: str, path: str, headers: Mapping[str, str]) -> bytes:
+        lines = map(": ".join, {"Host": "127.0.0.1", **headers}.items())
+        return "\r\n".join([f"{method} {self.mount}{path} HTTP/1.1", *lines, "\r\n"]).encode()
+
+
+@dataclass
+class Servers:
+    """Starts each kind of server when it is first asked for."""
+
+    pool: LocalUserPool
+    logs: Path
+    running: dict[str, Server] = field(default_factory=dict)
+
+    def site(self, server: str, name: str, mount: str = "") -> Site:
+        if server not in self.running:
+            self.running[server] = self.start(server)
+        return Site(self.running[server], name, mount)
+
+    def start(self, kind: str, **environment: str) -> Server:
+        return Server(kind, self.pool, self.logs / f"{kind}.log", **environment)
+
+    def close(self) -> None:
+        for server in self.running.values():
+            server.terminate()
+        for server in self.running.values():
+            server.close()
