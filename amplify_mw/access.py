@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from http import HTTPStatus
+from math import ceil
 from typing import Final
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
@@ -48,10 +49,10 @@ class AccessRules:
 
     @classmethod
     def of_config(cls, config: AmplifyConfig) -> "AccessRules | None":
-        """The rules of a configuration; None if it has none. A login page here is public."""
+        """The rules of a configuration; None if it has none."""
         if not config.protect and not config.ignore:
             return None
-        return cls(config.protect, [*config.public, *_login_page(config)], config.ignore)
+        return cls(config.protect, config.public, config.ignore)
 
     def __init__(
         self, protect: Sequence[str], public: Sequence[str], ignore: Sequence[str]
@@ -89,13 +90,6 @@ class _Paths:
         return path.startswith(self._below) or path.rstrip("/") in self._exact
 
 
-def _login_page(config: AmplifyConfig) -> list[str]:
-    """The path of the login page, if it is one of this very site."""
-    parts = urlsplit(config.login_url or "")
-    is_here = not parts.netloc or f"{parts.scheme}://{parts.netloc}".lower() in config.origins
-    return [unquote(parts.path)] if is_here and parts.path else []
-
-
 def _spellings(path: str) -> set[str] | None:
     """Every way `path` may be read further down; None if that cannot be said."""
     if len(path) > _MAX_SUSPICIOUS:
@@ -109,10 +103,6 @@ def _spellings(path: str) -> set[str] | None:
         if len(found) > _MAX_SPELLINGS:
             return None
     return found
-
-
-def _with_root(path: str) -> str:
-    return path if path.startswith("/") else "/" + path
 
 
 def _without_line_feed(path: str) -> str:
@@ -130,7 +120,7 @@ def _collapse(path: str) -> str:
 
 
 def _resolve_dots(path: str) -> str:
-    """RFC 3986 5.2.4."""
+    """RFC 3986 5.2.4; with a slash in front in any case."""
     kept: list[str] = []
     segments = path.removeprefix("/").split("/")
     for segment in segments:
@@ -144,7 +134,7 @@ def _resolve_dots(path: str) -> str:
 
 
 _READINGS: Final[Sequence[Callable[[str], str]]] = (
-    *(_with_root, _without_line_feed, _with_slashes, _collapse, _resolve_dots, unquote),
+    *(unquote, _with_slashes, _collapse, _resolve_dots, _without_line_feed),
 )
 
 
@@ -189,9 +179,16 @@ class Asked:
 class Refusals:
     """The answers to those who may not pass."""
 
-    def __init__(self, *, cookie_name: str, login_url: str | None) -> None:
+    def __init__(
+        self, *, cookie_name: str, login_url: str | None, origins: Sequence[str] = ()
+    ) -> None:
         self._challenge = f'Cookie realm="sign-in", cookie-name="{cookie_name}"'
         self._login_url = login_url
+        self._login_path = _path_of_this_site(login_url, origins)
+
+    def is_login_page(self, asked: Asked) -> bool:
+        """Whether this is the login page itself, which nobody may be kept from."""
+        return asked.path == self._login_path
 
     def to(self, asked: Asked, error: AuthError) -> Answer:
         """The answer to a request that `error` hinders."""
@@ -201,15 +198,28 @@ class Refusals:
         if error.status_code == 401:
             headers.append(("WWW-Authenticate", self._challenge))  # RFC 9110 15.5.2 asks for one
         if error.status_code == 503:
-            headers.append(("Retry-After", str(max(1, round(error.retry_after or 2)))))
+            headers.append(("Retry-After", str(max(1, ceil(error.retry_after or 2)))))
         return problem(error.status_code, headers=headers)
 
     def _to_login(self, asked: Asked) -> Answer:
         url = str(self._login_url)
         joint = "&" if urlsplit(url).query else "?"
         location = url + joint + urlencode({"next": local_target(asked.path, asked.query)})
-        headers = (("Location", location), ("Cache-Control", "no-store"), ("Content-Length", "0"))
-        return Answer(302, (*headers, ("Vary", "Cookie, Accept")), b"")
+        headers = (
+            ("Location", location),
+            ("Content-Type", "text/plain"),
+            ("Content-Length", "0"),
+            ("Cache-Control", "no-store"),
+            ("Vary", "Cookie, Accept"),
+        )
+        return Answer(302, headers, b"")
+
+
+def _path_of_this_site(url: str | None, origins: Sequence[str]) -> str | None:
+    """The path of `url`, mount and all, if it is on this very site."""
+    parts = urlsplit(url or "")
+    is_here = not parts.netloc or f"{parts.scheme}://{parts.netloc}".lower() in origins
+    return unquote(parts.path) if is_here and parts.path else None
 
 
 def problem(

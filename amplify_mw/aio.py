@@ -1,10 +1,13 @@
 """The verbs, awaited: the same names as in `amplify_mw`, for async code.
 
 Each raises at the call what it can tell at once, so that a forgotten `await` lets nobody through.
+They are marked as coroutine functions, so that FastAPI's `Depends(get_current_user)` awaits them.
 """
 
 from collections.abc import Coroutine
 from typing import Any, TypeVar
+
+from asgiref.sync import markcoroutinefunction
 
 from .context import attributes_flow, attributes_result, current_visit, session_of
 from .context import carry as carry
@@ -41,11 +44,13 @@ async def _known(value: T) -> T:
     return value
 
 
+@markcoroutinefunction
 def get_current_user() -> Coroutine[Any, Any, AuthUser]:
     """See `amplify_mw.get_current_user`. Raises at the call."""
     return _known(_get_current_user())
 
 
+@markcoroutinefunction
 def fetch_user_attributes() -> Coroutine[Any, Any, dict[str, str]]:
     """See `amplify_mw.fetch_user_attributes`. Raises at the call when nobody is signed in."""
     visit = current_visit()
@@ -57,11 +62,13 @@ def fetch_user_attributes() -> Coroutine[Any, Any, dict[str, str]]:
     return fetch()
 
 
+@markcoroutinefunction
 def fetch_auth_session(*, force_refresh: bool = False) -> Coroutine[Any, Any, AuthSession]:
     """See `amplify_mw.fetch_auth_session`. Raises at the call."""
     return _known(session_of(current_visit(), force_refresh=force_refresh))
 
 
+@markcoroutinefunction
 def handle_server_auth() -> Coroutine[Any, Any, ServerAuthSuccess | ServerAuthFailure]:
     """See `amplify_mw.handle_server_auth`."""
     return _known(_handle_server_auth())

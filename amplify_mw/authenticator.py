@@ -78,7 +78,9 @@ class Authenticator:
         self._attributes = attributes
         self._api_urls = {pool.iss: pool.api_url for pool in config.user_pools}
         self.rules = AccessRules.of_config(config)
-        self.refusals = Refusals(cookie_name=config.cookie.name, login_url=config.login_url)
+        self.refusals = Refusals(
+            cookie_name=config.cookie.name, login_url=config.login_url, origins=config.origins
+        )
         self._cookie: Final = config.cookie.name.encode("ascii")
 
     def peek(self, header: bytes, now: float) -> Visit | None:
@@ -98,10 +100,11 @@ class Authenticator:
             return Visit(self, NO_SESSION)
         if value is DUPLICATE:
             return Visit(self, DUPLICATE_COOKIE)
+        generation = self._verdicts.generation
         verdict = yield from self.config.session.resolve(value, self._verifier, now)
         visit = Visit(self, verdict)
         if isinstance(verdict, SignedIn):
-            yield Remember(self._verdicts, value, verdict)
+            yield Remember(self._verdicts, value, verdict, generation)
         else:
             visit.clears = verdict.clears
         return visit

@@ -21,8 +21,9 @@ from .errors import ConfigurationError
 from .sessions.base import SessionKind
 from .sessions.token import TokenSession
 
-_POOL_ID = re.compile(r"([a-z]{2}(?:-[a-z]+)+-[0-9])_[0-9A-Za-z]+")
+_POOL_ID = re.compile(r"([a-z]{2,4}(?:-[a-z]+)+-[0-9])_[0-9A-Za-z]+")
 _PATTERN = re.compile(r"(?!.*//)/[^*?%\\\x00-\x1F]*(?:(?<=/)\*)?")  # a path, or all below one
+_PARTITIONS: Final = {"cn": "amazonaws.com.cn", "eusc": "amazonaws.eu"}
 MAX_LEEWAY: Final = 60.0
 MEBIBYTE: Final = 1024 * 1024
 
@@ -66,7 +67,7 @@ class UserPool:
                 f"{self.user_pool_id!r} (other forms need both endpoint_url and issuer)"
             )
         region = match[1] if match else ""
-        suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
+        suffix = _PARTITIONS.get(region.partition("-")[0], "amazonaws.com")
         amazon = f"https://cognito-idp.{region}.{suffix}"
         endpoint = _address("endpoint_url", _given(self.endpoint_url, amazon)).rstrip("/")
         issuer = _address("issuer", _given(self.issuer, f"{amazon}/{self.user_pool_id}"))
@@ -215,24 +216,25 @@ def _given(url: str | None, default: str) -> str:
     return default if url is None else url
 
 
-def _address(name: str, url: str) -> str:
+def _address(name: str, url: Any) -> str:
     """An address that may be trusted to be the one that is meant."""
+    # urlsplit passes over some of what is not printable
+    is_clean = isinstance(url, str) and url.isascii() and url.isprintable() and " " not in url
     try:
-        parts = urlsplit(url)
+        parts = urlsplit(url if is_clean else "")
         _ = parts.port
-    except (ValueError, AttributeError, TypeError) as error:
-        raise ConfigurationError(f"{name}: {url!r} is no address") from error
+    except ValueError as error:
+        raise ConfigurationError(f"{name}: write an address; got {url!r}") from error
     secure = parts.scheme == "https" or (
         parts.scheme == "http" and parts.hostname in LOOPBACK_HOSTS
     )
-    is_clean = url.isprintable() and " " not in url  # urlsplit would strip some of that
     is_bare = parts.hostname and not parts.query and not parts.fragment and "@" not in parts.netloc
-    if not (secure and is_clean and is_bare):
+    if not (secure and is_bare):
         raise ConfigurationError(
             f"{name}: write an https:// address (http:// only for localhost), without user, "
             f"query or fragment; got {url!r}"
         )
-    return url
+    return str(url)
 
 
 def _client_id(value: object) -> tuple[str, ...] | None:
@@ -300,8 +302,8 @@ def _origin(origin: str) -> str:
 def _check_login_url(url: object) -> None:
     is_clean = isinstance(url, str) and url.isascii() and url.isprintable() and " " not in url
     is_path = is_clean and re.fullmatch(r"/(?![/\\])[^#]*", str(url))
-    if not is_path:
-        _address("login_url", str(url) if is_clean else "")
+    if not is_path:  # a sign-in page elsewhere may need its query (`?client_id=...`)
+        _address("login_url", str(url).partition("?")[0] if is_clean else "")
 
 
 def _check_number(name: str, value: object, least: float, most: float) -> None:

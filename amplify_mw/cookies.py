@@ -12,7 +12,7 @@ Rules for writing:
 """
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
 from typing import Final, Literal
@@ -118,10 +118,6 @@ without Secure; write secure=True
         for field, mend in _mends(self):
             raise ConfigurationError(f"CookiePolicy.{field}: {mend}")
 
-    def replace(self, **changes: object) -> "CookiePolicy":
-        """The same policy with some fields changed, checked again."""
-        return replace(self, **changes)  # type: ignore[arg-type]  # checked by __post_init__
-
     @cached_property
     def clearing(self) -> str:
         """The value of the `Set-Cookie` that ends this cookie."""
@@ -170,6 +166,8 @@ def _prefix_mends(policy: CookiePolicy) -> "list[tuple[str, str]]":
     name = policy.name.lower()  # RFC 6265bis 5.7: browsers compare the prefixes without case
     if name.startswith(("__secure-", "__host-")) and not policy.secure:
         return [("name", "browsers drop a __Secure- or __Host- cookie without secure=True")]
+    if name.startswith(("__http-", "__host-http-")) and not (policy.secure and policy.http_only):
+        return [("name", "browsers drop an __Http- cookie without secure=True and http_only=True")]
     if name.startswith("__host-") and (policy.domain is not None or policy.path != "/"):
         return [("name", "browsers drop a __Host- cookie unless domain=None and path='/'")]
     return []
@@ -192,7 +190,8 @@ def split_origin(origin: str) -> tuple[str, str]:
     bare = bare and " " not in origin
     if parts.scheme not in ("http", "https") or not parts.hostname or "@" in origin or not bare:
         raise ConfigurationError(
-            f"an origin is scheme, host and port, such as 'https://app.example.com'; got {origin!r}"
+            "write an origin, which is scheme, host and port, such as 'https://app.example.com'; "
+            f"got {origin!r}"
         )
     return parts.scheme, parts.hostname
 

@@ -49,6 +49,7 @@ class BoundedCache(FIFOCache[bytes, Any]):
         self._share = max(1, size // entries)
         super().__init__(size, getsizeof=self._count)
         self._lock = threading.Lock()
+        self.generation = 0
 
     def _count(self, value: Sized) -> int:
         return max(value.size, self._share)
@@ -60,11 +61,18 @@ class BoundedCache(FIFOCache[bytes, Any]):
         except KeyError:
             return default
 
-    def put(self, key: bytes, value: Sized) -> None:
-        """Keep `value`, unless it alone is larger than the cache."""
+    def put(self, key: bytes, value: Sized, generation: int | None = None) -> None:
+        """Keep `value` in place of an older one, unless it alone is larger than the cache.
+
+        Nor if everything was dropped since the cache was of `generation`.
+        """
         with self._lock:
+            if generation not in (None, self.generation):
+                return
             if self._count(value) <= self.maxsize:
                 self[key] = value
+            else:
+                self.pop(key, None)
 
     def discard(self, key: bytes) -> None:
         """Drop `key`, if it is there."""
@@ -72,12 +80,15 @@ class BoundedCache(FIFOCache[bytes, Any]):
             self.pop(key, None)
 
     def clear(self) -> None:
-        """Drop everything."""
+        """Drop everything, and what is being made of it."""
         with self._lock:
+            self.generation += 1
             super().clear()
 
     def renew_lock(self) -> None:
-        """After a fork: another thread of the parent may have held the lock."""
+        """After a fork: another thread of the parent may have been in the middle of a change."""
+        if self._lock.locked():
+            super().__init__(self.maxsize, getsizeof=self._count)
         self._lock = threading.Lock()
 
 
@@ -109,6 +120,7 @@ class Driver:
                     value = self._act(effect)
                 advance, argument = flow.send, (value, self.clock())
             except Unreachable as failure:
+                failure.now = self.clock()
                 advance, argument = flow.throw, failure
 
     async def arun(self, flow: Flow[T]) -> T:
@@ -128,6 +140,7 @@ class Driver:
                     value = self._act(effect)
                 advance, argument = flow.send, (value, self.clock())
             except Unreachable as failure:
+                failure.now = self.clock()
                 advance, argument = flow.throw, failure
 
     def _carry(self, flight: Flight) -> Any:
@@ -141,8 +154,8 @@ class Driver:
                 return self._http.send(effect)
             case Launch():
                 self._flights.join(effect.flight)
-            case Remember(cache, key, value) if value is not None:
-                cache.put(key, value)
+            case Remember(cache, key, value, generation) if value is not None:
+                cache.put(key, value, generation)
             case Remember(cache, key):
                 cache.discard(key)
             case ForgetAll(cache):
@@ -160,8 +173,9 @@ class Driver:
 
     def close(self) -> None:
         """Wait for what is in the air and close connections. A later use opens them anew."""
+        close_connections = self._http.retire()  # those of what is in the air; newcomers make new
         self._flights.close()
-        self._http.close()
+        close_connections()
 
 
 def _report(what: str, why: str, *, over: bool) -> None:
@@ -189,7 +203,7 @@ class Flights:
         """The future of the flight with this key, which departs unless it is in the air."""
         with self._lock:
             future = self._airborne.get(flight.key)
-            if future is not None:
+            if future is not None and not future.done():
                 return future
             try:
                 future = self._lane(flight.lane).submit(self._depart, flight, time.monotonic())
@@ -222,9 +236,10 @@ class Flights:
     def wait(self, future: "Future[T]") -> T:
         """The result of a flight, waiting on this thread."""
         try:
-            return future.result(self._patience)
+            failure = future.exception(self._patience)
         except TimeoutError as error:
             raise Unreachable("no answer in time") from error
+        return _result(future, failure)
 
     async def await_(self, future: "Future[T]") -> T:
         """The result of a flight, awaited on whatever loop is running."""
@@ -242,7 +257,7 @@ class Flights:
             await asyncio.wait_for(landed.wait(), self._patience)
         except TimeoutError as error:
             raise Unreachable("no answer in time") from error
-        return future.result()
+        return _result(future, future.exception())
 
     def close(self) -> None:
         """Let what is in the air land, then end the threads."""
@@ -250,3 +265,13 @@ class Flights:
             lanes, self._lanes = self._lanes, {}
         for lane in lanes.values():
             lane.shutdown(wait=True)
+
+
+def _result(future: "Future[T]", failure: BaseException | None) -> T:
+    """The result of a flight that has landed, or a failure of this waiter's own.
+
+    One exception raised by many threads would gather the frames, and the requests, of them all.
+    """
+    if isinstance(failure, Unreachable):
+        raise Unreachable(*failure.args) from failure
+    return future.result()

@@ -22,7 +22,12 @@ T = TypeVar("T")
 
 
 class Unreachable(Exception):
-    """An endpoint gave no usable answer in time. Says what happened, never what was sent."""
+    """An endpoint gave no usable answer in time. Says what happened, never what was sent.
+
+    `now`: the time at which that was known, as the drivers note it.
+    """
+
+    now: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +87,19 @@ class Sized(Protocol):
 
 
 class Cache(Protocol):
-    """What is known already. Reading changes nothing and never waits."""
+    """What is known already. Reading changes nothing and never waits.
+
+    `generation` counts how often everything was dropped.
+    """
+
+    generation: int
 
     def get(self, key: bytes) -> Any | None:
         """The value, or None."""
         ...
 
-    def put(self, key: bytes, value: Sized) -> None:
-        """Keep a value. Like the two below, for drivers only."""
+    def put(self, key: bytes, value: Sized, generation: int | None = None) -> None:
+        """Keep a value, if the cache is of that generation. For drivers, as are the two below."""
         ...
 
     def discard(self, key: bytes) -> None:
@@ -103,11 +113,16 @@ class Cache(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Remember:
-    """Keep `value` in `cache` under `key`; None drops it."""
+    """Keep `value` in `cache` under `key`; None drops it.
+
+    `generation`: that of the cache when the value was begun. If everything has been dropped since,
+    it is not kept: it may rest on what was withdrawn. None keeps it in any case.
+    """
 
     cache: Cache = field(repr=False)
     key: bytes = field(repr=False)
     value: Sized | None = field(repr=False)
+    generation: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

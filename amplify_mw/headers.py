@@ -18,9 +18,13 @@ from typing import AnyStr, Final, Generic
 
 @dataclass(frozen=True, slots=True)
 class Spelling(Generic[AnyStr]):
-    """The words that are compared and written, in the shell's own string type (`write`)."""
+    """The words that are compared and written, in the shell's own string type (`write`).
+
+    Names are compared in lower case; `spell` gives them the case that the shell's servers expect.
+    """
 
     write: Callable[[str], AnyStr]
+    spell: Callable[[AnyStr], AnyStr]
     vary: AnyStr
     cookie: AnyStr
     any: AnyStr
@@ -33,10 +37,13 @@ class Spelling(Generic[AnyStr]):
     blank: AnyStr
 
     @classmethod
-    def of(cls, write: Callable[[str], AnyStr]) -> "Spelling[AnyStr]":
+    def of(
+        cls, write: Callable[[str], AnyStr], spell: Callable[[AnyStr], AnyStr]
+    ) -> "Spelling[AnyStr]":
         """The words, each written by `write`."""
         return cls(
             write=write,
+            spell=spell,
             vary=write("vary"),
             cookie=write("Cookie"),
             any=write("*"),
@@ -50,8 +57,8 @@ class Spelling(Generic[AnyStr]):
         )
 
 
-TEXT: Final[Spelling[str]] = Spelling.of(str)
-OCTETS: Final[Spelling[bytes]] = Spelling.of(lambda text: text.encode("latin-1"))
+TEXT: Final[Spelling[str]] = Spelling.of(str, str.title)
+OCTETS: Final[Spelling[bytes]] = Spelling.of(lambda text: text.encode("latin-1"), bytes.lower)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +89,8 @@ def with_cookie(
     kept: list[tuple[AnyStr, AnyStr]] = [
         header for header in headers if header[0].lower() != words.cache_control
     ]
-    kept.append((words.cache_control, words.no_store))
-    kept.append((words.set_cookie, line.value))
+    kept.append((words.spell(words.cache_control), words.no_store))
+    kept.append((words.spell(words.set_cookie), line.value))
     return kept
 
 
@@ -95,13 +102,13 @@ def varied(
     names = [name.lower() for name, _ in headers]
     varying = [index for index, name in enumerate(names) if name == words.vary]
     if not varying:
-        result.append((words.vary, words.cookie))
+        result.append((words.spell(words.vary), words.cookie))
     elif not any(_names_cookie(headers[index][1], words) for index in varying):
         name, value = headers[varying[0]]
         value = value.strip(words.blank)
         result[varying[0]] = (name, value + words.comma + words.cookie if value else words.cookie)
     if signed_in and words.cache_control not in names:
-        result.append((words.cache_control, words.private))
+        result.append((words.spell(words.cache_control), words.private))
     return result
 
 

@@ -54,6 +54,8 @@ class Shell:
         """The answer to a request that may not pass; None if it may."""
         if access is not Access.PROTECTED or asked.is_preflight:
             return None
+        if self._home.refusals.is_login_page(asked):
+            return None
         visit.asked = True
         if isinstance(visit.verdict, SignedIn):
             return None

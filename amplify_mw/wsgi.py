@@ -167,8 +167,13 @@ def _send(
 
 
 def _text(path: str) -> str:
-    """A path as text: WSGI hands on its bytes as Latin-1 (PEP 3333)."""
-    return path if path.isascii() else path.encode("latin-1", "replace").decode("utf-8", "replace")
+    """A path as text: WSGI spells its bytes in Latin-1 (PEP 3333); a framework may have decoded."""
+    if path.isascii():
+        return path
+    try:
+        return path.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return path
 
 
 def asked_by(environ: "WSGIEnvironment") -> Asked:

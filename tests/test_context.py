@@ -4,13 +4,17 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
+from asgiref.sync import iscoroutinefunction
+from fastapi import Depends, FastAPI
+from fastapi.testclient import TestClient
 
 import amplify_mw
 from amplify_mw import (
     AuthError,
+    AuthUser,
     BlockingCallError,
     OutsideRequestError,
     aio,
@@ -60,6 +64,22 @@ def test_the_user_is_told_at_once_on_an_event_loop_too() -> None:
 
     with signed_in("ada"):
         assert asyncio.run(call()) == "ada"
+
+
+@pytest.mark.parametrize("verb", [*AWAITED, aio.handle_server_auth])
+def test_an_awaited_verb_is_known_to_be_one(verb: Callable[[], Any]) -> None:
+    assert iscoroutinefunction(verb)
+
+
+def test_fastapi_awaits_an_awaited_verb_as_a_dependency() -> None:
+    app = FastAPI()
+
+    @app.get("/")
+    async def page(user: Annotated[AuthUser, Depends(aio.get_current_user)]) -> str:
+        return user.username
+
+    with signed_in("ada"):
+        assert TestClient(app).get("/").json() == "ada"
 
 
 def test_a_forgotten_await_is_noticed() -> None:

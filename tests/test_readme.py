@@ -4,7 +4,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import pytest
 from fastapi.testclient import TestClient
 
 from amplify_mw.testing import LocalUserPool
@@ -12,7 +11,7 @@ from amplify_mw.testing import LocalUserPool
 README = Path(__file__).parent.parent / "README.md"
 PROGRAMS = [
     block
-    for block in re.findall(r"```python\n(.*?)```", README.read_text(), re.S)
+    for block in re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
     if ">>>" not in block
 ]
 OUTPUTS = 'from_outputs("amplify_outputs.json")'
@@ -40,7 +39,6 @@ def test_the_flask_program_prints_what_the_readme_says(pool: LocalUserPool) -> N
     assert [client.get("/").text, refused.text] == shown
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # starlette's test client, not ours
 def test_the_fastapi_program_knows_the_user(pool: LocalUserPool) -> None:
     client = TestClient(run(PROGRAMS[1], pool)["app"])
     assert client.get("/api/me").status_code == 401

@@ -399,6 +399,12 @@ def test_a_page_is_sent_to_sign_in_and_back(asking: Asking) -> None:
     assert got.one("cache-control") == "no-store"
 
 
+@pytest.mark.parametrize("mount", ["", "/shop"])
+def test_the_login_page_itself_is_reached(asking: Asking, mount: str) -> None:
+    facts = {"mount": mount, "path": "/login", "login_url": f"{mount}/login"}
+    assert asking(who, protect=["/*"], **facts).status == 200
+
+
 def test_a_script_gets_a_status_and_no_redirect(asking: Asking) -> None:
     headers = {"Accept": "text/html", "Sec-Fetch-Mode": "cors"}
     got = asking(who, headers=headers, protect=["/*"], login_url="/login")

@@ -70,7 +70,7 @@ def test_start_response_may_come_with_the_first_item(wrap: Any, pool: LocalUserP
 
     server = Server()
     assert list(wrap(app)(environ(pool), server.start_response)) == [b"ada"]
-    assert ("vary", "Cookie") in server.calls[0][1]
+    assert ("Vary", "Cookie") in server.calls[0][1]
 
 
 def test_start_response_may_be_called_again_with_exc_info(wrap: Any, pool: LocalUserPool) -> None:

@@ -127,7 +127,7 @@ def _error_code(response: Response) -> str:
         if not isinstance(body, dict):
             return ""
         code = body.get("code") or body.get("__type")
-    return str(code or "").split(",")[0].split(":")[0].rpartition("#")[2]
+    return code.split(",")[0].split(":")[0].rpartition("#")[2] if isinstance(code, str) else ""
 
 
 def _printable(code: str) -> str:

@@ -5,8 +5,8 @@ Rules:
   Else, with an ID token: its claims. With neither: `missing_scope`.
 - One `GetUser` in the air per access token; its answer is kept for `ttl` seconds (0: not at all)
   under a digest of the token, never under the user.
-- When Cognito throttles, nobody of this process asks it again for a while that doubles from 1 to
-  30 s; an answer that is still in the cache goes on serving.
+- When Cognito throttles, nobody of this process asks that endpoint again for a while that doubles
+  from 1 to 30 s; an answer that is still in the cache goes on serving.
 - Only Cognito's word that the user is out ends the session. No outage ever does.
 """
 
@@ -60,15 +60,43 @@ def attributes_of_claims(claims: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
+@dataclass(slots=True)
+class _Pace:
+    """When an endpoint may be asked again, and whether it is failing. Only flights change it.
+
+    Flights that were in the air together count as one: what one says that departed before the
+    present pause began is no news.
+    """
+
+    pause: float = 0.0
+    paused_until: float = 0.0
+    is_failing: bool = False
+
+    def slow_down(self, departed: float, now: float) -> None:
+        if departed >= self.paused_until:
+            shortest, longest = _PAUSE
+            self.pause = min(max(self.pause * 2, shortest), longest)
+            self.paused_until = now + self.pause
+
+    def recover(self, departed: float) -> None:
+        if departed >= self.paused_until:
+            self.pause = 0.0
+
+    def is_paused(self, now: float) -> bool:
+        # A clock that was set back does not prolong the pause.
+        return self.paused_until - _PAUSE[1] <= now < self.paused_until
+
+    def throttled(self, now: float) -> Failure:
+        return replace(_THROTTLED, retry_after=max(self.paused_until - now, 1.0))
+
+
 class AttributeSource:
     """Where attributes come from, and how often Cognito may be asked for them."""
 
     def __init__(self, cache: Cache, ttl: float) -> None:
         self._cache = cache
         self._ttl = ttl
-        self._pause = 0.0
-        self._paused_until = 0.0
-        self._is_failing = False
+        self._paces: dict[str, _Pace] = {}  # by endpoint; they are as many as the pools
 
     def fetch(
         self, verdict: SignedIn, endpoint: str, now: float
@@ -84,12 +112,12 @@ class AttributeSource:
         self, access_token: bytes, endpoint: str, now: float
     ) -> Generator[Any, Any, Mapping[str, str] | Failure]:
         digest = sha256(access_token).digest()
-        known = self._cache.get(digest)
-        if known is not None and now < known.fresh_until:
-            values: Mapping[str, str] = known.values
-            return values
-        if now < self._paused_until:
-            return self._throttled(now)
+        known = self._fresh(digest, now)
+        if known is not None:
+            return known
+        pace = self._paces.setdefault(endpoint, _Pace())
+        if pace.is_paused(now):
+            return pace.throttled(now)
         key = ("GetUser", endpoint, digest)
         flight = Flight(key, lambda now: self._get_user(digest, access_token, endpoint, now))
         try:
@@ -99,40 +127,41 @@ class AttributeSource:
         result: Mapping[str, str] | Failure = answer
         return result
 
+    def _fresh(self, digest: bytes, now: float) -> Mapping[str, str] | None:
+        known: Attributes | None = self._cache.get(digest)
+        return known.values if known is not None and now < known.fresh_until else None
+
     def _get_user(
         self, digest: bytes, access_token: bytes, endpoint: str, now: float
     ) -> Flow[Mapping[str, str] | Failure]:
         """The flight."""
-        if now < self._paused_until:  # it was throttled while this one waited to depart
-            return self._throttled(now)
+        pace = self._paces.setdefault(endpoint, _Pace())
+        known = self._fresh(digest, now)
+        if known is not None:  # another flight landed while this one waited to depart
+            return known
+        if pace.is_paused(now):
+            return pace.throttled(now)
+        departed = now
         try:
             response, now = yield get_user(endpoint, access_token)
             answer = read_get_user(response)
             why = f"HTTP status {response.status}"
         except Unreachable as error:
-            answer, why = UNAVAILABLE, str(error)
+            answer, why, now = UNAVAILABLE, str(error), error.now or now
         if isinstance(answer, Failure) and answer.reason in ("throttled", "cognito_unavailable"):
             if answer.reason == "throttled":
-                answer = self._slow_down(now)
-            if not self._is_failing:
-                self._is_failing = True
+                pace.slow_down(departed, now)
+                answer = pace.throttled(now)
+            if not pace.is_failing:
+                pace.is_failing = True
                 yield Outage(f"GetUser at {endpoint}", why)
             return answer
-        self._pause = 0.0
-        if self._is_failing:
-            self._is_failing = False
+        pace.recover(departed)
+        if pace.is_failing:
+            pace.is_failing = False
             yield Outage(f"GetUser at {endpoint}", over=True)
         if isinstance(answer, Failure):
             yield Remember(self._cache, digest, None)
         elif self._ttl > 0:
             yield Remember(self._cache, digest, Attributes(answer, now + self._ttl))
         return answer
-
-    def _slow_down(self, now: float) -> Failure:
-        shortest, longest = _PAUSE
-        self._pause = min(max(self._pause * 2, shortest), longest)
-        self._paused_until = now + self._pause
-        return self._throttled(now)
-
-    def _throttled(self, now: float) -> Failure:
-        return replace(_THROTTLED, retry_after=max(self._paused_until - now, 1.0))

@@ -1,8 +1,9 @@
 """A user pool's key set: importing it, keeping it, and when to fetch it again.
 
 Rules:
-- Keys come from the configured address or file only. RSA keys of 2048 bits and more that are for
-  RS256 signatures; others in the set are passed over. Key ids are unique.
+- Keys come from the configured address or file only. Those that are not RSA keys for RS256
+  signatures are passed over; one that is, but malformed or under 2048 bits, makes the whole set a
+  bad answer. Key ids are unique.
 - One fetch at a time and pool. A bad or empty answer never replaces good keys.
 - After a fetch nothing is fetched again for `COOL_DOWN` (after a failed one, `RETRY_PAUSE`).
 - A key id that the set lacks is *unknown* only if the set was fetched after the token was issued;
@@ -14,6 +15,7 @@ Rules:
 
 import json
 from collections.abc import Generator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -110,9 +112,13 @@ class KeyState:
     next_fetch: float = -FOREVER  # nothing is fetched before this
     is_failing: bool = False
 
-    def rules_out(self, issued_at: float) -> bool:
+    def rules_out(self, issued_by: float) -> bool:
         """Whether a key id that `keys` lacks is unknown for good to a token of that age."""
-        return self.fetched_at > issued_at
+        return self.fetched_at > issued_by
+
+    def is_paused(self, now: float) -> bool:
+        """Whether nothing may be fetched now; a clock that was set back does not prolong that."""
+        return now < self.next_fetch and not now < self.next_fetch - COOL_DOWN < FOREVER
 
 
 class KeySource:
@@ -132,19 +138,23 @@ class KeySource:
         return max(state.fetched_at + MAX_AGE, state.next_fetch, now)
 
     def key_for(
-        self, kid: str, issued_at: float, now: float
+        self, kid: str, issued_by: float, now: float
     ) -> "Generator[Any, Any, tuple[RSAKey, float]]":
-        """A flow: the key, and the time. Raises `UnknownKey` or `KeysUnavailable`."""
+        """A flow: the key, and the time. Raises `UnknownKey` or `KeysUnavailable`.
+
+        `issued_by`: the latest time at which the token may have been issued.
+        """
         state = self.state
         if now - state.fetched_at <= STALE_LIMIT:
             key = state.keys.get(kid)
             if key is not None:
-                if now - state.fetched_at > MAX_AGE and now >= state.next_fetch:
-                    yield Launch(self._flight)
+                if now - state.fetched_at > MAX_AGE and not state.is_paused(now):
+                    with suppress(Unreachable):  # no thread to be had: these keys go on serving
+                        yield Launch(self._flight)
                 return key, now
-            if state.rules_out(issued_at):
+            if state.rules_out(issued_by):
                 raise UnknownKey
-        if now >= state.next_fetch:
+        if not state.is_paused(now):
             try:
                 state, now = yield Join(self._flight)
             except Unreachable as error:
@@ -152,21 +162,21 @@ class KeySource:
             key = state.keys.get(kid)
             if key is not None and now - state.fetched_at <= STALE_LIMIT:
                 return key, now
-            if state.keys and state.rules_out(issued_at):
+            if key is None and state.keys and state.rules_out(issued_by):
                 raise UnknownKey
         raise KeysUnavailable(max(state.next_fetch - now, 1.0))
 
     def _fetch(self, now: float) -> Flow[KeyState]:
         """The flight: one attempt, unless another landed while this one waited to depart."""
         before = self.state
-        if now < before.next_fetch:
+        if before.is_paused(now):
             return before
         departed, why = now, ""
         try:
             response, now = yield Request("GET", self._url, max_bytes=MAX_KEY_SET_BYTES)
             keys = _read_answer(response)
         except Unreachable as error:
-            why = str(error)
+            why, now = str(error), error.now or now
         except BadKeySet as error:
             why = f"bad answer: {error}"
         if why:

@@ -148,7 +148,9 @@ class Verifier:
         if issued_at > now + self._leeway:
             raise InvalidToken("token_not_yet_valid")
         try:
-            key, now = yield from pool.keys.key_for(header["kid"], issued_at, now)
+            # `iat` is in whole seconds of Cognito's clock, which may differ from ours.
+            issued_by = issued_at + 1 + self._leeway
+            key, now = yield from pool.keys.key_for(header["kid"], issued_by, now)
         except UnknownKey:
             raise InvalidToken("unknown_key") from None
         if not _signature_is_good(parsed, key):

@@ -1,0 +1,210 @@
+"""Cognito's API on the wire: what is sent, and what each kind of answer means."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from amplify_mw.cognito.api import Failure, get_user, read_failure, read_get_user
+from amplify_mw.effects import Response
+from amplify_mw.errors import (
+    AuthError,
+    NetworkError,
+    NotAuthorizedException,
+    UserNotConfirmedException,
+)
+
+ENDPOINT = "https://cognito-idp.eu-west-1.amazonaws.com/"
+
+
+def typed(code: object, status: int = 400) -> Response:
+    """An error as Cognito says it, with its code in the body alone."""
+    return Response(status, {}, json.dumps({"__type": code, "message": "for token ey.."}).encode())
+
+
+def answer(body: object) -> Response:
+    return Response(200, {}, json.dumps(body).encode())
+
+
+def failure_of(response: Response) -> Failure:
+    failure = read_failure(response)
+    assert failure is not None
+    return failure
+
+
+# --- the request
+
+
+def test_get_user_is_an_unsigned_amazon_json_call() -> None:
+    request = get_user(ENDPOINT, b"a.b.c")
+    assert (request.method, request.url) == ("POST", ENDPOINT)
+    assert request.headers["content-type"] == "application/x-amz-json-1.1"
+    assert request.headers["x-amz-target"] == "AWSCognitoIdentityProviderService.GetUser"
+    assert json.loads(request.content) == {"AccessToken": "a.b.c"}
+
+
+def test_a_request_shows_no_token() -> None:
+    assert "a.b.c" not in repr(get_user(ENDPOINT, b"a.b.c"))
+
+
+# --- errors
+
+MEANINGS: list[tuple[str, type[AuthError], int, str]] = [
+    ("NotAuthorizedException", NotAuthorizedException, 401, "session_revoked"),
+    ("UserNotFoundException", NotAuthorizedException, 401, "user_not_found"),
+    ("UserNotConfirmedException", UserNotConfirmedException, 403, "user_not_confirmed"),
+    ("PasswordResetRequiredException", AuthError, 403, "password_reset_required"),
+    ("TooManyRequestsException", NetworkError, 503, "throttled"),
+    ("ThrottlingException", NetworkError, 503, "throttled"),
+    ("Throttling", NetworkError, 503, "throttled"),
+    ("RequestLimitExceeded", NetworkError, 503, "throttled"),
+    ("LimitExceededException", NetworkError, 503, "throttled"),
+    ("InternalErrorException", NetworkError, 503, "cognito_unavailable"),
+    ("ServiceUnavailableException", NetworkError, 503, "cognito_unavailable"),
+    ("InvalidParameterException", AuthError, 500, "cognito_error"),
+    ("ResourceNotFoundException", AuthError, 500, "cognito_error"),
+    ("ForbiddenException", AuthError, 500, "cognito_error"),
+]
+
+
+@pytest.mark.parametrize(("code", "kind", "status", "reason"), MEANINGS)
+def test_an_error_becomes_the_error_that_says_what_to_do(
+    code: str, kind: type[AuthError], status: int, reason: str
+) -> None:
+    error = failure_of(typed(code)).exception()
+    assert type(error) is kind
+    assert error.name == ("NetworkError" if kind is NetworkError else code)
+    assert (error.status_code, error.reason) == (status, reason)
+
+
+@pytest.mark.parametrize("code", [meaning[0] for meaning in MEANINGS])
+def test_only_cognitos_word_that_the_user_is_out_ends_the_session(code: str) -> None:
+    ends = code in ("NotAuthorizedException", "UserNotFoundException")
+    assert failure_of(typed(code)).ends_session is ends
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504, 599])
+@pytest.mark.parametrize("code", ["NotAuthorizedException", "UserNotFoundException", "Other"])
+def test_a_server_error_never_ends_the_session(status: int, code: str) -> None:
+    failure = failure_of(typed(code, status))
+    assert (failure.reason, failure.ends_session) == ("cognito_unavailable", False)
+
+
+def test_status_429_is_throttling_whatever_it_says() -> None:
+    assert failure_of(Response(429, {}, b"<html>slow down</html>")).reason == "throttled"
+
+
+def test_throttling_is_throttling_under_any_status() -> None:
+    assert failure_of(typed("TooManyRequestsException", 500)).reason == "throttled"
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "NotAuthorizedException",
+        "com.amazonaws.cognito.identity.idp.model#NotAuthorizedException",
+        "NotAuthorizedException:http://internal.amazon.com/coral/com.amazon.coral.service/",
+        "aws.protocoltests#NotAuthorizedException:http://internal.amazon.com/coral/#x",
+        "NotAuthorizedException,http://internal.amazon.com/",
+    ],
+)
+@pytest.mark.parametrize("place", ["__type", "code", "header"])
+def test_a_code_is_found_in_any_place_and_spelling(place: str, spelling: str) -> None:
+    body = json.dumps({} if place == "header" else {place: spelling}).encode()
+    headers = {"x-amzn-errortype": spelling} if place == "header" else {}
+    assert failure_of(Response(400, headers, body)).reason == "session_revoked"
+
+
+def test_the_header_wins_over_the_body() -> None:
+    headers = {"x-amzn-errortype": "TooManyRequestsException"}
+    response = Response(400, headers, typed("NotAuthorizedException").content)
+    assert failure_of(response).reason == "throttled"
+
+
+NO_CODES = [
+    *(
+        b"",
+        b"null",
+        b"[]",
+        b'"NotAuthorizedException"',
+        b"7",
+        b"{}",
+        b'{"__type":null}',
+        b"\xff\xfe",
+    ),
+    *(b'{"__type":["NotAuthorizedException"]}', b'{"code":{"a":1}}', b'{"__type":""}'),
+    b'{"__type":null}',
+    *(b"<html>NotAuthorizedException</html>", b"[" * 100_000, b'{"__type":"x', b"9" * 5000),
+]
+
+
+@pytest.mark.parametrize("body", NO_CODES, ids=lambda body: repr(body[:24]))
+@pytest.mark.parametrize("status", [201, 204, 302, 400, 403, 404])
+def test_an_answer_without_a_code_is_not_cognitos_word(status: int, body: bytes) -> None:
+    failure = failure_of(Response(status, {}, body))
+    assert (failure.error, failure.reason) == (NetworkError, "cognito_unavailable")
+    assert not failure.ends_session
+
+
+@pytest.mark.parametrize("code", ["Bad\r\nX: y", "a" * 65, "Não", "sk-1.2.3", "<script>"])
+def test_an_error_name_unfit_for_a_log_is_not_repeated(code: str) -> None:
+    error = failure_of(typed(code)).exception()
+    assert (error.name, error.status_code) == ("UnknownError", 500)
+    assert code not in str(error)
+
+
+def test_cognitos_message_is_not_passed_on() -> None:
+    error = failure_of(typed("NotAuthorizedException")).exception()
+    assert "ey.." not in repr(error) + str(error) + str(vars(error))
+
+
+def test_each_raise_gets_an_exception_of_its_own() -> None:
+    failure = failure_of(typed("NotAuthorizedException"))
+    assert failure.exception() is not failure.exception()
+
+
+@given(st.integers(100, 599), st.dictionaries(st.just("x-amzn-errortype"), st.text()), st.binary())
+def test_any_answer_has_a_meaning(status: int, headers: dict[str, str], body: bytes) -> None:
+    failure = read_failure(Response(status, headers, body))
+    assert (failure is None) == (status == 200)
+    if failure is not None:
+        assert isinstance(failure.exception(), AuthError)
+
+
+# --- attributes
+
+
+def test_attributes_are_read_by_name() -> None:
+    members = [{"Name": "sub", "Value": "0f3c"}, {"Name": "email", "Value": "ada@example.com"}]
+    attributes = read_get_user(answer({"Username": "ada", "UserAttributes": members}))
+    assert attributes == {"sub": "0f3c", "email": "ada@example.com"}
+
+
+def test_an_attribute_that_is_no_text_is_left_out() -> None:
+    members = [
+        {"Name": "sub", "Value": "0f3c"},
+        {"Name": "x", "Value": 3},
+        {"Name": 1, "Value": ""},
+    ]
+    assert read_get_user(answer({"UserAttributes": members})) == {"sub": "0f3c"}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(None, [], 7, "x", {}, {"UserAttributes": None}, {"UserAttributes": 7}),
+        *({"UserAttributes": members} for members in (["x"], [None], [[]], [{}], [{"Name": "a"}])),
+    ],
+)
+def test_a_success_that_is_not_cognitos_is_an_outage(body: Any) -> None:
+    outcome = read_get_user(answer(body))
+    assert isinstance(outcome, Failure)
+    assert (outcome.reason, outcome.ends_session) == ("cognito_unavailable", False)
+
+
+@given(st.binary(max_size=200))
+def test_any_success_body_is_attributes_or_an_outage(body: bytes) -> None:
+    outcome = read_get_user(Response(200, {}, body))
+    assert isinstance(outcome, dict) or outcome.reason == "cognito_unavailable"

@@ -1,0 +1,399 @@
+"""`AmplifyConfig` and `UserPool`: what they take, what they refuse, and that they are values."""
+
+from dataclasses import FrozenInstanceError
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from amplify_mw import AmplifyConfig, ConfigurationError, CookiePolicy, TokenSession, UserPool
+from amplify_mw.config import MAX_LEEWAY
+from amplify_mw.engine import Engine
+
+POOL_ID = "eu-west-1_Ab12Cd34E"
+KEYS = {"keys": [{"kty": "RSA", "kid": "a", "n": "AQAB", "e": "AQAB"}]}
+
+
+def config(**options: Any) -> AmplifyConfig:
+    return AmplifyConfig(**{"user_pool_id": POOL_ID, "client_id": "web", **options})
+
+
+def user_pool(**options: Any) -> UserPool:
+    return UserPool(**{"user_pool_id": POOL_ID, "client_id": "web", **options})
+
+
+class TestAddresses:
+    @pytest.mark.parametrize(
+        ("pool_id", "host"),
+        [
+            ("eu-west-1_Ab12Cd34E", "cognito-idp.eu-west-1.amazonaws.com"),
+            ("us-gov-west-1_Ab12Cd34E", "cognito-idp.us-gov-west-1.amazonaws.com"),
+            ("ap-southeast-3_Ab12Cd34E", "cognito-idp.ap-southeast-3.amazonaws.com"),
+            ("cn-north-1_Ab12Cd34E", "cognito-idp.cn-north-1.amazonaws.com.cn"),
+            ("cn-northwest-1_Ab12Cd34E", "cognito-idp.cn-northwest-1.amazonaws.com.cn"),
+        ],
+    )
+    def test_the_pool_id_says_where_the_pool_is(self, pool_id: str, host: str) -> None:
+        pool = user_pool(user_pool_id=pool_id)
+        assert pool.iss == f"https://{host}/{pool_id}"
+        assert pool.api_url == f"https://{host}/"
+        assert pool.keys_url == f"https://{host}/{pool_id}/.well-known/jwks.json"
+
+    @pytest.mark.parametrize("slash", ["", "/"])
+    def test_an_emulator_has_an_endpoint_and_an_issuer(self, slash: str) -> None:
+        pool = user_pool(
+            user_pool_id="local", endpoint_url="http://localhost:9229" + slash, issuer="https://a/b"
+        )
+        assert pool.iss == "https://a/b"
+        assert pool.api_url == "http://localhost:9229/"
+        assert pool.keys_url == "http://localhost:9229/local/.well-known/jwks.json"
+
+    def test_an_emulator_may_keep_amazons_issuer(self) -> None:
+        pool = user_pool(endpoint_url="http://127.0.0.1:5000")
+        assert pool.iss == f"https://cognito-idp.eu-west-1.amazonaws.com/{POOL_ID}"
+        assert pool.keys_url == f"http://127.0.0.1:5000/{POOL_ID}/.well-known/jwks.json"
+
+    def test_keys_are_fetched_below_an_issuer_of_its_own(self) -> None:
+        pool = user_pool(issuer="https://issuer.example/pool/")
+        assert pool.iss == "https://issuer.example/pool/"  # compared as it is, slash and all
+        assert pool.keys_url == "https://issuer.example/pool/.well-known/jwks.json"
+
+    @pytest.mark.parametrize("field", ["endpoint_url", "issuer"])
+    @pytest.mark.parametrize(
+        "url", ["http://localhost:1", "http://127.0.0.1", "http://[::1]:1", "https://a.example/b"]
+    )
+    def test_https_or_http_on_this_machine_is_accepted(self, field: str, url: str) -> None:
+        assert getattr(user_pool(**{field: url}), field) == url
+
+    @pytest.mark.parametrize("field", ["endpoint_url", "issuer"])
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "http://cognito.example",
+            "http://localhost.evil.example",
+            "http://192.168.0.1",
+            "http://localhost@evil.example",
+            "https://user:secret@a.example",
+            "https://a.example?b",
+            "https://a.example#b",
+            "https://",
+            "https:///path",
+            "https://a.example\n",
+            "https://a.exa\tmple",
+            " https://a.example",
+            "https://a.example/a b",
+            "https://a.example:port",
+            "https://a.example:99999",
+            "https://[::1",
+            "ftp://a.example",
+            "file:///etc/passwd",
+            "//a.example",
+            "a.example",
+            "",
+            5,
+            b"https://a.example",
+        ],
+    )
+    def test_any_other_address_is_refused(self, field: str, url: Any) -> None:
+        with pytest.raises(ConfigurationError, match=f"^{field}: "):
+            config(**{field: url})
+
+    @pytest.mark.parametrize(
+        "pool_id",
+        [
+            *(
+                "",
+                "eu-west-1",
+                "eu-west-1_",
+                "_Ab1",
+                "eu-west-1_Ab/../x",
+                "eu-west-1_Ab1\n",
+                "EU-WEST-1_A",
+            ),
+            *(
+                "x/eu-west-1_A",
+                "evil.example/eu-west-1_A",
+                "eu-west-\u0661_A",
+                "eu-west-1_é",
+                5,
+                None,
+            ),
+        ],
+    )
+    def test_what_is_no_pool_id_is_refused(self, pool_id: Any) -> None:
+        with pytest.raises(ConfigurationError, match=r"^user_pool_id.* 'eu-west-1_Ab12Cd34E'"):
+            UserPool(user_pool_id=pool_id, client_id="web")
+
+    @pytest.mark.parametrize("given", ["endpoint_url", "issuer"])
+    def test_another_form_of_pool_id_needs_both_addresses(self, given: str) -> None:
+        with pytest.raises(ConfigurationError, match="both endpoint_url and issuer"):
+            config(user_pool_id="local", **{given: "https://a.example"})
+
+
+class TestClientIds:
+    @pytest.mark.parametrize(
+        ("client_id", "accepted"),
+        [
+            ("web", {"web"}),
+            (["web"], {"web"}),
+            (["web", "ios"], {"web", "ios"}),
+            (("web", "ios"), {"web", "ios"}),
+            ({"web", "ios"}, {"web", "ios"}),
+            (None, None),
+        ],
+    )
+    def test_one_several_or_any(self, client_id: Any, accepted: set[str] | None) -> None:
+        assert config(client_id=client_id).user_pools[0].client_ids == accepted
+
+    def test_leaving_it_out_is_an_error_and_no_weaker_check(self) -> None:
+        for make in (AmplifyConfig, UserPool):
+            with pytest.raises(
+                ConfigurationError, match=r"^client_id is missing: .*client_id=None"
+            ):
+                make(user_pool_id=POOL_ID)
+
+    @pytest.mark.parametrize("client_id", ["", [], (), [""], ["a", ""], ["a", None], 5, b"web", {}])
+    def test_what_names_no_client_is_refused(self, client_id: Any) -> None:
+        with pytest.raises(ConfigurationError, match=r"^client_id: write a list of strings"):
+            config(client_id=client_id)
+
+
+class TestPools:
+    def test_one_pool_is_the_short_spelling_of_a_list_of_one(self) -> None:
+        short, long = config(), AmplifyConfig(pools=[user_pool()])
+        assert short.user_pools == long.user_pools == (user_pool(),)
+
+    def test_several_pools_keep_their_own_clients(self) -> None:
+        pools = [user_pool(), user_pool(user_pool_id="eu-west-1_Other", client_id=["a", "b"])]
+        some = AmplifyConfig(pools=pools)
+        assert [pool.client_ids for pool in some.user_pools] == [{"web"}, {"a", "b"}]
+
+    @pytest.mark.parametrize(
+        "more",
+        [
+            {"user_pool_id": POOL_ID},
+            {"client_id": "web"},
+            {"client_id": None},
+            {"endpoint_url": "https://a.example"},
+            {"issuer": "https://a.example"},
+            {"keys": KEYS},
+        ],
+        ids=lambda more: next(iter(more)),
+    )
+    def test_both_spellings_at_once_contradict_each_other(self, more: dict[str, Any]) -> None:
+        with pytest.raises(ConfigurationError, match=r"^pools: write either .*, not both"):
+            AmplifyConfig(pools=[user_pool()], **more)
+
+    def test_one_issuer_twice_is_refused(self) -> None:
+        with pytest.raises(ConfigurationError, match=r"^pools: .*client_id=\["):
+            AmplifyConfig(pools=[user_pool(), user_pool(client_id="ios")])
+
+    @pytest.mark.parametrize("pools", [5, "ab", [POOL_ID], [{"user_pool_id": POOL_ID}], [None]])
+    def test_pools_are_a_list_of_user_pools(self, pools: Any) -> None:
+        with pytest.raises(ConfigurationError, match=r"^pools: write a list of UserPool"):
+            AmplifyConfig(pools=pools)
+
+    def test_no_pool_at_all_says_what_to_write(self) -> None:
+        for options in ({}, {"pools": []}, {"client_id": "web"}):
+            with pytest.raises(
+                ConfigurationError, match=r"^user_pool_id is missing: .*from_outputs"
+            ):
+                AmplifyConfig(**options)
+
+
+INF, NAN = float("inf"), float("nan")
+
+REFUSED: list[tuple[str, Any]] = [
+    *(("leeway", value) for value in (-1, -0.001, MAX_LEEWAY + 0.001, INF, NAN, "5", None, True)),
+    *(("attributes_ttl", value) for value in (-1, 86_401, INF, NAN, "60", None, False)),
+    *(("http_timeout", value) for value in (0, 0.09, -1, 61, INF, NAN, "5", None, True)),
+    *(("cache_entries", value) for value in (0, -1, 10**10, 10**400, INF, NAN, "9", None, True)),
+    *(("cache_bytes", value) for value in (0, -1, 10**13, INF, NAN, "9", None, True)),
+    *(("cookie", value) for value in (None, "amplify-session", {}, CookiePolicy)),
+    *(("session", value) for value in (None, "token", {}, TokenSession)),
+    *(("keys", value) for value in (5, [], b"{}", {"keys": [object()]}, {"keys": {1, 2}})),
+    *(
+        (field, value)
+        for field in ("protect", "public", "ignore")
+        for value in ("/api/*", None, 5, [None], [""], [5], ["api/*"], ["*"], ["/*/a"], ["/api*"])
+    ),
+    *(
+        (field, value)
+        for field in ("protect", "public", "ignore")
+        for value in (["/api/**"], ["/a?b"], ["//a"], ["/a//b"], ["/a", "b"], ["/a//*"])
+    ),
+    # These would never match, since a path is decoded and resolved before it is compared.
+    *(
+        (field, value)
+        for field in ("protect", "public", "ignore")
+        for value in (
+            ["/my%20page"],
+            ["/a/../b"],
+            ["/./a"],
+            ["/a/.."],
+            ["/a\\b"],
+            ["/a\n"],
+            ["/\0"],
+        )
+    ),
+    *(
+        ("origins", value)
+        for value in (f"https://{'a'}.example", None, [None], [""], ["*"], ["null"])
+    ),
+    *(
+        ("origins", [value])
+        for value in (
+            "https://a.example/",
+            "a.example",
+            "https://",
+            "ws://a.example",
+            "https://[::1",
+        )
+    ),
+    *(("origins", [value]) for value in ("https://u@a.example", "https://a b", "https://a:99999")),
+    *(
+        ("login_url", value)
+        for value in ("", "login", "//evil.example", "/\\evil.example", "///a", "/a b", "/a\n")
+    ),
+    *(
+        ("login_url", value)
+        for value in (
+            "http://a.example/login",
+            "javascript:alert(1)",
+            "/é",
+            "/a\r\nSet-Cookie: a=b",
+        )
+    ),
+    *(("login_url", value) for value in ("/login#form", "https://a.example/#b", "\\a", 5, True)),
+]
+
+
+class TestFields:
+    def test_the_defaults(self) -> None:
+        some = config()
+        assert (some.cookie, some.session) == (CookiePolicy(), TokenSession())
+        assert (some.leeway, some.attributes_ttl, some.http_timeout) == (5, 60, 5)
+        assert (some.cache_entries, some.cache_bytes) == (10_000, 32 * 1024 * 1024)
+        assert some.protect == some.public == some.ignore == some.origins == ()
+        assert some.login_url is None
+
+    @pytest.mark.parametrize(("field", "value"), REFUSED)
+    def test_a_refusal_names_its_field_and_the_mend(self, field: str, value: Any) -> None:
+        with pytest.raises(ConfigurationError, match=f"^{field}: .*write"):
+            config(**{field: value})
+
+    @pytest.mark.parametrize(
+        ("field", "value"),
+        [
+            ("leeway", 0),
+            ("leeway", MAX_LEEWAY),
+            ("attributes_ttl", 0),
+            ("http_timeout", 0.5),
+            ("login_url", "/login"),
+            ("login_url", "/"),
+            ("login_url", "/login?from=app"),
+            ("login_url", "https://auth.example.com/login"),
+            ("login_url", "https://auth.example.com/login?client_id=web"),
+            ("login_url", "http://localhost:3000/login"),
+            ("session", TokenSession()),
+            ("cookie", CookiePolicy.host_prefixed()),
+        ],
+    )
+    def test_a_good_value_stays_as_it_was_written(self, field: str, value: Any) -> None:
+        assert getattr(config(**{field: value}), field) == value
+
+    @pytest.mark.parametrize(
+        "path", ["/", "/*", "/a", "/a/", "/a/*", "/a/b.c/*", "/.well-known/*", "/é", "/a b", "/a;b"]
+    )
+    def test_a_pattern_is_a_path_or_all_below_one(self, path: str) -> None:
+        assert config(protect=[path], public=[path], ignore=[path]).protect == (path,)
+
+    def test_origins_are_compared_in_lower_case(self) -> None:
+        assert config(origins=["https://App.Example.com"]).origins == ("https://app.example.com",)
+
+
+class TestValues:
+    def test_equal_settings_make_equal_configurations(self) -> None:
+        def make() -> AmplifyConfig:
+            return config(protect=["/a/*"], keys=KEYS, cookie=CookiePolicy(name="sid"))
+
+        assert make() == make()
+        assert hash(make()) == hash(make())
+        assert len({make(), make(), config()}) == 2
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"client_id": "ios"},
+            {"client_id": None},
+            {"leeway": 6},
+            {"protect": ["/a"]},
+            {"cookie": CookiePolicy(name="sid")},
+            {"keys": KEYS},
+            {"issuer": "https://a.example"},
+        ],
+        ids=lambda change: next(iter(change)),
+    )
+    def test_any_difference_makes_another_configuration(self, change: dict[str, Any]) -> None:
+        assert config(**change) != config()
+        assert config().replace(**change) == config(**change)
+
+    def test_lists_tuples_and_sets_are_the_same_setting(self) -> None:
+        names = ["/a", "/b", "/c", "/d"]
+        assert config(protect=names) == config(protect=tuple(names)) == config(protect=set(names))
+        assert config(client_id="web") == config(client_id=["web"])
+
+    def test_a_list_that_is_changed_later_changes_nothing(self) -> None:
+        paths, clients = ["/a"], ["web"]
+        some = config(protect=paths, client_id=clients)
+        paths.append("/b")
+        clients.append("evil")
+        assert (some.protect, some.user_pools[0].client_ids) == (("/a",), {"web"})
+
+    def test_preloaded_keys_are_told_apart_by_content(self) -> None:
+        again = {"keys": [dict(reversed(KEYS["keys"][0].items()))]}
+        assert config(keys=KEYS) == config(keys=again)
+        assert config(keys=KEYS) != config(keys={"keys": []})
+
+    def test_a_path_of_keys_is_kept_as_one(self) -> None:
+        assert config(keys="jwks.json").keys == "jwks.json"
+        assert config(keys=Path("jwks.json")).keys == Path("jwks.json")
+
+    def test_equal_configurations_share_an_engine(self) -> None:
+        engine = Engine.of(config())
+        assert Engine.of(config()) is engine
+        assert Engine.of(config(leeway=6)) is not engine
+
+    def test_nothing_can_be_assigned(self) -> None:
+        some: Any = config()
+        for value, field in ((some, "leeway"), (some.user_pools[0], "issuer")):
+            with pytest.raises(FrozenInstanceError):
+                setattr(value, field, None)
+
+    def test_a_repr_shows_no_key_set(self) -> None:
+        assert "AQAB" not in repr(config(keys=KEYS))
+
+
+class TestReplace:
+    def test_what_is_not_named_stays(self) -> None:
+        some = config(keys=KEYS, client_id=["a", "b"], origins=["https://a.example"])
+        assert some.replace(leeway=1).replace(leeway=5.0) == some
+
+    def test_several_pools_stay(self) -> None:
+        some = AmplifyConfig(pools=[user_pool(), user_pool(user_pool_id="eu-west-1_Other")])
+        assert some.replace(leeway=1).user_pools == some.user_pools
+
+    def test_another_pool_has_other_addresses(self) -> None:
+        some = config().replace(user_pool_id="us-east-1_Other")
+        assert (
+            some.user_pools[0].iss == "https://cognito-idp.us-east-1.amazonaws.com/us-east-1_Other"
+        )
+
+    def test_it_checks_again(self) -> None:
+        with pytest.raises(ConfigurationError, match=r"^leeway: "):
+            config().replace(leeway=61)
+
+    @pytest.mark.parametrize("field", ["protected", "user_pools", "cookies"])
+    def test_an_unknown_field_is_named(self, field: str) -> None:
+        with pytest.raises(ConfigurationError, match=f"no such field: {field}$"):
+            config().replace(**{field: None})

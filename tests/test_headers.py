@@ -1,0 +1,225 @@
+"""What a response's headers gain: the same for WSGI's text and for ASGI's bytes."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from amplify_mw.headers import OCTETS, TEXT, CookieLine, Spelling, sets_cookie, varied, with_cookie
+
+NAME = "amplify-session"
+CLEARING = f"{NAME}=; Max-Age=0; Path=/"
+
+Headers = list[tuple[str, str]]
+
+
+class Writer:
+    """The functions under test in one spelling, told and read in text."""
+
+    def __init__(self, words: Spelling[Any], read: Callable[[Any], str]) -> None:
+        self.words, self._read = words, read
+
+    def write(self, headers: Headers) -> list[tuple[Any, Any]]:
+        return [(self.words.write(name), self.words.write(value)) for name, value in headers]
+
+    def read(self, headers: list[tuple[Any, Any]]) -> Headers:
+        return [(self._read(name), self._read(value)) for name, value in headers]
+
+    def with_cookie(self, headers: Headers, name: str = NAME) -> Headers:
+        line = CookieLine(self.words.write(name), self.words.write(CLEARING))
+        return self.read(with_cookie(self.write(headers), line, self.words))
+
+    def varied(self, headers: Headers, *, signed_in: bool = False) -> Headers:
+        return self.read(varied(self.write(headers), self.words, signed_in=signed_in))
+
+
+WRITERS = {"wsgi": Writer(TEXT, str), "asgi": Writer(OCTETS, lambda text: text.decode("latin-1"))}
+
+
+@pytest.fixture(params=WRITERS)
+def http(request: pytest.FixtureRequest) -> Writer:
+    return WRITERS[request.param]
+
+
+def values(headers: Headers, name: str) -> list[str]:
+    return [value for header, value in headers if header.lower() == name]
+
+
+def fields(headers: Headers, name: str) -> list[str]:
+    """The members of a list header, however many lines it has (RFC 9110 5.6.1)."""
+    members = [member.strip(" \t").lower() for member in ",".join(values(headers, name)).split(",")]
+    return [member for member in members if member]
+
+
+class TestVary:
+    def test_an_answer_without_vary_gains_one(self, http: Writer) -> None:
+        assert values(http.varied([("Content-Type", "text/html")]), "vary") == ["Cookie"]
+
+    def test_cookie_joins_what_the_app_said(self, http: Writer) -> None:
+        headers = http.varied([("Vary", "Accept-Encoding, Accept")])
+        assert len(values(headers, "vary")) == 1
+        assert fields(headers, "vary") == ["accept-encoding", "accept", "cookie"]
+
+    @pytest.mark.parametrize(
+        "said",
+        [
+            "Cookie",
+            "cookie",
+            "COOKIE",
+            "Accept, Cookie",
+            "cookie ,Accept",
+            "\tCookie ",
+            "a,,Cookie",
+        ],
+    )
+    def test_cookie_is_never_named_twice(self, http: Writer, said: str) -> None:
+        assert http.varied([("vArY", said)]) == [("vArY", said)]
+
+    @pytest.mark.parametrize("said", ["*", " * ", "Accept, *", "*, Accept"])
+    def test_a_star_already_covers_everything(self, http: Writer, said: str) -> None:
+        assert http.varied([("Vary", said)]) == [("Vary", said)]
+
+    @pytest.mark.parametrize("said", ["X-Cookie", "Cookie2", "Set-Cookie", "Coo kie", '"Cookie"'])
+    def test_a_field_that_only_looks_like_it_does_not_count(self, http: Writer, said: str) -> None:
+        assert fields(http.varied([("Vary", said)]), "vary") == [said.lower(), "cookie"]
+
+    @pytest.mark.parametrize("said", ["", " ", "\t"])
+    def test_an_empty_vary_becomes_cookie(self, http: Writer, said: str) -> None:
+        assert http.varied([("Vary", said)]) == [("Vary", "Cookie")]
+
+    def test_of_several_vary_headers_one_gains_cookie(self, http: Writer) -> None:
+        headers = http.varied([("Vary", "Accept"), ("Vary", "Origin")])
+        assert fields(headers, "vary").count("cookie") == 1
+        assert len(values(headers, "vary")) == 2
+
+    @pytest.mark.parametrize("later", ["Cookie", "Origin, cookie", "*"])
+    def test_a_later_vary_header_that_names_it_is_seen(self, http: Writer, later: str) -> None:
+        said = [("Vary", "Accept"), ("X-A", "b"), ("vary", later)]
+        assert http.varied(said) == said
+
+    def test_doing_it_twice_is_doing_it_once(self, http: Writer) -> None:
+        once = http.varied([("Vary", "Accept")], signed_in=True)
+        assert http.varied(once, signed_in=True) == once
+
+
+class TestPrivate:
+    def test_a_signed_in_answer_that_says_nothing_of_caches_is_private(self, http: Writer) -> None:
+        assert values(http.varied([], signed_in=True), "cache-control") == ["private"]
+
+    @pytest.mark.parametrize("said", ["public, max-age=60", "no-cache", "private, max-age=5", ""])
+    def test_what_the_app_said_of_caches_stays(self, http: Writer, said: str) -> None:
+        headers = http.varied([("cache-CONTROL", said)], signed_in=True)
+        assert values(headers, "cache-control") == [said]
+
+    def test_an_anonymous_answer_stays_cacheable(self, http: Writer) -> None:
+        assert values(http.varied([], signed_in=False), "cache-control") == []
+
+
+class TestCookie:
+    def test_the_cookie_is_added_and_the_answer_not_stored(self, http: Writer) -> None:
+        headers = http.with_cookie([("Content-Type", "text/html")])
+        assert values(headers, "set-cookie") == [CLEARING]
+        assert values(headers, "cache-control") == ["no-store"]
+
+    @pytest.mark.parametrize("said", ["public", "public, s-maxage=600", "max-age=60", "private"])
+    def test_no_store_overrules_the_app(self, http: Writer, said: str) -> None:
+        headers = http.with_cookie([("Cache-Control", said), ("CACHE-CONTROL", "s-maxage=9")])
+        assert values(headers, "cache-control") == ["no-store"]
+
+    def test_other_headers_keep_order_and_spelling(self, http: Writer) -> None:
+        said = [("X-B", "1"), ("x-a", "2"), ("Set-Cookie", "theme=dark"), ("X-B", "3")]
+        assert http.with_cookie([*said[:2], ("Cache-Control", "public"), *said[2:]])[:4] == said
+
+    @pytest.mark.parametrize(
+        "said",
+        [f"{NAME}=new; Path=/", f" {NAME} =new", f"{NAME}=", f"{NAME}=; Max-Age=0", f"{NAME}=a=b"],
+    )
+    @pytest.mark.parametrize("header", ["Set-Cookie", "set-cookie", "SET-COOKIE"])
+    def test_the_apps_own_cookie_wins(self, http: Writer, header: str, said: str) -> None:
+        headers = [("Cache-Control", "public"), (header, "theme=dark"), (header, said)]
+        assert http.with_cookie(headers) == headers
+
+    @pytest.mark.parametrize(
+        "said",
+        [
+            f"x{NAME}=a",
+            f"{NAME}-2=a",
+            f"{NAME.upper()}=a",
+            f"\xa0{NAME}=a",
+            f"theme={NAME}=a",
+            f"theme=a; {NAME}=b",
+            f"__Host-{NAME}=a",
+            "",
+        ],
+    )
+    def test_another_cookie_of_the_app_does_not(self, http: Writer, said: str) -> None:
+        assert values(http.with_cookie([("Set-Cookie", said)]), "set-cookie") == [said, CLEARING]
+
+    def test_only_set_cookie_headers_count(self, http: Writer) -> None:
+        headers = http.write([("X-Set-Cookie", f"{NAME}=a"), ("Cookie", f"{NAME}=a")])
+        assert not sets_cookie(headers, http.words.write(NAME), http.words)
+
+    def test_a_cookie_set_twice_is_set_once(self, http: Writer) -> None:
+        assert http.with_cookie(http.with_cookie([])) == http.with_cookie([])
+
+    def test_an_answer_that_varies_and_clears_is_not_stored(self, http: Writer) -> None:
+        headers = http.with_cookie(http.varied([], signed_in=True))
+        assert values(headers, "cache-control") == ["no-store"]
+        assert values(headers, "vary") == ["Cookie"]
+
+
+PIECE = st.sampled_from(["Cookie", "cookie", "*", ",", " ", "\t", "Accept", "=", NAME, ";", "\xe9"])
+VALUE = st.lists(PIECE, max_size=5).map("".join)
+HEADER = st.sampled_from(["Vary", "vary", "Cache-Control", "Set-Cookie", "set-cookie", "X-A"])
+HEADERS = st.lists(st.tuples(HEADER, VALUE), max_size=6)
+
+
+@pytest.mark.parametrize("shell", WRITERS)
+@settings(max_examples=150, deadline=None)
+@given(said=HEADERS, signed_in=st.booleans())
+def test_the_apps_list_is_never_changed_in_place(
+    shell: str, said: Headers, signed_in: bool
+) -> None:
+    http = WRITERS[shell]
+    headers, words = http.write(said), http.words
+    result = varied(headers, words, signed_in=signed_in)
+    with_cookie(result, CookieLine(words.write(NAME), words.write(CLEARING)), words)
+    with_cookie(headers, CookieLine(words.write(NAME), words.write(CLEARING)), words)
+    assert http.read(headers) == said
+    assert result is not headers
+
+
+@settings(max_examples=300, deadline=None)
+@given(said=HEADERS, signed_in=st.booleans())
+def test_vary_always_covers_cookie_and_gains_at_most_one(said: Headers, signed_in: bool) -> None:
+    before = fields(said, "vary")
+    after = fields(WRITERS["asgi"].varied(said, signed_in=signed_in), "vary")
+    assert "cookie" in after or "*" in after
+    assert sorted(after) == sorted(before if {"cookie", "*"} & set(before) else [*before, "cookie"])
+
+
+@settings(max_examples=300, deadline=None)
+@given(said=HEADERS, signed_in=st.booleans())
+def test_both_spellings_say_the_same(said: Headers, signed_in: bool) -> None:
+    wsgi, asgi = WRITERS["wsgi"], WRITERS["asgi"]
+    assert in_lower_case(wsgi.varied(said, signed_in=signed_in)) == in_lower_case(
+        asgi.varied(said, signed_in=signed_in)
+    )
+    assert in_lower_case(wsgi.with_cookie(said)) == in_lower_case(asgi.with_cookie(said))
+
+
+def in_lower_case(headers: Headers) -> Headers:
+    return [(name.lower(), value) for name, value in headers]
+
+
+def test_each_shell_writes_names_as_its_servers_expect() -> None:
+    assert WRITERS["wsgi"].varied([], signed_in=True) == [
+        ("Vary", "Cookie"),
+        ("Cache-Control", "private"),
+    ]
+    assert WRITERS["asgi"].varied([], signed_in=True) == [
+        ("vary", "Cookie"),
+        ("cache-control", "private"),
+    ]

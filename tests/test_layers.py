@@ -1,0 +1,251 @@
+"""Imports run one way only, and what is pure stays so: held by reading the source."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+import amplify_mw
+import amplify_mw.aio
+
+PACKAGE = Path(amplify_mw.__file__).parent
+
+# Top to bottom; a module imports from what stands above it. A folder's modules form no cycle.
+PURE = [
+    *("errors", "models", "effects", "cookies", "headers", "tokens.jwks", "tokens.verifier"),
+    *("sessions.base", "sessions.token", "cognito.api", "cognito.attributes"),
+    *("config", "access", "authenticator"),
+]
+ROOMS = [
+    *("loading", "http", "drive", "engine", "context", "guards", "shell", "wsgi", "asgi"),
+    *("integrations", "testing", "demo", "cli", "__main__"),
+]
+FACADES = {"", "aio"}  # the public names: for users, and for what is written as a user would
+ORDER = PURE + ROOMS
+# `AmplifyConfig.from_outputs` and `.from_env` are spelled there for users, and live in `loading`.
+EXCEPTION = ("config", "loading")
+
+WORLDLY = {"time", "socket", "threading", "asyncio", "logging", "random", "secrets", "subprocess"}
+FRAMEWORKS = {"flask", "bottle", "django", "starlette", "fastapi", "quart", "litestar", "tornado"}
+
+
+def modules() -> dict[str, Path]:
+    """Every module by its name below `amplify_mw`; "" is the package itself."""
+    found = {}
+    for path in PACKAGE.rglob("*.py"):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+MODULES = modules()
+TREES = {name: ast.parse(path.read_bytes()) for name, path in MODULES.items()}
+
+
+def imports(module: str) -> Iterator[tuple[str, ast.stmt]]:
+    """What a module imports, wherever in it: absolute names."""
+    path = MODULES[module]
+    package = ["amplify_mw", *path.relative_to(PACKAGE).parts[:-1]]
+    for node in ast.walk(TREES[module]):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            source = ".".join([*base, *([node.module] if node.module else [])])
+            for alias in node.names:
+                full = f"{source}.{alias.name}"
+                yield (full if own(full) in MODULES else source), node
+
+
+def own(name: str) -> str | None:
+    """The module below `amplify_mw` that an absolute name means; None for another package."""
+    head, _, rest = name.partition(".")
+    return rest if head == "amplify_mw" else None
+
+
+def own_imports(module: str) -> set[str]:
+    return {inner for name, _ in imports(module) if (inner := own(name)) is not None}
+
+
+def rank(module: str) -> int:
+    """Where a module stands. Raises `ValueError` for one that has no place yet."""
+    if module in ORDER:
+        return ORDER.index(module)
+    return ORDER.index(module.partition(".")[0])
+
+
+def is_package(module: str) -> bool:
+    return MODULES[module].name == "__init__.py"
+
+
+PLACED = sorted(
+    name
+    for name in MODULES
+    if name not in FACADES and not (is_package(name) and not own_imports(name))
+)
+
+
+def test_every_module_has_its_place() -> None:
+    assert set(PURE) <= MODULES.keys()
+    placed = {name for name in PLACED if name in ORDER or name.partition(".")[0] in ROOMS}
+    assert set(PLACED) - placed == set()
+
+
+@pytest.mark.parametrize("module", PLACED)
+def test_a_module_imports_only_what_stands_above_it(module: str) -> None:
+    below = {
+        name
+        for name in own_imports(module) - FACADES
+        if not (rank(name) < rank(module) or (rank(name) == rank(module) and module not in ORDER))
+        and not (is_package(module) and name.startswith(module + "."))
+        and (module, name) != EXCEPTION
+    }
+    assert not below
+
+
+@pytest.mark.parametrize("module", PLACED)
+def test_only_what_is_written_as_a_user_would_uses_the_facades(module: str) -> None:
+    if module.partition(".")[0] not in ("demo", "cli"):
+        assert not own_imports(module) & FACADES
+
+
+def test_no_imports_form_a_cycle() -> None:
+    graph = {name: own_imports(name) for name in MODULES}
+    graph[EXCEPTION[0]] -= {EXCEPTION[1]}
+    assert set(TopologicalSorter(graph).static_order()) == MODULES.keys()  # raises at a cycle
+
+
+def test_the_one_exception_is_inside_functions_only() -> None:
+    top = {own(name) for name, node in imports("config") if node in TREES["config"].body}
+    everywhere = own_imports("config")
+    assert "loading" in everywhere
+    assert "loading" not in top
+
+
+@pytest.mark.parametrize("module", PURE)
+def test_what_is_pure_knows_nothing_of_the_world(module: str) -> None:
+    roots = {name.partition(".")[0] for name, _ in imports(module)}
+    assert not roots & WORLDLY
+    assert module == "config" or not roots & {"os", "pathlib", "io"}
+
+
+@pytest.mark.parametrize("module", PURE)
+def test_what_is_pure_neither_opens_waits_nor_awaits(module: str) -> None:
+    calls = {
+        node.func.id
+        for node in ast.walk(TREES[module])
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    }
+    assert not calls & {"open", "input", "print", "exec", "eval", "__import__"}
+    awaits = [
+        node
+        for node in ast.walk(TREES[module])
+        if isinstance(node, ast.Await | ast.AsyncWith | ast.AsyncFor)
+    ]
+    assert not awaits
+
+
+def test_the_configuration_takes_only_a_type_from_os() -> None:
+    used = {
+        node.attr
+        for node in ast.walk(TREES["config"])
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "os"
+    }
+    assert used == {"PathLike"}
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_only_an_integration_imports_a_framework(module: str) -> None:
+    roots = {name.partition(".")[0] for name, _ in imports(module)}
+    assert module.startswith("integrations.") or not roots & FRAMEWORKS
+
+
+def loaded_by(statement: str) -> set[str]:
+    """The top-level packages that a fresh interpreter has loaded after `statement`."""
+    code = f"{statement}\nimport sys; print(*{{name.partition('.')[0] for name in sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+HEAVY = {
+    "httpcore2",
+    "httpx2",
+    "joserfc",
+    "authlib",
+    "asyncio",
+    "werkzeug",
+    "cryptography",
+    "redis",
+} | FRAMEWORKS
+
+
+@pytest.mark.parametrize("module", ["amplify_mw", "amplify_mw.wsgi"])
+def test_an_import_loads_nothing_that_is_not_needed_yet(module: str) -> None:
+    loaded = loaded_by(f"import {module}")
+    assert "amplify_mw" in loaded
+    assert not loaded & HEAVY
+
+
+@pytest.mark.parametrize("module", ["amplify_mw.asgi", "amplify_mw.aio"])
+def test_the_async_half_loads_asyncio_at_most(module: str) -> None:
+    assert not loaded_by(f"import {module}") & (HEAVY - {"asyncio"})
+
+
+# The public names.
+
+
+def exported(module: str) -> set[str]:
+    """The names that a facade offers: re-exported as themselves, or defined without underscore."""
+    names = set()
+    for node in TREES[module].body:
+        if isinstance(node, ast.ImportFrom):
+            names |= {alias.name for alias in node.names if alias.asname == alias.name}
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Assign):
+            names |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+    return {name for name in names if not name.startswith("_")}
+
+
+AMPLIFY_SPELLINGS = {
+    "getCurrentUser": "get_current_user",
+    "fetchUserAttributes": "fetch_user_attributes",
+    "fetchAuthSession": "fetch_auth_session",
+}
+VERBS = {
+    *("get_current_user", "fetch_user_attributes", "fetch_auth_session", "carry"),
+    *("require_auth", "handle_server_auth", "ServerAuthManager"),
+}
+
+
+def test_the_verbs_have_the_same_names_in_both() -> None:
+    # `T` is a type variable; `__all__` leaves it out.
+    assert set(amplify_mw.aio.__all__) == VERBS | AMPLIFY_SPELLINGS.keys()
+    assert exported("aio") - {"T"} == set(amplify_mw.aio.__all__)
+    values = {name for name in exported("") if isinstance(getattr(amplify_mw, name), type)}
+    assert exported("") - values | {"ServerAuthManager"} == set(amplify_mw.aio.__all__)
+
+
+@pytest.mark.parametrize("facade", [amplify_mw, amplify_mw.aio])
+@pytest.mark.parametrize(("theirs", "ours"), AMPLIFY_SPELLINGS.items())
+def test_amplifys_spelling_is_the_same_function(facade: object, theirs: str, ours: str) -> None:
+    assert getattr(facade, theirs) is getattr(facade, ours)
+
+
+def test_both_managers_have_the_same_methods() -> None:
+    def methods(kind: type) -> set[str]:
+        return {name for name in vars(kind) if not name.startswith("_")}
+
+    assert methods(amplify_mw.ServerAuthManager) == methods(amplify_mw.aio.ServerAuthManager)
+    assert len(methods(amplify_mw.ServerAuthManager)) == 4
+
+
+def test_every_error_is_public() -> None:
+    classes = {node.name for node in TREES["errors"].body if isinstance(node, ast.ClassDef)}
+    assert classes <= exported("")
