@@ -2,7 +2,12 @@
 
 import pytest
 
-from amplify_mw import NotAuthorizedException, OutsideRequestError, fetch_auth_session, get_current_user
+from amplify_mw import (
+    NotAuthorizedException,
+    OutsideRequestError,
+    fetch_auth_session,
+    get_current_user,
+)
 from amplify_mw.testing import signed_in, signed_out
 
 
