@@ -39,36 +39,43 @@ class Duplicate(Enum):
 DUPLICATE: Final = Duplicate.DUPLICATE
 
 
-def read_cookie(header: bytes, name: bytes) -> bytes | Duplicate | None:
-    """The value of the cookie `name`, None if it was not sent, `DUPLICATE` if it is ambiguous.
+class CookieReader:
+    """Reads the cookie `name` from `Cookie` headers.
 
-    >>> read_cookie(b"theme=dark; amplify-session=abc", b"amplify-session")
+    >>> CookieReader(b"amplify-session").read(b"theme=dark; amplify-session=abc")
     b'abc'
     """
-    at = header.find(name)
-    if at < 0:
-        return None
-    start = at + len(name)
-    # The one spelling that browsers send, found without looking at any other cookie.
-    if (
-        (at == 0 or header[at - 2 : at] == b"; ")
-        and header[start : start + 1] == b"="
-        and header.find(name, start) < 0
-    ):
-        end = header.find(b";", start)
-        return header[start + 1 : end if end >= 0 else None].strip(b" \t")
-    return _read_any_spelling(header, name)
 
+    def __init__(self, name: bytes) -> None:
+        self._name = name
+        self._first = name + b"="
+        self._later = b"; " + self._first
+        self._width = len(self._first)
 
-def _read_any_spelling(header: bytes, name: bytes) -> bytes | Duplicate | None:
-    values = set()
-    for pair in header.split(b";"):
-        key, equals, value = pair.partition(b"=")
-        if equals and key.strip(b" \t") == name:
-            values.add(value.strip(b" \t"))
-    if len(values) > 1:
-        return DUPLICATE
-    return values.pop() if values else None
+    def read(self, header: bytes) -> bytes | Duplicate | None:
+        """The cookie's value, None if it was not sent, `DUPLICATE` if it is ambiguous."""
+        at = header.find(self._name)
+        if at < 0:
+            return None
+        # The one spelling that browsers send is found without looking at any other cookie.
+        start = at + self._width
+        if header[at - 2 : start] == self._later or header[:start] == self._first:
+            end = header.find(b";", start)
+            if end < 0:
+                return header[start:].strip(b" \t")
+            if header.find(self._name, end) < 0:
+                return header[start:end].strip(b" \t")
+        return self._read_any_spelling(header)
+
+    def _read_any_spelling(self, header: bytes) -> bytes | Duplicate | None:
+        values = set()
+        for pair in header.split(b";"):
+            name, equals, value = pair.partition(b"=")
+            if equals and name.strip(b" \t") == self._name:
+                values.add(value.strip(b" \t"))
+        if len(values) > 1:
+            return DUPLICATE
+        return values.pop() if values else None
 
 
 @dataclass(frozen=True)

@@ -94,6 +94,10 @@ class Cache(Protocol):
 
     generation: int
 
+    def __getitem__(self, key: bytes) -> Any:
+        """The value, or a `KeyError`."""
+        ...
+
     def get(self, key: bytes) -> Any | None:
         """The value, or None."""
         ...

@@ -15,6 +15,7 @@ from ..tokens.verifier import InvalidToken, VerifiedToken, Verifier
 from .base import Refused, SignedIn, Verdict
 
 _OVERHEAD: Final = 1200  # bytes of a verdict's objects beside its token; measured with tracemalloc
+_NONE: Final[frozenset[str]] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class TokenSession:
 
 def _signed_in(token: VerifiedToken) -> SignedIn:
     is_id = token.token_use == "id"  # noqa: S105  # no password
+    scope = token.claims.get("scope")
     return SignedIn(
         user=AuthUser(token.username, token.sub),
         cookie=token.encoded,
@@ -43,7 +45,7 @@ def _signed_in(token: VerifiedToken) -> SignedIn:
         id_token=token.encoded if is_id else None,
         access_token=None if is_id else token.encoded,
         groups=_names(token.claims.get("cognito:groups")),
-        scopes=_names(str(token.claims.get("scope", "")).split(" ")),
+        scopes=_names(scope.split(" ")) if not is_id and isinstance(scope, str) else _NONE,
         expires_at=token.expires_at,
         fresh_until=token.fresh_until,
         size=len(token.encoded) + _OVERHEAD,
@@ -52,5 +54,6 @@ def _signed_in(token: VerifiedToken) -> SignedIn:
 
 def _names(claim: Any) -> frozenset[str]:
     """The names in a claim that should be a list of strings."""
-    members = claim if isinstance(claim, list) else []
-    return frozenset(name for name in members if isinstance(name, str) and name)
+    if not claim or not isinstance(claim, list):
+        return _NONE
+    return frozenset(name for name in claim if isinstance(name, str) and name)
