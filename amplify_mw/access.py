@@ -16,7 +16,7 @@ Rules:
 import json
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from http import HTTPStatus
 from math import ceil
@@ -62,8 +62,13 @@ class AccessRules:
         self._ignore = _Paths(ignore)
         self._unreadable = Access.PROTECTED if protect else Access.OPEN
 
-    def of(self, path: str) -> Access:
-        """What `path` (below the mount, decoded once) asks of its visitor."""
+    def of(self, path: str | None) -> Access:
+        """What `path` (below the mount, decoded once) asks of its visitor.
+
+        None is a path that is no UTF-8: one framework drops such bytes, another replaces them.
+        """
+        if path is None:
+            return self._unreadable
         if not _SUSPICIOUS.search(path):
             return self._decide([path])
         spellings = _spellings(path)
@@ -151,6 +156,11 @@ class Answer:
         """Such as `401 Unauthorized`."""
         return f"{self.status} {HTTPStatus(self.status).phrase}"
 
+    @property
+    def octets(self) -> list[tuple[bytes, bytes]]:
+        """The headers as ASGI spells them."""
+        return [(name.lower().encode(), value.encode("latin-1")) for name, value in self.headers]
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -190,16 +200,21 @@ class Refusals:
         """Whether this is the login page itself, which nobody may be kept from."""
         return asked.path == self._login_path
 
-    def to(self, asked: Asked, error: AuthError) -> Answer:
-        """The answer to a request that `error` hinders."""
-        if error.status_code == 401 and self._login_url is not None and asked.is_navigation:
+    def to(self, asked: Asked, error: AuthError, *, signed_in: bool = False) -> Answer:
+        """The answer to a request that `error` stopped.
+
+        Who is signed in is not sent to sign in: that would go round in circles.
+        """
+        is_for_login = error.status_code == 401 and asked.is_navigation and not signed_in
+        if is_for_login and self._login_url is not None:
             return self._to_login(asked)
         headers = []
         if error.status_code == 401:
             headers.append(("WWW-Authenticate", self._challenge))  # RFC 9110 15.5.2 asks for one
         if error.status_code == 503:
             headers.append(("Retry-After", str(max(1, ceil(error.retry_after or 2)))))
-        return problem(error.status_code, headers=headers)
+        answer = problem(error.status_code, headers=headers)
+        return replace(answer, body=b"") if asked.method == "HEAD" else answer
 
     def _to_login(self, asked: Asked) -> Answer:
         url = str(self._login_url)

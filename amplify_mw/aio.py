@@ -1,6 +1,7 @@
 """The verbs, awaited: the same names as in `amplify_mw`, for async code.
 
-Each raises at the call what it can tell at once, so that a forgotten `await` lets nobody through.
+What raises here raises at the call what it can tell at once, so that a forgotten `await` lets
+nobody through. (`handle_server_auth` and the manager's other methods answer with values instead.)
 They are marked as coroutine functions, so that FastAPI's `Depends(get_current_user)` awaits them.
 """
 
@@ -84,11 +85,16 @@ class ServerAuthManager:
         except AuthError as error:
             return unauthenticated(error)
 
-    async def require_authentication(self) -> AuthenticatedUser:
-        """The user and all attributes. Raises the `AuthError` that hindered."""
+    @markcoroutinefunction
+    def require_authentication(self) -> Coroutine[Any, Any, AuthenticatedUser]:
+        """The user and all attributes. Raises at the call when nobody is signed in."""
         user = _get_current_user()
-        profile = await fetch_user_attributes()
-        return {"is_authenticated": True, "user": user, "profile": profile}
+        attributes = fetch_user_attributes()
+
+        async def gather() -> AuthenticatedUser:
+            return {"is_authenticated": True, "user": user, "profile": await attributes}
+
+        return gather()
 
     async def get_user_id(self) -> str | None:
         """The user's `sub`, or None."""

@@ -6,18 +6,18 @@
 
 Rules:
 - Pure: the time comes in, effects go out. Both shells ask the same questions in the same order.
-- A verdict is shared and frozen; a `Visit` is one request's own, and only notes what that request
-  did: that the user was asked for, that the cookie is to be cleared.
+- A verdict is shared and frozen; a `Visit` is one request's own, and notes what that request is
+  and did: that the user was asked for, that the cookie is to be cleared.
 """
 
 from collections.abc import Generator, Mapping
-from typing import Any, AnyStr, Final
+from typing import Any, AnyStr
 
 from .access import AccessRules, Refusals
 from .cognito.api import Failure
 from .cognito.attributes import AttributeSource
 from .config import AmplifyConfig
-from .cookies import DUPLICATE, read_cookie
+from .cookies import DUPLICATE, CookieReader
 from .effects import Cache, Flow, FlowRunner, Remember
 from .errors import NotAuthorizedException
 from .headers import CookieLine, Spelling, varied, with_cookie
@@ -32,8 +32,10 @@ class Visit:
     `asked`: the user was asked for. `clears`: the response is to clear the cookie.
     `begun`: the response's headers have been passed on.
     `lapses`: the user is gone once the token has run out (a WebSocket may stay open for days).
-    `pinned`: no middleware further in replaces this visit (a test said who is signed in).
-    `headers`: the ASGI header list this visit was made from, to know it again further in.
+    `pinned`: a test said who is signed in, whatever a middleware further in would find.
+    `attributes`: what `fetch_user_attributes` answered before in this request.
+    `cookies`, `headers`: the request's `Cookie` header, and its ASGI header list, to know the
+    request again further in. `outer`: the visit that was bound around this one.
     """
 
     asked = False
@@ -41,12 +43,21 @@ class Visit:
     begun = False
     lapses = False
     pinned = False
-    headers: object = None
     attributes: Mapping[str, str] | None = None
+    cookies: bytes | None = None
+    headers: object = None
+    outer: "Visit | None" = None
 
     def __init__(self, home: "Authenticator", verdict: Verdict) -> None:
         self.home = home
         self.verdict = verdict
+
+    def pinned_at(self, home: "Authenticator") -> "Visit":
+        """What a test has pinned, for one request of a middleware inside it."""
+        visit = Visit(home, self.verdict)
+        visit.pinned = True
+        visit.attributes = self.attributes
+        return visit
 
     def end(self, verdict: Refused) -> None:
         """The session turned out to be over: from here on nobody is signed in."""
@@ -74,28 +85,28 @@ class Authenticator:
         self.issuers = frozenset(pool.iss for pool in config.user_pools)
         self._verifier = verifier
         self._verdicts = verdicts
-        self._known = verdicts.get
         self._attributes = attributes
         self._api_urls = {pool.iss: pool.api_url for pool in config.user_pools}
         self.rules = AccessRules.of_config(config)
         self.refusals = Refusals(
             cookie_name=config.cookie.name, login_url=config.login_url, origins=config.origins
         )
-        self._cookie: Final = config.cookie.name.encode("ascii")
+        self._read = CookieReader(config.cookie.name.encode("ascii")).read
 
     def peek(self, header: bytes, now: float) -> Visit | None:
         """The visit of a request whose cookie is absent or known; None if it takes a flow."""
-        value: Any = read_cookie(header, self._cookie)
+        value: Any = self._read(header)
         if value is None:
             return Visit(self, NO_SESSION)
-        verdict = self._known(value)
-        if verdict is not None and now < verdict.fresh_until:
-            return Visit(self, verdict)
-        return None
+        try:
+            verdict = self._verdicts[value]
+        except KeyError:
+            return None
+        return Visit(self, verdict) if now < verdict.fresh_until else None
 
     def authenticate(self, header: bytes, now: float) -> Flow[Visit]:
         """A flow: the visit of any request."""
-        value = read_cookie(header, self._cookie)
+        value = self._read(header)
         if value is None:
             return Visit(self, NO_SESSION)
         if value is DUPLICATE:
@@ -126,7 +137,7 @@ class Authenticator:
         self, visit: Visit, verdict: SignedIn, now: float
     ) -> Generator[Any, Any, Mapping[str, str] | Failure]:
         """A flow: the attributes of `verdict`'s user, kept for this visit."""
-        if visit.attributes is not None:
+        if visit.attributes is not None and (visit.pinned or not visit.lapses):
             return visit.attributes
         endpoint = self._api_urls[verdict.issuer]
         answer = yield from self._attributes.fetch(verdict, endpoint, now)

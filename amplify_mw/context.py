@@ -14,7 +14,8 @@ import inspect
 import logging
 import sys
 from collections.abc import Callable, Generator, Mapping
-from contextvars import ContextVar
+from contextlib import suppress
+from contextvars import ContextVar, Token
 from typing import Any, ParamSpec, TypeVar
 
 from .authenticator import Visit, auth_session
@@ -26,7 +27,7 @@ from .errors import (
     TokenExpiredException,
 )
 from .models import AuthSession, AuthUser
-from .sessions.base import SignedIn
+from .sessions.base import Refused, SignedIn
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -89,17 +90,19 @@ def fetch_auth_session(*, force_refresh: bool = False) -> AuthSession:
 
 def session_of(visit: Visit, *, force_refresh: bool) -> AuthSession:
     """What `fetch_auth_session` answers in this visit."""
-    try:
-        verdict = signed_in_verdict(visit)
-    except NotAuthorizedException:
-        if force_refresh:
-            raise
+    if isinstance(visit.verdict, Refused) and not force_refresh and _is_nobody(visit.verdict):
         return AuthSession()
+    verdict = signed_in_verdict(visit)
     if force_refresh:
         raise NotAuthorizedException(
             "This session holds no refresh token.", reason="not_refreshable"
         )
     return auth_session(verdict)
+
+
+def _is_nobody(verdict: Refused) -> bool:
+    """Whether nobody is signed in, as opposed to its not being known now."""
+    return issubclass(verdict.error, NotAuthorizedException)
 
 
 def attributes_flow(visit: Visit) -> Generator[Any, Any, Mapping[str, str] | Failure]:
@@ -117,9 +120,16 @@ def attributes_result(answer: Mapping[str, str] | Failure) -> dict[str, str]:
 
 def refuse_on_event_loop(verb: str) -> None:
     """Raise `BlockingCallError` where a running event loop would be stopped."""
-    asyncio = sys.modules.get("asyncio")  # not imported: no loop runs
-    if asyncio is not None and asyncio._get_running_loop() is not None:
+    # While asyncio is not imported, or only halfway, no loop can be running.
+    running_loop = getattr(sys.modules.get("asyncio"), "_get_running_loop", None)
+    if running_loop is not None and running_loop() is not None:
         raise BlockingCallError(verb)
+
+
+def unbind(token: "Token[Visit | None]") -> None:
+    """Take a binding back. A coroutine may be closed from another context, which has none."""
+    with suppress(ValueError):
+        CURRENT.reset(token)
 
 
 def carry(function: Callable[P, R]) -> Callable[P, R]:
@@ -127,9 +137,13 @@ def carry(function: Callable[P, R]) -> Callable[P, R]:
 
     For `executor.submit(carry(f))`, `loop.run_in_executor(None, carry(f))` and
     `threading.Thread(target=carry(f))`; a coroutine function stays one. The worker thread itself
-    keeps no user. Outside a request, `function` runs as it would have.
+    keeps no user. Outside a request, `function` itself is returned.
     """
+    if not callable(function):
+        raise TypeError("carry: write carry(function), not carry(function())")
     visit = CURRENT.get()
+    if visit is None:
+        return function
     if inspect.iscoroutinefunction(function):
 
         @functools.wraps(function)
@@ -138,7 +152,7 @@ def carry(function: Callable[P, R]) -> Callable[P, R]:
             try:
                 return await function(*args, **kwargs)
             finally:
-                CURRENT.reset(token)
+                unbind(token)
 
         return carried_async  # type: ignore[return-value]  # R is that coroutine
 
@@ -148,6 +162,6 @@ def carry(function: Callable[P, R]) -> Callable[P, R]:
         try:
             return function(*args, **kwargs)
         finally:
-            CURRENT.reset(token)
+            unbind(token)
 
     return carried

@@ -100,7 +100,7 @@ class Driver:
 
     def __init__(self, *, timeout: float, clock: Callable[[], float]) -> None:
         self.clock = clock
-        self._flights = Flights(self._carry, patience=2 * timeout)
+        self._flights = Flights(patience=2 * timeout)
         self._http = HttpClient(timeout)
 
     def run(self, flow: Flow[T]) -> T:
@@ -115,7 +115,7 @@ class Driver:
                 return result
             try:
                 if isinstance(effect, Join):
-                    value = self._flights.wait(self._flights.join(effect.flight))
+                    value = self._flights.wait(self._flights.join(effect.flight, self._carry))
                 else:
                     value = self._act(effect)
                 advance, argument = flow.send, (value, self.clock())
@@ -135,7 +135,9 @@ class Driver:
                 return result
             try:
                 if isinstance(effect, Join):
-                    value = await self._flights.await_(self._flights.join(effect.flight))
+                    value = await self._flights.await_(
+                        self._flights.join(effect.flight, self._carry)
+                    )
                 else:
                     value = self._act(effect)
                 advance, argument = flow.send, (value, self.clock())
@@ -153,7 +155,7 @@ class Driver:
             case Request():
                 return self._http.send(effect)
             case Launch():
-                self._flights.join(effect.flight)
+                self._flights.join(effect.flight, self._carry)
             case Remember(cache, key, value, generation) if value is not None:
                 cache.put(key, value, generation)
             case Remember(cache, key):
@@ -186,10 +188,9 @@ def _report(what: str, why: str, *, over: bool) -> None:
 
 
 class Flights:
-    """What is in the air. `carry` runs one flight on a thread of this object's own."""
+    """What is in the air, on threads of this object's own."""
 
-    def __init__(self, carry: Callable[[Flight], Any], *, patience: float) -> None:
-        self._carry = carry
+    def __init__(self, *, patience: float) -> None:
         self._patience = patience
         self.after_fork()
 
@@ -199,24 +200,26 @@ class Flights:
         self._airborne: dict[Any, Future[Any]] = {}
         self._lanes: dict[str, ThreadPoolExecutor] = {}
 
-    def join(self, flight: Flight) -> "Future[Any]":
-        """The future of the flight with this key, which departs unless it is in the air."""
+    def join(self, flight: Flight, carry: Callable[[Flight], Any]) -> "Future[Any]":
+        """The future of the flight with this key; unless it is in the air, `carry` runs it."""
         with self._lock:
             future = self._airborne.get(flight.key)
             if future is not None and not future.done():
                 return future
             try:
-                future = self._lane(flight.lane).submit(self._depart, flight, time.monotonic())
+                future = self._lane(flight.lane).submit(
+                    self._depart, flight, carry, time.monotonic()
+                )
             except RuntimeError as error:  # the interpreter is shutting down, or out of threads
                 raise Unreachable("no thread could be started") from error
             self._airborne[flight.key] = future
         future.add_done_callback(lambda landed: self._land(flight, landed))
         return future
 
-    def _depart(self, flight: Flight, joined_at: float) -> Any:
+    def _depart(self, flight: Flight, carry: Callable[[Flight], Any], joined_at: float) -> Any:
         if time.monotonic() - joined_at > self._patience:
             raise Unreachable("too much was asked before it")  # nobody waits for it any more
-        return self._carry(flight)
+        return carry(flight)
 
     def _land(self, flight: Flight, future: "Future[Any]") -> None:
         with self._lock:

@@ -1,8 +1,8 @@
 """One engine per configuration and process: an `Authenticator` wired to its driver and caches.
 
 Rules:
-- Equal configurations share one engine, so that both shells and a nested middleware have one key
-  set, one cache and one flight between them.
+- Equal configurations share one engine. Those that differ in paths or in the cookie's policy alone
+  share what verifies, fetches and remembers: one key set, one cache and one flight between them.
 - What a broken configuration can show is shown here, when the middleware is built.
 - `fork()` leaves the caches (they are values) and renews everything that a thread or a socket owns.
 """
@@ -16,15 +16,50 @@ from collections.abc import Callable
 from .authenticator import Authenticator
 from .cognito.attributes import AttributeSource
 from .config import AmplifyConfig, UserPool
+from .cookies import CookiePolicy
 from .drive import BoundedCache, Driver
 from .errors import ConfigurationError
 from .loading import read_keys
 from .tokens.jwks import BadKeySet, KeySource, import_key_set
 from .tokens.verifier import TrustedPool, Verifier
 
+_registering = threading.RLock()
 _engines: "weakref.WeakValueDictionary[AmplifyConfig, Engine]" = weakref.WeakValueDictionary()
-_registering = threading.Lock()
-_living: "weakref.WeakSet[Engine]" = weakref.WeakSet()
+_workshops: "weakref.WeakValueDictionary[AmplifyConfig, Workshop]" = weakref.WeakValueDictionary()
+_living: "weakref.WeakSet[Workshop]" = weakref.WeakSet()
+
+
+class Workshop:
+    """What verifies, fetches and remembers for all configurations of the same pools and limits."""
+
+    def __init__(self, config: AmplifyConfig, clock: Callable[[], float]) -> None:
+        self.driver = Driver(timeout=config.http_timeout, clock=clock)
+        self._caches = [BoundedCache(config.cache_entries, config.cache_bytes) for _ in range(2)]
+        self.verdicts, attributes = self._caches
+        pools = {pool.iss: _trusted(pool, self.verdicts) for pool in config.user_pools}
+        self.verifier = Verifier(pools, config.leeway)
+        self.attributes = AttributeSource(attributes, config.attributes_ttl)
+        _living.add(self)
+
+    @classmethod
+    def of(cls, config: AmplifyConfig, clock: Callable[[], float]) -> "Workshop":
+        """The workshop of this process for `config`, whatever its paths and its cookie's policy."""
+        if clock is not time.time:
+            return cls(config, clock)
+        key = config.replace(
+            protect=(), public=(), ignore=(), login_url=None, origins=(), cookie=CookiePolicy()
+        )
+        with _registering:
+            workshop = _workshops.get(key)
+            if workshop is None:
+                workshop = _workshops[key] = cls(key, clock)
+            return workshop
+
+    def after_fork(self) -> None:
+        """In a child: nothing of the parent's threads, locks or sockets is used."""
+        self.driver.after_fork()
+        for cache in self._caches:
+            cache.renew_lock()
 
 
 class Engine:
@@ -32,18 +67,15 @@ class Engine:
 
     def __init__(self, config: AmplifyConfig, clock: Callable[[], float] = time.time) -> None:
         self.clock = clock
-        self.driver = Driver(timeout=config.http_timeout, clock=clock)
-        self._caches = [BoundedCache(config.cache_entries, config.cache_bytes) for _ in range(2)]
-        verdicts, attributes = self._caches
-        pools = {pool.iss: _trusted(pool, verdicts) for pool in config.user_pools}
+        self._workshop = Workshop.of(config, clock)
+        self.driver = self._workshop.driver
         self.authenticator = Authenticator(
             config,
-            verifier=Verifier(pools, config.leeway),
-            verdicts=verdicts,
-            attributes=AttributeSource(attributes, config.attributes_ttl),
+            verifier=self._workshop.verifier,
+            verdicts=self._workshop.verdicts,
+            attributes=self._workshop.attributes,
             runner=self.driver,
         )
-        _living.add(self)
 
     @classmethod
     def of(cls, config: "AmplifyConfig | Engine") -> "Engine":
@@ -51,18 +83,15 @@ class Engine:
         if isinstance(config, Engine):
             return config
         if not isinstance(config, AmplifyConfig):
-            raise ConfigurationError("config: write AmplifyConfig(user_pool_id=..., client_id=...)")
+            raise ConfigurationError(
+                "config: write AmplifyConfig(user_pool_id=..., client_id=...) or "
+                "AmplifyConfig.from_outputs('amplify_outputs.json')"
+            )
         with _registering:
             engine = _engines.get(config)
             if engine is None:
                 engine = _engines[config] = cls(config)
             return engine
-
-    def after_fork(self) -> None:
-        """In a child: nothing of the parent's threads, locks or sockets is used."""
-        self.driver.after_fork()
-        for cache in self._caches:
-            cache.renew_lock()
 
     def close(self) -> None:
         """End the threads and connections; a later request opens them anew."""
@@ -82,9 +111,9 @@ def _trusted(pool: UserPool, verdicts: BoundedCache) -> TrustedPool:
 
 def _after_fork_in_child() -> None:
     global _registering
-    _registering = threading.Lock()
-    for engine in list(_living):
-        engine.after_fork()
+    _registering = threading.RLock()
+    for workshop in list(_living):
+        workshop.after_fork()
 
 
 if hasattr(os, "register_at_fork"):

@@ -29,7 +29,7 @@ def require_auth(function: Callable[P, R], /) -> Callable[P, R]: ...
 
 @overload
 def require_auth(
-    *, groups: Iterable[str] = (), scopes: Iterable[str] = ()
+    *, groups: Iterable[str] | None = None, scopes: Iterable[str] | None = None
 ) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
 
 
@@ -37,8 +37,8 @@ def require_auth(
     function: Callable[..., Any] | None = None,
     /,
     *,
-    groups: Iterable[str] = (),
-    scopes: Iterable[str] = (),
+    groups: Iterable[str] | None = None,
+    scopes: Iterable[str] | None = None,
 ) -> Any:
     """Let only signed-in users call a function, a coroutine function or a generator function.
 
@@ -54,7 +54,7 @@ def require_auth(
 
 
 class _Check:
-    def __init__(self, groups: Iterable[str], scopes: Iterable[str]) -> None:
+    def __init__(self, groups: Iterable[str] | None, scopes: Iterable[str] | None) -> None:
         self._groups = _names("groups", groups)
         self._scopes = _names("scopes", scopes)
 
@@ -66,8 +66,11 @@ class _Check:
             raise ForbiddenException(reason="missing_scope")
 
     def guard(self, function: Callable[P, Any]) -> Callable[P, Any]:
-        if isinstance(function, type) or not callable(function):
-            raise ConfigurationError("require_auth: write it above a function or a method")
+        if isinstance(function, type | staticmethod | classmethod) or not callable(function):
+            raise ConfigurationError(
+                "require_auth: write it right above a function or a method, below @staticmethod or "
+                "a route's decorator; groups and scopes by name, as in require_auth(groups=['a'])"
+            )
         if inspect.iscoroutinefunction(function):
 
             @functools.wraps(function)
@@ -85,10 +88,17 @@ class _Check:
         return guarded
 
 
-def _names(field: str, names: Iterable[str]) -> frozenset[str]:
+def _names(field: str, names: Iterable[str] | None) -> frozenset[str]:
+    if names is None:
+        return frozenset()
     if isinstance(names, str):
         raise ConfigurationError(f"require_auth: write {field}=[{names!r}], a list")
-    return frozenset(names)
+    found = frozenset(names)
+    if not found or not all(isinstance(name, str) and name for name in found):
+        raise ConfigurationError(
+            f"require_auth: write {field} as a list of names; an empty one would let everybody in"
+        )
+    return found
 
 
 class ServerAuthSuccess(TypedDict):
@@ -106,7 +116,7 @@ class ServerAuthFailure(TypedDict):
     status_code: int
 
 
-_ERRORS = {
+_TEXTS = {
     "NotAuthorizedException": "User not authenticated",
     "UserNotConfirmedException": "User not confirmed",
     "TokenExpiredException": "Session expired",
@@ -123,7 +133,7 @@ def handle_server_auth() -> ServerAuthSuccess | ServerAuthFailure:
     try:
         return {"success": True, "user": get_current_user()}
     except AuthError as error:
-        text = _ERRORS.get(error.name, "Authentication error")
+        text = _TEXTS.get(error.name, "Authentication error")
         return {"success": False, "error": text, "status_code": error.status_code}
 
 

@@ -1,8 +1,11 @@
 """What the two shells share: one middleware's engine, and the few questions around a visit.
 
 Rules:
-- A middleware inside another of the same configuration passes through; of another one, it shadows;
-  two pools under one cookie name are refused, since each would clear the other's sessions.
+- A middleware inside another of the same configuration uses the outer one's visit, and adds its
+  own rules for the path as it sees it. One of another configuration shadows; two pools under one
+  cookie name are refused, since each would clear the other's sessions.
+- The same request is known by what the outer middleware left in it. A request that an app makes
+  within a request is another one, and sees nothing of the first.
 - A visit a test has pinned (`signed_in`) wins over every middleware inside it.
 - Each refusal is told to the log at DEBUG, by its reason alone.
 """
@@ -11,9 +14,10 @@ import logging
 from http import HTTPStatus
 from typing import Any
 
-from .access import Access, Answer, Asked
+from .access import Answer, Asked
 from .authenticator import Visit
 from .config import AmplifyConfig
+from .context import CURRENT
 from .engine import Engine
 from .errors import AuthError, ConfigurationError
 from .sessions.base import SignedIn
@@ -28,7 +32,11 @@ class Shell:
     """
 
     def __init__(self, config: AmplifyConfig | Engine, **options: Any) -> None:
-        if options and isinstance(config, AmplifyConfig):
+        if options:
+            if not isinstance(config, AmplifyConfig):
+                raise ConfigurationError(
+                    f"{', '.join(options)}: options go with an AmplifyConfig; write them into it"
+                )
             config = config.replace(**options)
         self.engine = Engine.of(config)
         self._clock = self.engine.clock
@@ -36,25 +44,34 @@ class Shell:
         self._peek = self._home.peek
         self._rules = self._home.rules
 
-    def _passes_through(self, outer: Visit) -> bool:
-        """Whether this middleware, inside the one that made `outer`, has nothing to add."""
-        if outer.pinned or outer.home is self._home:
+    def _shares_visit(self, outer: Visit, cookies: bytes | None, *, is_same: bool) -> bool:
+        """Whether `outer` is what this middleware would have found itself.
+
+        `is_same`: it was made for this very request. Raises `ConfigurationError` for two pools
+        under one cookie name.
+        """
+        if is_same and outer.home is self._home:
             return True
-        if outer.home.config.cookie.name != self._home.config.cookie.name:
-            return False
-        if outer.home.issuers != self._home.issuers:
-            raise ConfigurationError(
-                f"two middlewares around one app read the cookie {self._home.config.cookie.name!r} "
-                "for different user pools, and each would clear the other's sessions: give one of "
-                "them a cookie of its own, AmplifyConfig(cookie=CookiePolicy(name='...'))"
-            )
+        # An adapter between the two makes the request anew, but not its cookies.
+        if is_same or (cookies is not None and cookies == outer.cookies and not outer.begun):
+            visit: Visit | None = outer
+            while visit is not None:
+                self._refuse_conflict(visit)
+                visit = visit.outer
         return False
 
-    def _guard(self, visit: Visit, access: Access, asked: Asked) -> Answer | None:
-        """The answer to a request that may not pass; None if it may."""
-        if access is not Access.PROTECTED or asked.is_preflight:
-            return None
-        if self._home.refusals.is_login_page(asked):
+    def _refuse_conflict(self, outer: Visit) -> None:
+        name = self._home.config.cookie.name
+        if outer.home.config.cookie.name == name and outer.home.issuers != self._home.issuers:
+            raise ConfigurationError(
+                f"two middlewares around one app read the cookie {name!r} for different user "
+                "pools, and each would clear the other's sessions: give one of them a cookie of "
+                "its own, AmplifyConfig(cookie=CookiePolicy(name='...'))"
+            )
+
+    def _guard(self, visit: Visit, asked: Asked) -> Answer | None:
+        """The answer to a request for a protected path; None if it may pass."""
+        if asked.is_preflight or self._home.refusals.is_login_page(asked):
             return None
         visit.asked = True
         if isinstance(visit.verdict, SignedIn):
@@ -62,15 +79,37 @@ class Shell:
         return answer_to(visit, asked, visit.verdict.exception())
 
 
+def answer_here(asked: Asked, error: AuthError) -> Answer:
+    """The guard's answer to `error` in the request being handled; for framework handlers.
+
+    Raises `error` itself where no middleware is around the app.
+    """
+    visit = CURRENT.get()
+    if visit is None:
+        raise error
+    return answer_to(visit, asked, error)
+
+
 def answer_to(visit: Visit, asked: Asked, error: AuthError) -> Answer:
-    """The answer to a request of this visit that `error` hinders."""
+    """The answer to a request of this visit that `error` stopped."""
     visit.asked = True
-    answer = visit.home.refusals.to(asked, error)
+    signed_in = isinstance(visit.verdict, SignedIn)
+    answer = visit.home.refusals.to(asked, error, signed_in=signed_in)
     if answer.status == HTTPStatus.INTERNAL_SERVER_ERROR:  # nobody's cookie: a fault to be found
         logger.error("answered 500: %s", error.reason, exc_info=error)
     else:
         logger.debug("answered %d: %s", answer.status, error.reason)
     return answer
+
+
+def only_auth_error(error: BaseException) -> AuthError | None:
+    """The `AuthError` that `error` is, or that a task group made a group of."""
+    if isinstance(error, AuthError):
+        return error
+    if isinstance(error, BaseExceptionGroup):
+        found = [only_auth_error(member) for member in error.exceptions]
+        return found[0] if all(found) else None
+    return None
 
 
 def log_refusal(visit: Visit) -> None:

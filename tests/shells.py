@@ -138,6 +138,7 @@ class ASGIShell:
     def scope(self, ask: Ask) -> dict[str, Any]:
         return {
             "type": "http",
+            "http_version": "1.1",
             "method": ask.method,
             "root_path": ask.mount,
             "path": ask.mount + ask.path,

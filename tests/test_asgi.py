@@ -8,11 +8,21 @@ from typing import Any
 
 import pytest
 from asgiref.testing import ApplicationCommunicator
+from asgiref.wsgi import WsgiToAsgi
 
-from amplify_mw import AmplifyConfig, AuthError, aio, get_current_user
+from amplify_mw import (
+    AmplifyConfig,
+    AuthError,
+    ConfigurationError,
+    NotAuthorizedException,
+    aio,
+    get_current_user,
+)
 from amplify_mw.asgi import AmplifyASGIMiddleware
 from amplify_mw.context import CURRENT
+from amplify_mw.engine import Engine
 from amplify_mw.testing import LocalUserPool
+from amplify_mw.wsgi import AmplifyWSGIMiddleware
 from tests.shells import ASGIShell, Ask
 
 SHELL = ASGIShell()
@@ -192,6 +202,9 @@ def test_the_server_is_called_without_a_user(wrap: Any, pool: LocalUserPool) -> 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await receive()
         await send({"type": "http.response.start", "status": 200, "headers": []})
+        seen.clear()  # no server takes up another request before the body's end
+        await receive()
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
         seen.append(name())
 
     async def server(*message: Any) -> None:
@@ -283,21 +296,97 @@ def test_a_foreign_page_without_a_session_may_connect(wrap: Any) -> None:
     )
 
 
-def test_an_open_websocket_ends_with_its_token(wrap: Any, pool: LocalUserPool) -> None:
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        await greeting(scope, receive, send)
-
-    # Within the leeway the handshake passes; the token itself has run out.
-    token = pool.mint("ada", issued_at=int(time.time()) - 3600, expires_in=3598)
-    said = asyncio.run(exchange(wrap(app), websocket(token), CONNECT, answers=2))[1]
-    assert said["text"] == "token_expired"
+def test_an_open_websocket_ends_with_its_token(pool: LocalUserPool) -> None:
+    now = [time.time()]
     seen: list[str] = []
 
-    async def page(scope: Any, receive: Any, send: Any) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        for _ in range(2):
+            for verb in (aio.get_current_user, aio.fetch_user_attributes, aio.fetch_auth_session):
+                try:
+                    await verb()
+                    seen.append("known")
+                except AuthError as error:
+                    seen.append(error.reason)
+            now[0] += 7200
+
+    engine = Engine(pool.config(), clock=lambda: now[0])
+    scope = websocket(pool.mint("ada"))
+    asyncio.run(exchange(AmplifyASGIMiddleware(app, engine), scope, CONNECT))
+    assert seen == ["known"] * 3 + ["token_expired"] * 3
+
+
+def test_a_request_stays_what_it_was_at_its_start(pool: LocalUserPool) -> None:
+    now = [time.time()]
+    seen: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        now[0] += 7200
         seen.append(name())
 
-    asyncio.run(wrap(page)(SHELL.scope(Ask(cookie=token)), None, None))
-    assert seen == ["ada"], "an HTTP request stays what it was at its start"
+    engine = Engine(pool.config(), clock=lambda: now[0])
+    asyncio.run(AmplifyASGIMiddleware(app, engine)(http(pool), None, None))
+    assert seen == ["ada"]
+
+
+def test_attributes_of_a_websocket_are_not_kept_for_its_life(pool: LocalUserPool) -> None:
+    now = [time.time()]
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        for _ in range(2):
+            await aio.fetch_user_attributes()
+            now[0] += 600
+
+    engine = Engine(pool.config(), clock=lambda: now[0])
+    scope = websocket(pool.sign_in("ada").access_token)
+    asyncio.run(exchange(AmplifyASGIMiddleware(app, engine), scope, CONNECT))
+    assert pool.count("GetUser") == 2
+
+
+def test_an_error_after_the_apps_own_close_is_the_servers(wrap: Any) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "websocket.close"})
+        get_current_user()
+
+    async def send(message: Any) -> None: ...
+
+    with pytest.raises(AuthError):
+        asyncio.run(wrap(app)(websocket(), None, send))
+
+
+def test_an_error_out_of_a_task_group_gets_the_guards_answer(wrap: Any) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(whoever())
+
+    async def whoever() -> None:
+        await aio.get_current_user()
+
+    start, _ = asyncio.run(exchange(wrap(app), SHELL.scope(Ask()), REQUEST, answers=2))
+    assert start["status"] == 401
+
+
+def test_a_group_with_another_error_is_the_apps(wrap: Any) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        error = NotAuthorizedException(reason="no_session")
+        raise ExceptionGroup("both", [error, LookupError()])
+
+    with pytest.raises(ExceptionGroup):
+        asyncio.run(wrap(app)(SHELL.scope(Ask()), None, None))
+
+
+def test_two_pools_are_refused_across_an_adapter_too(wrap: Any, pool: LocalUserPool) -> None:
+    def page(environ: Any, start_response: Any) -> list[bytes]:
+        raise AssertionError("called")
+
+    other = AmplifyConfig(user_pool_id="eu-west-1_Other", client_id="web")
+    app = wrap(WsgiToAsgi(AmplifyWSGIMiddleware(page, other)))
+    with pytest.raises(ConfigurationError, match=r"CookiePolicy\(name="):
+        asyncio.run(exchange(app, http(pool), REQUEST))
 
 
 def test_an_error_before_accept_gets_the_guards_answer(wrap: Any) -> None:

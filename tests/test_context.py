@@ -1,9 +1,12 @@
 """The verbs where they are called: outside requests, on event loops, on threads; `carry`."""
 
 import asyncio
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import Annotated, Any
 
 import pytest
@@ -142,6 +145,41 @@ async def aio_name() -> str:
 def test_carry_outside_a_request_changes_nothing() -> None:
     with pytest.raises(OutsideRequestError):
         carry(get_current_user)()
+
+
+def test_carry_above_a_function_of_a_module_is_harmless() -> None:
+    carried = carry(get_current_user)
+    with signed_in("ada"):
+        assert carried().username == "ada"
+
+
+def test_carry_refuses_what_cannot_be_called() -> None:
+    with signed_in("ada"), pytest.raises(TypeError, match=r"not carry\(function\(\)\)"):
+        carry(get_current_user())  # type: ignore[arg-type]
+
+
+def test_a_carried_coroutine_may_be_closed_from_another_context() -> None:
+    with signed_in("ada"):
+        coroutine = carry(waiting)()
+    copy_context().run(coroutine.send, None)
+    coroutine.close()
+
+
+async def waiting() -> None:
+    await asyncio.sleep(0)
+
+
+def test_a_half_imported_asyncio_runs_no_loop() -> None:
+    code = """
+import sys, types
+from amplify_mw import fetch_user_attributes
+from amplify_mw.testing import signed_in
+sys.modules["asyncio"] = types.ModuleType("asyncio")
+with signed_in("ada", email="ada@example.com"):
+    print(fetch_user_attributes()["email"])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "ada@example.com"
 
 
 def test_carry_takes_the_user_of_where_it_was_called() -> None:

@@ -295,14 +295,14 @@ def test_a_loop_that_is_closed_under_its_waiter_harms_nobody(
 
 def test_a_waiter_that_loses_patience_harms_nobody() -> None:
     go = threading.Event()
-    flights = Flights(lambda flight: go.wait(10), patience=0.05)
+    flights = Flights(patience=0.05)
     flight = fetching("http://unused.example")
-    future = flights.join(flight)
+    future = flights.join(flight, lambda flight: go.wait(10))
     with pytest.raises(Unreachable):
         flights.wait(future)
     with pytest.raises(Unreachable):
         asyncio.run(flights.await_(future))
-    assert flights.join(flight) is future
+    assert flights.join(flight, lambda flight: go.wait(10)) is future
     go.set()
     assert flights.wait(future) is True
     flights.close()
@@ -316,8 +316,8 @@ def test_a_flight_for_which_nobody_waits_any_more_does_not_depart() -> None:
         departed.append(flight.key)
         return go.wait(10)
 
-    flights = Flights(carry, patience=0.05)
-    futures = [flights.join(fetching("http://unused.example", n)) for n in range(17)]
+    flights = Flights(patience=0.05)
+    futures = [flights.join(fetching("http://unused.example", n), carry) for n in range(17)]
     with pytest.raises(Unreachable):
         flights.wait(futures[16])
     go.set()

@@ -116,9 +116,21 @@ def test_a_bare_string_is_refused_with_the_mend(wrong: dict[str, str]) -> None:
         require_auth(**wrong)  # type: ignore[call-overload]
 
 
-def test_a_class_cannot_be_guarded() -> None:
-    with pytest.raises(ConfigurationError, match="function or a method"):
-        require_auth(dict)
+@pytest.mark.parametrize("wrong", [dict, staticmethod(len), classmethod(len), ["editors"]])
+def test_what_is_no_function_cannot_be_guarded(wrong: Any) -> None:
+    with pytest.raises(ConfigurationError, match="right above a function"):
+        require_auth(wrong)
+
+
+@pytest.mark.parametrize("wrong", [{"groups": []}, {"scopes": ()}, {"groups": [1]}])
+def test_an_empty_list_is_refused_since_it_would_let_everybody_in(wrong: Any) -> None:
+    with pytest.raises(ConfigurationError, match="let everybody in"):
+        require_auth(**wrong)
+
+
+def test_a_forgotten_await_of_the_manager_lets_nobody_through(refused: Any) -> None:
+    with pytest.raises(NotAuthorizedException):
+        aio.ServerAuthManager().require_authentication()
 
 
 def test_without_a_middleware_a_guard_raises_no_auth_error() -> None:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -21,7 +22,7 @@ from amplify_mw import (
 )
 from amplify_mw.context import CURRENT
 from amplify_mw.engine import Engine
-from amplify_mw.testing import CognitoError, Down, LocalUserPool, signed_in
+from amplify_mw.testing import CognitoError, Down, LocalUserPool, signed_in, signed_out
 from tests.shells import AppAnswer, Ask, Got, Shell
 
 Asking = Callable[..., Got]
@@ -484,6 +485,88 @@ def test_a_request_made_inside_a_request_is_its_own(
 
     outer = shell.middleware(shell.app(handler), config)
     assert shell.send(outer, Ask(cookie=pool.mint("ada"))).body == "grace within ada"
+
+
+def test_an_inner_middleware_guards_the_paths_it_sees(
+    shell: Shell, config: AmplifyConfig, pool: LocalUserPool
+) -> None:
+    """A mount shows the inner one another path than the outer one saw."""
+    inner = shell.middleware(shell.app(who), config, protect=["/account"])
+    outer = shell.middleware(mounting(shell, inner), config, protect=["/account"])
+    assert shell.send(outer, Ask(path="/shop/account")).status == 401
+    assert shell.send(outer, Ask(path="/shop/account", cookie=pool.mint("ada"))).body == "ada"
+
+
+def mounting(shell: Shell, app: Any) -> Any:
+    """What a framework does that mounts `app` at `/shop`."""
+    if shell.kind == "wsgi":
+
+        def mounted(environ: Any, start_response: Any) -> Any:
+            environ["SCRIPT_NAME"] = "/shop"
+            environ["PATH_INFO"] = environ["PATH_INFO"].removeprefix("/shop")
+            return app(environ, start_response)
+
+        return mounted
+
+    async def mounted_async(scope: Any, receive: Any, send: Any) -> None:
+        await app({**scope, "root_path": "/shop"}, receive, send)
+
+    return mounted_async
+
+
+def test_two_pools_are_refused_behind_a_third_cookie_too(
+    shell: Shell, config: AmplifyConfig, pool: LocalUserPool
+) -> None:
+    other = AmplifyConfig(user_pool_id="eu-west-1_Other", client_id="web")
+    inner = shell.middleware(shell.app(who), other)
+    between = shell.middleware(inner, config, cookie=CookiePolicy(name="between"))
+    with pytest.raises(ConfigurationError, match=r"CookiePolicy\(name="):
+        shell.send(shell.middleware(between, config), Ask(cookie=pool.mint("ada")))
+
+
+def test_a_request_made_inside_a_request_sees_nobody_where_nobody_looks(
+    shell: Shell, config: AmplifyConfig, pool: LocalUserPool
+) -> None:
+    def outside() -> str:
+        with pytest.raises(OutsideRequestError):
+            get_current_user()
+        return "nobody"
+
+    static = shell.middleware(shell.app(outside), config, ignore=["/static/*"])
+    app = shell.middleware(
+        shell.app(lambda: f"{shell.send(static, Ask(path='/static/x')).body} within {who()}"),
+        config,
+    )
+    assert shell.send(app, Ask(cookie=pool.mint("ada"))).body == "nobody within ada"
+
+
+def test_a_pinned_visit_goes_through_the_guard(asking: Asking) -> None:
+    with signed_out():
+        assert asking(who, protect=["/*"]).status == 401
+        assert asking(lambda: get_current_user().username).status == 401
+
+
+def test_options_beside_an_engine_are_refused(shell: Shell, config: AmplifyConfig) -> None:
+    with pytest.raises(ConfigurationError, match="protect: options go with an AmplifyConfig"):
+        shell.middleware(shell.app(who), Engine(config), protect=["/*"])
+
+
+def test_middlewares_that_differ_in_paths_alone_share_what_they_know(
+    shell: Shell, config: AmplifyConfig, pool: LocalUserPool
+) -> None:
+    apps = [shell.middleware(shell.app(who), config, protect=[path]) for path in ("/a", "/b")]
+    token = pool.mint("ada")
+    assert [shell.send(app, Ask(cookie=token)).body for app in apps] == ["ada", "ada"]
+    assert pool.count("jwks") == 1
+
+
+def test_a_user_who_lacks_a_scope_is_not_sent_round_to_sign_in(
+    asking: Asking, pool: LocalUserPool
+) -> None:
+    token = pool.sign_in("ada", scope="openid").access_token
+    handler = lambda: str(fetch_user_attributes())  # noqa: E731
+    got = asking(handler, cookie=token, headers={"Accept": "text/html"}, login_url="/login")
+    assert (got.status, got.one("location")) == (401, None)
 
 
 def test_a_test_says_who_is_signed_in(asking: Asking, pool: LocalUserPool) -> None:

@@ -1,5 +1,7 @@
 """What only the WSGI shell does: PEP 3333, to the letter."""
 
+import queue
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import copy_context
 from typing import Any
@@ -224,3 +226,54 @@ def test_a_cookie_header_that_is_no_latin_1_is_anonymous(wrap: Any) -> None:
 
     given = {**SHELL.environ(Ask()), "HTTP_COOKIE": "amplify-session=\N{SNOWMAN}"}
     assert wrap(app)(given, Server().start_response) == [b"malformed_token"]
+
+
+def test_a_path_that_is_no_utf_8_does_not_get_around_the_guard(config: AmplifyConfig) -> None:
+    """Bottle drops such bytes, Flask replaces them: `/acc\\xffount` would be `/account` there."""
+    app = AmplifyWSGIMiddleware(closing_app(Closing()), config, protect=["/account"])
+    server = Server()
+    app({**SHELL.environ(Ask()), "PATH_INFO": "/acc\xffount"}, server.start_response)
+    assert server.calls[0][0] == "401 Unauthorized"
+
+
+def test_a_copied_environ_with_another_cookie_is_another_request(
+    wrap: Any, pool: LocalUserPool
+) -> None:
+    pool.add_user("grace")
+
+    def inner(environ: Any, start_response: Any) -> list[bytes]:
+        start_response("200 OK", [])
+        return [name()]
+
+    wrapped = wrap(inner)
+
+    def outer(environ: Any, start_response: Any) -> Any:
+        cookie = f"amplify-session={pool.mint('grace')}"
+        return wrapped({**environ, "HTTP_COOKIE": cookie}, start_response)
+
+    assert wrap(outer)(environ(pool), Server().start_response) == [b"grace"]
+
+
+def test_close_reaches_a_body_whose_next_item_another_thread_waits_for(
+    wrap: Any, pool: LocalUserPool
+) -> None:
+    items: queue.Queue[bytes] = queue.Queue()
+    waiting = threading.Event()
+
+    class Waiting(Closing):
+        def __iter__(self) -> Iterator[bytes]:
+            waiting.set()
+            yield items.get(timeout=10)
+
+        def close(self) -> None:
+            super().close()
+            items.put(b"last")
+
+    body = Waiting()
+    response = wrap(closing_app(body))(environ(pool), Server().start_response)
+    thread = threading.Thread(target=lambda: next(iter(response)))
+    thread.start()
+    assert waiting.wait(10)
+    response.close()
+    thread.join(10)
+    assert body.closed == [b"ada"]

@@ -39,8 +39,7 @@ class AuthErrorMiddleware:
         if not isinstance(error, AuthError):
             return None
         answer = _answer_for(request, error)
-        body = b"" if request.method == "HEAD" else answer.body
-        response = HttpResponse(body, status=answer.status)
+        response = HttpResponse(answer.body, status=answer.status)
         del response["Content-Type"]  # Django's default: a redirect has no body, and so no type
         for name, value in answer.headers:
             response[name] = value

@@ -26,9 +26,6 @@ async def _answer(connection: HTTPConnection, error: Exception) -> Response:
     if not isinstance(error, AuthError) or connection.scope["type"] != "http":
         raise error
     answer = answer_for(connection.scope, error)
-    body = b"" if connection.scope["method"] == "HEAD" else answer.body
-    response = Response(body, answer.status)
-    response.raw_headers = [
-        (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers
-    ]
+    response = Response(answer.body, answer.status)
+    response.raw_headers = answer.octets
     return response
