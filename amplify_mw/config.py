@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from .cookies import LOOPBACK_HOSTS, CookiePolicy, split_origin
+from .cookies import CookiePolicy, is_host, is_loopback, split_origin
 from .errors import ConfigurationError
 from .sessions.base import SessionKind
 from .sessions.token import TokenSession
@@ -24,6 +24,8 @@ from .sessions.token import TokenSession
 _POOL_ID = re.compile(r"([a-z]{2,4}(?:-[a-z]+)+-[0-9])_[0-9A-Za-z]+")
 _PATTERN = re.compile(r"(?!.*//)/[^*?%\\\x00-\x1F]*(?:(?<=/)\*)?")  # a path, or all below one
 _PARTITIONS: Final = {"cn": "amazonaws.com.cn", "eusc": "amazonaws.eu"}
+_NO_PATH = re.compile(r"\s*(?:https?://|[{\[])", re.IGNORECASE)  # an address, or JSON text
+_DEFAULT_PORTS: Final = {"https": 443, "http": 80}
 MAX_LEEWAY: Final = 60.0
 MEBIBYTE: Final = 1024 * 1024
 
@@ -147,6 +149,11 @@ class AmplifyConfig:
             ignore=_paths("ignore", self.ignore),
             origins=tuple(_origin(origin) for origin in _strings("origins", self.origins)),
         )
+        if self.public and not self.protect:
+            raise ConfigurationError(
+                "public: it exempts paths from protect, which is empty; write protect=['/*'] too, "
+                "or leave public out"
+            )
         if self.login_url is not None:
             _check_login_url(self.login_url)
 
@@ -181,9 +188,9 @@ class AmplifyConfig:
 
     def replace(self, **changes: Any) -> "AmplifyConfig":
         """The same configuration with some fields changed, checked again."""
-        unknown = changes.keys() - {field.name for field in fields(self) if field.init}
-        if unknown:
-            raise ConfigurationError(f"AmplifyConfig has no such field: {', '.join(unknown)}")
+        known = [field.name for field in fields(self) if field.init]
+        for name in changes.keys() - known:
+            raise ConfigurationError(_unknown_field(name, known))
         return replace(self, **changes)
 
     @classmethod
@@ -207,6 +214,13 @@ class AmplifyConfig:
         return from_env(environ, **options)
 
 
+def _unknown_field(name: str, known: list[str]) -> str:
+    from difflib import get_close_matches  # only those who mistype pay
+
+    nearest = get_close_matches(name, known, n=1, cutoff=0)
+    return f"AmplifyConfig has no field {name!r}; write {nearest[0]!r}, if that is what was meant"
+
+
 def _set(target: object, **values: Any) -> None:
     for name, value in values.items():
         object.__setattr__(target, name, value)
@@ -225,11 +239,10 @@ def _address(name: str, url: Any) -> str:
         _ = parts.port
     except ValueError as error:
         raise ConfigurationError(f"{name}: write an address; got {url!r}") from error
-    secure = parts.scheme == "https" or (
-        parts.scheme == "http" and parts.hostname in LOOPBACK_HOSTS
-    )
-    is_bare = parts.hostname and not parts.query and not parts.fragment and "@" not in parts.netloc
-    if not (secure and is_bare):
+    host = parts.hostname or ""
+    secure = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))
+    is_bare = not parts.query and not parts.fragment and "@" not in parts.netloc
+    if not (secure and is_bare and is_host(host)):
         raise ConfigurationError(
             f"{name}: write an https:// address (http:// only for localhost), without user, "
             f"query or fragment; got {url!r}"
@@ -245,13 +258,22 @@ def _client_id(value: object) -> tuple[str, ...] | None:
             "client_id is missing: write the app client's id, several as a list, or "
             "client_id=None to accept the tokens of any client of the pool"
         )
-    return _strings("client_id", [value] if isinstance(value, str) else value, least=1)
+    try:
+        clients = _strings("client_id", [value] if isinstance(value, str) else value)
+    except ConfigurationError:
+        clients = ()
+    if not clients:
+        raise ConfigurationError(
+            "client_id: write the app client's id, several as a list, or None for any client of "
+            f"the pool; got {value!r}"
+        )
+    return clients
 
 
-def _strings(name: str, values: object, *, least: int = 0) -> tuple[str, ...]:
+def _strings(name: str, values: object) -> tuple[str, ...]:
     if isinstance(values, str) or not isinstance(values, Sequence | frozenset | set):
         raise ConfigurationError(f"{name}: write a list of strings; got {values!r}")
-    if len(values) < least or not all(isinstance(value, str) and value for value in values):
+    if not all(isinstance(value, str) and value for value in values):
         raise ConfigurationError(f"{name}: write a list of strings that are not empty")
     return tuple(values if isinstance(values, Sequence) else sorted(values))
 
@@ -264,6 +286,11 @@ def _pools(pools: object) -> tuple[UserPool, ...]:
 
 def _keys(keys: object) -> str | os.PathLike[str] | None:
     """Preloaded keys in a form that can be compared: JSON text, or the path of a file."""
+    if isinstance(keys, str) and not isinstance(keys, KeyText) and _NO_PATH.match(keys):
+        raise ConfigurationError(
+            "keys: write a file's path or a mapping; key sets at an address are fetched without "
+            "being told"
+        )
     if keys is None or isinstance(keys, os.PathLike | str):
         return keys
     if isinstance(keys, Mapping):
@@ -292,18 +319,31 @@ def _paths(name: str, patterns: object) -> tuple[str, ...]:
 
 
 def _origin(origin: str) -> str:
+    """An origin as browsers write it (RFC 6454 6.2)."""
     try:
-        split_origin(origin)
+        scheme, host, port = split_origin(origin.lower())
     except ConfigurationError as error:
         raise ConfigurationError(f"origins: {error}") from None
-    return origin.lower()
+    if scheme == "http" and not is_loopback(host):
+        raise ConfigurationError(
+            f"origins: write an https:// origin (http:// only for localhost); got {origin!r}"
+        )
+    host = f"[{host}]" if ":" in host else host
+    suffix = "" if port in (None, _DEFAULT_PORTS[scheme]) else f":{port}"
+    return f"{scheme}://{host}{suffix}"
 
 
 def _check_login_url(url: object) -> None:
-    is_clean = isinstance(url, str) and url.isascii() and url.isprintable() and " " not in url
-    is_path = is_clean and re.fullmatch(r"/(?![/\\])[^#]*", str(url))
-    if not is_path:  # a sign-in page elsewhere may need its query (`?client_id=...`)
+    is_clean = isinstance(url, str) and re.fullmatch(r'[!"$-~]+', url)  # printable, without '#'
+    if is_clean and re.match(r"/(?![/\\])", str(url)):
+        return
+    try:  # a sign-in page elsewhere may need its query (`?client_id=...`)
         _address("login_url", str(url).partition("?")[0] if is_clean else "")
+    except ConfigurationError:
+        raise ConfigurationError(
+            "login_url: write a path such as '/login', or an https:// address (http:// only for "
+            f"localhost), without user and '#'; got {url!r}"
+        ) from None
 
 
 def _check_number(name: str, value: object, least: float, most: float) -> None:

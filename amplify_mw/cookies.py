@@ -15,6 +15,7 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
+from ipaddress import ip_address
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
@@ -24,10 +25,13 @@ MAX_AGE_LIMIT: Final = 400 * 24 * 3600  # RFC 6265bis 5.5: browsers cap ages at 
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 5.6.2
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _DOMAIN = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})+")
+_HOST = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*")
 # What is written to the header as it stands; browsers ignore attributes over 1024 bytes.
 _PATH = re.compile(r"/[A-Za-z0-9\-._~!$%&'()*+,:=@/]{0,1023}")
 _EPOCH: Final = "Thu, 01 Jan 1970 00:00:00 GMT"
-LOOPBACK_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+_OCTETS = re.compile(r"[!#-+\--:<-\[\]-~]*")  # RFC 6265 4.1.1: the characters of a value
+MAX_PAIR_BYTES: Final = 4096  # RFC 6265bis 5.6: browsers drop a longer name and value
+_LOOPBACK_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class Duplicate(Enum):
@@ -108,8 +112,8 @@ without Secure; write secure=True
         >>> CookiePolicy.for_origin("http://localhost:3000").secure
         False
         """
-        scheme, host = split_origin(origin)
-        if scheme == "http" and not _is_loopback(host):
+        scheme, host, _ = split_origin(origin)
+        if scheme == "http" and not is_loopback(host):
             raise ConfigurationError(
                 f"CookiePolicy.for_origin: {origin!r} would send the session in the clear; "
                 "write an https:// origin, or http://localhost for development"
@@ -128,20 +132,44 @@ without Secure; write secure=True
     @cached_property
     def clearing(self) -> str:
         """The value of the `Set-Cookie` that ends this cookie."""
-        from werkzeug.http import dump_cookie  # 60 ms: only those who clear a cookie pay
+        return self._dump("", max_age=0, expires=_EPOCH)
+
+    def setting(self, value: str) -> str:
+        """The value of the `Set-Cookie` that sets this cookie to `value`, such as a token.
+
+        Raises `ValueError` for a value that a browser would misread, or drop for its length.
+
+        >>> CookiePolicy(name="sid").setting("abc")
+        'sid=abc; Max-Age=86400; Secure; HttpOnly; Path=/; SameSite=Strict'
+        """
+        if not isinstance(value, str) or not _OCTETS.fullmatch(value):
+            raise ValueError(
+                "a cookie's value is printable ASCII without space, quote, comma, semicolon and "
+                "backslash; encode it, for example as base64url"
+            )
+        if len(self.name) + len(value) > MAX_PAIR_BYTES:
+            raise ValueError(
+                f"browsers drop a cookie whose name and value are over {MAX_PAIR_BYTES} bytes; "
+                f"this name has {len(self.name)}, this value {len(value)}"
+            )
+        return self._dump(value, max_age=self.max_age)
+
+    def _dump(self, value: str, *, max_age: int, expires: str | None = None) -> str:
+        from werkzeug.http import dump_cookie  # 60 ms: only those who write a cookie pay
 
         return dump_cookie(
             self.name,
-            "",
-            max_age=0,
-            expires=_EPOCH,
+            value,
+            max_age=max_age,
+            expires=expires,
+            sync_expires=False,
             path=self.path,
             domain=self.domain,
             secure=self.secure,
             httponly=self.http_only,
             samesite=self.same_site,
             partitioned=self.partitioned,
-            max_size=0,  # it warns above a size that no clearing cookie's value adds to
+            max_size=0,  # it would warn; sizes are `setting`'s business
         )
 
 
@@ -186,22 +214,34 @@ def _is_domain(domain: object) -> bool:
     return not domain.rpartition(".")[2].isdigit()  # an IPv4 address has no subdomains
 
 
-def split_origin(origin: str) -> tuple[str, str]:
-    """Scheme and host of `origin`, or a ConfigurationError."""
+def split_origin(origin: str) -> tuple[str, str, int | None]:
+    """Scheme, host and port of `origin`, or a ConfigurationError."""
     try:
         parts = urlsplit(origin)
-        _ = parts.port
+        port = parts.port
     except (ValueError, TypeError, AttributeError):
-        parts = urlsplit("")
+        parts, port = urlsplit(""), None
     bare = isinstance(origin, str) and origin == f"{parts.scheme}://{parts.netloc}"
-    bare = bare and " " not in origin
-    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in origin or not bare:
+    bare = bare and origin.isascii() and not set(" @*") & set(origin)
+    if parts.scheme not in ("http", "https") or not parts.hostname or not bare:
         raise ConfigurationError(
-            "write an origin, which is scheme, host and port, such as 'https://app.example.com'; "
-            f"got {origin!r}"
+            "write an origin, which is scheme, host and port without the slash after them, such as "
+            f"'https://app.example.com'; got {origin!r}"
         )
-    return parts.scheme, parts.hostname
+    return parts.scheme, parts.hostname, port
 
 
-def _is_loopback(host: str) -> bool:
-    return host in LOOPBACK_HOSTS or host.endswith(".localhost")
+def is_loopback(host: str) -> bool:
+    """Whether a host, as `urlsplit` writes it, is this very machine."""
+    return host in _LOOPBACK_HOSTS or host.endswith(".localhost")
+
+
+def is_host(host: str) -> bool:
+    """Whether this can be looked up: labels of letters, digits and hyphens, or an IP address."""
+    if ":" not in host:
+        return _HOST.fullmatch(host) is not None
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True

@@ -11,6 +11,7 @@ Rules:
 """
 
 import math
+import socket
 import threading
 import time
 import weakref
@@ -25,14 +26,19 @@ if TYPE_CHECKING:
     import httpcore2
 
 _KEEP_ALIVE: Final = 5.0  # seconds that an idle connection is kept
+Resolve = Callable[..., list[Any]]  # such as socket.getaddrinfo
 _HEADERS: Final = {"accept": "*/*", "accept-encoding": "identity", "user-agent": "amplify-mw"}
 
 
 class HttpClient:
-    """Sends requests; each must be answered within `timeout` seconds."""
+    """Sends requests; each must be answered within `timeout` seconds.
 
-    def __init__(self, timeout: float) -> None:
+    `resolve` looks the addresses of a host up.
+    """
+
+    def __init__(self, timeout: float, *, resolve: Resolve = socket.getaddrinfo) -> None:
         self._timeout = timeout
+        self._resolve = resolve
         self._deadline = _Deadline()
         self._pool: httpcore2.ConnectionPool | None = None
         self._end: weakref.finalize[Any, Any] | None = None
@@ -48,6 +54,7 @@ class HttpClient:
             httpcore2.NetworkError,
             httpcore2.ProtocolError,
             OSError,
+            UnicodeError,  # a host name that cannot be looked up
         )
         self._deadline.at = time.monotonic() + self._timeout
         try:
@@ -60,7 +67,7 @@ class HttpClient:
 
         with self._lock:
             if self._pool is None:
-                network = cast(httpcore2.NetworkBackend, _Network(self._deadline))
+                network = cast(httpcore2.NetworkBackend, _Network(self._deadline, self._resolve))
                 self._pool = httpcore2.ConnectionPool(
                     httpcore2.default_ssl_context(),  # once, not for each connection
                     keepalive_expiry=_KEEP_ALIVE,
@@ -123,11 +130,12 @@ class _Deadline(threading.local):
 class _Network:
     """An `httpcore2.NetworkBackend` whose every wait ends at the deadline, whatever `timeout`."""
 
-    def __init__(self, deadline: _Deadline) -> None:
+    def __init__(self, deadline: _Deadline, resolve: Resolve) -> None:
         import httpcore2
 
         self._backend = httpcore2.SyncBackend()
         self._deadline = deadline
+        self._resolve = resolve
 
     def connect_tcp(
         self,
@@ -136,8 +144,19 @@ class _Network:
         timeout: float | None = None,  # noqa: ARG002
         **options: Any,
     ) -> "_Stream":
-        stream = self._backend.connect_tcp(host, port, self._deadline.left(), **options)
-        return _Stream(stream, self._deadline)
+        import httpcore2
+
+        # One address at a time: the backend would give each of a host's addresses the time anew.
+        failure: Exception = OSError("the host has no address")
+        for *_, address in self._resolve(host, port, type=socket.SOCK_STREAM):
+            left = self._deadline.left()
+            try:
+                stream = self._backend.connect_tcp(address[0], port, left, **options)
+            except httpcore2.ConnectError as error:
+                failure = error
+            else:
+                return _Stream(stream, self._deadline)
+        raise failure
 
 
 class _Stream:

@@ -13,19 +13,31 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, cast
 
 from .config import AmplifyConfig, KeyText
 from .errors import ConfigurationError
 
+
+class Variable(NamedTuple):
+    """What an environment variable sets: an option, or the source of `from_outputs`."""
+
+    option: str
+    meaning: str
+
+
 VARIABLES: Final = {
-    "AMPLIFY_OUTPUTS": "the path of amplify_outputs.json; stands for the two ids below",
-    "AMPLIFY_USER_POOL_ID": "the user pool's id",
-    "AMPLIFY_CLIENT_ID": "the app client's id; several are separated by commas",
-    "AMPLIFY_ENDPOINT_URL": "where the pool's API is, if not at Amazon",
-    "AMPLIFY_ISSUER": "the issuer of its tokens, if not Amazon's",
-    "AMPLIFY_KEYS": "the path of a key set (JWKS) to use instead of fetching one",
-    "AMPLIFY_LOGIN_URL": "where a browser is sent to sign in",
+    "AMPLIFY_OUTPUTS": Variable(
+        "from_outputs", "the path of amplify_outputs.json; stands for the two ids below"
+    ),
+    "AMPLIFY_USER_POOL_ID": Variable("user_pool_id", "the user pool's id"),
+    "AMPLIFY_CLIENT_ID": Variable(
+        "client_id", "the app client's id; several are separated by commas"
+    ),
+    "AMPLIFY_ENDPOINT_URL": Variable("endpoint_url", "where the pool's API is, if not at Amazon"),
+    "AMPLIFY_ISSUER": Variable("issuer", "the issuer of its tokens, if not Amazon's"),
+    "AMPLIFY_KEYS": Variable("keys", "the path of a key set (JWKS) to use instead of fetching one"),
+    "AMPLIFY_LOGIN_URL": Variable("login_url", "where a browser is sent to sign in"),
 }
 """The environment variables that `AmplifyConfig.from_env()` reads."""
 
@@ -34,6 +46,11 @@ Source = str | os.PathLike[str] | Mapping[str, Any]
 
 def from_outputs(source: Source, **options: Any) -> AmplifyConfig:
     """See `AmplifyConfig.from_outputs`."""
+    if not isinstance(source, Mapping | str | os.PathLike):
+        raise ConfigurationError(
+            "from_outputs: write the path of amplify_outputs.json, or its content as a mapping; "
+            f"got {source!r}"
+        )
     document = source if isinstance(source, Mapping) else _read_json(Path(source), "from_outputs")
     is_gen1 = any(str(key).startswith("aws_") for key in document)
     pool_id, client_id = _gen1(document) if is_gen1 else _gen2(document)
@@ -66,44 +83,44 @@ def _text(document: Mapping[str, Any], key: str) -> str:
 def from_env(environ: Mapping[str, str] | None = None, **options: Any) -> AmplifyConfig:
     """See `AmplifyConfig.from_env`."""
     values = os.environ if environ is None else environ
-    found = {name: values[name] for name in VARIABLES if values.get(name)}
-    settings: dict[str, Any] = {
-        option: found[name]
-        for name, option in (
-            ("AMPLIFY_USER_POOL_ID", "user_pool_id"),
-            ("AMPLIFY_ENDPOINT_URL", "endpoint_url"),
-            ("AMPLIFY_ISSUER", "issuer"),
-            ("AMPLIFY_KEYS", "keys"),
-            ("AMPLIFY_LOGIN_URL", "login_url"),
-        )
-        if name in found
+    found = {
+        variable.option: values[name] for name, variable in VARIABLES.items() if values.get(name)
     }
-    if "AMPLIFY_CLIENT_ID" in found:
-        settings["client_id"] = [part.strip() for part in found["AMPLIFY_CLIENT_ID"].split(",")]
-    if "AMPLIFY_OUTPUTS" in found:
+    try:
+        return _of_settings(found, options)
+    except ConfigurationError as error:
+        field, colon, mend = str(error).partition(":")
+        for name, variable in VARIABLES.items():
+            if variable.option == field and field in found and field not in options:
+                raise ConfigurationError(f"from_env: {name}{colon}{mend}") from error
+        raise
+
+
+def _of_settings(found: Mapping[str, str], options: Mapping[str, Any]) -> AmplifyConfig:
+    settings: dict[str, Any] = dict(found)
+    if "client_id" in settings:
+        settings["client_id"] = [part.strip() for part in settings["client_id"].split(",")]
+    outputs = settings.pop("from_outputs", None)
+    if outputs is not None:
         if {"user_pool_id", "client_id"} & settings.keys():
             raise ConfigurationError(
                 "from_env: AMPLIFY_OUTPUTS names the pool and client already; unset "
                 "AMPLIFY_USER_POOL_ID and AMPLIFY_CLIENT_ID, or AMPLIFY_OUTPUTS"
             )
-        return from_outputs(found["AMPLIFY_OUTPUTS"], **{**settings, **options})
+        return from_outputs(outputs, **{**settings, **options})
     merged = {**settings, **options}
-    for name, option in (
-        ("AMPLIFY_USER_POOL_ID", "user_pool_id"),
-        ("AMPLIFY_CLIENT_ID", "client_id"),
-    ):
+    for name in ("AMPLIFY_USER_POOL_ID", "AMPLIFY_CLIENT_ID"):
+        option, meaning = VARIABLES[name]
         if option not in merged and "pools" not in merged:
-            raise ConfigurationError(f"from_env: set {name} ({VARIABLES[name]})")
+            raise ConfigurationError(f"from_env: set {name} ({meaning})")
     return AmplifyConfig(**merged)
 
 
-def read_keys(keys: Mapping[str, Any] | str | os.PathLike[str]) -> str:
-    """The JSON text of a preloaded key set, or of the one in the file at that path."""
-    if isinstance(keys, Mapping):
-        return json.dumps(dict(keys))
+def read_keys(keys: Source) -> str:
+    """The JSON text of a preloaded key set, as a `UserPool` keeps it: text, or a file's path."""
     if isinstance(keys, KeyText):
         return keys
-    return json.dumps(_read_json(Path(keys), "keys"))
+    return json.dumps(_read_json(Path(cast("str | os.PathLike[str]", keys)), "keys"))
 
 
 def _read_json(path: Path, name: str) -> Mapping[str, Any]:

@@ -66,7 +66,7 @@ class TestPatterns:
 
     def test_no_patterns_make_no_rules(self) -> None:
         assert configured() is None
-        assert configured(public=["/a"], login_url="/login") is None
+        assert configured(login_url="/login") is None
 
 
 class TestPrecedence:

@@ -60,7 +60,12 @@ class TestAddresses:
 
     @pytest.mark.parametrize("field", ["endpoint_url", "issuer"])
     @pytest.mark.parametrize(
-        "url", ["http://localhost:1", "http://127.0.0.1", "http://[::1]:1", "https://a.example/b"]
+        "url",
+        [
+            *("http://localhost:1", "http://127.0.0.1", "http://[::1]:1", "http://a.localhost"),
+            *("https://a.example/b", "https://192.0.2.1", "https://[2001:db8::1]:8443"),
+            "https://" + "a" * 63 + ".example",
+        ],
     )
     def test_https_or_http_on_this_machine_is_accepted(self, field: str, url: str) -> None:
         assert getattr(user_pool(**{field: url}), field) == url
@@ -72,6 +77,14 @@ class TestAddresses:
             "http://cognito.example",
             "http://localhost.evil.example",
             "http://192.168.0.1",
+            "https://a..example",
+            "https://.example",
+            "https://a.example.",
+            "https://a_b.example",
+            "https://-a.example",
+            "https://" + "a" * 64 + ".example",
+            "https://" + "a." * 127 + "aa",
+            "https://a;b.example",
             "http://localhost@evil.example",
             "https://user:secret@a.example",
             "https://a.example?b",
@@ -154,7 +167,7 @@ class TestClientIds:
 
     @pytest.mark.parametrize("client_id", ["", [], (), [""], ["a", ""], ["a", None], 5, b"web", {}])
     def test_what_names_no_client_is_refused(self, client_id: Any) -> None:
-        with pytest.raises(ConfigurationError, match=r"^client_id: write a list of strings"):
+        with pytest.raises(ConfigurationError, match=r"^client_id: write the app client's id"):
             config(client_id=client_id)
 
 
@@ -250,6 +263,10 @@ REFUSED: list[tuple[str, Any]] = [
             "https://[::1",
         )
     ),
+    *(
+        ("origins", [value])
+        for value in ("http://a.example", "https://é.example", "https://*.a.example")
+    ),
     *(("origins", [value]) for value in ("https://u@a.example", "https://a b", "https://a:99999")),
     *(
         ("login_url", value)
@@ -264,6 +281,7 @@ REFUSED: list[tuple[str, Any]] = [
             "/a\r\nSet-Cookie: a=b",
         )
     ),
+    *(("login_url", value) for value in ("/login?a#b", "/?#", "https://a.example/?a#b")),
     *(("login_url", value) for value in ("/login#form", "https://a.example/#b", "\\a", 5, True)),
 ]
 
@@ -308,8 +326,42 @@ class TestFields:
     def test_a_pattern_is_a_path_or_all_below_one(self, path: str) -> None:
         assert config(protect=[path], public=[path], ignore=[path]).protect == (path,)
 
-    def test_origins_are_compared_in_lower_case(self) -> None:
-        assert config(origins=["https://App.Example.com"]).origins == ("https://app.example.com",)
+    @pytest.mark.parametrize(
+        ("written", "kept"),
+        [
+            ("https://App.Example.com", "https://app.example.com"),
+            ("HTTPS://a.example", "https://a.example"),
+            ("https://a.example:443", "https://a.example"),
+            ("https://a.example:80", "https://a.example:80"),
+            ("http://localhost:80", "http://localhost"),
+            ("http://localhost:443", "http://localhost:443"),
+            ("http://[::1]:3000", "http://[::1]:3000"),
+            ("http://app.localhost:3000", "http://app.localhost:3000"),
+        ],
+    )
+    def test_origins_are_kept_as_browsers_write_them(self, written: str, kept: str) -> None:
+        assert config(origins=[written]).origins == (kept,)
+
+    def test_an_origin_with_a_slash_is_told_to_lose_it(self) -> None:
+        with pytest.raises(ConfigurationError, match="without the slash"):
+            config(origins=["https://a.example/"])
+
+    def test_a_bad_login_url_says_what_both_kinds_look_like(self) -> None:
+        with pytest.raises(
+            ConfigurationError, match=r"a path such as '/login', or an https:// add"
+        ):
+            config(login_url="login")
+
+    def test_public_without_protect_would_do_nothing_and_is_refused(self) -> None:
+        with pytest.raises(ConfigurationError, match=r"^public: .*write protect="):
+            config(public=["/a"])
+
+    @pytest.mark.parametrize(
+        "keys", ["https://a.example/jwks.json", "HTTP://a.example", '{"keys": []}', " [1]"]
+    )
+    def test_keys_that_are_neither_a_path_nor_a_mapping_are_told_apart(self, keys: str) -> None:
+        with pytest.raises(ConfigurationError, match=r"^keys: write a file's path or a mapping; "):
+            config(keys=keys)
 
 
 class TestValues:
@@ -395,5 +447,13 @@ class TestReplace:
 
     @pytest.mark.parametrize("field", ["protected", "user_pools", "cookies"])
     def test_an_unknown_field_is_named(self, field: str) -> None:
-        with pytest.raises(ConfigurationError, match=f"no such field: {field}$"):
+        with pytest.raises(ConfigurationError, match=f"no field '{field}'"):
             config().replace(**{field: None})
+
+    @pytest.mark.parametrize(
+        ("mistyped", "meant"),
+        [("protected", "protect"), ("cookies", "cookie"), ("loginUrl", "login_url")],
+    )
+    def test_the_nearest_field_is_suggested(self, mistyped: str, meant: str) -> None:
+        with pytest.raises(ConfigurationError, match=f"write '{meant}'"):
+            config().replace(**{mistyped: None})

@@ -278,3 +278,42 @@ def test_clearing_repeats_every_attribute(policy: CookiePolicy) -> None:
 
 def test_clearing_a_cookie_with_a_very_long_name_warns_nobody() -> None:
     assert cleared(CookiePolicy(name="a" * 5000)).name == "a" * 5000
+
+
+OCTETS = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '",;\\')
+
+
+@settings(max_examples=200, deadline=None)
+@given(policies(), st.text(OCTETS, max_size=50))
+def test_setting_has_the_attributes_by_which_the_cookie_is_cleared(
+    policy: CookiePolicy, value: str
+) -> None:
+    line, clearing = SetCookie.read(policy.setting(value)), cleared(policy)
+    assert (line.name, line.value) == (policy.name, value)
+    assert line.get("max-age") == str(policy.max_age)
+    timing = ("max-age", "expires")
+    assert [pair for pair in line.attributes if pair[0] != "max-age"] == [
+        pair for pair in clearing.attributes if pair[0] not in timing
+    ]
+
+
+@pytest.mark.parametrize(
+    "value", ["s3 cret", 's3"cret', "s3,cret", "s3;cret", "s3\\cret", "s3\ncret"]
+)
+def test_what_is_no_value_of_a_cookie_is_refused_without_quoting_it(value: str) -> None:
+    with pytest.raises(ValueError, match="printable ASCII") as refused:
+        CookiePolicy().setting(value)
+    assert "s3" not in str(refused.value)
+
+
+@pytest.mark.parametrize("value", ["é", "a\x7f", "a\t", None, b"abc", 5])
+def test_what_is_no_ascii_text_is_no_value(value: Any) -> None:
+    with pytest.raises(ValueError, match="printable ASCII"):
+        CookiePolicy().setting(value)
+
+
+def test_a_name_and_value_that_browsers_would_drop_are_refused_with_their_sizes() -> None:
+    policy = CookiePolicy(name="sid")
+    assert SetCookie.read(policy.setting("a" * 4093)).value == "a" * 4093
+    with pytest.raises(ValueError, match=r"4096 bytes; this name has 3, this value 4094$"):
+        policy.setting("a" * 4094)

@@ -18,6 +18,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from cryptography import x509
@@ -673,6 +674,51 @@ def test_a_silent_server_is_unreachable(client: HttpClient) -> None:
 @pytest.mark.parametrize("host", ["127.0.0.1:9", "127.0.0.1:0", "nowhere.invalid", "[::1]:9"])
 def test_nobody_there_is_unreachable(client: HttpClient, host: str) -> None:
     assert why_unreachable(client, Request("GET", f"http://{host}/"))
+
+
+def test_every_address_of_a_host_is_tried(pool: LocalUserPool) -> None:
+    looked_up: list[tuple[str, int]] = []
+
+    def resolve(host: str, port: int, **_: Any) -> list[Any]:
+        looked_up.append((host, port))
+        return [(None, None, 0, "", (address, port)) for address in ("127.0.0.9", "127.0.0.1")]
+
+    port = urlsplit(pool.url).port
+    url = pool.jwks_url.replace("127.0.0.1", "several.localhost")
+    client = HttpClient(5, resolve=resolve)
+    try:
+        assert client.send(Request("GET", url)).status == 200
+        assert looked_up == [("several.localhost", port)]
+    finally:
+        client.close()
+
+
+def test_when_no_address_answers_the_last_failure_is_told() -> None:
+    def resolve(host: str, port: int, **_: Any) -> list[Any]:
+        return [(None, None, 0, "", (address, 9)) for address in ("127.0.0.9", "127.0.0.8")]
+
+    assert why_unreachable(HttpClient(5, resolve=resolve), Request("GET", "http://a/")) == (
+        "ConnectError"
+    )
+
+
+def test_no_address_is_tried_when_the_time_is_over() -> None:
+    tried: list[str] = []
+
+    def resolve(host: str, port: int, **_: Any) -> Iterator[Any]:
+        for address in ("127.0.0.9", "127.0.0.8"):
+            tried.append(address)
+            client._deadline.at = 0.0  # as if looking it up had taken all of it
+            yield None, None, 0, "", (address, 9)
+
+    client = HttpClient(5, resolve=resolve)  # type: ignore[arg-type]
+    assert why_unreachable(client, Request("GET", "http://a/")) == "TimeoutError"
+    assert tried == ["127.0.0.9"]
+
+
+@pytest.mark.parametrize("host", ["a..example", "a" * 64 + ".example"])
+def test_a_host_name_that_cannot_be_looked_up_is_unreachable(client: HttpClient, host: str) -> None:
+    assert "Unicode" in why_unreachable(client, Request("GET", f"https://{host}/"))
 
 
 @pytest.fixture(scope="module")

@@ -142,6 +142,11 @@ class TestOutputs:
         with pytest.raises(ConfigurationError, match=f"^from_outputs: .*{named}"):
             AmplifyConfig.from_outputs(document)
 
+    @pytest.mark.parametrize("source", [None, 3, b"amplify_outputs.json", ["a"]])
+    def test_what_is_neither_a_path_nor_a_mapping_is_refused(self, source: Any) -> None:
+        with pytest.raises(ConfigurationError, match=r"^from_outputs: write the path of "):
+            AmplifyConfig.from_outputs(source)
+
     def test_what_the_file_says_is_checked(self) -> None:
         with pytest.raises(ConfigurationError, match=r"^user_pool_id: .*'nonsense'"):
             AmplifyConfig.from_outputs({**GEN1, "aws_user_pools_id": "nonsense"})
@@ -218,6 +223,28 @@ class TestEnvironment:
         with pytest.raises(ConfigurationError, match=f"^from_env: set {missing} "):
             AmplifyConfig.from_env(environ)
 
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("AMPLIFY_OUTPUTS", "nowhere.json"),
+            ("AMPLIFY_USER_POOL_ID", "nonsense"),
+            ("AMPLIFY_ENDPOINT_URL", "localhost"),
+            ("AMPLIFY_ISSUER", "http://a.example"),
+            ("AMPLIFY_KEYS", "https://a.example"),
+            ("AMPLIFY_LOGIN_URL", "login"),
+        ],
+    )
+    def test_a_wrong_variable_is_named(self, name: str, value: str) -> None:
+        ids = {"AMPLIFY_USER_POOL_ID": POOL_ID, "AMPLIFY_CLIENT_ID": CLIENT_ID}
+        environ = {name: value} if name == "AMPLIFY_OUTPUTS" else {**ids, name: value}
+        with pytest.raises(ConfigurationError, match=f"^from_env: {name}: "):
+            AmplifyConfig.from_env(environ)
+
+    def test_a_wrong_option_is_not_blamed_on_a_variable(self) -> None:
+        environ = {"AMPLIFY_USER_POOL_ID": POOL_ID, "AMPLIFY_CLIENT_ID": CLIENT_ID}
+        with pytest.raises(ConfigurationError, match=r"^user_pool_id: "):
+            AmplifyConfig.from_env(environ, user_pool_id="nonsense")
+
     def test_options_win_and_stand_in_for_variables(self) -> None:
         environ = {"AMPLIFY_USER_POOL_ID": POOL_ID, "AMPLIFY_LOGIN_URL": "/login"}
         some = AmplifyConfig.from_env(environ, client_id=CLIENT_ID, login_url="/in", leeway=1)
@@ -229,7 +256,7 @@ class TestEnvironment:
 
     @pytest.mark.parametrize("clients", [",", "web,", ",web", "a,,b"])
     def test_an_empty_client_id_is_refused(self, clients: str) -> None:
-        with pytest.raises(ConfigurationError, match=r"^client_id: "):
+        with pytest.raises(ConfigurationError, match=r"^from_env: AMPLIFY_CLIENT_ID: "):
             AmplifyConfig.from_env({"AMPLIFY_USER_POOL_ID": POOL_ID, "AMPLIFY_CLIENT_ID": clients})
 
     def test_the_process_environment_is_the_default(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -253,12 +280,12 @@ class TestKeys:
     def jwks(self) -> dict[str, Any]:
         return LocalUserPool().jwks()
 
-    def test_a_mapping_a_file_and_a_path_hold_the_same_keys(
+    def test_a_mapping_and_a_file_hold_the_same_keys(
         self, tmp_path: Path, jwks: dict[str, Any]
     ) -> None:
         path = tmp_path / "jwks.json"
         path.write_text(json.dumps(jwks), encoding="utf-8")
-        for keys in (jwks, str(path), path, EXPECTED.replace(keys=jwks).keys):
+        for keys in (str(path), path, EXPECTED.replace(keys=jwks).keys):
             assert keys is not None
             assert json.loads(read_keys(keys)) == jwks
 

@@ -40,7 +40,10 @@ THROTTLED: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What a failed call means. `ends_session`: the user is signed out by Cognito's own word."""
+    """What a failed call means. `ends_session`: the user is signed out by Cognito's own word.
+
+    `message`: what to say instead of the error's own sentence.
+    """
 
     error: type[AuthError]
     reason: Reason
@@ -48,10 +51,12 @@ class Failure:
     status_code: int | None = None
     ends_session: bool = False
     retry_after: float | None = None
+    message: str | None = None
 
     def exception(self) -> AuthError:
         """A fresh exception that says this."""
         return self.error(
+            self.message,
             reason=self.reason,
             name=self.name,
             status_code=self.status_code,

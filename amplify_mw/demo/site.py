@@ -142,17 +142,7 @@ class Site:
 
     def _set_session(self, response: Response, token: str) -> None:
         """Set the session cookie, with the attributes by which the middleware clears it."""
-        response.set_cookie(
-            self.cookie.name,
-            token,
-            max_age=self.cookie.max_age,
-            path=self.cookie.path,
-            domain=self.cookie.domain,
-            secure=self.cookie.secure,
-            httponly=self.cookie.http_only,
-            samesite=self.cookie.same_site,
-            partitioned=self.cookie.partitioned,
-        )
+        response.headers.add("Set-Cookie", self.cookie.setting(token))
 
     def _sign_in_again(self, username: str, refused: SignInRefused) -> Response:
         page = pages.sign_in_form(user_or_none(), username=username, refusal=refused.name)

@@ -28,8 +28,9 @@ class SignedIn:
     """A user is signed in.
 
     `cookie`: the value that said so. `issuer`: the pool that vouches.
-    `expires_at`: seconds since the epoch at which the token runs out. `fresh_until`: when the
-    cookie is to be looked at again. `size`: bytes in a cache, roughly.
+    `expires_at`: seconds since the epoch from which on the session no longer holds (the token's
+    end, and the leeway). `fresh_until`: when the cookie is to be looked at again. `size`: bytes in
+    a cache, roughly.
     """
 
     user: AuthUser

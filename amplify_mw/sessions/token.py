@@ -14,7 +14,8 @@ from ..tokens.jwks import KeysUnavailable
 from ..tokens.verifier import InvalidToken, VerifiedToken, Verifier
 from .base import Refused, SignedIn, Verdict
 
-_OVERHEAD: Final = 1200  # bytes of a verdict's objects beside its token; measured with tracemalloc
+_OVERHEAD: Final = 1000  # bytes of a verdict's objects beside its token; measured with tracemalloc
+_NAME: Final = 150  # bytes of a group or scope and its place in the set, beside its text
 _NONE: Final[frozenset[str]] = frozenset()
 
 
@@ -38,17 +39,19 @@ class TokenSession:
 def _signed_in(token: VerifiedToken) -> SignedIn:
     is_id = token.token_use == "id"  # noqa: S105  # no password
     scope = token.claims.get("scope")
+    groups = _names(token.claims.get("cognito:groups"))
+    scopes = _names(scope.split(" ")) if not is_id and isinstance(scope, str) else _NONE
     return SignedIn(
         user=AuthUser(token.username, token.sub),
         cookie=token.encoded,
         issuer=token.issuer,
         id_token=token.encoded if is_id else None,
         access_token=None if is_id else token.encoded,
-        groups=_names(token.claims.get("cognito:groups")),
-        scopes=_names(scope.split(" ")) if not is_id and isinstance(scope, str) else _NONE,
+        groups=groups,
+        scopes=scopes,
         expires_at=token.expires_at,
         fresh_until=token.fresh_until,
-        size=len(token.encoded) + _OVERHEAD,
+        size=len(token.encoded) + _OVERHEAD + _size(groups) + _size(scopes),
     )
 
 
@@ -57,3 +60,7 @@ def _names(claim: Any) -> frozenset[str]:
     if not claim or not isinstance(claim, list):
         return _NONE
     return frozenset(name for name in claim if isinstance(name, str) and name)
+
+
+def _size(names: frozenset[str]) -> int:
+    return sum([_NAME + len(name) for name in names])

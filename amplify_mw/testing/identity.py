@@ -16,7 +16,7 @@ from typing import Any, Final
 from ..authenticator import Visit
 from ..cognito.attributes import SELF_SERVICE_SCOPE
 from ..config import AmplifyConfig
-from ..context import CURRENT
+from ..context import CURRENT, unbind
 from ..engine import Engine
 from ..models import AuthUser
 from ..sessions.base import NO_SESSION, SignedIn, Verdict
@@ -37,6 +37,7 @@ def signed_in(
 
     Attributes are keyword arguments (`email="ada@example.com"`), or a mapping for names such as
     `custom:plan`. `user_id` is the attribute `sub`, by default one that depends on the name alone.
+    `fetch_user_attributes` answers them whatever the `scopes`; those are for the guards to judge.
 
     >>> from amplify_mw import get_current_user
     >>> with signed_in("ada", email="ada@example.com"):
@@ -44,10 +45,22 @@ def signed_in(
     'ada'
     """
     values = {**(attributes or {}), **more_attributes}
+    _refuse_other_types(values, groups=groups, scopes=scopes)
     values.setdefault("sub", str(uuid.uuid5(uuid.NAMESPACE_URL, username)))
     user = AuthUser(username, values["sub"])
     with _bound(_verdict(user, values, groups, scopes), values):
         yield user
+
+
+def _refuse_other_types(attributes: Mapping[str, object], **lists: object) -> None:
+    for name, value in lists.items():
+        if isinstance(value, str):
+            raise TypeError(f"signed_in: {name} is a list; write {name}=[{value!r}]")
+    for name, value in attributes.items():
+        if not isinstance(value, str):
+            raise TypeError(
+                f"signed_in: the attribute {name!r} is text, such as 'true' or '42'; got {value!r}"
+            )
 
 
 @contextmanager
@@ -73,7 +86,7 @@ def _bound(verdict: Verdict, attributes: Mapping[str, str] | None = None) -> Ite
     try:
         yield
     finally:
-        CURRENT.reset(token)
+        unbind(token)
 
 
 def _verdict(

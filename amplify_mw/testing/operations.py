@@ -52,6 +52,11 @@ class Operations:
             "REFRESH_TOKEN": self._refresh_flow,
         }
 
+    @property
+    def names(self) -> frozenset[str]:
+        """The operations there are."""
+        return frozenset(self._by_name)
+
     def run(self, target: str, mimetype: str, content: bytes) -> Members:
         """Carry out what `target` (`X-Amz-Target`) names. Raises `Refused`."""
         operation = self._by_name.get(target.removeprefix(TARGET_PREFIX))

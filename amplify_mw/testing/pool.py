@@ -24,8 +24,8 @@ from .ledger import CLAIMS, SELF_SERVICE_SCOPE, TOKEN_LIFETIME, Ledger, Stamp, T
 from .ledger import LocalTokens as LocalTokens
 from .ledger import LocalUser as LocalUser
 from .operations import TARGET_PREFIX, Members, Operations, Refused
+from .server import ANY_OPERATION, Call, LoopbackServer, amz_response
 from .server import Body as Body
-from .server import Call, LoopbackServer, amz_response
 from .server import CognitoError as CognitoError
 from .server import Down as Down
 from .server import Drip as Drip
@@ -147,6 +147,7 @@ class LocalUserPool:
         `with`; `gate.wait_for_arrivals(1)` waits until they are there. A held request sees the
         faults, users and keys that there are when it is released.
         """
+        self._check_operation(operation)
         return self._server.hold(operation)
 
     def fault(self, operation: str, fault: Fault) -> "ExitStack[bool | None]":
@@ -156,7 +157,17 @@ class LocalUserPool:
         `Body(content)`, `Redirect(url)` or `Drip()`. Without a `with` it stays, until the
         `close()` of what is returned. Of several faults the newest is met.
         """
+        if isinstance(fault, type) or not callable(getattr(fault, "meet", None)):
+            name = fault.__name__ if isinstance(fault, type) else "Down"
+            raise TypeError(f"fault: write an instance, such as {name}(); got {fault!r}")
+        self._check_operation(operation)
         return self._server.fault(operation, fault)
+
+    def _check_operation(self, operation: str) -> None:
+        pages = {name for name, _ in self._pages.values()}
+        known = sorted({ANY_OPERATION} | pages | self._operations.names)
+        if operation not in known:
+            raise ValueError(f"operation: write one of {', '.join(known)}; got {operation!r}")
 
     def add_user(
         self,
@@ -244,6 +255,8 @@ class LocalUserPool:
         `algorithm`: `RS256` and its like, `none` (no signature), or `HS256` with the public key
         (PEM) as its secret. `claims` and `header` are merged last; None removes a member.
         """
+        if token_use not in CLAIMS:
+            raise ValueError(f"token_use: write 'id' or 'access'; got {token_use!r}")
         with self._lock:
             ordinary = self._ledger.stamp()
             stamp = Stamp(

@@ -14,7 +14,7 @@ Rules:
 """
 
 import json
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -112,13 +112,21 @@ class KeyState:
     next_fetch: float = -FOREVER  # nothing is fetched before this
     is_failing: bool = False
 
-    def rules_out(self, issued_by: float) -> bool:
-        """Whether a key id that `keys` lacks is unknown for good to a token of that age."""
-        return self.fetched_at > issued_by
+    @property
+    def is_preloaded(self) -> bool:
+        """Whether `keys` are kept for good."""
+        return self.fetched_at == FOREVER
+
+    def rules_out(self, issued_by: float, now: float) -> bool:
+        """Whether a key id that `keys` lacks is unknown for good to a token of that age.
+
+        A fetch that lies ahead was timed by a clock that was set back since; it rules out nothing.
+        """
+        return self.fetched_at > issued_by and (self.fetched_at <= now or self.is_preloaded)
 
     def is_paused(self, now: float) -> bool:
         """Whether nothing may be fetched now; a clock that was set back does not prolong that."""
-        return now < self.next_fetch and not now < self.next_fetch - COOL_DOWN < FOREVER
+        return self.is_preloaded or self.next_fetch - COOL_DOWN <= now < self.next_fetch
 
 
 class KeySource:
@@ -137,9 +145,7 @@ class KeySource:
         state = self.state
         return max(state.fetched_at + MAX_AGE, state.next_fetch, now)
 
-    def key_for(
-        self, kid: str, issued_by: float, now: float
-    ) -> "Generator[Any, Any, tuple[RSAKey, float]]":
+    def key_for(self, kid: str, issued_by: float, now: float) -> "Flow[tuple[RSAKey, float]]":
         """A flow: the key, and the time. Raises `UnknownKey` or `KeysUnavailable`.
 
         `issued_by`: the latest time at which the token may have been issued.
@@ -152,7 +158,7 @@ class KeySource:
                     with suppress(Unreachable):  # no thread to be had: these keys go on serving
                         yield Launch(self._flight)
                 return key, now
-            if state.rules_out(issued_by):
+            if state.rules_out(issued_by, now):
                 raise UnknownKey
         if not state.is_paused(now):
             try:
@@ -162,7 +168,7 @@ class KeySource:
             key = state.keys.get(kid)
             if key is not None and now - state.fetched_at <= STALE_LIMIT:
                 return key, now
-            if key is None and state.keys and state.rules_out(issued_by):
+            if key is None and state.keys and state.rules_out(issued_by, now):
                 raise UnknownKey
         raise KeysUnavailable(max(state.next_fetch - now, 1.0))
 

@@ -14,11 +14,12 @@ import json
 import math
 from binascii import Error as Base64Error
 from binascii import a2b_base64
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, NoReturn
 
+from ..effects import Flow
 from ..errors import Reason
 from .jwks import KeySource, UnknownKey
 
@@ -65,7 +66,11 @@ class ParsedToken(NamedTuple):
 
 
 class VerifiedToken(NamedTuple):
-    """A token that is ours. `expires_at` is `exp`; `fresh_until` when to verify it again."""
+    """A token that is ours.
+
+    `expires_at`: from when on it is not (`exp` and the leeway). `fresh_until`: when to verify it
+    again.
+    """
 
     encoded: bytes
     claims: Mapping[str, Any]
@@ -142,7 +147,7 @@ class Verifier:
         self._pools = pools
         self._leeway = leeway
 
-    def verify(self, token: bytes, now: float) -> Generator[Any, Any, VerifiedToken]:
+    def verify(self, token: bytes, now: float) -> Flow[VerifiedToken]:
         """A flow: the verified token. Raises `InvalidToken` or `KeysUnavailable`."""
         parsed = parse_token(token)
         header, claims = parsed.header, parsed.claims
@@ -184,10 +189,10 @@ class Verifier:
             raise InvalidToken("missing_claim")
         if _time(claims, "nbf", default=-math.inf) > now + self._leeway:
             raise InvalidToken("token_not_yet_valid")
-        expires_at = _time(claims, "exp", default=None)
-        if now >= expires_at + self._leeway:
+        expires_at = _time(claims, "exp", default=None) + self._leeway
+        if now >= expires_at:
             raise InvalidToken("token_expired")
-        fresh_until = min(expires_at + self._leeway, pool.keys.fresh_until(now))
+        fresh_until = min(expires_at, pool.keys.fresh_until(now))
         return VerifiedToken(
             token, claims, pool.issuer, use, username, sub, expires_at, fresh_until
         )

@@ -180,6 +180,7 @@ def test_an_access_token_without_the_scope_says_nothing(
 ) -> None:
     failure = result_of(source.fetch(verdict(scopes=scopes), ENDPOINT, T))
     assert (failure.reason, failure.ends_session) == ("missing_scope", False)
+    assert f"sign in with the scope {SELF_SERVICE_SCOPE}, or" in failure.exception().message
 
 
 # --- what is kept

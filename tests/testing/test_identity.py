@@ -1,5 +1,8 @@
 """`signed_in`: a user for unit tests."""
 
+from contextvars import copy_context
+from typing import Any
+
 import pytest
 
 from amplify_mw import (
@@ -59,3 +62,28 @@ def test_it_decorates_a_test_as_well() -> None:
         return get_current_user().username
 
     assert test() == "ada"
+
+
+@pytest.mark.parametrize("name", ["groups", "scopes"])
+def test_one_text_is_no_list(name: str) -> None:
+    options: Any = {name: "editors"}
+    with (
+        pytest.raises(TypeError, match=rf"write {name}=\['editors'\]"),
+        signed_in("ada", **options),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("value", [True, 5, None, b"a"])
+def test_an_attribute_that_is_no_text_is_named(value: Any) -> None:
+    with pytest.raises(TypeError, match="'email_verified' is text"):  # noqa: SIM117
+        with signed_in("ada", email_verified=value):
+            pass
+
+
+def test_a_block_may_end_in_another_context() -> None:
+    block = signed_in("ada")
+    copy_context().run(block.__enter__)
+    block.__exit__(None, None, None)
+    with pytest.raises(OutsideRequestError):
+        get_current_user()

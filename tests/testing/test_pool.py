@@ -872,3 +872,27 @@ def test_many_requests_at_once_are_all_noted(
         answers.append(threads.submit(refresh, pool, pair.refresh_token))
     assert {answer.result().status_code for answer in answers} == {200}
     assert pool.count("GetUser") == pool.count("GetTokensFromRefreshToken") == 20
+
+
+# --- what is mistyped
+
+
+@pytest.mark.parametrize("fault", [Down, Throttling, "Down", None, 503])
+def test_what_is_no_fault_is_refused_at_the_call(pool: LocalUserPool, fault: Any) -> None:
+    with pytest.raises(TypeError, match=r"^fault: write an instance, such as \w+\(\)"):
+        pool.fault("jwks", fault)
+
+
+@pytest.mark.parametrize("operation", ["GetUsr", "getuser", "", "SignUp"])
+def test_an_operation_that_the_pool_lacks_is_refused_at_the_call(
+    pool: LocalUserPool, operation: str
+) -> None:
+    for put in (pool.hold, lambda name: pool.fault(name, Down())):
+        with pytest.raises(ValueError, match=r"^operation: write one of .*GetUser.*jwks"):
+            put(operation)
+
+
+@pytest.mark.parametrize("token_use", ["refresh", "ID", "", None])
+def test_a_kind_of_token_that_there_is_not_is_refused(pool: LocalUserPool, token_use: Any) -> None:
+    with pytest.raises(ValueError, match=r"^token_use: write 'id' or 'access'"):
+        pool.mint("ada", token_use)

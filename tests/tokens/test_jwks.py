@@ -184,6 +184,17 @@ def test_the_time_that_counts_is_when_the_request_left(source: KeySource) -> Non
     assert asks(source, "z", T + 1, T + 4) is KeysUnavailable
 
 
+def test_a_fetch_timed_by_a_clock_that_was_fast_rules_no_key_out(source: KeySource) -> None:
+    land(source, answer(A), T + 600)  # the clock is set back to T after that
+    assert asks(source, "z", T - 1, T) is Join
+    assert asks(source, "z", T - 1, T + 600) is UnknownKey
+
+
+def test_preloaded_keys_rule_every_other_out_at_any_time() -> None:
+    preloaded = import_key_set(document(A))
+    assert asks(KeySource(URL, Verdicts(), preloaded=preloaded), "z", T, T) is UnknownKey
+
+
 def test_a_token_without_iat_is_judged_by_any_set(loaded: KeySource) -> None:
     assert asks(loaded, "z", float("-inf"), T + 1) is UnknownKey
 

@@ -130,7 +130,7 @@ def refusal(jwt: bytes, now: float = NOW, verifier: Verifier = VERIFIER) -> str:
 def test_a_good_id_token_says_who_it_is() -> None:
     verified = verify(token())
     assert (verified.username, verified.sub, verified.token_use) == ("ada", "0f3c", "id")
-    assert verified.expires_at == NOW + 3540
+    assert verified.expires_at == NOW + 3540 + LEEWAY
 
 
 def test_a_good_access_token_says_who_it_is() -> None:
@@ -340,7 +340,7 @@ def test_a_time_in_the_past_is_expired(value: str) -> None:
 
 @pytest.mark.parametrize("value", [str(2**53 - 1), "1e300", "1800000000.5", "18e8"])
 def test_any_finite_number_ahead_is_an_exp(value: str) -> None:
-    assert verify(token(body=with_raw("exp", value))).expires_at == float(value)
+    assert verify(token(body=with_raw("exp", value))).expires_at == float(value) + LEEWAY
 
 
 @pytest.mark.parametrize("name", ["nbf", "iat"])
@@ -361,7 +361,7 @@ def test_neither_iat_nor_nbf_has_to_be_there() -> None:
 
 def test_the_leeway_ends_exactly() -> None:
     jwt = token(body=claims(exp=NOW))
-    assert verify(jwt, NOW + LEEWAY - 0.001).expires_at == NOW
+    assert verify(jwt, NOW + LEEWAY - 0.001).expires_at == NOW + LEEWAY
     assert refusal(jwt, NOW + LEEWAY) == "token_expired"
 
 
