@@ -16,11 +16,10 @@ Rules:
 import json
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
 from enum import Enum
 from http import HTTPStatus
 from math import ceil
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
 from .config import AmplifyConfig
@@ -143,8 +142,7 @@ _READINGS: Final[Sequence[Callable[[str], str]]] = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """A response the library makes itself."""
 
     status: int
@@ -162,8 +160,7 @@ class Answer:
         return [(name.lower().encode(), value.encode("latin-1")) for name, value in self.headers]
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """What a request asked for, as far as an answer depends on it.
 
     `path` is the full path with the mount, decoded once; `query` is as it was sent.
@@ -214,7 +211,7 @@ class Refusals:
         if error.status_code == 503:
             headers.append(("Retry-After", str(max(1, ceil(error.retry_after or 2)))))
         answer = problem(error.status_code, headers=headers)
-        return replace(answer, body=b"") if asked.method == "HEAD" else answer
+        return answer._replace(body=b"") if asked.method == "HEAD" else answer
 
     def _to_login(self, asked: Asked) -> Answer:
         url = str(self._login_url)

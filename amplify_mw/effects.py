@@ -5,18 +5,19 @@ sent `(value, now)`: the answer, and the time at which it came, since a flow may
 the effect failed, `Unreachable` is thrown into it, so that the flow decides what that means. The
 drivers that run flows are in `drive.py`; a test steps one by hand:
 
-    flow = source.key_for("kid-1", issued_at=90.0, now=100.0)
+    flow = source.key_for("kid-1", issued_by=90.0, now=100.0)
     effect = next(flow)                      # Join(...): fetch the key set
     flow.send((state, 100.2))                # what came of it, and when
 
 Rules:
-- Effects are values. Nothing here acts.
+- Effects are values, and no repr shows what may be secret. Nothing here acts. (They are named
+  tuples: a frozen dataclass costs every import six times as much to make.)
 - `Request` is only yielded inside a flight: callers wait for flights, never for sockets.
 """
 
 from collections.abc import Callable, Generator, Hashable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypeAlias, TypeVar
+from types import MappingProxyType
+from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias, TypeVar
 
 T = TypeVar("T")
 
@@ -30,48 +31,55 @@ class Unreachable(Exception):
     now: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+_NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
+
+
+class Request(NamedTuple):
     """Send this HTTP request; the answer is a `Response` of at most `max_bytes`."""
 
     method: Literal["GET", "POST"]
     url: str
-    headers: Mapping[str, str] = field(default_factory=dict)
-    content: bytes = field(default=b"", repr=False)
+    headers: Mapping[str, str] = _NO_HEADERS
+    content: bytes = b""
     max_bytes: int = 1024 * 1024
 
+    def __repr__(self) -> str:
+        return f"<Request {self.method} {self.url}>"
 
-@dataclass(frozen=True, slots=True)
-class Response:
+
+class Response(NamedTuple):
     """An HTTP answer. Header names are in lower case."""
 
     status: int
     headers: Mapping[str, str]
-    content: bytes = field(repr=False)
+    content: bytes
+
+    def __repr__(self) -> str:
+        return f"<Response {self.status}>"
 
 
-@dataclass(frozen=True, slots=True)
-class Flight:
+class Flight(NamedTuple):
     """Work that all who ask for the same `key` share.
 
     `flow` is called with the time of departure. `lane` says which threads carry it: keys have
     their own, so that nothing else can delay a verification.
     """
 
-    key: Hashable = field(repr=False)
-    flow: "Callable[[float], Flow[Any]]" = field(repr=False)
+    key: Hashable
+    flow: "Callable[[float], Flow[Any]]"
     lane: Literal["keys", "calls"] = "calls"
 
+    def __repr__(self) -> str:
+        return f"<Flight in {self.lane}>"
 
-@dataclass(frozen=True, slots=True)
-class Join:
+
+class Join(NamedTuple):
     """Wait for this flight, which starts unless it is in the air; the answer is its result."""
 
     flight: Flight
 
 
-@dataclass(frozen=True, slots=True)
-class Launch:
+class Launch(NamedTuple):
     """Start this flight unless it is in the air, and do not wait."""
 
     flight: Flight
@@ -115,29 +123,32 @@ class Cache(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Remember:
+class Remember(NamedTuple):
     """Keep `value` in `cache` under `key`; None drops it.
 
     `generation`: that of the cache when the value was begun. If everything has been dropped since,
     it is not kept: it may rest on what was withdrawn. None keeps it in any case.
     """
 
-    cache: Cache = field(repr=False)
-    key: bytes = field(repr=False)
-    value: Sized | None = field(repr=False)
+    cache: Cache
+    key: bytes
+    value: Sized | None
     generation: int | None = None
 
+    def __repr__(self) -> str:
+        return "<Remember>"
 
-@dataclass(frozen=True, slots=True)
-class ForgetAll:
+
+class ForgetAll(NamedTuple):
     """Drop everything in `cache`."""
 
-    cache: Cache = field(repr=False)
+    cache: Cache
+
+    def __repr__(self) -> str:
+        return "<ForgetAll>"
 
 
-@dataclass(frozen=True, slots=True)
-class Outage:
+class Outage(NamedTuple):
     """Tell the operator, once, that `what` has stopped answering, or (`over`) answers again."""
 
     what: str

@@ -12,16 +12,18 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from .authenticator import Authenticator
 from .cognito.attributes import AttributeSource
 from .config import AmplifyConfig, UserPool
 from .cookies import CookiePolicy
-from .drive import BoundedCache, Driver
 from .errors import ConfigurationError
-from .loading import read_keys
 from .tokens.jwks import BadKeySet, KeySource, import_key_set
 from .tokens.verifier import TrustedPool, Verifier
+
+if TYPE_CHECKING:
+    from .drive import BoundedCache
 
 _registering = threading.RLock()
 _engines: "weakref.WeakValueDictionary[AmplifyConfig, Engine]" = weakref.WeakValueDictionary()
@@ -33,6 +35,8 @@ class Workshop:
     """What verifies, fetches and remembers for all configurations of the same pools and limits."""
 
     def __init__(self, config: AmplifyConfig, clock: Callable[[], float]) -> None:
+        from .drive import BoundedCache, Driver  # 15 ms: only those who build a middleware pay
+
         self.driver = Driver(timeout=config.http_timeout, clock=clock)
         self._caches = [BoundedCache(config.cache_entries, config.cache_bytes) for _ in range(2)]
         self.verdicts, attributes = self._caches
@@ -98,9 +102,11 @@ class Engine:
         self.driver.close()
 
 
-def _trusted(pool: UserPool, verdicts: BoundedCache) -> TrustedPool:
+def _trusted(pool: UserPool, verdicts: "BoundedCache") -> TrustedPool:
     preloaded = None
     if pool.keys is not None:
+        from .loading import read_keys
+
         try:
             preloaded = import_key_set(read_keys(pool.keys))
         except BadKeySet as error:

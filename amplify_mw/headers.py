@@ -12,12 +12,10 @@ Both shells share this: WSGI spells headers in `str`, ASGI in `bytes`; a `Spelli
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import AnyStr, Final, Generic
+from typing import AnyStr, Final, Generic, NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Spelling(Generic[AnyStr]):
+class Spelling(NamedTuple, Generic[AnyStr]):
     """The words that are compared and written, in the shell's own string type (`write`).
 
     Names are compared in lower case; `spell` gives them the case that the shell's servers expect.
@@ -61,8 +59,7 @@ TEXT: Final[Spelling[str]] = Spelling.of(str, str.title)
 OCTETS: Final[Spelling[bytes]] = Spelling.of(lambda text: text.encode("latin-1"), bytes.lower)
 
 
-@dataclass(frozen=True, slots=True)
-class CookieLine(Generic[AnyStr]):
+class CookieLine(NamedTuple, Generic[AnyStr]):
     """A `Set-Cookie` value and the name of its cookie."""
 
     name: AnyStr
