@@ -1,0 +1,148 @@
+"""Measuring small things fairly on a machine that does other things too.
+
+Rules:
+- All candidates of a table run in one process, in rounds (A B C, A B C, ...): what slows the
+  machine down for a while slows them all. The median of the rounds is a candidate's time.
+- The whole is repeated in several fresh processes, because memory layout and hash seeds differ
+  between them. Overheads and ratios are formed within a process; the table shows the median
+  over processes, and in brackets the least and the greatest.
+- A candidate is called so often in a batch that a batch takes about as long for each.
+- The garbage collector runs before each batch and never within one, for all alike.
+- A coroutine is stepped by hand: no event loop's work is measured.
+"""
+
+import gc
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from itertools import repeat
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+
+_ROOT = Path(__file__).parents[1]  # where `python -m benchmarks` finds itself
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long to measure: fresh processes, rounds in each, seconds for one batch."""
+
+    processes: int
+    rounds: int
+    batch: float
+
+
+FULL = Plan(processes=7, rounds=40, batch=0.008)
+QUICK = Plan(processes=3, rounds=12, batch=0.004)
+TINY = Plan(processes=1, rounds=2, batch=0.0002)
+
+Call = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table: the time of `case`, less that of `bare`, in multiples of `unit`'s."""
+
+    case: str
+    bare: str | None = None
+    unit: "Row | None" = None
+
+    def overhead(self, run: Mapping[str, float]) -> float:
+        return run[self.case] - (run[self.bare] if self.bare else 0.0)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A median over processes, and the least and the greatest."""
+
+    middle: float
+    least: float
+    most: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> "Spread":
+        return cls(median(values), min(values), max(values))
+
+    def text(self, digits: int = 2) -> str:
+        return f"{self.middle:.{digits}f} [{self.least:.{digits}f}-{self.most:.{digits}f}]"
+
+
+def drive(coroutine) -> None:
+    """Run a coroutine that waits for nothing."""
+    try:
+        coroutine.send(None)
+    except StopIteration:
+        return
+    raise AssertionError("a coroutine that should not wait did")
+
+
+def interleaved(cases: Mapping[str, Call], rounds: int, batch: float) -> dict[str, float]:
+    """Microseconds a call of each case, in this process: the medians of the rounds."""
+    counts = {name: calibrated(call, batch) for name, call in cases.items()}
+    times: dict[str, list[float]] = {name: [] for name in cases}
+    gc.disable()
+    try:
+        for _ in range(rounds):
+            for name, call in cases.items():
+                gc.collect()
+                times[name].append(timed(call, counts[name]) / counts[name])
+    finally:
+        gc.enable()
+    return {name: median(taken) * 1e6 for name, taken in times.items()}
+
+
+def timed(call: Call, count: int) -> float:
+    start = perf_counter()
+    for _ in repeat(None, count):
+        call()
+    return perf_counter() - start
+
+
+def calibrated(call: Call, batch: float) -> int:
+    """How many calls take about `batch` seconds."""
+    count = 1
+    while (taken := timed(call, count)) < batch:
+        count = max(count * 2, int(count * batch / max(taken, 1e-7)))
+    return count
+
+
+def in_processes(cases: str, plan: Plan) -> list[dict[str, float]]:
+    """`interleaved` in fresh processes; `cases` names a function, as `module:function`."""
+    command = [sys.executable, "-m", "benchmarks.harness", cases, str(plan.rounds), str(plan.batch)]
+    runs = (
+        subprocess.run(command, check=True, stdout=subprocess.PIPE, cwd=_ROOT)
+        for _ in range(plan.processes)
+    )
+    return [json.loads(run.stdout) for run in runs]
+
+
+def table(
+    title: str, rows: Sequence[Row], runs: Sequence[Mapping[str, float]], unit: str = "floor"
+) -> str:
+    """The rows as text: the time, the overhead over the bare app, the ratio to the unit's."""
+    width = max(len(row.case) for row in rows)
+    head = f"{'':{width}}{'µs a call':>22}{'µs over bare':>22}{'times the ' + unit:>22}"
+    return "\n".join([title, "", head, *(_line(row, runs, width) for row in rows), ""])
+
+
+def _line(row: Row, runs: Sequence[Mapping[str, float]], width: int) -> str:
+    columns = [Spread.of([run[row.case] for run in runs]).text(), "", ""]
+    if row.bare is not None:
+        columns[1] = Spread.of([row.overhead(run) for run in runs]).text()
+    if row.unit is not None:
+        columns[2] = Spread.of([row.overhead(run) / row.unit.overhead(run) for run in runs]).text()
+    return f"{row.case:{width}}" + "".join(f"{column:>22}" for column in columns).rstrip()
+
+
+def main() -> None:
+    cases, rounds, batch = sys.argv[1:]
+    module, _, function = cases.partition(":")
+    found = getattr(import_module(module), function)()
+    json.dump(interleaved(found, int(rounds), float(batch)), sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
