@@ -118,7 +118,7 @@ class AmplifyASGIMiddleware(Shell):
             try:
                 await send(message)
             finally:
-                try:  # noqa: SIM105  # `_unbind`, written out where it is called most
+                try:  # noqa: SIM105  # `unbind`, written out where it is called most
                     CURRENT.reset(token)
                 except ValueError:
                     pass
