@@ -28,6 +28,7 @@ from .errors import AuthError
 _MAX_SPELLINGS: Final = 32
 _MAX_SUSPICIOUS: Final = 4096  # characters
 _SUSPICIOUS: Final = re.compile(r"\A(?!/)|//|/\.|[%\\\n]")
+_STATUSES: Final = frozenset(HTTPStatus)
 _DETAILS: Final = {
     401: "Sign in to see this.",
     403: "The signed-in user may not see this.",
@@ -238,7 +239,7 @@ def problem(
     status: int, detail: str | None = None, headers: Sequence[tuple[str, str]] = ()
 ) -> Answer:
     """An RFC 9457 problem document."""
-    status = status if status in {s.value for s in HTTPStatus} else 500
+    status = status if status in _STATUSES else 500
     document = {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,

@@ -57,6 +57,7 @@ class AmplifyASGIMiddleware(Shell):
     ) -> None:
         super().__init__(config, **options)
         self.app: Any = app
+        self._origins = {origin.encode() for origin in self._home.config.origins}
 
     async def __call__(
         self, scope: Any, receive: ASGIReceiveCallable, send: ASGISendCallable
@@ -169,8 +170,7 @@ class AmplifyASGIMiddleware(Shell):
     def _is_foreign(self, headers: Iterable[tuple[bytes, bytes]]) -> bool:
         """Whether a browser page of another origin opens this WebSocket."""
         sent = {value for name, value in headers if name == b"origin"}
-        own = {origin.encode("latin-1") for origin in self._home.config.origins}
-        if not sent or sent <= own:
+        if not sent or sent <= self._origins:
             return False
         return not any(
             name == b"sec-fetch-site" and value == b"same-origin" for name, value in headers

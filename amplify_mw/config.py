@@ -99,7 +99,8 @@ class AmplifyConfig:
     that need a user, that need none after all, and that are not even looked at.
     `login_url`: where a browser that opens a protected page is sent, with `?next=`.
     `origins`: the site's own origins, such as `https://app.example.com`; a WebSocket handshake
-    with a session cookie from any other is refused.
+    with a session cookie from any other is refused, unless the browser vouches for it
+    (`Sec-Fetch-Site: same-origin`).
     `attributes_ttl`: seconds for which a user's attributes are kept (default 60, 0 turns it off).
     `http_timeout`: seconds in which Cognito must have answered, in all (default 5).
     `cache_entries`, `cache_bytes`: the bounds of each cache (default 10,000 and 32 MiB).

@@ -52,6 +52,8 @@ class Shell:
         """
         if is_same and outer.home is self._home:
             return True
+        if outer.pinned:  # no cookie was read for it, so that no two pools can be at odds
+            return False
         # An adapter between the two makes the request anew, but not its cookies.
         if is_same or (cookies is not None and cookies == outer.cookies and not outer.begun):
             visit: Visit | None = outer

@@ -546,6 +546,13 @@ def test_a_pinned_visit_goes_through_the_guard(asking: Asking) -> None:
         assert asking(lambda: get_current_user().username).status == 401
 
 
+def test_what_a_test_has_pinned_is_no_second_pool(shell: Shell, config: AmplifyConfig) -> None:
+    inner = shell.middleware(shell.app(who), config, protect=["/account"])
+    outer = shell.middleware(inner, config)
+    with signed_in("grace"):
+        assert shell.send(outer, Ask(path="/account")).body == "grace"
+
+
 def test_options_beside_an_engine_are_refused(shell: Shell, config: AmplifyConfig) -> None:
     with pytest.raises(ConfigurationError, match="protect: options go with an AmplifyConfig"):
         shell.middleware(shell.app(who), Engine(config), protect=["/*"])
