@@ -6,13 +6,16 @@ The middlewares are `amplify_mw.wsgi.AmplifyWSGIMiddleware` and
 `amplify_mw.asgi.AmplifyASGIMiddleware`; the awaited verbs are in `amplify_mw.aio`.
 """
 
+from typing import TYPE_CHECKING, Any, Final
+
 from .config import AmplifyConfig as AmplifyConfig
 from .config import UserPool as UserPool
 from .context import carry as carry
-from .context import fetch_auth_session as fetch_auth_session
 from .context import fetch_user_attributes as fetch_user_attributes
 from .context import get_current_user as get_current_user
-from .cookies import CookiePolicy as CookiePolicy
+from .cookie_policy import CookiePolicy as CookiePolicy
+from .devices import end_session_by_handle as end_session_by_handle
+from .devices import list_sessions as list_sessions
 from .errors import AuthError as AuthError
 from .errors import BlockingCallError as BlockingCallError
 from .errors import ConfigurationError as ConfigurationError
@@ -20,20 +23,85 @@ from .errors import ForbiddenException as ForbiddenException
 from .errors import NetworkError as NetworkError
 from .errors import NotAuthorizedException as NotAuthorizedException
 from .errors import OutsideRequestError as OutsideRequestError
+from .errors import ResponseStartedError as ResponseStartedError
+from .errors import SessionTooLargeError as SessionTooLargeError
 from .errors import TokenExpiredException as TokenExpiredException
 from .errors import UserNotConfirmedException as UserNotConfirmedException
 from .guards import ServerAuthManager as ServerAuthManager
 from .guards import handle_server_auth as handle_server_auth
 from .guards import require_auth as require_auth
+from .lifecycle import end_session as end_session
+from .lifecycle import fetch_auth_session as fetch_auth_session
+from .lifecycle import start_session as start_session
 from .models import AuthSession as AuthSession
 from .models import AuthUser as AuthUser
 from .models import Jwt as Jwt
+from .models import SessionInfo as SessionInfo
 from .models import SignInDetails as SignInDetails
 from .models import Tokens as Tokens
+from .models import TokenSet as TokenSet
 from .sessions.token import TokenSession as TokenSession
+
+__all__ = [
+    "AmplifyConfig",
+    "AuthError",
+    "AuthSession",
+    "AuthUser",
+    "BlockingCallError",
+    "ConfigurationError",
+    "CookiePolicy",
+    "ForbiddenException",
+    "Jwt",
+    "NetworkError",
+    "NotAuthorizedException",
+    "OutsideRequestError",
+    "ResponseStartedError",
+    "SealedSession",
+    "ServerAuthManager",
+    "SessionInfo",
+    "SessionTooLargeError",
+    "SignInDetails",
+    "StoredSession",
+    "TokenExpiredException",
+    "TokenSession",
+    "TokenSet",
+    "Tokens",
+    "UserNotConfirmedException",
+    "UserPool",
+    "carry",
+    "end_session",
+    "end_session_by_handle",
+    "fetchAuthSession",
+    "fetchUserAttributes",
+    "fetch_auth_session",
+    "fetch_user_attributes",
+    "getCurrentUser",
+    "get_current_user",
+    "handle_server_auth",
+    "list_sessions",
+    "require_auth",
+    "start_session",
+]
 
 getCurrentUser = get_current_user  # noqa: N816  # Amplify's own spelling
 fetchUserAttributes = fetch_user_attributes  # noqa: N816
 fetchAuthSession = fetch_auth_session  # noqa: N816
+
+if TYPE_CHECKING:
+    from .sessions.sealed import SealedSession as SealedSession
+    from .sessions.stored import StoredSession as StoredSession
+
+_LATER: Final = {"SealedSession": ".sessions.sealed", "StoredSession": ".sessions.stored"}
+
+
+def __getattr__(name: str) -> Any:
+    """The kinds of session that take 8 ms to import: only those who use them pay."""
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    kind = globals()[name] = getattr(import_module(_LATER[name], __name__), name)
+    return kind
+
 
 __version__ = "0.1.0"

@@ -31,7 +31,7 @@ _SUSPICIOUS: Final = re.compile(r"\A(?!/)|//|/\.|[%\\\n]")
 _STATUSES: Final = frozenset(HTTPStatus)
 _DETAILS: Final = {
     401: "Sign in to see this.",
-    403: "The signed-in user may not see this.",
+    403: "This request is not allowed.",
     503: "It cannot be told now who is signed in. Try again in a moment.",
 }
 

@@ -10,9 +10,10 @@ from typing import Any, TypeVar
 
 from asgiref.sync import markcoroutinefunction
 
-from .context import attributes_flow, attributes_result, current_visit, session_of
+from .context import attributes_flow, attributes_result, current_visit
 from .context import carry as carry
 from .context import get_current_user as _get_current_user
+from .devices import ending_one, listing
 from .errors import AuthError
 from .guards import (
     AuthenticatedUser,
@@ -23,11 +24,20 @@ from .guards import (
 )
 from .guards import handle_server_auth as _handle_server_auth
 from .guards import require_auth as require_auth
-from .models import AuthSession, AuthUser
+from .lifecycle import (
+    ending,
+    refreshing,
+    session_of,
+    starting,
+)
+from .models import AuthSession, AuthUser, SessionInfo
+from .tokens.given import TokenSource
 
 __all__ = [
     "ServerAuthManager",
     "carry",
+    "end_session",
+    "end_session_by_handle",
     "fetchAuthSession",
     "fetchUserAttributes",
     "fetch_auth_session",
@@ -35,7 +45,9 @@ __all__ = [
     "getCurrentUser",
     "get_current_user",
     "handle_server_auth",
+    "list_sessions",
     "require_auth",
+    "start_session",
 ]
 
 T = TypeVar("T")
@@ -45,10 +57,17 @@ async def _known(value: T) -> T:
     return value
 
 
+def _named(verb: str, coroutine: Coroutine[Any, Any, T]) -> Coroutine[Any, Any, T]:
+    """The coroutine by the verb's name: Python warns by it where it was never awaited."""
+    named: Any = coroutine  # typeshed's Coroutine has no names
+    named.__name__ = named.__qualname__ = verb
+    return coroutine
+
+
 @markcoroutinefunction
 def get_current_user() -> Coroutine[Any, Any, AuthUser]:
     """See `amplify_mw.get_current_user`. Raises at the call."""
-    return _known(_get_current_user())
+    return _named("get_current_user", _known(_get_current_user()))
 
 
 @markcoroutinefunction
@@ -60,19 +79,59 @@ def fetch_user_attributes() -> Coroutine[Any, Any, dict[str, str]]:
     async def fetch() -> dict[str, str]:
         return attributes_result(await visit.home.runner.arun(flow))
 
-    return fetch()
+    return _named("fetch_user_attributes", fetch())
 
 
 @markcoroutinefunction
 def fetch_auth_session(*, force_refresh: bool = False) -> Coroutine[Any, Any, AuthSession]:
     """See `amplify_mw.fetch_auth_session`. Raises at the call."""
-    return _known(session_of(current_visit(), force_refresh=force_refresh))
+    visit = current_visit()
+    if force_refresh:
+        return _named("fetch_auth_session", visit.home.runner.arun(refreshing(visit)))
+    return _named("fetch_auth_session", _known(session_of(visit)))
+
+
+@markcoroutinefunction
+def start_session(
+    tokens: TokenSource, *, user_agent: str = "", allow_cross_site: bool = False
+) -> Coroutine[Any, Any, AuthUser]:
+    """See `amplify_mw.start_session`. What comes too late, or is foreign, raises at the call."""
+    visit = current_visit()
+    flow = starting(visit, tokens, user_agent=user_agent, allow_cross_site=allow_cross_site)
+    return _named("start_session", visit.home.runner.arun(flow))
+
+
+@markcoroutinefunction
+def end_session(
+    *, everywhere: bool = False, allow_cross_site: bool = False
+) -> Coroutine[Any, Any, None]:
+    """See `amplify_mw.end_session`. What comes too late, or is foreign, raises at the call."""
+    visit = current_visit()
+    flow = ending(visit, everywhere=everywhere, allow_cross_site=allow_cross_site)
+    return _named("end_session", visit.home.runner.arun(flow))
+
+
+@markcoroutinefunction
+def list_sessions(user_id: str | None = None) -> Coroutine[Any, Any, list[SessionInfo]]:
+    """See `amplify_mw.list_sessions`. Raises at the call when nobody is signed in."""
+    visit = current_visit()
+    return _named("list_sessions", visit.home.runner.arun(listing(visit, user_id)))
+
+
+@markcoroutinefunction
+def end_session_by_handle(
+    handle: str, user_id: str | None = None, *, allow_cross_site: bool = False
+) -> Coroutine[Any, Any, bool]:
+    """See `amplify_mw.end_session_by_handle`. Raises at the call when nobody is signed in."""
+    visit = current_visit()
+    flow = ending_one(visit, handle, user_id, allow_cross_site=allow_cross_site)
+    return _named("end_session_by_handle", visit.home.runner.arun(flow))
 
 
 @markcoroutinefunction
 def handle_server_auth() -> Coroutine[Any, Any, ServerAuthSuccess | ServerAuthFailure]:
     """See `amplify_mw.handle_server_auth`."""
-    return _known(_handle_server_auth())
+    return _named("handle_server_auth", _known(_handle_server_auth()))
 
 
 class ServerAuthManager:

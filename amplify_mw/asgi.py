@@ -110,7 +110,7 @@ class AmplifyASGIMiddleware(Shell):
         async def finishing_send(message: Any) -> None:
             if not visit.begun and message["type"] in _STARTS:
                 visit.begun = True
-                if visit.clears or (visit.asked and kind == "http"):
+                if visit.writes is not None or (visit.asked and kind == "http"):
                     message = _finished(message, visit)
                 if kind == "http":  # no server takes up the next request before the body's end
                     await send(message)

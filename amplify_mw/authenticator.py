@@ -11,35 +11,52 @@ Rules:
 """
 
 from collections.abc import Generator, Mapping
+from contextlib import suppress
 from typing import Any, AnyStr
 
 from .access import AccessRules, Refusals
-from .cognito.api import Failure
+from .cognito.api import UNAVAILABLE, Failure
 from .cognito.attributes import AttributeSource
+from .cognito.grants import Grants
 from .config import AmplifyConfig
-from .cookies import DUPLICATE, CookieReader
-from .effects import Cache, Flow, FlowRunner, Remember
-from .errors import NotAuthorizedException
-from .headers import CookieLine, Spelling, varied, with_cookie
+from .cookies import DUPLICATE, SessionCookie
+from .effects import Cache, Flow, FlowRunner, Remember, Unreachable
+from .errors import NetworkError, NotAuthorizedException
+from .headers import Spelling, varied, with_cookies, with_default_cookies
 from .models import AuthSession, Jwt, Tokens
-from .sessions.base import DUPLICATE_COOKIE, NO_SESSION, Refused, SignedIn, Verdict
+from .sessions.base import (
+    DUPLICATE_COOKIE,
+    NO_COOKIE,
+    NO_SESSION,
+    Finding,
+    NewCookie,
+    Refused,
+    Sessions,
+    SignedIn,
+    Verdict,
+)
 from .tokens.verifier import Verifier, parse_segment
+
+_DOUBT = 1.0  # seconds
 
 
 class Visit:
     """One request's (or WebSocket's) view of a verdict.
 
-    `asked`: the user was asked for. `clears`: the response is to clear the cookie.
+    `asked`: the user was asked for. `writes`: what the response is to do to the session's cookie.
+    `by_app`: because the app said so.
     `begun`: the response's headers have been passed on.
     `lapses`: the user is gone once the token has run out (a WebSocket may stay open for days).
     `pinned`: a test said who is signed in, whatever a middleware further in would find.
     `attributes`: what `fetch_user_attributes` answered before in this request.
-    `cookies`, `headers`: the request's `Cookie` header, and its ASGI header list, to know the
-    request again further in. `outer`: the visit that was bound around this one.
+    `cookies`: the request's `Cookie` header. `headers`: the request's headers (a WSGI environ,
+    until the response has begun, or an ASGI header list). `outer`: the visit that was bound around
+    this one.
     """
 
     asked = False
-    clears = False
+    writes: NewCookie | None = None
+    by_app = False
     begun = False
     lapses = False
     pinned = False
@@ -52,6 +69,11 @@ class Visit:
         self.home = home
         self.verdict = verdict
 
+    @property
+    def clears(self) -> bool:
+        """Whether the response is to clear the cookie."""
+        return self.writes is NO_COOKIE
+
     def pinned_at(self, home: "Authenticator") -> "Visit":
         """What a test has pinned, for one request of a middleware inside it."""
         visit = Visit(home, self.verdict)
@@ -59,10 +81,13 @@ class Visit:
         visit.attributes = self.attributes
         return visit
 
-    def end(self, verdict: Refused) -> None:
-        """The session turned out to be over: from here on nobody is signed in."""
-        self.verdict = verdict
-        self.clears = verdict.clears
+    def take(self, finding: Finding) -> None:
+        """Go on with what was found."""
+        self.verdict = verdict = finding.verdict
+        if isinstance(verdict, Refused) and verdict.clears:
+            self.writes = NO_COOKIE
+        elif finding.cookie is not None:
+            self.writes = finding.cookie
 
     def __repr__(self) -> str:
         return f"<Visit of {self.verdict.user!r}>"
@@ -78,20 +103,26 @@ class Authenticator:
         verifier: Verifier,
         verdicts: Cache,
         attributes: AttributeSource,
+        grants: Grants,
+        sessions: Sessions,
         runner: FlowRunner,
     ) -> None:
         self.config = config
         self.runner = runner
+        self.verifier = verifier
+        self.verdicts = verdicts
+        self.grants = grants
+        self.sessions = sessions
         self.issuers = frozenset(pool.iss for pool in config.user_pools)
-        self._verifier = verifier
-        self._verdicts = verdicts
         self._attributes = attributes
         self._api_urls = {pool.iss: pool.api_url for pool in config.user_pools}
         self.rules = AccessRules.of_config(config)
         self.refusals = Refusals(
             cookie_name=config.cookie.name, login_url=config.login_url, origins=config.origins
         )
-        self._read = CookieReader(config.cookie.name.encode("ascii")).read
+        self._verify_every = config.session.verify_with_cognito_every
+        self.cookie = SessionCookie(config.cookie, config.session.max_bytes)
+        self._read = self.cookie.read
 
     def peek(self, header: bytes, now: float) -> Visit | None:
         """The visit of a request whose cookie is absent or known; None if it takes a flow."""
@@ -99,7 +130,7 @@ class Authenticator:
         if value is None:
             return Visit(self, NO_SESSION)
         try:
-            verdict = self._verdicts[value]
+            verdict = self.verdicts[value]
         except KeyError:
             return None
         return Visit(self, verdict) if now < verdict.fresh_until else None
@@ -111,14 +142,44 @@ class Authenticator:
             return Visit(self, NO_SESSION)
         if value is DUPLICATE:
             return Visit(self, DUPLICATE_COOKIE)
-        generation = self._verdicts.generation
-        verdict = yield from self.config.session.resolve(value, self._verifier, now)
+        generation = self.verdicts.generation
+        finding = yield from self.sessions.resolve(value, now)
+        verdict = finding.verdict
+        if self._verify_every is not None and isinstance(verdict, SignedIn):
+            verdict = yield from self._confirmed(verdict, self._verify_every)
+            finding = Finding(verdict, finding.cookie)
         visit = Visit(self, verdict)
-        if isinstance(verdict, SignedIn):
-            yield Remember(self._verdicts, value, verdict, generation)
-        else:
-            visit.clears = verdict.clears
+        visit.take(finding)
+        if isinstance(verdict, SignedIn) and self.verdicts.get(verdict.cookie) is not verdict:
+            yield Remember(self.verdicts, verdict.cookie, verdict, generation)
         return visit
+
+    def _confirmed(self, verdict: SignedIn, every: float) -> Flow[Verdict]:
+        """A flow: the verdict, if Cognito says so too, or has said so not long ago."""
+        now = self.runner.clock()
+        endpoint = self._api_urls[verdict.issuer]
+        answer = yield from self._attributes.confirm(verdict, endpoint, every, now)
+        if not isinstance(answer, Failure):
+            return answer
+        if answer.ends_session:
+            return (yield from self._ended(verdict, answer))
+        if answer.reason == "missing_scope":
+            return Refused(NotAuthorizedException, "missing_scope")
+        return Refused(NetworkError, answer.reason, retry_after=answer.retry_after)
+
+    def _ended(self, verdict: SignedIn, answer: Failure) -> Flow[Refused]:
+        """A flow: Cognito says that the user is out, so that the session is over.
+
+        Unless it may only mean that the access token has run out, and a refresh will tell.
+        """
+        if verdict.held is not None and verdict.held.bundle.refresh_token is not None:
+            doubtful = verdict.expires_at - 2 * self.verifier.leeway - _DOUBT
+            if self.runner.clock() >= doubtful:
+                return Refused(NetworkError, "cognito_unavailable", retry_after=_DOUBT)
+        yield Remember(self.verdicts, verdict.cookie, None)
+        with suppress(Unreachable):  # the next request asks Cognito again
+            yield from self.sessions.end(verdict.cookie, self.runner.clock())
+        return Refused(NotAuthorizedException, answer.reason, clears=True)
 
     def finish(
         self, visit: Visit, headers: list[tuple[AnyStr, AnyStr]], words: Spelling[AnyStr]
@@ -127,10 +188,13 @@ class Authenticator:
         if visit.asked:
             signed_in = isinstance(visit.verdict, SignedIn)
             headers = varied(headers, words, signed_in=signed_in)
-        if visit.clears:
-            policy = self.config.cookie
-            line = CookieLine(words.write(policy.name), words.write(policy.clearing))
-            headers = with_cookie(headers, line, words)
+        if visit.writes is not None:
+            if visit.writes is NO_COOKIE:
+                lines = self.cookie.clearing(visit.cookies)
+            else:
+                lines = self.cookie.setting(*visit.writes, visit.cookies)
+            put = with_cookies if visit.by_app else with_default_cookies
+            headers = put(headers, lines, words)
         return headers
 
     def fetch_attributes(
@@ -142,10 +206,14 @@ class Authenticator:
         endpoint = self._api_urls[verdict.issuer]
         answer = yield from self._attributes.fetch(verdict, endpoint, now)
         if not isinstance(answer, Failure):
-            visit.attributes = answer
+            if visit.verdict is verdict:  # nobody signed in or out meanwhile
+                visit.attributes = answer
         elif answer.ends_session:
-            visit.end(Refused(NotAuthorizedException, answer.reason, clears=True))
-            yield Remember(self._verdicts, verdict.cookie, None)
+            refused = yield from self._ended(verdict, answer)
+            if not refused.clears:
+                return UNAVAILABLE
+            if visit.verdict is verdict:
+                visit.take(Finding(refused))
         return answer
 
 

@@ -1,6 +1,7 @@
 """The command `amplify-mw`."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -38,6 +39,12 @@ def _parser() -> argparse.ArgumentParser:
         help="serve at this port, 0 for any free one (default: 8000, a free one if it is taken)",
     )
     demo.set_defaults(run=_demo)
+    keygen = commands.add_parser(
+        "keygen",
+        help="a new key for sealed sessions",
+        description="Print a new random key for SealedSession(keys=[...]). Keep it secret.",
+    )
+    keygen.set_defaults(run=_keygen)
     return parser
 
 
@@ -45,6 +52,13 @@ def _port(text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text[:6]) <= _MAX_PORT):
         raise argparse.ArgumentTypeError(f"write a number from 0 to {_MAX_PORT}")
     return int(text)
+
+
+def _keygen(_: argparse.Namespace) -> int:
+    from .sessions.seal import KEY_BYTES, key_text
+
+    sys.stdout.write(f"{key_text(os.urandom(KEY_BYTES))}\n")
+    return 0
 
 
 def _demo(options: argparse.Namespace) -> int:

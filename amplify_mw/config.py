@@ -13,11 +13,11 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Final
+from typing import Any, Final, Literal, get_args
 from urllib.parse import urlsplit
 
-from .cookies import CookiePolicy, is_host, is_loopback, split_origin
-from .errors import ConfigurationError
+from .cookie_policy import CookiePolicy, is_host, is_loopback, split_origin
+from .errors import ConfigurationError, check_number, kind_of
 from .sessions.base import SessionKind
 from .sessions.token import TokenSession
 
@@ -26,6 +26,8 @@ _PATTERN = re.compile(r"(?!.*//)/[^*?%\\\x00-\x1F]*(?:(?<=/)\*)?")  # a path, or
 _PARTITIONS: Final = {"cn": "amazonaws.com.cn", "eusc": "amazonaws.eu"}
 _NO_PATH = re.compile(r"\s*(?:https?://|[{\[])", re.IGNORECASE)  # an address, or JSON text
 _DEFAULT_PORTS: Final = {"https": 443, "http": 80}
+RefreshApi = Literal["GetTokensFromRefreshToken", "InitiateAuth", "oauth"]
+_REFRESH_API: Final = "GetTokensFromRefreshToken"
 MAX_LEEWAY: Final = 60.0
 MEBIBYTE: Final = 1024 * 1024
 
@@ -47,6 +49,12 @@ class UserPool:
     `endpoint_url`: where the pool's API is, if not at Amazon (an emulator).
     `issuer`: the `iss` of its tokens, if not Amazon's.
     `keys`: a key set (JWKS) that is never fetched: a mapping, or the path of a JSON file.
+    `client_secret`: of the app client, if it has one; it belongs to one client.
+    `domain`: where the pool's hosted sign-in is: `auth.example.com`, or
+    `myapp.auth.eu-west-1.amazoncognito.com`.
+    `refresh_api`: how tokens are refreshed: `GetTokensFromRefreshToken` (the default, which knows
+    refresh token rotation), `InitiateAuth` (`REFRESH_TOKEN_AUTH`), or `oauth`: the token endpoint
+    of the `domain`. Never does one stand in for another.
     """
 
     user_pool_id: str
@@ -54,10 +62,15 @@ class UserPool:
     endpoint_url: str | None = None
     issuer: str | None = None
     keys: Mapping[str, Any] | str | os.PathLike[str] | None = field(default=None, repr=False)
+    client_secret: str | None = field(default=None, repr=False)
+    domain: str | None = None
+    refresh_api: RefreshApi = _REFRESH_API
     iss: str = field(init=False)  # the exact issuer of its tokens
     client_ids: frozenset[str] | None = field(init=False)  # None: any
     api_url: str = field(init=False)
     keys_url: str = field(init=False)
+    token_url: str | None = field(init=False)  # at the domain (RFC 6749 3.2)
+    revoke_url: str | None = field(init=False)  # at the domain (RFC 7009 2)
 
     def __post_init__(self) -> None:
         match = (
@@ -75,6 +88,9 @@ class UserPool:
         issuer = _address("issuer", _given(self.issuer, f"{amazon}/{self.user_pool_id}"))
         home = issuer if self.endpoint_url is None else f"{endpoint}/{self.user_pool_id}"
         client_id = _client_id(self.client_id)
+        domain = _domain(self.domain)
+        _check_client_secret(self.client_secret, client_id)
+        _check_refresh_api(self.refresh_api, domain)
         _set(
             self,
             iss=issuer,
@@ -83,6 +99,9 @@ class UserPool:
             api_url=f"{endpoint}/",
             keys_url=f"{home.rstrip('/')}/.well-known/jwks.json",
             keys=_keys(self.keys),
+            domain=domain,
+            token_url=domain and f"{domain}/oauth2/token",
+            revoke_url=domain and f"{domain}/oauth2/revoke",
         )
 
 
@@ -90,8 +109,8 @@ class UserPool:
 class AmplifyConfig:
     """Everything the middlewares and verbs need to know.
 
-    One pool is written with `user_pool_id`, `client_id`, `endpoint_url`, `issuer` and `keys` (see
-    `UserPool`); several with `pools=[UserPool(...), ...]`.
+    One pool is written with `user_pool_id`, `client_id` and the other fields of `UserPool`; several
+    with `pools=[UserPool(...), ...]`.
 
     `cookie`: the `CookiePolicy`. `session`: what the cookie means.
     `leeway`: seconds that clocks may differ (default 5, at most 60).
@@ -100,7 +119,8 @@ class AmplifyConfig:
     `login_url`: where a browser that opens a protected page is sent, with `?next=`.
     `origins`: the site's own origins, such as `https://app.example.com`; a WebSocket handshake
     with a session cookie from any other is refused, unless the browser vouches for it
-    (`Sec-Fetch-Site: same-origin`).
+    (`Sec-Fetch-Site: same-origin`). `start_session` and the verbs that end sessions believe them,
+    too, and name them where a browser does not vouch (old ones; any over plain http).
     `attributes_ttl`: seconds for which a user's attributes are kept (default 60, 0 turns it off).
     `http_timeout`: seconds in which Cognito must have answered, in all (default 5).
     `cache_entries`, `cache_bytes`: the bounds of each cache (default 10,000 and 32 MiB).
@@ -114,6 +134,9 @@ class AmplifyConfig:
     endpoint_url: str | None = None
     issuer: str | None = None
     keys: Mapping[str, Any] | str | os.PathLike[str] | None = field(default=None, repr=False)
+    client_secret: str | None = field(default=None, repr=False)
+    domain: str | None = None
+    refresh_api: RefreshApi = _REFRESH_API
     pools: Sequence[UserPool] = ()
     user_pools: tuple[UserPool, ...] = field(init=False)
     cookie: CookiePolicy = field(default_factory=CookiePolicy)
@@ -130,25 +153,31 @@ class AmplifyConfig:
     cache_bytes: int = 32 * MEBIBYTE
 
     def __post_init__(self) -> None:
-        _check_number("leeway", self.leeway, 0, MAX_LEEWAY)
-        _check_number("attributes_ttl", self.attributes_ttl, 0, 24 * 3600)
-        _check_number("http_timeout", self.http_timeout, 0.1, 60)
-        _check_number("cache_entries", self.cache_entries, 1, 10**9)
-        _check_number("cache_bytes", self.cache_bytes, 1, 10**12)
+        check_number("leeway", self.leeway, 0, MAX_LEEWAY)
+        check_number("attributes_ttl", self.attributes_ttl, 0, 24 * 3600)
+        check_number("http_timeout", self.http_timeout, 0.1, 60)
+        check_number("cache_entries", self.cache_entries, 1, 10**9)
+        check_number("cache_bytes", self.cache_bytes, 1, 10**12)
         if not isinstance(self.cookie, CookiePolicy):
             raise ConfigurationError("cookie: write a CookiePolicy(...)")
-        if isinstance(self.session, type) or not hasattr(self.session, "resolve"):
-            raise ConfigurationError("session: write a kind of session, such as TokenSession()")
+        if isinstance(self.session, type) or not hasattr(self.session, "bind"):
+            raise ConfigurationError(
+                "session: write StoredSession(store), SealedSession(keys=[...]) or TokenSession(); "
+                f"got {kind_of(self.session)}"
+            )
         _set(
             self,
             user_pools=self._user_pools(_pools(self.pools)),
             pools=_pools(self.pools),
             client_id=self.client_id if self.client_id is _MISSING else _client_id(self.client_id),
             keys=_keys(self.keys),
+            domain=_domain(self.domain),
             protect=_paths("protect", self.protect),
             public=_paths("public", self.public),
             ignore=_paths("ignore", self.ignore),
-            origins=tuple(_origin(origin) for origin in _strings("origins", self.origins)),
+            origins=tuple(
+                _origin("origins", origin) for origin in _strings("origins", self.origins)
+            ),
         )
         if self.public and not self.protect:
             raise ConfigurationError(
@@ -159,9 +188,9 @@ class AmplifyConfig:
             _check_login_url(self.login_url)
 
     def _user_pools(self, pools: tuple[UserPool, ...]) -> tuple[UserPool, ...]:
-        single = (self.user_pool_id, self.endpoint_url, self.issuer, self.keys)
+        single = {field.name: getattr(self, field.name) for field in fields(UserPool) if field.init}
         if pools:
-            if any(value is not None for value in single) or self.client_id is not _MISSING:
+            if any(getattr(type(self), name, None) != value for name, value in single.items()):
                 raise ConfigurationError(
                     "pools: write either pools=[UserPool(...), ...] or user_pool_id=... and "
                     "client_id=..., not both"
@@ -177,15 +206,7 @@ class AmplifyConfig:
                 "user_pool_id is missing: write AmplifyConfig(user_pool_id='eu-west-1_Ab12Cd34E', "
                 "client_id='...') or AmplifyConfig.from_outputs('amplify_outputs.json')"
             )
-        return (
-            UserPool(
-                user_pool_id=self.user_pool_id,
-                client_id=self.client_id,
-                endpoint_url=self.endpoint_url,
-                issuer=self.issuer,
-                keys=self.keys,
-            ),
-        )
+        return (UserPool(**single),)
 
     def replace(self, **changes: Any) -> "AmplifyConfig":
         """The same configuration with some fields changed, checked again."""
@@ -271,6 +292,41 @@ def _client_id(value: object) -> tuple[str, ...] | None:
     return clients
 
 
+def _check_client_secret(secret: object, client_id: tuple[str, ...] | None) -> None:
+    if secret is None:
+        return
+    is_text = isinstance(secret, str) and secret.isascii() and secret.isprintable()
+    if not is_text or not secret or " " in str(secret):
+        raise ConfigurationError(
+            "client_secret: write the app client's secret as Cognito shows it, or leave it out for "
+            "a client without one"
+        )
+    if client_id is None or len(client_id) != 1:
+        raise ConfigurationError(
+            "client_secret: a secret belongs to one app client; write client_id='...' with that "
+            "one alone"
+        )
+
+
+def _domain(domain: object) -> str | None:
+    """The hosted sign-in's origin."""
+    if domain is None:
+        return None
+    is_bare = isinstance(domain, str) and "://" not in domain
+    return _origin("domain", _address("domain", f"https://{domain}" if is_bare else domain))
+
+
+def _check_refresh_api(api: object, domain: str | None) -> None:
+    known = get_args(RefreshApi)
+    if api not in known:
+        raise ConfigurationError(f"refresh_api: write one of {', '.join(known)}; got {api!r}")
+    if api == "oauth" and domain is None:
+        raise ConfigurationError(
+            "refresh_api: 'oauth' asks the token endpoint of the pool's domain; write "
+            "domain='auth.example.com' too"
+        )
+
+
 def _strings(name: str, values: object) -> tuple[str, ...]:
     if isinstance(values, str) or not isinstance(values, Sequence | frozenset | set):
         raise ConfigurationError(f"{name}: write a list of strings; got {values!r}")
@@ -319,15 +375,15 @@ def _paths(name: str, patterns: object) -> tuple[str, ...]:
     return patterns
 
 
-def _origin(origin: str) -> str:
+def _origin(name: str, origin: str) -> str:
     """An origin as browsers write it (RFC 6454 6.2)."""
     try:
         scheme, host, port = split_origin(origin.lower())
     except ConfigurationError as error:
-        raise ConfigurationError(f"origins: {error}") from None
+        raise ConfigurationError(f"{name}: {error}") from None
     if scheme == "http" and not is_loopback(host):
         raise ConfigurationError(
-            f"origins: write an https:// origin (http:// only for localhost); got {origin!r}"
+            f"{name}: write an https:// origin (http:// only for localhost); got {origin!r}"
         )
     host = f"[{host}]" if ":" in host else host
     suffix = "" if port in (None, _DEFAULT_PORTS[scheme]) else f":{port}"
@@ -345,9 +401,3 @@ def _check_login_url(url: object) -> None:
             "login_url: write a path such as '/login', or an https:// address (http:// only for "
             f"localhost), without user and '#'; got {url!r}"
         ) from None
-
-
-def _check_number(name: str, value: object, least: float, most: float) -> None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not least <= float(str(value)) <= most:
-        raise ConfigurationError(f"{name}: write a number from {least} to {most}; got {value!r}")

@@ -18,16 +18,11 @@ from contextlib import suppress
 from contextvars import ContextVar, Token
 from typing import Any, ParamSpec, TypeVar
 
-from .authenticator import Visit, auth_session
+from .authenticator import Visit
 from .cognito.api import Failure
-from .errors import (
-    BlockingCallError,
-    NotAuthorizedException,
-    OutsideRequestError,
-    TokenExpiredException,
-)
-from .models import AuthSession, AuthUser
-from .sessions.base import Refused, SignedIn
+from .errors import BlockingCallError, OutsideRequestError, TokenExpiredException
+from .models import AuthUser
+from .sessions.base import SignedIn
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -75,34 +70,6 @@ def fetch_user_attributes() -> dict[str, str]:
     refuse_on_event_loop("fetch_user_attributes")
     visit = current_visit()
     return attributes_result(visit.home.runner.run(attributes_flow(visit)))
-
-
-def fetch_auth_session(*, force_refresh: bool = False) -> AuthSession:
-    """The session's tokens, verified (Amplify's `fetchAuthSession`).
-
-    When nobody is signed in, both members are None. Raises `NetworkError` when that cannot be told
-    now; with `force_refresh`, `NotAuthorizedException` (`not_refreshable`) for a session that holds
-    no refresh token; `BlockingCallError` on an event loop.
-    """
-    refuse_on_event_loop("fetch_auth_session")
-    return session_of(current_visit(), force_refresh=force_refresh)
-
-
-def session_of(visit: Visit, *, force_refresh: bool) -> AuthSession:
-    """What `fetch_auth_session` answers in this visit."""
-    if isinstance(visit.verdict, Refused) and not force_refresh and _is_nobody(visit.verdict):
-        return AuthSession()
-    verdict = signed_in_verdict(visit)
-    if force_refresh:
-        raise NotAuthorizedException(
-            "This session holds no refresh token.", reason="not_refreshable"
-        )
-    return auth_session(verdict)
-
-
-def _is_nobody(verdict: Refused) -> bool:
-    """Whether nobody is signed in, as opposed to its not being known now."""
-    return issubclass(verdict.error, NotAuthorizedException)
 
 
 def attributes_flow(visit: Visit) -> Generator[Any, Any, Mapping[str, str] | Failure]:

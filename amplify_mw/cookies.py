@@ -1,4 +1,4 @@
-"""One cookie: reading it from a `Cookie` header, and writing its `Set-Cookie`.
+"""The session's cookie: reading it from a `Cookie` header, and the `Set-Cookie` lines it takes.
 
 Rules for reading (RFC 6265bis, as a server must):
 - Pairs are split at `;`, a pair at its first `=`; only SP and HTAB around them are trimmed.
@@ -6,32 +6,26 @@ Rules for reading (RFC 6265bis, as a server must):
 - The cookie sent twice with one value is one cookie; with two values it is `DUPLICATE`.
 - Linear time and no exception, on any bytes.
 
-Rules for writing:
-- A policy that a browser would drop or misread is refused when it is made.
-- Clearing repeats every attribute the cookie was set with, or the browser would keep it.
+Rules for a value in chunks (`name.0`, `name.1`, ... up to `name.9`):
+- A value that fits one cookie is written as one; a single cookie that was sent is read, whatever
+  chunks there are beside it.
+- Each chunk begins with the last one's number and the CRC of the whole value, so that chunks of
+  two values do not mix. Missing, surplus and foreign chunks make the value `UNREADABLE`.
+- Whatever is written, the cookies of the family that it leaves stale are cleared with it.
 """
 
-import re
-from dataclasses import dataclass
+from collections.abc import Callable, Container
+from dataclasses import replace
 from enum import Enum
-from functools import cached_property
-from ipaddress import ip_address
-from typing import Final, Literal
-from urllib.parse import urlsplit
+from typing import Final, NamedTuple
+from zlib import crc32
 
-from .errors import ConfigurationError
+from .cookie_policy import MAX_PAIR_BYTES, CookiePolicy, check_value
+from .errors import ConfigurationError, SessionTooLargeError
 
-MAX_AGE_LIMIT: Final = 400 * 24 * 3600  # RFC 6265bis 5.5: browsers cap ages at 400 days
-_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 5.6.2
-_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-_DOMAIN = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})+")
-_HOST = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*")
-# What is written to the header as it stands; browsers ignore attributes over 1024 bytes.
-_PATH = re.compile(r"/[A-Za-z0-9\-._~!$%&'()*+,:=@/]{0,1023}")
-_EPOCH: Final = "Thu, 01 Jan 1970 00:00:00 GMT"
-_OCTETS = re.compile(r"[!#-+\--:<-\[\]-~]*")  # RFC 6265 4.1.1: the characters of a value
-MAX_PAIR_BYTES: Final = 4096  # RFC 6265bis 5.6: browsers drop a longer name and value
-_LOOPBACK_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+MAX_CHUNKS: Final = 10  # one digit numbers them; servers refuse longer headers long before
+_MARK = len("1") + len("0123abcd")  # the last chunk's number, and the CRC in hexadecimal
+UNREADABLE: Final = b""  # what chunks that make no value read as: no kind of session has it
 
 
 class Duplicate(Enum):
@@ -41,6 +35,13 @@ class Duplicate(Enum):
 
 
 DUPLICATE: Final = Duplicate.DUPLICATE
+
+
+class CookieLine(NamedTuple):
+    """A `Set-Cookie` value and the name of its cookie."""
+
+    name: str
+    value: str
 
 
 class CookieReader:
@@ -72,176 +73,131 @@ class CookieReader:
         return self._read_any_spelling(header)
 
     def _read_any_spelling(self, header: bytes) -> bytes | Duplicate | None:
-        values = set()
-        for pair in header.split(b";"):
-            name, equals, value = pair.partition(b"=")
-            if equals and name.strip(b" \t") == self._name:
-                values.add(value.strip(b" \t"))
-        if len(values) > 1:
+        return _sent(header, {self._name}).get(self._name)
+
+
+class ChunkReader(CookieReader):
+    """Reads the cookie `name`, or else what its chunks make together: at most `limit` of them."""
+
+    def __init__(self, name: bytes, limit: int) -> None:
+        super().__init__(name)
+        self._limit = limit
+        self._chunks = [b"%b.%d" % (name, number) for number in range(MAX_CHUNKS)]
+        self._family = frozenset({name, *self._chunks})
+
+    def _read_any_spelling(self, header: bytes) -> bytes | Duplicate | None:
+        sent = _sent(header, self._family)
+        if self._name in sent or not sent:
+            return sent.get(self._name)
+        if DUPLICATE in sent.values():
             return DUPLICATE
-        return values.pop() if values else None
+        first = (sent.get(name) for name in self._chunks[: len(sent)])
+        chunks = [chunk for chunk in first if isinstance(chunk, bytes)]
+        if len(chunks) < len(sent) or not 1 < len(chunks) <= self._limit:
+            return UNREADABLE
+        mark = chunks[0][:_MARK]
+        is_whole = len(mark) == _MARK and mark.startswith(b"%d" % (len(chunks) - 1))
+        if not is_whole or not all(chunk.startswith(mark) for chunk in chunks):
+            return UNREADABLE
+        return b"".join([chunk[_MARK:] for chunk in chunks])
 
 
-@dataclass(frozen=True)
-class CookiePolicy:
-    """How the session cookie is set. Refused, by field name, when a browser would not keep it.
+def _sent(header: bytes, names: Container[bytes]) -> dict[bytes, bytes | Duplicate]:
+    """The cookies among `names` that a header brings, in whatever spelling."""
+    sent: dict[bytes, bytes | Duplicate] = {}
+    for pair in header.split(b";"):
+        name, equals, value = pair.partition(b"=")
+        name = name.strip(b" \t")
+        if equals and name in names:
+            value = value.strip(b" \t")
+            if sent.setdefault(name, value) != value:
+                sent[name] = DUPLICATE
+    return sent
 
-    `max_age` is in seconds (default a day, at most 400 days); `domain` None keeps the cookie to
-    the very host that set it. Use `host_prefixed()` in production: only the `__Host-` prefix
-    stops a sibling subdomain from planting a cookie.
 
-    >>> CookiePolicy(same_site="None", secure=False)
-    Traceback (most recent call last):
-    amplify_mw.errors.ConfigurationError: CookiePolicy.same_site: browsers drop SameSite=None \
-without Secure; write secure=True
+class SessionCookie:
+    """The session's cookie as `policy` sets it; chunks of it where it is too large for one.
+
+    `max_bytes`: what the names and values of its cookies may take together. Up to 4,096 there is
+    one cookie only, and what is called like a chunk of it is somebody else's. At most 40,960.
+
+    `read(header)` gives the cookie's value, None if it was not sent, `DUPLICATE` if it is
+    ambiguous, and `UNREADABLE` if its chunks make no value.
+
+    >>> cookie = SessionCookie(CookiePolicy(name="sid"), max_bytes=12_288)
+    >>> [line.name for line in cookie.setting("a" * 5000, None, sent=b"sid.2=b; sid.3=c")]
+    ['sid.0', 'sid.1', 'sid', 'sid.2', 'sid.3']
+    >>> cookie.read(b"theme=dark; sid=abc")
+    b'abc'
     """
 
-    name: str = "amplify-session"
-    max_age: int = 86_400
-    path: str = "/"
-    domain: str | None = None
-    secure: bool = True
-    http_only: bool = True
-    same_site: Literal["Strict", "Lax", "None"] = "Strict"
-    partitioned: bool = False
+    read: Callable[[bytes], bytes | Duplicate | None]
 
-    @classmethod
-    def for_origin(cls, origin: str) -> "CookiePolicy":
-        """The default policy for a site at `origin`, without `Secure` for http on this machine.
-
-        >>> CookiePolicy.for_origin("http://localhost:3000").secure
-        False
-        """
-        scheme, host, _ = split_origin(origin)
-        if scheme == "http" and not is_loopback(host):
+    def __init__(self, policy: CookiePolicy, max_bytes: int = MAX_PAIR_BYTES) -> None:
+        if type(max_bytes) is not int or not 0 < max_bytes <= MAX_CHUNKS * MAX_PAIR_BYTES:
             raise ConfigurationError(
-                f"CookiePolicy.for_origin: {origin!r} would send the session in the clear; "
-                "write an https:// origin, or http://localhost for development"
+                f"max_bytes: write whole bytes from 1 to {MAX_CHUNKS * MAX_PAIR_BYTES}, which "
+                f"{MAX_CHUNKS} cookies hold; got {max_bytes!r}"
             )
-        return cls(secure=scheme == "https")
+        self.policy = policy
+        self.max_bytes = max_bytes
+        name = policy.name.encode("ascii")
+        limit = -(-max_bytes // MAX_PAIR_BYTES)
+        self._surcharge = len(f"{policy.name}.0") + _MARK  # what each chunk costs beside its text
+        self._room = MAX_PAIR_BYTES - self._surcharge
+        self._chunks: dict[bytes, CookiePolicy] = {}
+        if limit == 1:
+            self.read = CookieReader(name).read
+            return
+        if self._room < 1:
+            raise ConfigurationError("CookiePolicy.name: too long for a session in several cookies")
+        self.read = ChunkReader(name, limit).read
+        for number in range(MAX_CHUNKS):
+            chunk = replace(policy, name=f"{policy.name}.{number}")
+            self._chunks[chunk.name.encode("ascii")] = chunk
 
-    @classmethod
-    def host_prefixed(cls) -> "CookiePolicy":
-        """The policy for production: `__Host-amplify-session`, bound to one https host."""
-        return cls(name="__Host-amplify-session")
+    def setting(self, value: str, max_age: int | None, sent: bytes | None) -> list[CookieLine]:
+        """The lines that make `value` the session's, and clear what it leaves stale.
 
-    def __post_init__(self) -> None:
-        for field, mend in _mends(self):
-            raise ConfigurationError(f"CookiePolicy.{field}: {mend}")
-
-    @cached_property
-    def clearing(self) -> str:
-        """The value of the `Set-Cookie` that ends this cookie."""
-        return self._dump("", max_age=0, expires=_EPOCH)
-
-    def setting(self, value: str) -> str:
-        """The value of the `Set-Cookie` that sets this cookie to `value`, such as a token.
-
-        Raises `ValueError` for a value that a browser would misread, or drop for its length.
-
-        >>> CookiePolicy(name="sid").setting("abc")
-        'sid=abc; Max-Age=86400; Secure; HttpOnly; Path=/; SameSite=Strict'
+        `max_age`: in seconds; None for the policy's own. `sent`: the request's `Cookie` header.
+        Raises `SessionTooLargeError` for a value over `max_bytes`, and `ValueError` for one that a
+        browser would misread.
         """
-        if not isinstance(value, str) or not _OCTETS.fullmatch(value):
-            raise ValueError(
-                "a cookie's value is printable ASCII without space, quote, comma, semicolon and "
-                "backslash; encode it, for example as base64url"
-            )
-        if len(self.name) + len(value) > MAX_PAIR_BYTES:
-            raise ValueError(
-                f"browsers drop a cookie whose name and value are over {MAX_PAIR_BYTES} bytes; "
-                f"this name has {len(self.name)}, this value {len(value)}"
-            )
-        return self._dump(value, max_age=self.max_age)
+        check_value(value)
+        size = self.size(value)
+        if size > self.max_bytes:
+            raise SessionTooLargeError(size, self.max_bytes)
+        if self._fits_one(value):
+            pairs = [(self.policy, value)]
+        else:
+            pairs = list(zip(self._chunks.values(), self._cut(value), strict=False))
+        lines = [CookieLine(policy.name, policy.setting(text, max_age)) for policy, text in pairs]
+        written = {line.name for line in lines}
+        return lines + [line for line in self.clearing(sent) if line.name not in written]
 
-    def _dump(self, value: str, *, max_age: int, expires: str | None = None) -> str:
-        from werkzeug.http import dump_cookie  # 60 ms: only those who write a cookie pay
+    def clearing(self, sent: bytes | None) -> list[CookieLine]:
+        """The lines that clear the session: the single cookie's, and those of the chunks `sent`.
 
-        return dump_cookie(
-            self.name,
-            value,
-            max_age=max_age,
-            expires=expires,
-            sync_expires=False,
-            path=self.path,
-            domain=self.domain,
-            secure=self.secure,
-            httponly=self.http_only,
-            samesite=self.same_site,
-            partitioned=self.partitioned,
-            max_size=0,  # it would warn; sizes are `setting`'s business
-        )
+        The single one is cleared unseen: one that another response has just set would be read.
+        """
+        found = _sent(sent, self._chunks) if sent and self._chunks else {}
+        stale = [self.policy, *(chunk for name, chunk in self._chunks.items() if name in found)]
+        return [CookieLine(policy.name, policy.clearing) for policy in stale]
 
+    def size(self, value: str) -> int:
+        """How many bytes of cookies, names and values, `value` takes."""
+        if self._fits_one(value) or not self._chunks:
+            return len(self.policy.name) + len(value)
+        return len(value) + self._surcharge * len(self._starts(value))
 
-def _mends(policy: CookiePolicy) -> "list[tuple[str, str]]":
-    """What is wrong with `policy`: the field, and what to write."""
-    found: list[tuple[str, str]] = []
-    wrong = found.append
-    if not isinstance(policy.name, str) or not _TOKEN.fullmatch(policy.name):
-        return [("name", "a cookie's name is an RFC 9110 token, such as 'amplify-session'")]
-    if type(policy.max_age) is not int or not 0 < policy.max_age <= MAX_AGE_LIMIT:
-        wrong(("max_age", f"write whole seconds from 1 to {MAX_AGE_LIMIT} (400 days)"))
-    if not isinstance(policy.path, str) or not _PATH.fullmatch(policy.path):
-        wrong(("path", "write an absolute URL path of at most 1024 characters, such as '/app'"))
-    if policy.domain is not None and not _is_domain(policy.domain):
-        wrong(("domain", "write a bare host name such as 'example.com', or None for this host"))
-    for field in ("secure", "http_only", "partitioned"):
-        if type(getattr(policy, field)) is not bool:
-            wrong((field, "write True or False"))
-    if policy.same_site not in ("Strict", "Lax", "None"):
-        wrong(("same_site", "write 'Strict', 'Lax' or 'None'"))
-    if policy.same_site == "None" and not policy.secure:
-        wrong(("same_site", "browsers drop SameSite=None without Secure; write secure=True"))
-    if policy.partitioned and not policy.secure:
-        wrong(("partitioned", "browsers drop Partitioned without Secure; write secure=True"))
-    return found + _prefix_mends(policy)
+    def _fits_one(self, value: str) -> bool:
+        return len(self.policy.name) + len(value) <= MAX_PAIR_BYTES
 
+    def _starts(self, value: str) -> range:
+        """Where the chunks of `value` begin in it."""
+        return range(0, len(value), self._room)
 
-def _prefix_mends(policy: CookiePolicy) -> "list[tuple[str, str]]":
-    name = policy.name.lower()  # RFC 6265bis 5.7: browsers compare the prefixes without case
-    if name.startswith(("__secure-", "__host-")) and not policy.secure:
-        return [("name", "browsers drop a __Secure- or __Host- cookie without secure=True")]
-    if name.startswith(("__http-", "__host-http-")) and not (policy.secure and policy.http_only):
-        return [("name", "browsers drop an __Http- cookie without secure=True and http_only=True")]
-    if name.startswith("__host-") and (policy.domain is not None or policy.path != "/"):
-        return [("name", "browsers drop a __Host- cookie unless domain=None and path='/'")]
-    return []
-
-
-def _is_domain(domain: object) -> bool:
-    if not isinstance(domain, str) or not _DOMAIN.fullmatch(domain):
-        return False
-    return not domain.rpartition(".")[2].isdigit()  # an IPv4 address has no subdomains
-
-
-def split_origin(origin: str) -> tuple[str, str, int | None]:
-    """Scheme, host and port of `origin`, or a ConfigurationError."""
-    try:
-        parts = urlsplit(origin)
-        port = parts.port
-    except (ValueError, TypeError, AttributeError):
-        parts, port = urlsplit(""), None
-    bare = isinstance(origin, str) and origin == f"{parts.scheme}://{parts.netloc}"
-    bare = bare and origin.isascii() and not set(" @*") & set(origin)
-    if parts.scheme not in ("http", "https") or not parts.hostname or not bare:
-        raise ConfigurationError(
-            "write an origin, which is scheme, host and port without the slash after them, such as "
-            f"'https://app.example.com'; got {origin!r}"
-        )
-    return parts.scheme, parts.hostname, port
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host, as `urlsplit` writes it, is this very machine."""
-    return host in _LOOPBACK_HOSTS or host.endswith(".localhost")
-
-
-def is_host(host: str) -> bool:
-    """Whether this can be looked up: labels of letters, digits and hyphens, or an IP address."""
-    if ":" not in host:
-        return _HOST.fullmatch(host) is not None
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
+    def _cut(self, value: str) -> list[str]:
+        starts = self._starts(value)
+        mark = f"{len(starts) - 1}{crc32(value.encode('ascii')):08x}"
+        return [mark + value[start : start + self._room] for start in starts]

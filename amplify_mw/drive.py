@@ -1,7 +1,7 @@
 """Running flows: the two drivers, the flights they wait for, and the caches they fill.
 
 Rules:
-- The drivers differ in how they wait for a flight, and in nothing else.
+- The drivers differ in how they wait for a flight or a store, and in nothing else.
 - A flight is carried by a thread of this module's own, never by a caller's thread or loop: a
   waiter may be cancelled or its loop closed, and the flight lands all the same.
 - At most one flight per key is in the air in a process. A waiter gives up after `patience`.
@@ -10,22 +10,28 @@ Rules:
 """
 
 import logging
+import os
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from cachetools import FIFOCache
 
 from .effects import (
+    Ask,
+    Draw,
     Effect,
     Flight,
     Flow,
+    Forget,
     ForgetAll,
     Join,
     Launch,
+    Meanwhile,
     Outage,
+    Pause,
     Remember,
     Request,
     Sized,
@@ -38,7 +44,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 logger = logging.getLogger("amplify_mw")
-_WORKERS: Final = {"keys": 4, "calls": 16}
+_WORKERS: Final = {"keys": 4, "calls": 16, "sessions": 16, "ends": 4, "revocations": 4}
+_HOWEVER_LATE: Final = {"ends", "revocations"}
 
 
 class BoundedCache(FIFOCache[bytes, Any]):
@@ -50,6 +57,9 @@ class BoundedCache(FIFOCache[bytes, Any]):
         super().__init__(size, getsizeof=self._count)
         self._lock = threading.Lock()
         self.generation = 0
+
+    def __repr__(self) -> str:
+        return f"<BoundedCache of {len(self)}>"
 
     def _count(self, value: Sized) -> int:
         return max(value.size, self._share)
@@ -85,6 +95,13 @@ class BoundedCache(FIFOCache[bytes, Any]):
             self.generation += 1
             super().clear()
 
+    def drop(self, which: Callable[[Any], bool]) -> None:
+        """Drop those values for which `which` holds, and what is being made of them."""
+        with self._lock:
+            self.generation += 1
+            for key in [key for key, value in self.items() if which(value)]:
+                self.pop(key, None)
+
     def renew_lock(self) -> None:
         """After a fork: another thread of the parent may have been in the middle of a change."""
         if self._lock.locked():
@@ -116,6 +133,8 @@ class Driver:
             try:
                 if isinstance(effect, Join):
                     value = self._flights.wait(self._flights.join(effect.flight, self._carry))
+                elif isinstance(effect, Ask):
+                    value = _ask(effect)
                 else:
                     value = self._act(effect)
                 advance, argument = flow.send, (value, self.clock())
@@ -138,6 +157,8 @@ class Driver:
                     value = await self._flights.await_(
                         self._flights.join(effect.flight, self._carry)
                     )
+                elif isinstance(effect, Ask):
+                    value = await effect.store.ask(effect.method, effect.arguments)
                 else:
                     value = self._act(effect)
                 advance, argument = flow.send, (value, self.clock())
@@ -154,6 +175,13 @@ class Driver:
         match effect:
             case Request():
                 return self._http.send(effect)
+            case Draw(size):
+                return os.urandom(size)
+            case Pause(seconds):
+                self._flights.pause(seconds)
+            case Meanwhile(request, every, ask):
+                with _repeating(ask, every):
+                    return self._http.send(request)
             case Launch():
                 self._flights.join(effect.flight, self._carry)
             case Remember(cache, key, value, generation) if value is not None:
@@ -162,8 +190,11 @@ class Driver:
                 cache.discard(key)
             case ForgetAll(cache):
                 cache.clear()
-            case Outage(what, why, over):
-                _report(what, why, over=over)
+            case Forget(caches, which):
+                for cache in caches:
+                    cache.drop(which)
+            case Outage():
+                _report(effect)
             case _:
                 raise AssertionError(f"a driver waits for {type(effect).__name__} itself")
         return None
@@ -180,11 +211,33 @@ class Driver:
         close_connections()
 
 
-def _report(what: str, why: str, *, over: bool) -> None:
-    if over:
-        logger.warning("%s answers again", what)
+def _ask(effect: Ask) -> Any:
+    return getattr(effect.store, effect.method)(*effect.arguments)
+
+
+@contextmanager
+def _repeating(ask: Ask, every: float) -> Iterator[None]:
+    """Ask again and again on a thread, first after `every` seconds, until the block ends."""
+    done = threading.Event()
+
+    def repeat() -> None:
+        while not done.wait(every):
+            with suppress(Unreachable):  # the next time may do
+                _ask(ask)
+
+    with suppress(RuntimeError):  # out of threads: what is asked again and again can do without
+        threading.Thread(target=repeat, name="amplify_mw-lease", daemon=True).start()
+    try:
+        yield
+    finally:
+        done.set()
+
+
+def _report(outage: Outage) -> None:
+    if outage.over:
+        logger.warning("%s answers again", outage.what)
     else:
-        logger.warning("%s does not answer (%s); sessions are kept meanwhile", what, why)
+        logger.warning("%s does not answer (%s); %s", outage.what, outage.why, outage.meanwhile)
 
 
 class Flights:
@@ -199,6 +252,7 @@ class Flights:
         self._lock = threading.Lock()
         self._airborne: dict[Any, Future[Any]] = {}
         self._lanes: dict[str, ThreadPoolExecutor] = {}
+        self._closing = threading.Event()
 
     def join(self, flight: Flight, carry: Callable[[Flight], Any]) -> "Future[Any]":
         """The future of the flight with this key; unless it is in the air, `carry` runs it."""
@@ -217,7 +271,8 @@ class Flights:
         return future
 
     def _depart(self, flight: Flight, carry: Callable[[Flight], Any], joined_at: float) -> Any:
-        if time.monotonic() - joined_at > self._patience:
+        is_late = time.monotonic() - joined_at > self._patience
+        if is_late and flight.lane not in _HOWEVER_LATE:
             raise Unreachable("too much was asked before it")  # nobody waits for it any more
         return carry(flight)
 
@@ -235,6 +290,12 @@ class Flights:
         if name not in self._lanes:
             self._lanes[name] = ThreadPoolExecutor(_WORKERS[name], f"amplify_mw-{name}")
         return self._lanes[name]
+
+    def pause(self, seconds: float) -> None:
+        """Let time pass in a flight. Raises `Unreachable` when the threads are to end."""
+        is_over = self._closing.wait(seconds) or not threading.main_thread().is_alive()
+        if is_over:  # these threads are to end, or the interpreter waits for them
+            raise Unreachable("closing")
 
     def wait(self, future: "Future[T]") -> T:
         """The result of a flight, waiting on this thread."""
@@ -266,8 +327,10 @@ class Flights:
         """Let what is in the air land, then end the threads."""
         with self._lock:
             lanes, self._lanes = self._lanes, {}
+        self._closing.set()
         for lane in lanes.values():
             lane.shutdown(wait=True)
+        self._closing = threading.Event()
 
 
 def _result(future: "Future[T]", failure: BaseException | None) -> T:

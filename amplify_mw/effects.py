@@ -12,10 +12,11 @@ drivers that run flows are in `drive.py`; a test steps one by hand:
 Rules:
 - Effects are values, and no repr shows what may be secret. Nothing here acts. (They are named
   tuples: a frozen dataclass costs every import six times as much to make.)
-- `Request` is only yielded inside a flight: callers wait for flights, never for sockets.
+- `Request` and `Pause` are only yielded inside a flight: callers wait for flights, never for
+  sockets.
 """
 
-from collections.abc import Callable, Generator, Hashable, Mapping
+from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias, TypeVar
 
@@ -42,6 +43,7 @@ class Request(NamedTuple):
     headers: Mapping[str, str] = _NO_HEADERS
     content: bytes = b""
     max_bytes: int = 1024 * 1024
+    patience: float = 1.0  # how many times the configured timeout the answer may take
 
     def __repr__(self) -> str:
         return f"<Request {self.method} {self.url}>"
@@ -58,16 +60,20 @@ class Response(NamedTuple):
         return f"<Response {self.status}>"
 
 
+# Which threads carry a flight. Keys have their own, so that nothing else can delay a verification;
+# and what ends a session has, and is carried out however late.
+Lane: TypeAlias = Literal["keys", "calls", "sessions", "ends", "revocations"]
+
+
 class Flight(NamedTuple):
     """Work that all who ask for the same `key` share.
 
-    `flow` is called with the time of departure. `lane` says which threads carry it: keys have
-    their own, so that nothing else can delay a verification.
+    `flow` is called with the time of departure. `lane` says which threads carry it.
     """
 
     key: Hashable
     flow: "Callable[[float], Flow[Any]]"
-    lane: Literal["keys", "calls"] = "calls"
+    lane: Lane = "calls"
 
     def __repr__(self) -> str:
         return f"<Flight in {self.lane}>"
@@ -97,7 +103,7 @@ class Sized(Protocol):
 class Cache(Protocol):
     """What is known already. Reading changes nothing and never waits.
 
-    `generation` counts how often everything was dropped.
+    `generation` counts how often everything, or a kind of value, was dropped.
     """
 
     generation: int
@@ -122,12 +128,16 @@ class Cache(Protocol):
         """Drop them all."""
         ...
 
+    def drop(self, which: Callable[[Any], bool]) -> None:
+        """Drop those values for which this holds."""
+        ...
+
 
 class Remember(NamedTuple):
     """Keep `value` in `cache` under `key`; None drops it.
 
-    `generation`: that of the cache when the value was begun. If everything has been dropped since,
-    it is not kept: it may rest on what was withdrawn. None keeps it in any case.
+    `generation`: that of the cache when the value was begun. If values have been dropped since, it
+    is not kept: it may rest on what was withdrawn. None keeps it in any case.
     """
 
     cache: Cache
@@ -148,15 +158,69 @@ class ForgetAll(NamedTuple):
         return "<ForgetAll>"
 
 
+class Forget(NamedTuple):
+    """Drop those values in `caches` for which `which` holds."""
+
+    caches: Sequence[Cache]
+    which: Callable[[Any], bool]
+
+    def __repr__(self) -> str:
+        return "<Forget>"
+
+
+class Draw(NamedTuple):
+    """Draw `size` random bytes, fit for a key."""
+
+    size: int
+
+
+class Ask(NamedTuple):
+    """Ask a session store: call this method of it, or await it. See `amplify_mw.stores`."""
+
+    store: Any
+    method: str
+    arguments: tuple[Any, ...]
+
+    def __repr__(self) -> str:
+        return f"<Ask {self.method}>"
+
+
+class Pause(NamedTuple):
+    """Let so many seconds pass."""
+
+    seconds: float
+
+
+class Meanwhile(NamedTuple):
+    """Send `request`; while there is no answer, ask `store` the same thing every few seconds."""
+
+    request: Request
+    every: float
+    ask: Ask
+
+
 class Outage(NamedTuple):
     """Tell the operator, once, that `what` has stopped answering, or (`over`) answers again."""
 
     what: str
     why: str = ""
     over: bool = False
+    meanwhile: str = "sessions are kept meanwhile"
 
 
-Effect: TypeAlias = Request | Join | Launch | Remember | ForgetAll | Outage
+Effect: TypeAlias = (
+    Request
+    | Join
+    | Launch
+    | Remember
+    | ForgetAll
+    | Forget
+    | Draw
+    | Ask
+    | Pause
+    | Meanwhile
+    | Outage
+)
 Flow: TypeAlias = Generator[Effect, Any, T]
 
 

@@ -12,19 +12,26 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from .authenticator import Authenticator
 from .cognito.attributes import AttributeSource
+from .cognito.grants import Grants, PoolApi
 from .config import AmplifyConfig, UserPool
-from .cookies import CookiePolicy
+from .cookie_policy import CookiePolicy
+from .effects import Cache
 from .errors import ConfigurationError
+from .sessions.base import Surroundings
 from .tokens.jwks import BadKeySet, KeySource, import_key_set
 from .tokens.verifier import TrustedPool, Verifier
 
 if TYPE_CHECKING:
     from .drive import BoundedCache
+    from .stores.memory import MemoryStore
 
+_REMEMBERED = 1_000_000  # ends and successors of sealed sessions; an end takes about 500 bytes
+_remembered: "MemoryStore | None" = None
 _registering = threading.RLock()
 _engines: "weakref.WeakValueDictionary[AmplifyConfig, Engine]" = weakref.WeakValueDictionary()
 _workshops: "weakref.WeakValueDictionary[AmplifyConfig, Workshop]" = weakref.WeakValueDictionary()
@@ -43,15 +50,35 @@ class Workshop:
         pools = {pool.iss: _trusted(pool, self.verdicts) for pool in config.user_pools}
         self.verifier = Verifier(pools, config.leeway)
         self.attributes = AttributeSource(attributes, config.attributes_ttl)
+        self.grants = Grants({pool.iss: _api(pool) for pool in config.user_pools})
+        self.sessions = config.session.bind(
+            Surroundings(
+                verifier=self.verifier,
+                verdicts=self.verdicts,
+                all_verdicts=_all_verdicts if clock is time.time else lambda: [self.verdicts],
+                grants=self.grants,
+                cookie_name=config.cookie.name,
+                client_ids=_clients(config),
+                memory=partial(_memory, clock),
+            )
+        )
         _living.add(self)
 
     @classmethod
     def of(cls, config: AmplifyConfig, clock: Callable[[], float]) -> "Workshop":
-        """The workshop of this process for `config`, whatever its paths and its cookie's policy."""
+        """The workshop of this process for `config`, whatever its paths and its cookie's ways.
+
+        Not its name: what is sealed for one cookie is not to be believed in another.
+        """
         if clock is not time.time:
             return cls(config, clock)
         key = config.replace(
-            protect=(), public=(), ignore=(), login_url=None, origins=(), cookie=CookiePolicy()
+            protect=(),
+            public=(),
+            ignore=(),
+            login_url=None,
+            origins=(),
+            cookie=CookiePolicy(name=config.cookie.name),
         )
         with _registering:
             workshop = _workshops.get(key)
@@ -78,6 +105,8 @@ class Engine:
             verifier=self._workshop.verifier,
             verdicts=self._workshop.verdicts,
             attributes=self._workshop.attributes,
+            grants=self._workshop.grants,
+            sessions=self._workshop.sessions,
             runner=self.driver,
         )
 
@@ -100,6 +129,44 @@ class Engine:
     def close(self) -> None:
         """End the threads and connections; a later request opens them anew."""
         self.driver.close()
+
+
+def _api(pool: UserPool) -> PoolApi:
+    return PoolApi(
+        endpoint=pool.api_url,
+        refresh_api=pool.refresh_api,
+        client_secret=pool.client_secret,
+        token_url=pool.token_url,
+        revoke_url=pool.revoke_url,
+    )
+
+
+def _clients(config: AmplifyConfig) -> frozenset[str] | None:
+    """Whose sessions count; None: those of any client."""
+    known: set[str] = set()
+    for pool in config.user_pools:
+        if pool.client_ids is None:
+            return None
+        known |= pool.client_ids
+    return frozenset(known)
+
+
+def _all_verdicts() -> list[Cache]:
+    """Where this process believes in sessions: one that has ended is forgotten everywhere."""
+    return [workshop.verdicts for workshop in list(_living)]
+
+
+def _memory(clock: Callable[[], float]) -> "MemoryStore":
+    """What this process knows of sealed sessions, whichever middleware has heard of it."""
+    global _remembered
+    from .stores.memory import MemoryStore
+
+    if clock is not time.time:
+        return MemoryStore(max_sessions=_REMEMBERED, clock=clock)
+    with _registering:
+        if _remembered is None:
+            _remembered = MemoryStore(max_sessions=_REMEMBERED)
+        return _remembered
 
 
 def _trusted(pool: UserPool, verdicts: "BoundedCache") -> TrustedPool:

@@ -7,6 +7,8 @@
     ├── UserNotConfirmedException   403  the account waits for its confirmation
     └── NetworkError                503  cannot be told now; nothing was cleared, try again
     OutsideRequestError             no middleware around this code (a RuntimeError)
+    ResponseStartedError            too late: the headers have gone (a RuntimeError)
+    SessionTooLargeError            these tokens do not fit the cookies (a ValueError)
     BlockingCallError               a verb that may wait, called on an event loop (a RuntimeError)
     ConfigurationError              the set-up is wrong, and what to write instead (a ValueError)
 
@@ -32,7 +34,13 @@ Reason = Literal[
     "token_expired",
     "token_not_yet_valid",  # nbf or iat lies in the future
     "missing_claim",  # no sub or no username
-    "session_revoked",  # Cognito itself refused the token: signed out everywhere, or disabled
+    "session_revoked",  # ended, here or by Cognito itself: signed out everywhere, or disabled
+    "invalid_session",  # a sealed bundle or a session id that means nothing here
+    "session_expired",  # not used for too long, or begun too long ago
+    "token_mismatch",  # the tokens of one session name different users, pools or clients
+    "missing_token",  # a session is started with an ID token and an access token
+    "cross_site",  # another site asked for a session to be started or ended
+    "refresh_token_reused",  # rotation has replaced it; a newer cookie may be on its way
     "user_not_found",  # deleted since
     "user_not_confirmed",
     "password_reset_required",
@@ -40,6 +48,7 @@ Reason = Literal[
     "missing_scope",
     "not_refreshable",  # a refresh was asked of a session that has no refresh token
     "keys_unavailable",  # the key set cannot be fetched now
+    "store_unavailable",  # the session store cannot be asked now
     "throttled",  # Cognito asked us to slow down
     "cognito_unavailable",  # no answer, a 5xx, or not Cognito's kind of answer
     "cognito_error",  # an answer that says the request itself was wrong
@@ -149,6 +158,38 @@ class OutsideRequestError(RuntimeError):
         return type(self), ()
 
 
+class ResponseStartedError(RuntimeError):
+    """A session was to be started or ended after the response's headers had gone."""
+
+    def __init__(self, verb: str) -> None:
+        super().__init__(
+            f"{verb}() came too late: the headers of this response, and the cookie with them, have "
+            "been sent. Call it before the response is started, not in a streamed body, a "
+            "background task or an open WebSocket."
+        )
+        self.verb = verb
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.verb,)
+
+
+class SessionTooLargeError(ValueError):
+    """A session that would take more cookies than allowed. `size`, `limit`: in bytes."""
+
+    def __init__(self, size: int, limit: int) -> None:
+        super().__init__(
+            f"this session takes {size} bytes of cookies, and {limit} are allowed: leave groups "
+            "and custom attributes out of the tokens (a pre token generation trigger can), keep "
+            "sessions in a store (StoredSession), or seal them and allow more with "
+            "SealedSession(max_bytes=...), as far as your servers accept such headers"
+        )
+        self.size = size
+        self.limit = limit
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.size, self.limit)
+
+
 class BlockingCallError(RuntimeError):
     """A synchronous verb that may wait was called on a running event loop's thread."""
 
@@ -165,3 +206,17 @@ class BlockingCallError(RuntimeError):
 
 class ConfigurationError(ValueError):
     """The configuration is missing something or contradicts itself; the message says the mend."""
+
+
+def check_number(name: str, value: object, least: float, most: float) -> None:
+    """Raise `ConfigurationError` unless `value` is a number from `least` to `most`."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not least <= float(str(value)) <= most:
+        raise ConfigurationError(
+            f"{name}: write a number from {least:,} to {most:,}; got {value!r}"
+        )
+
+
+def kind_of(value: object) -> str:
+    """What was given instead of what was wanted: `the class MemoryStore`, or the type's name."""
+    return f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__

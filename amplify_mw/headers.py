@@ -1,9 +1,10 @@
-"""What a response's headers gain when its visit ends.
+"""What a response's headers gain when its visit ends, and what a request's header says.
 
 Rules:
-- A response that clears (or sets) the session cookie is never stored by a cache: its
+- A response that clears or sets the session's cookies is never stored by a cache: its
   `Cache-Control` becomes `no-store`, whatever the app had said.
-- If the app itself sets a cookie of that name, ours is not added and nothing else is touched.
+- If the app itself sets one of those cookies, what the library would do on its own is left undone
+  and nothing else is touched. What the app asked for (a session started or ended) replaces it.
 - Where the user was asked for, `Vary` names `Cookie`, once; a signed-in answer that says nothing
   of caches becomes `private`.
 - The app's own list is never changed in place; other headers keep their order and spelling.
@@ -11,8 +12,10 @@ Rules:
 Both shells share this: WSGI spells headers in `str`, ASGI in `bytes`; a `Spelling` holds the words.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable, Sequence
 from typing import AnyStr, Final, Generic, NamedTuple
+
+from .cookies import CookieLine
 
 
 class Spelling(NamedTuple, Generic[AnyStr]):
@@ -55,39 +58,48 @@ class Spelling(NamedTuple, Generic[AnyStr]):
         )
 
 
+_OWN_SITES: Final = {"same-origin", "none"}  # "none": typed, or from a bookmark
 TEXT: Final[Spelling[str]] = Spelling.of(str, str.title)
 OCTETS: Final[Spelling[bytes]] = Spelling.of(lambda text: text.encode("latin-1"), bytes.lower)
 
 
-class CookieLine(NamedTuple, Generic[AnyStr]):
-    """A `Set-Cookie` value and the name of its cookie."""
-
-    name: AnyStr
-    value: AnyStr
-
-
-def sets_cookie(
-    headers: Iterable[tuple[AnyStr, AnyStr]], name: AnyStr, words: Spelling[AnyStr]
-) -> bool:
-    """Whether one of `headers` sets the cookie `name`."""
-    wanted = words.set_cookie
-    return any(
-        header.lower() == wanted and value.partition(words.equals)[0].strip(words.blank) == name
-        for header, value in headers
-    )
-
-
-def with_cookie(
-    headers: list[tuple[AnyStr, AnyStr]], line: CookieLine[AnyStr], words: Spelling[AnyStr]
+def with_default_cookies(
+    headers: list[tuple[AnyStr, AnyStr]], lines: Sequence[CookieLine], words: Spelling[AnyStr]
 ) -> list[tuple[AnyStr, AnyStr]]:
-    """`headers` with the cookie set, and kept out of every cache."""
-    if sets_cookie(headers, line.name, words):
+    """`headers` with the cookies set, unless the app itself sets one of them."""
+    names = {words.write(line.name) for line in lines}
+    if any(_cookie_set_by(header, words) in names for header in headers):
+        return headers
+    return _uncached(headers, lines, words)
+
+
+def with_cookies(
+    headers: list[tuple[AnyStr, AnyStr]], lines: Sequence[CookieLine], words: Spelling[AnyStr]
+) -> list[tuple[AnyStr, AnyStr]]:
+    """`headers` with the cookies set, in the place of what the app itself sets by their names."""
+    names = {words.write(line.name) for line in lines}
+    others = [header for header in headers if _cookie_set_by(header, words) not in names]
+    return _uncached(others, lines, words)
+
+
+def _cookie_set_by(header: tuple[AnyStr, AnyStr], words: Spelling[AnyStr]) -> AnyStr | None:
+    """The name of the cookie that a header sets; None for any other header."""
+    if header[0].lower() != words.set_cookie:
+        return None
+    return header[1].partition(words.equals)[0].strip(words.blank)
+
+
+def _uncached(
+    headers: list[tuple[AnyStr, AnyStr]], lines: Sequence[CookieLine], words: Spelling[AnyStr]
+) -> list[tuple[AnyStr, AnyStr]]:
+    if not lines:
         return headers
     kept: list[tuple[AnyStr, AnyStr]] = [
         header for header in headers if header[0].lower() != words.cache_control
     ]
     kept.append((words.spell(words.cache_control), words.no_store))
-    kept.append((words.spell(words.set_cookie), line.value))
+    set_cookie = words.spell(words.set_cookie)
+    kept.extend((set_cookie, words.write(line.value)) for line in lines)
     return kept
 
 
@@ -112,3 +124,35 @@ def varied(
 def _names_cookie(vary: AnyStr, words: Spelling[AnyStr]) -> bool:
     fields = [field.strip(words.blank).lower() for field in vary.split(words.comma)]
     return words.any in fields or words.cookie.lower() in fields
+
+
+def request_header(request: object, name: str) -> list[str]:
+    """The values of a request's header `name`, in the order they came; none without a request.
+
+    `request`: a WSGI environ, or an ASGI header list. `name`: as in `Sec-Fetch-Site`. A WSGI server
+    joins repeated headers into one value.
+
+    >>> request_header({"HTTP_SEC_FETCH_SITE": "same-origin"}, "Sec-Fetch-Site")
+    ['same-origin']
+    >>> request_header([(b"origin", b"null"), (b"origin", b"https://a.example")], "Origin")
+    ['null', 'https://a.example']
+    """
+    if isinstance(request, dict):
+        value = request.get("HTTP_" + name.upper().replace("-", "_"))
+        return [] if value is None else [value]
+    wanted = name.lower().encode("ascii")
+    pairs: Iterable[tuple[bytes, bytes]] = request if isinstance(request, Iterable) else ()
+    return [value.decode("latin-1") for key, value in pairs if key.lower() == wanted]
+
+
+def is_foreign(request: object, origins: Container[str]) -> bool:
+    """Whether a browser says that another site's page made this request.
+
+    `request`: as `request_header` takes it. `origins`: the site's own. A request without `Origin`
+    and `Sec-Fetch-Site` is no browser's, or an old one's own page.
+    """
+    sent = request_header(request, "Origin")
+    if sent and all(origin in origins for origin in sent):
+        return False
+    sites = request_header(request, "Sec-Fetch-Site")
+    return not _OWN_SITES.issuperset(sites) if sites else bool(sent)

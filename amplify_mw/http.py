@@ -31,7 +31,7 @@ _HEADERS: Final = {"accept": "*/*", "accept-encoding": "identity", "user-agent":
 
 
 class HttpClient:
-    """Sends requests; each must be answered within `timeout` seconds.
+    """Sends requests; each must be answered within `timeout` seconds times its patience.
 
     `resolve` looks the addresses of a host up.
     """
@@ -56,7 +56,7 @@ class HttpClient:
             OSError,
             UnicodeError,  # a host name that cannot be looked up
         )
-        self._deadline.at = time.monotonic() + self._timeout
+        self._deadline.at = time.monotonic() + self._timeout * request.patience
         try:
             return _exchange(self._open(), request)
         except failures as error:

@@ -34,6 +34,11 @@ VARIABLES: Final = {
     "AMPLIFY_CLIENT_ID": Variable(
         "client_id", "the app client's id; several are separated by commas"
     ),
+    "AMPLIFY_CLIENT_SECRET": Variable("client_secret", "the app client's secret, if it has one"),
+    "AMPLIFY_DOMAIN": Variable("domain", "the domain of the pool's hosted sign-in"),
+    "AMPLIFY_REFRESH_API": Variable(
+        "refresh_api", "how tokens are refreshed: GetTokensFromRefreshToken, InitiateAuth or oauth"
+    ),
     "AMPLIFY_ENDPOINT_URL": Variable("endpoint_url", "where the pool's API is, if not at Amazon"),
     "AMPLIFY_ISSUER": Variable("issuer", "the issuer of its tokens, if not Amazon's"),
     "AMPLIFY_KEYS": Variable("keys", "the path of a key set (JWKS) to use instead of fetching one"),

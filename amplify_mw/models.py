@@ -57,6 +57,15 @@ class Jwt:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenSet:
+    """The tokens of a sign-in as Cognito gave them, encoded. Nothing in them is believed yet."""
+
+    id_token: str = field(repr=False)
+    access_token: str = field(repr=False)
+    refresh_token: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Tokens:
     """The tokens of a session; the kind of session decides which of them there are."""
 
@@ -71,3 +80,19 @@ class AuthSession:
 
     tokens: Tokens | None = None
     user_sub: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionInfo:
+    """One of a user's sessions, for a list of devices; times are seconds since the epoch.
+
+    `handle`: what it is called, to end it by; it gives no access. `user_agent`: what the site gave
+    when the session was started. `is_current`: it is the session of this very request.
+    """
+
+    handle: str
+    created_at: float
+    seen_at: float
+    expires_at: float
+    user_agent: str
+    is_current: bool

@@ -2,8 +2,8 @@
 
 Rules:
 - A middleware inside another of the same configuration uses the outer one's visit, and adds its
-  own rules for the path as it sees it. One of another configuration shadows; two pools under one
-  cookie name are refused, since each would clear the other's sessions.
+  own rules for the path as it sees it. One of another configuration shadows; two pools, or two
+  kinds of session, under one cookie name are refused: each would clear the other's sessions.
 - The same request is known by what the outer middleware left in it. A request that an app makes
   within a request is another one, and sees nothing of the first.
 - A visit a test has pinned (`signed_in`) wins over every middleware inside it.
@@ -64,12 +64,19 @@ class Shell:
 
     def _refuse_conflict(self, outer: Visit) -> None:
         name = self._home.config.cookie.name
-        if outer.home.config.cookie.name == name and outer.home.issuers != self._home.issuers:
-            raise ConfigurationError(
-                f"two middlewares around one app read the cookie {name!r} for different user "
-                "pools, and each would clear the other's sessions: give one of them a cookie of "
-                "its own, AmplifyConfig(cookie=CookiePolicy(name='...'))"
-            )
+        if outer.home.config.cookie.name != name:
+            return
+        if outer.home.issuers != self._home.issuers:
+            differ = "different user pools"
+        elif outer.home.config.session != self._home.config.session:
+            differ = "different kinds of session"
+        else:
+            return
+        raise ConfigurationError(
+            f"two middlewares around one app read the cookie {name!r} for {differ}, and each would "
+            "clear the other's sessions: give one of them a cookie of its own, "
+            "AmplifyConfig(cookie=CookiePolicy(name='...'))"
+        )
 
     def _guard(self, visit: Visit, asked: Asked) -> Answer | None:
         """The answer to a request for a protected path; None if it may pass."""

@@ -80,12 +80,14 @@ class AmplifyWSGIMiddleware(Shell):
             visit = self.engine.driver.run(self._home.authenticate(cookies, self._clock()))
             log_refusal(visit)
         visit.cookies = cookies
+        visit.headers = environ
         visit.outer = outer
         environ[_VISIT] = visit
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
             visit.begun = True
-            if visit.asked or visit.clears:
+            visit.headers = None  # nobody asks for them now: no cycle is left for the collector
+            if visit.asked or visit.writes is not None:
                 headers = visit.home.finish(visit, headers, TEXT)
             if exc_info is None:
                 return start_response(status, headers)

@@ -1,14 +1,18 @@
 """One face for both shells: a browser that asks an app behind the middleware, and what it got.
 
 An app is a `handler` that takes no argument and returns a body, or an `AppAnswer`. Under ASGI it
-runs on a thread, as frameworks run their synchronous endpoints.
+runs on a thread, as frameworks run their synchronous endpoints. `shell.verbs` are the verbs as an
+app of that kind calls them: those of `AwaitingShell` are awaited on the request's event loop.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
+import amplify_mw
+from amplify_mw import aio
 from amplify_mw.asgi import AmplifyASGIMiddleware
 from amplify_mw.wsgi import AmplifyWSGIMiddleware
 
@@ -17,9 +21,19 @@ Headers = list[tuple[str, str]]
 
 @dataclass
 class AppAnswer:
+    """What an app answers, and what it does at later moments of its response.
+
+    `later`: by moment: `started` (the headers have gone), `streaming` (so has a part of the body),
+    `over` (so has all of it: a background task, or the body's `close()`).
+    """
+
     body: str = "hello"
     headers: Headers = field(default_factory=list)
     status: int = 200
+    later: dict[str, Callable[[], object]] = field(default_factory=dict)
+
+    def reach(self, moment: str) -> None:
+        self.later.get(moment, lambda: None)()
 
 
 @dataclass
@@ -70,12 +84,13 @@ Handler = Callable[[], "str | AppAnswer"]
 class WSGIShell:
     kind = "wsgi"
     middleware = AmplifyWSGIMiddleware
+    verbs: Any = amplify_mw
 
     def app(self, handler: Handler) -> Any:
-        def app(environ: Any, start_response: Any) -> list[bytes]:
+        def app(environ: Any, start_response: Any) -> Any:
             answer = _as_answer(handler())
             start_response(f"{answer.status} Said", list(answer.headers))
-            return [answer.body.encode()]
+            return _Stream(answer) if answer.later else [answer.body.encode()]
 
         return app
 
@@ -110,18 +125,31 @@ class WSGIShell:
 class ASGIShell:
     kind = "asgi"
     middleware = AmplifyASGIMiddleware
+    verbs: Any = amplify_mw
 
     def app(self, handler: Handler) -> Any:
         async def app(scope: Any, receive: Any, send: Any) -> None:
+            LOOP.set(asyncio.get_running_loop())
             answer = _as_answer(await asyncio.to_thread(handler))
             headers = [(name.encode(), value.encode()) for name, value in answer.headers]
             start = {"type": "http.response.start", "status": answer.status, "headers": headers}
+            body = {"type": "http.response.body", "body": answer.body.encode()}
             await send(start)
-            await send({"type": "http.response.body", "body": answer.body.encode()})
+            if answer.later:
+                await asyncio.to_thread(answer.reach, "started")
+                await send({**body, "more_body": True})
+                await asyncio.to_thread(answer.reach, "streaming")
+                body["body"] = b""
+            await send(body)
+            if answer.later:
+                await asyncio.to_thread(answer.reach, "over")
 
         return app
 
     def send(self, app: Any, ask: Ask) -> Got:
+        return asyncio.run(self.serve(app, ask))
+
+    async def serve(self, app: Any, ask: Ask) -> Got:
         messages: list[Any] = []
 
         async def receive() -> Any:
@@ -130,7 +158,7 @@ class ASGIShell:
         async def send(message: Any) -> None:
             messages.append(message)
 
-        asyncio.run(app(self.scope(ask), receive, send))
+        await app(self.scope(ask), receive, send)
         headers = [(k.decode("latin-1"), v.decode("latin-1")) for k, v in messages[0]["headers"]]
         body = b"".join(message.get("body", b"") for message in messages[1:])
         return Got(messages[0]["status"], headers, body.decode())
@@ -148,6 +176,46 @@ class ASGIShell:
                 for name, value in ask.all_headers.items()
             ],
         }
+
+
+LOOP: ContextVar[asyncio.AbstractEventLoop] = ContextVar("loop")
+
+
+class _Awaited:
+    """The verbs of `amplify_mw.aio`, awaited on the request's loop for a handler on a thread."""
+
+    def __getattr__(self, name: str) -> Any:
+        verb = getattr(aio, name)
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            async def awaited() -> Any:
+                return await verb(*args, **kwargs)
+
+            return asyncio.run_coroutine_threadsafe(awaited(), LOOP.get()).result(30)
+
+        return call
+
+
+class AwaitingShell(ASGIShell):
+    """The ASGI shell around an app that awaits the verbs."""
+
+    kind = "awaiting"
+    verbs: Any = _Awaited()
+
+
+class _Stream:
+    """A WSGI app's body that does something at the later moments of its response."""
+
+    def __init__(self, answer: AppAnswer) -> None:
+        self._answer = answer
+
+    def __iter__(self) -> Iterator[bytes]:
+        self._answer.reach("started")
+        yield self._answer.body.encode()
+        self._answer.reach("streaming")
+
+    def close(self) -> None:
+        self._answer.reach("over")
 
 
 Shell = WSGIShell | ASGIShell

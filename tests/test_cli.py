@@ -12,6 +12,7 @@ from urllib.request import ProxyHandler, build_opener
 import pytest
 
 from amplify_mw import __version__, cli
+from amplify_mw.sessions.seal import KEY_BYTES, parse_key
 
 MODULE = [sys.executable, "-m", "amplify_mw"]
 LIMIT = 30  # seconds until a process that hangs is a failure
@@ -112,6 +113,17 @@ def test_a_port_that_is_none_is_a_usage_error(port, capsys):
     with pytest.raises(SystemExit, match="2"):
         cli.main(["demo", "--port", port])
     assert "write a number from 0 to 65535" in capsys.readouterr().err
+
+
+def test_keygen_prints_a_key_that_seals_sessions(capsys):
+    assert cli.main(["keygen"]) == 0
+    line = capsys.readouterr().out
+    assert re.fullmatch(r"[A-Za-z0-9_-]{43}\n", line)
+    assert len(parse_key(line)) == KEY_BYTES
+
+
+def test_keygen_prints_another_key_each_time():
+    assert run("keygen").stdout != run("keygen").stdout
 
 
 def test_the_version_is_the_packages(capsys):

@@ -190,6 +190,9 @@ class TestPools:
             {"endpoint_url": "https://a.example"},
             {"issuer": "https://a.example"},
             {"keys": KEYS},
+            {"client_secret": "s3cret"},
+            {"domain": "auth.example.com"},
+            {"refresh_api": "InitiateAuth"},
         ],
         ids=lambda more: next(iter(more)),
     )
@@ -214,6 +217,70 @@ class TestPools:
                 AmplifyConfig(**options)
 
 
+class TestAppClientSecrets:
+    @pytest.mark.parametrize("client_id", ["web", ["web"]])
+    def test_a_secret_belongs_to_the_one_client(self, client_id: Any) -> None:
+        some = config(client_id=client_id, client_secret="s3cret")
+        assert some.user_pools[0].client_secret == "s3cret"
+
+    @pytest.mark.parametrize("client_id", [None, ["web", "ios"]])
+    def test_several_clients_cannot_share_a_secret(self, client_id: Any) -> None:
+        with pytest.raises(ConfigurationError, match=r"^client_secret: .*one app client; write"):
+            config(client_id=client_id, client_secret="s3cret")
+
+    @pytest.mark.parametrize(
+        "secret", ["", "hunter2\n", "\0hunter2", " hunter2", "é-hunter2", 7, b""]
+    )
+    def test_what_is_no_secret_is_refused_unseen(self, secret: Any) -> None:
+        with pytest.raises(ConfigurationError, match=r"^client_secret: write") as caught:
+            config(client_secret=secret)
+        assert "hunter2" not in str(caught.value)
+
+    def test_a_repr_shows_no_secret(self) -> None:
+        some = config(client_secret="hunter22")
+        assert "hunter22" not in repr(some) + repr(some.user_pools)
+
+
+class TestDomains:
+    @pytest.mark.parametrize(
+        ("written", "kept"),
+        [
+            ("auth.example.com", "https://auth.example.com"),
+            ("https://auth.example.com", "https://auth.example.com"),
+            ("https://Auth.Example.com:443", "https://auth.example.com"),
+            ("auth.example.com:8443", "https://auth.example.com:8443"),
+            (
+                "myapp.auth.eu-west-1.amazoncognito.com",
+                "https://myapp.auth.eu-west-1.amazoncognito.com",
+            ),
+            ("http://127.0.0.1:9229", "http://127.0.0.1:9229"),
+            ("http://[::1]:9229", "http://[::1]:9229"),
+        ],
+    )
+    def test_a_domain_is_kept_as_an_origin(self, written: str, kept: str) -> None:
+        some = config(domain=written)
+        assert some.domain == some.user_pools[0].domain == kept
+        assert some.replace(domain=kept) == some
+
+    def test_the_domain_says_where_tokens_are_refreshed_and_revoked(self) -> None:
+        pool = user_pool(domain="auth.example.com")
+        assert pool.token_url == "https://auth.example.com/oauth2/token"
+        assert pool.revoke_url == "https://auth.example.com/oauth2/revoke"
+
+    def test_without_a_domain_there_are_no_such_addresses(self) -> None:
+        pool = user_pool()
+        assert pool.domain is pool.token_url is pool.revoke_url is None
+
+    @pytest.mark.parametrize("api", ["GetTokensFromRefreshToken", "InitiateAuth", "oauth"])
+    def test_tokens_are_refreshed_by_one_of_three_ways(self, api: str) -> None:
+        some = config(refresh_api=api, domain="auth.example.com")
+        assert some.user_pools[0].refresh_api == api
+
+    def test_oauth_needs_a_domain(self) -> None:
+        with pytest.raises(ConfigurationError, match=r"^refresh_api: 'oauth' .*write domain="):
+            config(refresh_api="oauth")
+
+
 INF, NAN = float("inf"), float("nan")
 
 REFUSED: list[tuple[str, Any]] = [
@@ -224,6 +291,9 @@ REFUSED: list[tuple[str, Any]] = [
     *(("cache_bytes", value) for value in (0, -1, 10**13, INF, NAN, "9", None, True)),
     *(("cookie", value) for value in (None, "amplify-session", {}, CookiePolicy)),
     *(("session", value) for value in (None, "token", {}, TokenSession)),
+    *(("refresh_api", value) for value in (None, "", "OAuth", "initiate_auth", 5, ["oauth"])),
+    *(("domain", value) for value in ("", "a b", "a/", "https://a/b", "http://a.example", "a..b")),
+    *(("domain", value) for value in ("-a.example", "a;b", "u@a", "a:port", "a\n", 5, b"a", "é.b")),
     *(("keys", value) for value in (5, [], b"{}", {"keys": [object()]}, {"keys": {1, 2}})),
     *(
         (field, value)
@@ -293,7 +363,8 @@ class TestFields:
         assert (some.leeway, some.attributes_ttl, some.http_timeout) == (5, 60, 5)
         assert (some.cache_entries, some.cache_bytes) == (10_000, 32 * 1024 * 1024)
         assert some.protect == some.public == some.ignore == some.origins == ()
-        assert some.login_url is None
+        assert some.login_url is some.client_secret is some.domain is None
+        assert some.refresh_api == "GetTokensFromRefreshToken"
 
     @pytest.mark.parametrize(("field", "value"), REFUSED)
     def test_a_refusal_names_its_field_and_the_mend(self, field: str, value: Any) -> None:
@@ -383,6 +454,9 @@ class TestValues:
             {"cookie": CookiePolicy(name="sid")},
             {"keys": KEYS},
             {"issuer": "https://a.example"},
+            {"client_secret": "s3cret"},
+            {"domain": "auth.example.com"},
+            {"refresh_api": "InitiateAuth"},
         ],
         ids=lambda change: next(iter(change)),
     )
@@ -430,6 +504,8 @@ class TestReplace:
     def test_what_is_not_named_stays(self) -> None:
         some = config(keys=KEYS, client_id=["a", "b"], origins=["https://a.example"])
         assert some.replace(leeway=1).replace(leeway=5.0) == some
+        other = config(client_secret="s3cret", domain="auth.example.com", refresh_api="oauth")
+        assert other.replace(leeway=1).replace(leeway=5.0) == other
 
     def test_several_pools_stay(self) -> None:
         some = AmplifyConfig(pools=[user_pool(), user_pool(user_pool_id="eu-west-1_Other")])

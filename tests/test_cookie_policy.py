@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from amplify_mw import ConfigurationError, CookiePolicy
-from amplify_mw.cookies import MAX_AGE_LIMIT
+from amplify_mw.cookie_policy import MAX_AGE_LIMIT
 
 TOKEN_CHARACTERS = "!#$%&'*+-.^_`|~" + "09azAZ"  # RFC 9110 5.6.2, digits and letters by their ends
 PATH_CHARACTERS = "-._~!$%&'()*+,:=@/" + "09azAZ"
@@ -317,3 +317,9 @@ def test_a_name_and_value_that_browsers_would_drop_are_refused_with_their_sizes(
     assert SetCookie.read(policy.setting("a" * 4093)).value == "a" * 4093
     with pytest.raises(ValueError, match=r"4096 bytes; this name has 3, this value 4094$"):
         policy.setting("a" * 4094)
+
+
+@pytest.mark.parametrize(("max_age", "said"), [(None, "60"), (5, "5"), (61, "61"), (0, "0")])
+def test_a_value_may_have_another_age_than_the_policys(max_age: int | None, said: str) -> None:
+    line = SetCookie.read(CookiePolicy(max_age=60).setting("abc", max_age))
+    assert line.get("max-age") == said

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from amplify_mw.cookies import DUPLICATE, CookieReader, Duplicate
+from amplify_mw.cookie_policy import CookiePolicy
+from amplify_mw.cookies import DUPLICATE, CookieReader, Duplicate, SessionCookie
 
 NAME = b"amplify-session"
 SIZE = 1_000_000  # bytes: a quadratic reader would need 10^12 steps and not come back
@@ -60,6 +61,14 @@ def trimmed(text: bytes) -> bytes:
 @given(HEADERS)
 def test_any_header_reads_as_the_rules_say(header: bytes) -> None:
     assert read_cookie(header, NAME) == reference(header, NAME)
+
+
+@pytest.mark.parametrize("max_bytes", [4096, 12_288])
+@settings(max_examples=300, deadline=None)
+@given(header=HEADERS)
+def test_a_sessions_cookie_that_is_no_chunk_reads_alike(max_bytes: int, header: bytes) -> None:
+    cookie = SessionCookie(CookiePolicy(), max_bytes)
+    assert cookie.read(header) == reference(header, NAME)
 
 
 @settings(max_examples=300, deadline=None)

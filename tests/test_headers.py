@@ -7,12 +7,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from amplify_mw.headers import OCTETS, TEXT, CookieLine, Spelling, sets_cookie, varied, with_cookie
+from amplify_mw.cookies import CookieLine
+from amplify_mw.headers import (
+    OCTETS,
+    TEXT,
+    Spelling,
+    request_header,
+    varied,
+    with_cookies,
+    with_default_cookies,
+)
 
 NAME = "amplify-session"
 CLEARING = f"{NAME}=; Max-Age=0; Path=/"
+CHUNK = f"{NAME}.0=; Max-Age=0; Path=/"
+LINES = [CookieLine(NAME, CLEARING), CookieLine(f"{NAME}.0", CHUNK)]
 
 Headers = list[tuple[str, str]]
+Lines = list[CookieLine]
 
 
 class Writer:
@@ -27,14 +39,17 @@ class Writer:
     def read(self, headers: list[tuple[Any, Any]]) -> Headers:
         return [(self._read(name), self._read(value)) for name, value in headers]
 
-    def with_cookie(self, headers: Headers, name: str = NAME) -> Headers:
-        line = CookieLine(self.words.write(name), self.words.write(CLEARING))
-        return self.read(with_cookie(self.write(headers), line, self.words))
+    def with_default_cookies(self, headers: Headers, lines: Lines = LINES) -> Headers:
+        return self.read(with_default_cookies(self.write(headers), lines, self.words))
+
+    def with_cookies(self, headers: Headers, lines: Lines = LINES) -> Headers:
+        return self.read(with_cookies(self.write(headers), lines, self.words))
 
     def varied(self, headers: Headers, *, signed_in: bool = False) -> Headers:
         return self.read(varied(self.write(headers), self.words, signed_in=signed_in))
 
 
+Way = Callable[..., Headers]
 WRITERS = {"wsgi": Writer(TEXT, str), "asgi": Writer(OCTETS, lambda text: text.decode("latin-1"))}
 
 
@@ -117,57 +132,111 @@ class TestPrivate:
         assert values(http.varied([], signed_in=False), "cache-control") == []
 
 
-class TestCookie:
-    def test_the_cookie_is_added_and_the_answer_not_stored(self, http: Writer) -> None:
-        headers = http.with_cookie([("Content-Type", "text/html")])
-        assert values(headers, "set-cookie") == [CLEARING]
+ANOTHER_COOKIE = [
+    f"x{NAME}=a",
+    f"{NAME}-2=a",
+    f"{NAME}.00=a",
+    f"{NAME.upper()}=a",
+    f"\xa0{NAME}=a",
+    f"theme={NAME}=a",
+    f"theme=a; {NAME}=b",
+    f"__Host-{NAME}=a",
+    "",
+]
+OUR_COOKIE = [
+    f"{NAME}=new; Path=/",
+    f" {NAME} =new",
+    f"{NAME}=",
+    f"{NAME}=; Max-Age=0",
+    f"{NAME}=a=b",
+    f"{NAME}.0=a",
+]
+
+
+@pytest.mark.parametrize("way", [Writer.with_cookies, Writer.with_default_cookies])
+class TestCookies:
+    def test_they_are_added_in_order_and_the_answer_not_stored(
+        self, http: Writer, way: Way
+    ) -> None:
+        headers = way(http, [("Content-Type", "text/html")])
+        assert values(headers, "set-cookie") == [CLEARING, CHUNK]
         assert values(headers, "cache-control") == ["no-store"]
 
     @pytest.mark.parametrize("said", ["public", "public, s-maxage=600", "max-age=60", "private"])
-    def test_no_store_overrules_the_app(self, http: Writer, said: str) -> None:
-        headers = http.with_cookie([("Cache-Control", said), ("CACHE-CONTROL", "s-maxage=9")])
+    def test_no_store_overrules_the_app(self, http: Writer, way: Way, said: str) -> None:
+        headers = way(http, [("Cache-Control", said), ("CACHE-CONTROL", "s-maxage=9")])
         assert values(headers, "cache-control") == ["no-store"]
 
-    def test_other_headers_keep_order_and_spelling(self, http: Writer) -> None:
+    def test_other_headers_keep_order_and_spelling(self, http: Writer, way: Way) -> None:
         said = [("X-B", "1"), ("x-a", "2"), ("Set-Cookie", "theme=dark"), ("X-B", "3")]
-        assert http.with_cookie([*said[:2], ("Cache-Control", "public"), *said[2:]])[:4] == said
+        assert way(http, [*said[:2], ("Cache-Control", "public"), *said[2:]])[:4] == said
 
-    @pytest.mark.parametrize(
-        "said",
-        [f"{NAME}=new; Path=/", f" {NAME} =new", f"{NAME}=", f"{NAME}=; Max-Age=0", f"{NAME}=a=b"],
-    )
-    @pytest.mark.parametrize("header", ["Set-Cookie", "set-cookie", "SET-COOKIE"])
-    def test_the_apps_own_cookie_wins(self, http: Writer, header: str, said: str) -> None:
-        headers = [("Cache-Control", "public"), (header, "theme=dark"), (header, said)]
-        assert http.with_cookie(headers) == headers
+    @pytest.mark.parametrize("said", ANOTHER_COOKIE)
+    def test_another_cookie_of_the_app_stays_beside_them(
+        self, http: Writer, way: Way, said: str
+    ) -> None:
+        headers = way(http, [("Set-Cookie", said)])
+        assert values(headers, "set-cookie") == [said, CLEARING, CHUNK]
 
-    @pytest.mark.parametrize(
-        "said",
-        [
-            f"x{NAME}=a",
-            f"{NAME}-2=a",
-            f"{NAME.upper()}=a",
-            f"\xa0{NAME}=a",
-            f"theme={NAME}=a",
-            f"theme=a; {NAME}=b",
-            f"__Host-{NAME}=a",
-            "",
-        ],
-    )
-    def test_another_cookie_of_the_app_does_not(self, http: Writer, said: str) -> None:
-        assert values(http.with_cookie([("Set-Cookie", said)]), "set-cookie") == [said, CLEARING]
+    def test_only_set_cookie_headers_count(self, http: Writer, way: Way) -> None:
+        said = [("X-Set-Cookie", f"{NAME}=a"), ("Cookie", f"{NAME}=a")]
+        headers = way(http, said)
+        assert headers[:2] == said
+        assert values(headers, "set-cookie") == [CLEARING, CHUNK]
 
-    def test_only_set_cookie_headers_count(self, http: Writer) -> None:
-        headers = http.write([("X-Set-Cookie", f"{NAME}=a"), ("Cookie", f"{NAME}=a")])
-        assert not sets_cookie(headers, http.words.write(NAME), http.words)
+    def test_setting_them_twice_is_setting_them_once(self, http: Writer, way: Way) -> None:
+        assert in_lower_case(way(http, way(http, []))) == in_lower_case(way(http, []))
 
-    def test_a_cookie_set_twice_is_set_once(self, http: Writer) -> None:
-        assert http.with_cookie(http.with_cookie([])) == http.with_cookie([])
-
-    def test_an_answer_that_varies_and_clears_is_not_stored(self, http: Writer) -> None:
-        headers = http.with_cookie(http.varied([], signed_in=True))
+    def test_an_answer_that_varies_and_clears_is_not_stored(self, http: Writer, way: Way) -> None:
+        headers = way(http, http.varied([], signed_in=True))
         assert values(headers, "cache-control") == ["no-store"]
         assert values(headers, "vary") == ["Cookie"]
+
+    def test_without_lines_nothing_changes(self, http: Writer, way: Way) -> None:
+        said = [("Cache-Control", "public"), ("Set-Cookie", f"{NAME}=a")]
+        assert way(http, said, []) == said
+
+
+@pytest.mark.parametrize("said", OUR_COOKIE)
+@pytest.mark.parametrize("header", ["Set-Cookie", "set-cookie", "SET-COOKIE"])
+class TestTheAppsOwnCookie:
+    def test_wins_over_what_is_done_unasked(self, http: Writer, header: str, said: str) -> None:
+        headers = [("Cache-Control", "public"), (header, "theme=dark"), (header, said)]
+        assert http.with_default_cookies(headers) == headers
+
+    def test_is_replaced_where_the_app_asked(self, http: Writer, header: str, said: str) -> None:
+        headers = http.with_cookies([(header, said), (header, "theme=dark"), (header, said)])
+        assert values(headers, "set-cookie") == ["theme=dark", CLEARING, CHUNK]
+
+
+REQUESTS: dict[str, Callable[[str, str], object]] = {
+    "wsgi": lambda name, value: {"HTTP_" + name.upper().replace("-", "_"): value, "a": "b"},
+    "asgi": lambda name, value: [
+        (b"a", b"b"),
+        (name.lower().encode("ascii"), value.encode("latin-1")),
+    ],
+}
+
+
+class TestRequestHeader:
+    @pytest.mark.parametrize("shell", REQUESTS)
+    @pytest.mark.parametrize("value", ["same-origin", "", "https://a.example", "caf\xe9, a"])
+    def test_a_headers_value_is_found(self, shell: str, value: str) -> None:
+        request = REQUESTS[shell]("Sec-Fetch-Site", value)
+        assert request_header(request, "Sec-Fetch-Site") == [value]
+        assert request_header(request, "sec-fetch-site") == [value]
+
+    @pytest.mark.parametrize("shell", REQUESTS)
+    def test_a_header_of_another_name_is_not(self, shell: str) -> None:
+        assert request_header(REQUESTS[shell]("Origin", "null"), "Sec-Fetch-Site") == []
+
+    def test_repeated_headers_are_all_given_in_order(self) -> None:
+        headers = [(b"origin", b"null"), (b"Origin", b"https://a.example"), (b"origin", b"null")]
+        assert request_header(headers, "Origin") == ["null", "https://a.example", "null"]
+
+    @pytest.mark.parametrize("request_", [None, {}, [], ()])
+    def test_without_a_request_there_is_no_value(self, request_: object) -> None:
+        assert request_header(request_, "Origin") == []
 
 
 PIECE = st.sampled_from(["Cookie", "cookie", "*", ",", " ", "\t", "Accept", "=", NAME, ";", "\xe9"])
@@ -185,8 +254,9 @@ def test_the_apps_list_is_never_changed_in_place(
     http = WRITERS[shell]
     headers, words = http.write(said), http.words
     result = varied(headers, words, signed_in=signed_in)
-    with_cookie(result, CookieLine(words.write(NAME), words.write(CLEARING)), words)
-    with_cookie(headers, CookieLine(words.write(NAME), words.write(CLEARING)), words)
+    for way in (with_cookies, with_default_cookies):
+        way(result, LINES, words)
+        way(headers, LINES, words)
     assert http.read(headers) == said
     assert result is not headers
 
@@ -207,7 +277,8 @@ def test_both_spellings_say_the_same(said: Headers, signed_in: bool) -> None:
     assert in_lower_case(wsgi.varied(said, signed_in=signed_in)) == in_lower_case(
         asgi.varied(said, signed_in=signed_in)
     )
-    assert in_lower_case(wsgi.with_cookie(said)) == in_lower_case(asgi.with_cookie(said))
+    for way in (Writer.with_cookies, Writer.with_default_cookies):
+        assert in_lower_case(way(wsgi, said)) == in_lower_case(way(asgi, said))
 
 
 def in_lower_case(headers: Headers) -> Headers:

@@ -183,6 +183,9 @@ class TestEnvironment:
             ("AMPLIFY_USER_POOL_ID", "us-east-1_Other", "user_pool_id", "us-east-1_Other"),
             ("AMPLIFY_CLIENT_ID", "ios", "client_id", "ios"),
             ("AMPLIFY_CLIENT_ID", "ios, web", "client_id", ["ios", "web"]),
+            ("AMPLIFY_CLIENT_SECRET", "s3cret", "client_secret", "s3cret"),
+            ("AMPLIFY_DOMAIN", "auth.example.com", "domain", "https://auth.example.com"),
+            ("AMPLIFY_REFRESH_API", "InitiateAuth", "refresh_api", "InitiateAuth"),
             ("AMPLIFY_ENDPOINT_URL", "http://localhost:9", "endpoint_url", "http://localhost:9"),
             ("AMPLIFY_ISSUER", "https://a.example", "issuer", "https://a.example"),
             ("AMPLIFY_KEYS", "keys.json", "keys", "keys.json"),
@@ -206,6 +209,10 @@ class TestEnvironment:
         environ = {"AMPLIFY_OUTPUTS": str(outputs), "AMPLIFY_LOGIN_URL": "/login"}
         assert AmplifyConfig.from_env(environ) == EXPECTED.replace(login_url="/login")
 
+    def test_what_no_outputs_file_holds_may_stand_beside_it(self, outputs: Path) -> None:
+        environ = {"AMPLIFY_OUTPUTS": str(outputs), "AMPLIFY_CLIENT_SECRET": "s3cret"}
+        assert AmplifyConfig.from_env(environ) == EXPECTED.replace(client_secret="s3cret")
+
     @pytest.mark.parametrize("name", ["AMPLIFY_USER_POOL_ID", "AMPLIFY_CLIENT_ID"])
     def test_the_outputs_file_and_an_id_contradict_each_other(
         self, outputs: Path, name: str
@@ -228,6 +235,10 @@ class TestEnvironment:
         [
             ("AMPLIFY_OUTPUTS", "nowhere.json"),
             ("AMPLIFY_USER_POOL_ID", "nonsense"),
+            ("AMPLIFY_CLIENT_SECRET", "a b"),
+            ("AMPLIFY_DOMAIN", "http://a.example"),
+            ("AMPLIFY_REFRESH_API", "oauth"),
+            ("AMPLIFY_REFRESH_API", "OAuth"),
             ("AMPLIFY_ENDPOINT_URL", "localhost"),
             ("AMPLIFY_ISSUER", "http://a.example"),
             ("AMPLIFY_KEYS", "https://a.example"),

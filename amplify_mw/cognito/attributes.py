@@ -8,6 +8,8 @@ Rules:
 - When Cognito throttles, nobody of this process asks that endpoint again for a while that doubles
   from 1 to 30 s; an answer that is still in the cache goes on serving.
 - Only Cognito's word that the user is out ends the session. No outage ever does.
+- Where every so often Cognito is to say that the user is signed in still (`confirm`), its word
+  holds for as long again while it cannot be asked.
 """
 
 import json
@@ -15,15 +17,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from ..effects import Cache, Flight, Flow, Join, Outage, Remember, Unreachable
-from ..errors import NetworkError, NotAuthorizedException
+from ..effects import Cache, Flight, Flow, Join, Remember, Unreachable
+from ..errors import NotAuthorizedException
 from ..sessions.base import SignedIn
 from ..tokens.verifier import parse_segment
 from .api import UNAVAILABLE, Failure, get_user, read_get_user
+from .pace import Paces
 
 SELF_SERVICE_SCOPE: Final = "aws.cognito.signin.user.admin"
-_PAUSE: Final = (1.0, 30.0)
-_THROTTLED: Final = Failure(NetworkError, "throttled")
+_RETRY: Final = 2.0  # seconds between questions while Cognito cannot be asked
 _MISSING_SCOPE: Final = Failure(
     NotAuthorizedException,
     "missing_scope",
@@ -43,10 +45,10 @@ _NOT_ATTRIBUTES: Final = frozenset(  # the protocol's own claims (RFC 7519, Open
 
 @dataclass(frozen=True, slots=True)
 class Attributes:
-    """The attributes of one user, until `fresh_until` (seconds since the epoch)."""
+    """The attributes of one user, as of `asked_at` (seconds since the epoch)."""
 
     values: Mapping[str, str] = field(repr=False)
-    fresh_until: float
+    asked_at: float
 
     @property
     def size(self) -> int:
@@ -67,110 +69,95 @@ def attributes_of_claims(claims: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-@dataclass(slots=True)
-class _Pace:
-    """When an endpoint may be asked again, and whether it is failing. Only flights change it.
-
-    Flights that were in the air together count as one: what one says that departed before the
-    present pause began is no news.
-    """
-
-    pause: float = 0.0
-    paused_until: float = 0.0
-    is_failing: bool = False
-
-    def slow_down(self, departed: float, now: float) -> None:
-        if departed >= self.paused_until:
-            shortest, longest = _PAUSE
-            self.pause = min(max(self.pause * 2, shortest), longest)
-            self.paused_until = now + self.pause
-
-    def recover(self, departed: float) -> None:
-        if departed >= self.paused_until:
-            self.pause = 0.0
-
-    def is_paused(self, now: float) -> bool:
-        # A clock that was set back does not prolong the pause.
-        return self.paused_until - _PAUSE[1] <= now < self.paused_until
-
-    def throttled(self, now: float) -> Failure:
-        return replace(_THROTTLED, retry_after=max(self.paused_until - now, 1.0))
-
-
 class AttributeSource:
     """Where attributes come from, and how often Cognito may be asked for them."""
 
     def __init__(self, cache: Cache, ttl: float) -> None:
         self._cache = cache
         self._ttl = ttl
-        self._paces: dict[str, _Pace] = {}  # by endpoint; they are as many as the pools
+        self._paces = Paces("GetUser")
 
     def fetch(
         self, verdict: SignedIn, endpoint: str, now: float
     ) -> Flow[Mapping[str, str] | Failure]:
         """A flow: the attributes, or what hindered."""
         if verdict.access_token is not None and SELF_SERVICE_SCOPE in verdict.scopes:
-            return (yield from self._ask(verdict.access_token, endpoint, now))
+            answer = yield from self._ask(verdict.access_token, endpoint, self._ttl, now)
+            return answer.values if isinstance(answer, Attributes) else answer
         if verdict.id_token is not None:
             return attributes_of_claims(parse_segment(verdict.id_token.split(b".")[1]))
         return _MISSING_SCOPE
 
-    def _ask(
-        self, access_token: bytes, endpoint: str, now: float
-    ) -> Flow[Mapping[str, str] | Failure]:
-        from hashlib import sha256  # 4 ms: only those who ask Cognito pay
+    def confirm(
+        self, verdict: SignedIn, endpoint: str, every: float, now: float
+    ) -> Flow[SignedIn | Failure]:
+        """A flow: the verdict, to be looked at again when Cognito is to be asked next.
 
-        digest = sha256(access_token).digest()
-        known = self._fresh(digest, now)
+        Cognito is asked unless it was so in the last `every` seconds.
+        """
+        if verdict.access_token is None or SELF_SERVICE_SCOPE not in verdict.scopes:
+            return _MISSING_SCOPE
+        answer = yield from self._ask(verdict.access_token, endpoint, every, now)
+        if isinstance(answer, Attributes):
+            return replace(verdict, fresh_until=min(verdict.fresh_until, answer.asked_at + every))
+        known: Attributes | None = self._cache.get(_digest(verdict.access_token))
+        if answer.is_outage and known is not None and now < known.asked_at + 2 * every:
+            return replace(verdict, fresh_until=min(verdict.fresh_until, now + _RETRY))
+        return answer
+
+    def _ask(
+        self, access_token: bytes, endpoint: str, max_age: float, now: float
+    ) -> Flow[Attributes | Failure]:
+        digest = _digest(access_token)
+        known = self._fresh(digest, max_age, now)
         if known is not None:
             return known
-        pace = self._paces.setdefault(endpoint, _Pace())
+        pace = self._paces.of(endpoint)
         if pace.is_paused(now):
-            return pace.throttled(now)
+            return pace.meanwhile(now)
         key = ("GetUser", endpoint, digest)
-        flight = Flight(key, lambda now: self._get_user(digest, access_token, endpoint, now))
+        flight = Flight(
+            key, lambda now: self._get_user(digest, access_token, endpoint, max_age, now)
+        )
         try:
             answer, _ = yield Join(flight)
         except Unreachable:
             return UNAVAILABLE
-        result: Mapping[str, str] | Failure = answer
+        result: Attributes | Failure = answer
         return result
 
-    def _fresh(self, digest: bytes, now: float) -> Mapping[str, str] | None:
+    def _fresh(self, digest: bytes, max_age: float, now: float) -> Attributes | None:
         known: Attributes | None = self._cache.get(digest)
-        return known.values if known is not None and now < known.fresh_until else None
+        return known if known is not None and now < known.asked_at + max_age else None
 
     def _get_user(
-        self, digest: bytes, access_token: bytes, endpoint: str, now: float
-    ) -> Flow[Mapping[str, str] | Failure]:
+        self, digest: bytes, access_token: bytes, endpoint: str, max_age: float, now: float
+    ) -> Flow[Attributes | Failure]:
         """The flight."""
-        pace = self._paces.setdefault(endpoint, _Pace())
-        known = self._fresh(digest, now)
+        pace = self._paces.of(endpoint)
+        known = self._fresh(digest, max_age, now)
         if known is not None:  # another flight landed while this one waited to depart
             return known
         if pace.is_paused(now):
-            return pace.throttled(now)
+            return pace.meanwhile(now)
         departed = now
         try:
             response, now = yield get_user(endpoint, access_token)
-            answer = read_get_user(response)
+            read = read_get_user(response)
+            answer = read if isinstance(read, Failure) else Attributes(read, now)
             why = f"HTTP status {response.status}"
         except Unreachable as error:
             answer, why, now = UNAVAILABLE, str(error), error.now or now
-        if isinstance(answer, Failure) and answer.reason in ("throttled", "cognito_unavailable"):
-            if answer.reason == "throttled":
-                pace.slow_down(departed, now)
-                answer = pace.throttled(now)
-            if not pace.is_failing:
-                pace.is_failing = True
-                yield Outage(f"GetUser at {endpoint}", why)
-            return answer
-        pace.recover(departed)
-        if pace.is_failing:
-            pace.is_failing = False
-            yield Outage(f"GetUser at {endpoint}", over=True)
-        if isinstance(answer, Failure):
+        answer = yield from pace.heed(answer, why, departed, now)
+        if isinstance(answer, Attributes):
+            if max_age > 0:
+                yield Remember(self._cache, digest, answer)
+        elif not answer.is_outage:
             yield Remember(self._cache, digest, None)
-        elif self._ttl > 0:
-            yield Remember(self._cache, digest, Attributes(answer, now + self._ttl))
         return answer
+
+
+def _digest(access_token: bytes) -> bytes:
+    from hashlib import sha256  # 4 ms: only those who ask Cognito pay
+
+    return sha256(access_token).digest()

@@ -9,25 +9,30 @@
 Rules:
 - Verdicts are frozen and shared between requests; nothing of one request is noted on them.
 - Only `SignedIn` is ever cached.
-- A session kind reads values and yields effects; it never waits and never raises at bad bytes.
+- A session kind is a value of the configuration. Bound to what it works with it becomes `Sessions`,
+  which read values and yield effects; they never wait and never raise at bad bytes.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
-from ..effects import Flow
-from ..errors import AuthError, NotAuthorizedException, Reason
-from ..models import AuthUser
+from ..effects import Cache, Flow
+from ..errors import AuthError, NetworkError, NotAuthorizedException, Reason
+from ..models import AuthUser, SessionInfo
 
 if TYPE_CHECKING:
-    from ..tokens.verifier import Verifier
+    from ..cognito.grants import Grants
+    from ..tokens.verifier import VerifiedToken, Verifier
+    from .bundle import Bundle
 
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
     """A user is signed in.
 
-    `cookie`: the value that said so. `issuer`: the pool that vouches.
+    `cookie`: the value that said so. `issuer`: the pool that vouches. `held`: what the session is
+    made of, where there is more to it than a token.
     `expires_at`: seconds since the epoch from which on the session no longer holds (the token's
     end, and the leeway). `fresh_until`: when the cookie is to be looked at again. `size`: bytes in
     a cache, roughly.
@@ -43,6 +48,21 @@ class SignedIn:
     expires_at: float
     fresh_until: float
     size: int
+    held: "Held | None" = field(default=None, repr=False)
+
+
+class Held(NamedTuple):
+    """What a session that lasts is made of.
+
+    `sealed`: its bundle as it was kept. `due_at`: when there is something to be done about it.
+    """
+
+    bundle: "Bundle"
+    sealed: bytes
+    due_at: float
+
+    def __repr__(self) -> str:
+        return "<Held>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +84,136 @@ Verdict = SignedIn | Refused
 
 NO_SESSION: Final = Refused(NotAuthorizedException, "no_session")
 DUPLICATE_COOKIE: Final = Refused(NotAuthorizedException, "duplicate_cookie")
+SIGNED_OUT: Final = Refused(NotAuthorizedException, "no_session", clears=True)
+STORE_UNAVAILABLE: Final = Refused(NetworkError, "store_unavailable", retry_after=1.0)
+
+
+class NewCookie(NamedTuple):
+    """What the session cookie is to be set to. `max_age`: in seconds; None: the policy's."""
+
+    value: str
+    max_age: int | None = None
+
+    def __repr__(self) -> str:
+        return "<NewCookie>"
+
+
+NO_COOKIE: Final = NewCookie("", 0)  # it is to be cleared
+
+
+class Finding(NamedTuple):
+    """What a look at a session came to: the verdict, and the cookie that is to be set."""
+
+    verdict: Verdict
+    cookie: NewCookie | None = None
+
+
+class Postponed(NamedTuple):
+    """No new tokens now: what to answer if the present ones are no longer good."""
+
+    refused: Refused
+
+
+class Entrance(NamedTuple):
+    """What a session is started with: verified tokens, and how the site calls the device."""
+
+    id_token: "VerifiedToken"
+    access_token: "VerifiedToken"
+    refresh_token: bytes | None
+    user_agent: str = ""
+
+    def __repr__(self) -> str:
+        return "<Entrance>"
+
+
+class Sessions(Protocol):
+    """A session kind at work. All of it but the properties are flows."""
+
+    @property
+    def in_cookie(self) -> bool:
+        """Whether fresh tokens go into a new cookie."""
+        ...
+
+    @property
+    def listed(self) -> "SessionList | None":
+        """The list of a user's sessions, if one is kept."""
+        ...
+
+    def resolve(self, value: bytes, now: float) -> Flow[Finding]:
+        """What a cookie's value means. `finding.verdict` knows the present value."""
+        ...
+
+    def start(self, entrance: Entrance, now: float) -> Flow[Finding]:
+        """A new session. Raises `Unreachable` where it cannot be kept now."""
+        ...
+
+    def contents(self, value: bytes) -> "Bundle | None":
+        """What a cookie's value by itself holds: no flow."""
+        ...
+
+    def end(self, value: bytes, now: float) -> "Flow[Bundle | None]":
+        """End a session for good; what it was made of. Raises `Unreachable`."""
+        ...
+
+    def refresh(self, verdict: SignedIn, now: float) -> Flow[Finding | Postponed | None]:
+        """The session with fresh tokens; None: it holds no refresh token. Raises `Unreachable`."""
+        ...
+
+
+class SessionList(Protocol):
+    """A kind that can tell a user's sessions. Both are flows and raise `Unreachable`."""
+
+    def of_user(self, user: str, current: SignedIn | None) -> Flow[dict[bytes, SessionInfo]]:
+        """A user's sessions by their keys, the one seen last first."""
+        ...
+
+    def end_by_key(self, key: bytes) -> Flow[bool]:
+        """End one of them; False if there is none."""
+        ...
+
+
+class Surroundings(NamedTuple):
+    """What a session kind works with.
+
+    `verdicts`: what is believed of sessions; `all_verdicts`: that, and what else of this process
+    believes in the same. `memory`: gives a store for this process alone.
+    """
+
+    verifier: "Verifier"
+    verdicts: Cache
+    all_verdicts: Callable[[], list[Cache]]
+    grants: "Grants"
+    cookie_name: str
+    client_ids: frozenset[str] | None
+    memory: Callable[[], Any]
+
+    def __repr__(self) -> str:
+        return "<Surroundings>"
 
 
 class SessionKind(Protocol):
-    """What the value of the session cookie means."""
+    """What the session cookie means: a value of the configuration.
 
-    def resolve(self, value: bytes, verifier: "Verifier", now: float) -> Flow[Verdict]:
-        """A flow: the verdict on a cookie's value."""
+    `max_bytes`: of all its cookies; more than 4,096 take several.
+    `verify_with_cognito_every`: seconds after which Cognito is asked whether the user is signed in
+    still; None: never.
+    """
+
+    @property
+    def max_bytes(self) -> int:
+        """Of all its cookies."""
         ...
+
+    @property
+    def verify_with_cognito_every(self) -> float | None:
+        """Seconds, or None."""
+        ...
+
+    def bind(self, around: Surroundings) -> Sessions:
+        """The kind at work."""
+        ...
+
+
+def user_key(issuer: str, sub: str) -> str:
+    """What a store calls a user: a `sub` is one pool's own."""
+    return f"{issuer} {sub}"

@@ -1,18 +1,20 @@
 """`TokenSession`: the cookie holds a Cognito ID or access token, as somebody else's sign-in set it.
 
 What such a session cannot do: be refreshed (it holds no refresh token), or be revoked before its
-token runs out (nobody is asked). It ends with its token, an hour after sign-in by default.
+token runs out (nobody is asked, unless `verify_with_cognito_every` says so). It ends with its
+token, an hour after sign-in by default.
 """
 
 from dataclasses import dataclass
 from typing import Any, Final
 
+from ..cookie_policy import MAX_PAIR_BYTES
 from ..effects import Flow
-from ..errors import NetworkError, NotAuthorizedException, TokenExpiredException
+from ..errors import NetworkError, NotAuthorizedException, TokenExpiredException, check_number
 from ..models import AuthUser
 from ..tokens.jwks import KeysUnavailable
 from ..tokens.verifier import InvalidToken, VerifiedToken, Verifier
-from .base import Refused, SignedIn, Verdict
+from .base import Entrance, Finding, NewCookie, Refused, SignedIn, Surroundings, Verdict
 
 _OVERHEAD: Final = 1000  # bytes of a verdict's objects beside its token; measured with tracemalloc
 _NAME: Final = 150  # bytes of a group or scope and its place in the set, beside its text
@@ -21,26 +23,85 @@ _NONE: Final[frozenset[str]] = frozenset()
 
 @dataclass(frozen=True)
 class TokenSession:
-    """The cookie's value is an ID token or an access token of the pool (a JWT)."""
+    """The cookie's value is an ID token or an access token of the pool (a JWT).
 
-    def resolve(self, value: bytes, verifier: Verifier, now: float) -> Flow[Verdict]:
+    `verify_with_cognito_every`: seconds after which Cognito's `GetUser` is asked whether the user
+    is signed in still (default: never; a token is believed until it runs out). It needs access
+    tokens with the scope `aws.cognito.signin.user.admin` in the cookie.
+    """
+
+    verify_with_cognito_every: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.verify_with_cognito_every is not None:
+            check_number("verify_with_cognito_every", self.verify_with_cognito_every, 1, 86_400)
+
+    @property
+    def max_bytes(self) -> int:
+        """Of its one cookie."""
+        return MAX_PAIR_BYTES
+
+    def bind(self, around: Surroundings) -> "TokenSessions":
+        """The kind at work."""
+        return TokenSessions(around.verifier)
+
+
+class TokenSessions:
+    """Sessions that are a token and nothing else."""
+
+    in_cookie = True
+    listed = None
+
+    def __init__(self, verifier: Verifier) -> None:
+        self._verifier = verifier
+
+    def resolve(self, value: bytes, now: float) -> Flow[Finding]:
         """A flow: the verdict on the token in the cookie."""
+        return Finding((yield from self._judge(value, now)))
+
+    def _judge(self, value: bytes, now: float) -> Flow[Verdict]:
         try:
-            token = yield from verifier.verify(value, now)
+            token = yield from self._verifier.verify(value, now)
         except KeysUnavailable as error:
-            return Refused(NetworkError, "keys_unavailable", retry_after=error.retry_after)
+            return keys_unavailable(error)
         except InvalidToken as error:
-            expired = error.reason == "token_expired"
-            kind = TokenExpiredException if expired else NotAuthorizedException
-            return Refused(kind, error.reason, clears=True)
+            return refused(error)
         return _signed_in(token)
+
+    def start(self, entrance: Entrance, now: float) -> Flow[Finding]:  # noqa: ARG002
+        """A flow: the ID token in the cookie."""
+        yield from ()
+        verdict = _signed_in(entrance.id_token)
+        return Finding(verdict, NewCookie(verdict.cookie.decode("ascii")))
+
+    def contents(self, value: bytes) -> None:
+        """Nothing but a token is in the cookie."""
+
+    def end(self, value: bytes, now: float) -> Flow[None]:  # noqa: ARG002
+        """A flow: nothing is kept that could be ended."""
+        yield from ()
+
+    def refresh(self, verdict: SignedIn, now: float) -> Flow[None]:  # noqa: ARG002
+        """A flow: there is no refresh token."""
+        yield from ()
+
+
+def keys_unavailable(error: KeysUnavailable) -> Refused:
+    """It cannot be told now."""
+    return Refused(NetworkError, "keys_unavailable", retry_after=error.retry_after)
+
+
+def refused(error: InvalidToken) -> Refused:
+    """The token is invalid for good."""
+    expired = error.reason == "token_expired"
+    kind = TokenExpiredException if expired else NotAuthorizedException
+    return Refused(kind, error.reason, clears=True)
 
 
 def _signed_in(token: VerifiedToken) -> SignedIn:
     is_id = token.token_use == "id"  # noqa: S105  # no password
-    scope = token.claims.get("scope")
-    groups = _names(token.claims.get("cognito:groups"))
-    scopes = _names(scope.split(" ")) if not is_id and isinstance(scope, str) else _NONE
+    groups = groups_of(token)
+    scopes = _NONE if is_id else scopes_of(token)
     return SignedIn(
         user=AuthUser(token.username, token.sub),
         cookie=token.encoded,
@@ -51,8 +112,24 @@ def _signed_in(token: VerifiedToken) -> SignedIn:
         scopes=scopes,
         expires_at=token.expires_at,
         fresh_until=token.fresh_until,
-        size=len(token.encoded) + _OVERHEAD + _size(groups) + _size(scopes),
+        size=len(token.encoded) + size_of(groups, scopes),
     )
+
+
+def groups_of(token: VerifiedToken) -> frozenset[str]:
+    """The groups that a token names."""
+    return _names(token.claims.get("cognito:groups"))
+
+
+def scopes_of(token: VerifiedToken) -> frozenset[str]:
+    """The scopes of an access token."""
+    scope = token.claims.get("scope")
+    return _names(scope.split(" ")) if isinstance(scope, str) else _NONE
+
+
+def size_of(groups: frozenset[str], scopes: frozenset[str]) -> int:
+    """Bytes of a verdict beside its tokens, roughly."""
+    return _OVERHEAD + sum([_NAME + len(name) for name in [*groups, *scopes]])
 
 
 def _names(claim: Any) -> frozenset[str]:
@@ -60,7 +137,3 @@ def _names(claim: Any) -> frozenset[str]:
     if not claim or not isinstance(claim, list):
         return _NONE
     return frozenset(name for name in claim if isinstance(name, str) and name)
-
-
-def _size(names: frozenset[str]) -> int:
-    return sum([_NAME + len(name) for name in names])

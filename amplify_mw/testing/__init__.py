@@ -10,7 +10,6 @@ with signed_in("ada", email="ada@example.com"):
 
 from .identity import signed_in as signed_in
 from .identity import signed_out as signed_out
-from .pool import LocalTokens as LocalTokens
 from .pool import LocalUser as LocalUser
 from .pool import LocalUserPool as LocalUserPool
 from .server import Body as Body

@@ -41,15 +41,6 @@ class LocalUser:
 
 
 @dataclass(frozen=True, slots=True)
-class LocalTokens:
-    """The tokens of a sign-in: two JWTs and an opaque refresh token."""
-
-    id_token: str = field(repr=False)
-    access_token: str = field(repr=False)
-    refresh_token: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
 class SignIn:
     """What all tokens of one sign-in have in common."""
 
@@ -80,12 +71,20 @@ class Stamp:
 
 
 class Ledger:
-    """The users, keys and sign-ins of one pool. `issuer` is asked for with each token."""
+    """The users, keys and sign-ins of one pool.
+
+    `issuer` is asked for with each token. `token_lifetime`: of the tokens it issues, in seconds.
+    """
 
     def __init__(
-        self, client_id: str, issuer: Callable[[], str], clock: Callable[[], float]
+        self,
+        client_id: str,
+        issuer: Callable[[], str],
+        clock: Callable[[], float],
+        token_lifetime: int = TOKEN_LIFETIME,
     ) -> None:
         self.client_id = client_id
+        self.token_lifetime = token_lifetime
         self.issuer = issuer
         self.clock = clock
         self.keys = SigningKeys()
@@ -109,7 +108,7 @@ class Ledger:
 
     def stamp(self) -> Stamp:
         """An ordinary token's: from this pool for its client, from now on."""
-        return Stamp(self.issuer(), self.client_id, int(self.clock()), TOKEN_LIFETIME)
+        return Stamp(self.issuer(), self.client_id, int(self.clock()), self.token_lifetime)
 
     def begin(self, user: LocalUser, scope: str, auth_time: int) -> SignIn:
         """Sign a user in."""

@@ -4,15 +4,18 @@ Rules:
 - An operation takes the request's JSON object and returns the answer's, or raises `Refused`, which
   becomes an error of Cognito's shape.
 - Messages are Cognito's own where they are known.
+- A client with a secret has to show it: as `ClientSecret`, or in InitiateAuth as `SECRET_HASH`.
 - Nothing here locks; `LocalUserPool` does.
 """
 
+import hmac
 import json
+from base64 import b64encode
 from collections.abc import Callable, Mapping
 from hmac import compare_digest
 from typing import Any, Final, NoReturn
 
-from .ledger import SELF_SERVICE_SCOPE, TOKEN_LIFETIME, Ledger, LocalUser, SignIn
+from .ledger import SELF_SERVICE_SCOPE, Ledger, LocalUser, SignIn
 from .server import AMZ_JSON, CognitoError
 from .signing import BadToken
 
@@ -32,11 +35,15 @@ class Refused(Exception):
 class Operations:
     """The operations on a ledger.
 
-    `rotates`: a refresh makes a new refresh token, and the old one ends `grace` seconds later.
+    `client_secret`: of the app client, or None. `rotates`: a refresh makes a new refresh token,
+    and the old one ends `grace` seconds later.
     """
 
-    def __init__(self, ledger: Ledger, *, rotates: bool, grace: float) -> None:
+    def __init__(
+        self, ledger: Ledger, *, client_secret: str | None, rotates: bool, grace: float
+    ) -> None:
         self._ledger = ledger
+        self._client_secret = client_secret
         self._rotates = rotates
         self._grace = grace
         self._by_name: Mapping[str, Operation] = {
@@ -64,8 +71,23 @@ class Operations:
             raise Refused("UnknownOperationException")
         return operation(_json_object(content))
 
+    def refresh(self, token: str) -> Members:
+        """An `AuthenticationResult` for a refresh token; rotates. Raises `Refused`."""
+        sign_in = self._refreshable(token)
+        if not self._rotates:
+            return self._result(sign_in)
+        return self._result(sign_in, RefreshToken=self._ledger.rotate(token, self._grace))
+
+    def revoke(self, token: str) -> None:
+        """End the sign-in of a refresh token. Raises `Refused`."""
+        if token.count(".") == 2:  # a JWT: only refresh tokens can be revoked
+            raise Refused("UnsupportedTokenTypeException", "Unsupported token type")
+        refresh_token = self._ledger.refresh_tokens.get(token)
+        if refresh_token:  # an unknown token is no error (RFC 7009 2.2)
+            self._ledger.revoke(refresh_token.sign_in.origin_jti)
+
     def _initiate_auth(self, body: Members) -> Members:
-        self._check_client(body)
+        self._check_client_id(body)
         name = _text(body, "AuthFlow")
         flow = self._flows.get(name)
         # While it rotates, Cognito has no refresh in InitiateAuth (API: RefreshTokenRotationType).
@@ -77,26 +99,26 @@ class Operations:
         return {"ChallengeParameters": {}, "AuthenticationResult": flow(parameters)}
 
     def _password_flow(self, parameters: Members) -> Members:
-        user = self._ledger.users.get(_text(parameters, "USERNAME"))
-        password = _text(parameters, "PASSWORD")
+        username, password = _text(parameters, "USERNAME"), _text(parameters, "PASSWORD")
+        self._check_secret_hash(parameters, username)
+        user = self._ledger.users.get(username)
         # An unknown user is not told from a wrong password (PreventUserExistenceErrors).
-        if user is None or not _is_same(password, user.password):
+        if user is None or not is_same(password, user.password):
             raise Refused("NotAuthorizedException", "Incorrect username or password.")
         _check_state(user)
         sign_in = self._ledger.begin(user, SELF_SERVICE_SCOPE, int(self._ledger.clock()))
         return self._result(sign_in, RefreshToken=self._ledger.new_refresh_token(sign_in))
 
     def _refresh_flow(self, parameters: Members) -> Members:
-        return self._result(self._refreshable(_text(parameters, "REFRESH_TOKEN")))
+        token = _text(parameters, "REFRESH_TOKEN")
+        known = self._ledger.refresh_tokens.get(token)
+        if known:
+            self._check_secret_hash(parameters, known.sign_in.username)
+        return self._result(self._refreshable(token))
 
     def _get_tokens_from_refresh_token(self, body: Members) -> Members:
         self._check_client(body)
-        token = _text(body, "RefreshToken")
-        sign_in = self._refreshable(token)
-        if not self._rotates:
-            return {"AuthenticationResult": self._result(sign_in)}
-        fresh = self._ledger.rotate(token, self._grace)
-        return {"AuthenticationResult": self._result(sign_in, RefreshToken=fresh)}
+        return {"AuthenticationResult": self.refresh(_text(body, "RefreshToken"))}
 
     def _get_user(self, body: Members) -> Members:
         user = self._user_of(_text(body, "AccessToken"))
@@ -106,12 +128,7 @@ class Operations:
 
     def _revoke_token(self, body: Members) -> Members:
         self._check_client(body)
-        token = _text(body, "Token")
-        if token.count(".") == 2:  # a JWT: only refresh tokens can be revoked
-            raise Refused("UnsupportedTokenTypeException", "Unsupported token type")
-        refresh_token = self._ledger.refresh_tokens.get(token)
-        if refresh_token:  # an unknown token is no error (RFC 7009 2.2)
-            self._ledger.revoke(refresh_token.sign_in.origin_jti)
+        self.revoke(_text(body, "Token"))
         return {}
 
     def _global_sign_out(self, body: Members) -> Members:
@@ -119,6 +136,25 @@ class Operations:
         return {}
 
     def _check_client(self, body: Members) -> None:
+        self._check_client_id(body)
+        self._check_secret(body, "ClientSecret", self._client_secret)
+
+    def _check_secret_hash(self, parameters: Members, username: str) -> None:
+        if self._client_secret is not None:
+            message = (username + self._ledger.client_id).encode(errors="surrogatepass")
+            digest = hmac.digest(self._client_secret.encode(), message, "sha256")
+            self._check_secret(parameters, "SECRET_HASH", b64encode(digest).decode("ascii"))
+
+    def _check_secret(self, members: Members, name: str, right: str | None) -> None:
+        client_id = self._ledger.client_id
+        if right is not None and name not in members:
+            message = f"Client {client_id} is configured for secret but secret was not received"
+            raise Refused("NotAuthorizedException", message)
+        if right is not None and not is_same(_text(members, name), right):
+            message = f"Unable to verify secret hash for client {client_id}"
+            raise Refused("NotAuthorizedException", message)
+
+    def _check_client_id(self, body: Members) -> None:
         client_id = _text(body, "ClientId")
         if client_id != self._ledger.client_id:
             message = f"User pool client {client_id} does not exist."
@@ -128,7 +164,7 @@ class Operations:
         """An `AuthenticationResult` with fresh tokens."""
         id_token, access_token = self._ledger.issue(sign_in)
         tokens = {"AccessToken": access_token, "IdToken": id_token, **more}
-        return {**tokens, "ExpiresIn": TOKEN_LIFETIME, "TokenType": "Bearer"}
+        return {**tokens, "ExpiresIn": self._ledger.token_lifetime, "TokenType": "Bearer"}
 
     def _refreshable(self, token: str) -> SignIn:
         """The sign-in of a refresh token that is good."""
@@ -210,6 +246,7 @@ def _refuse_parameter(message: str) -> NoReturn:
     raise Refused("InvalidParameterException", message)
 
 
-def _is_same(one: str, other: str) -> bool:
+def is_same(one: str, other: str) -> bool:
+    """Whether two secrets are the same; the time it takes does not tell where they differ."""
     # JSON may hold lone surrogates, which plain UTF-8 has no bytes for.
     return compare_digest(one.encode(errors="surrogatepass"), other.encode(errors="surrogatepass"))

@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 from werkzeug.wrappers import Request, Response
 
+from ..models import TokenSet
 from .ledger import CLAIMS, SELF_SERVICE_SCOPE, TOKEN_LIFETIME, Ledger, Stamp, TokenUse, new_user
-from .ledger import LocalTokens as LocalTokens
 from .ledger import LocalUser as LocalUser
+from .oauth import Domain
 from .operations import TARGET_PREFIX, Members, Operations, Refused
 from .server import ANY_OPERATION, Call, LoopbackServer, amz_response
 from .server import Body as Body
@@ -49,11 +50,15 @@ class LocalUserPool:
     `rotation_grace` seconds later. After `close()` the address stays known, so that tokens can be
     made for a pool that cannot be reached; `start()` serves at the same address again.
 
+    `client_secret`: the app client has a secret and has to show it: as `ClientSecret`, as
+    `SECRET_HASH` (InitiateAuth), or by Basic authentication (`/oauth2/token`, `/oauth2/revoke`).
+    `token_lifetime`: seconds from the issue of an ID or access token until it expires.
+
     >>> with LocalUserPool() as pool:
     ...     user = pool.add_user("ada", email="ada@example.com", groups=["admins"])
     ...     tokens = pool.sign_in("ada")
     >>> user.username, user.groups, tokens
-    ('ada', ('admins',), LocalTokens())
+    ('ada', ('admins',), TokenSet())
     """
 
     def __init__(
@@ -61,17 +66,24 @@ class LocalUserPool:
         *,
         user_pool_id: str = "eu-west-1_Local0001",
         client_id: str = "local-client",
+        client_secret: str | None = None,
         clock: Callable[[], float] = time.time,
+        token_lifetime: int = TOKEN_LIFETIME,
         rotate_refresh_tokens: bool = False,
         rotation_grace: float = 0.0,
     ) -> None:
         self.user_pool_id = user_pool_id
         self.client_id = client_id
+        self.client_secret = client_secret
         self._lock = threading.Lock()
-        self._ledger = Ledger(client_id, lambda: self.issuer, clock)
+        self._ledger = Ledger(client_id, lambda: self.issuer, clock, token_lifetime)
         self._operations = Operations(
-            self._ledger, rotates=rotate_refresh_tokens, grace=rotation_grace
+            self._ledger,
+            client_secret=client_secret,
+            rotates=rotate_refresh_tokens,
+            grace=rotation_grace,
         )
+        self._domain = Domain(self._operations, client_id, client_secret)
         self._server = LoopbackServer(self._route)
         self._pages: Mapping[str, tuple[str, Callable[[], Members]]] = {
             f"/{user_pool_id}/.well-known/jwks.json": ("jwks", self.jwks),
@@ -117,7 +129,10 @@ class LocalUserPool:
         return f"{self.issuer}/.well-known/jwks.json"
 
     def config(self, **overrides: Any) -> "AmplifyConfig":
-        """A configuration for this pool; `overrides` are any of its fields."""
+        """A configuration for this pool; `overrides` are any of its fields.
+
+        Its `domain` is the pool's own address, so that `refresh_api="oauth"` needs no more.
+        """
         from ..config import AmplifyConfig
 
         pool: dict[str, Any] = {
@@ -125,6 +140,8 @@ class LocalUserPool:
             "client_id": self.client_id,
             "endpoint_url": self.url,
             "issuer": self.issuer,
+            "client_secret": self.client_secret,
+            "domain": self.url,
         }
         return AmplifyConfig(**(pool | overrides))
 
@@ -132,7 +149,8 @@ class LocalUserPool:
     def requests(self) -> list[str]:
         """The operations asked for, in order of arrival: `jwks`, `GetUser`, `InitiateAuth`, ...
 
-        Anything else over HTTP is noted as its method and path. Clear the list to start afresh.
+        Those of the domain are `token` (`/oauth2/token`) and `revoke` (`/oauth2/revoke`). Anything
+        else over HTTP is noted as its method and path. Clear the list to start afresh.
         """
         return self._server.requests
 
@@ -165,7 +183,8 @@ class LocalUserPool:
 
     def _check_operation(self, operation: str) -> None:
         pages = {name for name, _ in self._pages.values()}
-        known = sorted({ANY_OPERATION} | pages | self._operations.names)
+        endpoints = {name for name, _ in self._domain.paths.values()}
+        known = sorted({ANY_OPERATION} | pages | endpoints | self._operations.names)
         if operation not in known:
             raise ValueError(f"operation: write one of {', '.join(known)}; got {operation!r}")
 
@@ -227,19 +246,19 @@ class LocalUserPool:
         with self._lock:
             return self._ledger.keys.rotate(keep_old=keep_old)
 
-    def sign_in(self, username: str, *, scope: str = SELF_SERVICE_SCOPE) -> LocalTokens:
+    def sign_in(self, username: str, *, scope: str = SELF_SERVICE_SCOPE) -> TokenSet:
         """Fresh tokens for a user, whatever the user's state; nothing goes over HTTP."""
         with self._lock:
             ledger = self._ledger
             sign_in = ledger.begin(ledger.user(username), scope, int(ledger.clock()))
-            return LocalTokens(*ledger.issue(sign_in), ledger.new_refresh_token(sign_in))
+            return TokenSet(*ledger.issue(sign_in), ledger.new_refresh_token(sign_in))
 
     def mint(
         self,
         username: str,
         token_use: TokenUse = "id",  # noqa: S107 - a kind of token, not a secret
         *,
-        expires_in: float = TOKEN_LIFETIME,
+        expires_in: float | None = None,
         issued_at: float | None = None,
         client_id: str | None = None,
         issuer: str | None = None,
@@ -250,7 +269,8 @@ class LocalUserPool:
     ) -> str:
         """A token for a user, right or wrong in any way.
 
-        `expires_in`: seconds after `issued_at` (default: now; both whole seconds in the token).
+        `expires_in`: seconds (default: the pool's `token_lifetime`) after `issued_at` (default:
+        now); both are whole seconds in the token.
         `key`: `current`, a `kid` the pool ever had, or `unknown`, which is in no key set.
         `algorithm`: `RS256` and its like, `none` (no signature), or `HS256` with the public key
         (PEM) as its secret. `claims` and `header` are merged last; None removes a member.
@@ -263,7 +283,7 @@ class LocalUserPool:
                 issuer or ordinary.issuer,
                 client_id or ordinary.client_id,
                 ordinary.issued_at if issued_at is None else int(issued_at),
-                int(expires_in),
+                ordinary.expires_in if expires_in is None else int(expires_in),
             )
             user = self._ledger.user(username)
             sign_in = self._ledger.begin(user, SELF_SERVICE_SCOPE, stamp.issued_at)
@@ -279,11 +299,18 @@ class LocalUserPool:
         name, page = self._pages.get(request.path, ("", None))
         if request.method == "GET" and page:
             return Call(name, partial(_page_response, page))
+        name, endpoint = self._domain.paths.get(request.path, ("", None))
+        if request.method == "POST" and endpoint:
+            return Call(name, partial(self._locked, endpoint, request))
         target = request.headers.get("X-Amz-Target")
         if request.method == "POST" and request.path == "/" and target:
             operation = target.removeprefix(TARGET_PREFIX)
             return Call(operation, partial(self._operate, target, request))
         return Call(f"{request.method} {request.path}", partial(Response, b"", 404))
+
+    def _locked(self, endpoint: Callable[[Request], Response], request: Request) -> Response:
+        with self._lock:
+            return endpoint(request)
 
     def _operate(self, target: str, request: Request) -> Response:
         try:

@@ -12,13 +12,12 @@ Rules:
 
 import json
 import math
-from binascii import Error as Base64Error
-from binascii import a2b_base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, NoReturn
 
+from .. import base64url
 from ..effects import Flow
 from ..errors import Reason
 from .jwks import KeySource, UnknownKey
@@ -27,9 +26,6 @@ if TYPE_CHECKING:
     from joserfc.jwk import RSAKey
 
 MAX_TOKEN_BYTES: Final = 8192
-_TO_STANDARD: Final = bytes.maketrans(b"-_+/=", b"+/   ")  # a space is in neither alphabet
-_PADDING: Final = (b"", b"", b"==", b"=")  # by the length modulo 4
-_LAST: Final = (b"", b"", b"AQgw", b"AEIMQUYcgkosw048")  # the characters whose spare bits are zero
 TokenUse = Literal["id", "access"]
 _USERNAME_CLAIM: Final[Mapping[TokenUse, str]] = {"id": "cognito:username", "access": "username"}
 _CLIENT_CLAIM: Final[Mapping[TokenUse, str]] = {"id": "aud", "access": "client_id"}
@@ -68,16 +64,18 @@ class ParsedToken(NamedTuple):
 class VerifiedToken(NamedTuple):
     """A token that is ours.
 
-    `expires_at`: from when on it is not (`exp` and the leeway). `fresh_until`: when to verify it
-    again.
+    `lifetime`: seconds from `iat` to `exp`. `expires_at`: from when on it is not ours (`exp` and
+    the leeway). `fresh_until`: when to verify it again.
     """
 
     encoded: bytes
     claims: Mapping[str, Any]
     issuer: str
+    client: str
     token_use: TokenUse
     username: str
     sub: str
+    lifetime: float
     expires_at: float
     fresh_until: float
 
@@ -94,13 +92,17 @@ def parse_token(token: bytes) -> ParsedToken:
         raise InvalidToken("malformed_token")
     header, claims, signature = segments
     signed = token[: len(header) + 1 + len(claims)]
-    return ParsedToken(_parse_header(header), parse_segment(claims), signed, _decode(signature))
+    try:
+        raw = base64url.decode(signature)
+    except ValueError as error:
+        raise InvalidToken("malformed_token") from error
+    return ParsedToken(_parse_header(header), parse_segment(claims), signed, raw)
 
 
 def parse_segment(segment: bytes) -> dict[str, Any]:
     """The JSON object in one segment. Raises `InvalidToken` (`malformed_token`)."""
     try:
-        text = _decode(segment).decode("utf-8")
+        text = base64url.decode(segment).decode("utf-8")
         value = _JSON.decode(text)
         if "\\u" in text:
             json.dumps(value, ensure_ascii=False).encode("utf-8")  # refuses lone surrogates
@@ -112,18 +114,6 @@ def parse_segment(segment: bytes) -> dict[str, Any]:
 
 
 _parse_header = lru_cache(maxsize=16)(parse_segment)  # all tokens of one key have one header
-
-
-def _decode(segment: bytes) -> bytes:
-    """Canonical base64url (RFC 7515 2): only what encodes back to itself is accepted."""
-    surplus = len(segment) % 4
-    if surplus and segment[-1] not in _LAST[surplus]:
-        raise InvalidToken("malformed_token")
-    try:
-        padded = segment.translate(_TO_STANDARD) + _PADDING[surplus]
-        return a2b_base64(padded, strict_mode=True)
-    except Base64Error as error:
-        raise InvalidToken("malformed_token") from error
 
 
 def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -145,37 +135,53 @@ class Verifier:
 
     def __init__(self, pools: Mapping[str, TrustedPool], leeway: float) -> None:
         self._pools = pools
-        self._leeway = leeway
+        self.leeway = leeway
 
     def verify(self, token: bytes, now: float) -> Flow[VerifiedToken]:
         """A flow: the verified token. Raises `InvalidToken` or `KeysUnavailable`."""
-        parsed = parse_token(token)
-        header, claims = parsed.header, parsed.claims
-        if header.get("alg") != "RS256":
-            raise InvalidToken("unsupported_algorithm")
-        if "crit" in header or not isinstance(header.get("kid"), str):
-            raise InvalidToken("malformed_token")
-        issuer = claims.get("iss")
-        pool = self._pools.get(issuer) if isinstance(issuer, str) else None
-        if pool is None:
-            raise InvalidToken("wrong_issuer")
-        issued_at = _time(claims, "iat", default=-math.inf)
-        if issued_at > now + self._leeway:
+        parsed, pool = self._parse(token)
+        issued_at = _time(parsed.claims, "iat", default=-math.inf)
+        if issued_at > now + self.leeway:
             raise InvalidToken("token_not_yet_valid")
         try:
             # `iat` is in whole seconds of Cognito's clock, which may differ from ours.
-            issued_by = issued_at + 1 + self._leeway
-            key, now = yield from pool.keys.key_for(header["kid"], issued_by, now)
+            issued_by = issued_at + 1 + self.leeway
+            key, now = yield from pool.keys.key_for(parsed.header["kid"], issued_by, now)
         except UnknownKey:
             raise InvalidToken("unknown_key") from None
         if not _signature_is_good(parsed, key):
             raise InvalidToken("bad_signature")
-        return self._believe(token, claims, pool, now)
+        verified = self._believe(token, parsed.claims, pool, now)
+        if now >= verified.expires_at:
+            raise InvalidToken("token_expired")
+        return verified
+
+    def read(self, token: bytes, now: float) -> VerifiedToken:
+        """A token that somebody else vouches for: its signature and expiry are not looked at.
+
+        For what a seal of our own, or Cognito's own connection, has brought. Raises `InvalidToken`.
+        """
+        parsed, pool = self._parse(token)
+        return self._believe(token, parsed.claims, pool, now)
+
+    def _parse(self, token: bytes) -> tuple[ParsedToken, TrustedPool]:
+        """A token taken apart, and the pool that it says it is from."""
+        parsed = parse_token(token)
+        header = parsed.header
+        if header.get("alg") != "RS256":
+            raise InvalidToken("unsupported_algorithm")
+        if "crit" in header or not isinstance(header.get("kid"), str):
+            raise InvalidToken("malformed_token")
+        issuer = parsed.claims.get("iss")
+        pool = self._pools.get(issuer) if isinstance(issuer, str) else None
+        if pool is None:
+            raise InvalidToken("wrong_issuer")
+        return parsed, pool
 
     def _believe(
         self, token: bytes, claims: Mapping[str, Any], pool: TrustedPool, now: float
     ) -> VerifiedToken:
-        """The claims of a token whose signature is good."""
+        """The claims of a token whose signature is good, or that is vouched for."""
         use = claims.get("token_use")
         if use != "id" and use != "access":
             raise InvalidToken("wrong_token_use")
@@ -187,15 +193,29 @@ class Verifier:
         username, sub = claims.get(_USERNAME_CLAIM[use]), claims.get("sub")
         if not (isinstance(username, str) and username and isinstance(sub, str) and sub):
             raise InvalidToken("missing_claim")
-        if _time(claims, "nbf", default=-math.inf) > now + self._leeway:
+        if _time(claims, "nbf", default=-math.inf) > now + self.leeway:
             raise InvalidToken("token_not_yet_valid")
-        expires_at = _time(claims, "exp", default=None) + self._leeway
-        if now >= expires_at:
-            raise InvalidToken("token_expired")
-        fresh_until = min(expires_at, pool.keys.fresh_until(now))
+        expiry = _time(claims, "exp", default=None)
         return VerifiedToken(
-            token, claims, pool.issuer, use, username, sub, expires_at, fresh_until
+            encoded=token,
+            claims=claims,
+            issuer=pool.issuer,
+            client=client,
+            token_use=use,
+            username=username,
+            sub=sub,
+            lifetime=expiry - _time(claims, "iat", default=-math.inf),
+            expires_at=expiry + self.leeway,
+            fresh_until=min(expiry + self.leeway, pool.keys.fresh_until(now)),
         )
+
+
+def agree(one: VerifiedToken, other: VerifiedToken) -> None:
+    """Raise `InvalidToken` unless an ID and an access token are of one user, pool and client."""
+    if (one.token_use, other.token_use) != ("id", "access"):
+        raise InvalidToken("wrong_token_use")
+    if (one.sub, one.issuer, one.client) != (other.sub, other.issuer, other.client):
+        raise InvalidToken("token_mismatch")
 
 
 def _time(claims: Mapping[str, Any], name: str, *, default: float | None) -> float:

@@ -1,5 +1,8 @@
 """Cognito's API on the wire: what is sent, and what each kind of answer means."""
 
+import base64
+import hashlib
+import hmac
 import json
 from typing import Any
 
@@ -7,8 +10,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amplify_mw.cognito.api import Failure, get_user, read_failure, read_get_user
-from amplify_mw.effects import Response
+from amplify_mw.cognito.api import (
+    AppClient,
+    Failure,
+    Refreshed,
+    get_tokens_from_refresh_token,
+    get_user,
+    global_sign_out,
+    initiate_auth_refresh,
+    read_failure,
+    read_get_user,
+    read_refreshed,
+    revoke_token,
+)
+from amplify_mw.effects import Request, Response
 from amplify_mw.errors import (
     AuthError,
     NetworkError,
@@ -17,6 +32,8 @@ from amplify_mw.errors import (
 )
 
 ENDPOINT = "https://cognito-idp.eu-west-1.amazonaws.com/"
+PUBLIC, SECRET = AppClient("web"), AppClient("web", "s3cret")
+TOKENS = {"IdToken": "i.d.t", "AccessToken": "a.c.t", "RefreshToken": "r.e.f.r.e"}
 
 
 def typed(code: object, status: int = 400) -> Response:
@@ -47,6 +64,79 @@ def test_get_user_is_an_unsigned_amazon_json_call() -> None:
 
 def test_a_request_shows_no_token() -> None:
     assert "a.b.c" not in repr(get_user(ENDPOINT, b"a.b.c"))
+
+
+def sent(request: Request) -> tuple[str, Any]:
+    """The operation and the members of a request to Cognito."""
+    assert (request.method, request.url) == ("POST", ENDPOINT)
+    return request.headers["x-amz-target"].rpartition(".")[2], json.loads(request.content)
+
+
+def test_a_refresh_shows_the_refresh_token_and_the_client() -> None:
+    assert sent(get_tokens_from_refresh_token(ENDPOINT, PUBLIC, b"r.t")) == (
+        "GetTokensFromRefreshToken",
+        {"ClientId": "web", "RefreshToken": "r.t"},
+    )
+
+
+def test_a_refresh_shows_the_secret_and_the_device_where_there_is_one() -> None:
+    _, members = sent(get_tokens_from_refresh_token(ENDPOINT, SECRET, b"r.t", "dev_1"))
+    assert members == {
+        "ClientId": "web",
+        "ClientSecret": "s3cret",
+        "RefreshToken": "r.t",
+        "DeviceKey": "dev_1",
+    }
+
+
+def test_initiate_auth_refreshes_without_rotation() -> None:
+    assert sent(initiate_auth_refresh(ENDPOINT, PUBLIC, b"r.t", "ada", "dev_1")) == (
+        "InitiateAuth",
+        {
+            "AuthFlow": "REFRESH_TOKEN_AUTH",
+            "ClientId": "web",
+            "AuthParameters": {"REFRESH_TOKEN": "r.t", "DEVICE_KEY": "dev_1"},
+        },
+    )
+
+
+@pytest.mark.parametrize("username", ["ada", "Åda", "ada@example.com"])
+def test_initiate_auth_shows_a_hash_of_the_secret(username: str) -> None:
+    _, members = sent(initiate_auth_refresh(ENDPOINT, SECRET, b"r.t", username))
+    digest = hmac.new(b"s3cret", username.encode() + b"web", hashlib.sha256).digest()
+    parameters = {"REFRESH_TOKEN": "r.t", "SECRET_HASH": base64.b64encode(digest).decode()}
+    assert members["AuthParameters"] == parameters
+
+
+@pytest.mark.parametrize(
+    ("client", "members"),
+    [(PUBLIC, {"ClientId": "web"}), (SECRET, {"ClientId": "web", "ClientSecret": "s3cret"})],
+)
+def test_a_refresh_token_is_revoked_by_its_client(
+    client: AppClient, members: dict[str, str]
+) -> None:
+    request = revoke_token(ENDPOINT, client, b"r.t")
+    assert sent(request) == ("RevokeToken", {"Token": "r.t", **members})
+
+
+def test_a_global_sign_out_shows_the_access_token() -> None:
+    assert sent(global_sign_out(ENDPOINT, b"a.b.c")) == ("GlobalSignOut", {"AccessToken": "a.b.c"})
+
+
+def test_only_a_refresh_is_waited_for_longer() -> None:
+    refreshes = (
+        get_tokens_from_refresh_token(ENDPOINT, SECRET, b"r.t"),
+        initiate_auth_refresh(ENDPOINT, SECRET, b"r.t", "ada"),
+    )
+    others = (revoke_token(ENDPOINT, SECRET, b"r.t"), global_sign_out(ENDPOINT, b"a.b.c"))
+    assert {request.patience for request in refreshes} == {2.0}
+    assert {request.patience for request in others} == {1.0}
+
+
+def test_nothing_that_is_sent_or_read_shows_a_secret() -> None:
+    shown = repr([SECRET, get_tokens_from_refresh_token(ENDPOINT, SECRET, b"r.t")])
+    shown += repr([read_refreshed(answer({"AuthenticationResult": TOKENS})), str(SECRET)])
+    assert not [secret for secret in ("s3cret", "r.t", *TOKENS.values()) if secret in shown]
 
 
 # --- errors
@@ -208,3 +298,121 @@ def test_a_success_that_is_not_cognitos_is_an_outage(body: Any) -> None:
 def test_any_success_body_is_attributes_or_an_outage(body: bytes) -> None:
     outcome = read_get_user(Response(200, {}, body))
     assert isinstance(outcome, dict) or outcome.reason == "cognito_unavailable"
+
+
+# --- refreshed tokens
+
+
+@pytest.mark.parametrize("rest", [{}, {"RefreshToken": None}])
+def test_without_rotation_the_refresh_token_goes_on(rest: dict[str, None]) -> None:
+    result = {"IdToken": "i.d.t", "AccessToken": "a.c.t", "ExpiresIn": 3600, **rest}
+    assert read_refreshed(answer({"AuthenticationResult": result})) == (b"i.d.t", b"a.c.t", None)
+
+
+def test_rotation_gives_another_refresh_token() -> None:
+    outcome = read_refreshed(answer({"AuthenticationResult": TOKENS}))
+    assert outcome == Refreshed(b"i.d.t", b"a.c.t", b"r.e.f.r.e")
+
+
+NO_RESULTS: list[Any] = [
+    *(None, [], 7, "x", {}, {"ChallengeName": "SMS_MFA"}, TOKENS),
+    *({"AuthenticationResult": result} for result in (None, [TOKENS], "x", {})),
+    *(
+        {"AuthenticationResult": {**TOKENS, name: value}}
+        for name in TOKENS
+        for value in ("", 7, ["x"], "a b", "a\n", "é", "\ud800", "\0", False)
+    ),
+    *({"AuthenticationResult": {**TOKENS, name: None}} for name in ("IdToken", "AccessToken")),
+]
+
+
+@pytest.mark.parametrize("body", NO_RESULTS, ids=lambda body: ascii(body)[:70])
+def test_a_success_without_both_tokens_is_an_outage(body: Any) -> None:
+    outcome = read_refreshed(answer(body))
+    assert isinstance(outcome, Failure)
+    assert (outcome.reason, outcome.ends_session) == ("cognito_unavailable", False)
+
+
+@given(st.integers(100, 599), st.binary(max_size=200))
+def test_any_answer_to_a_refresh_has_a_meaning(status: int, body: bytes) -> None:
+    outcome = read_refreshed(Response(status, {}, body))
+    assert isinstance(outcome, Failure)
+    assert not outcome.ends_session
+
+
+ENDINGS: list[tuple[str, type[AuthError], int, str]] = [
+    ("NotAuthorizedException", NotAuthorizedException, 401, "session_revoked"),
+    ("TokenRevokedException", NotAuthorizedException, 401, "session_revoked"),
+    ("RefreshTokenReuseException", NotAuthorizedException, 401, "refresh_token_reused"),
+    ("UserNotFoundException", NotAuthorizedException, 401, "user_not_found"),
+    ("PasswordResetRequiredException", AuthError, 403, "password_reset_required"),
+    ("UserNotConfirmedException", UserNotConfirmedException, 403, "user_not_confirmed"),
+]
+
+
+@pytest.mark.parametrize(("code", "kind", "status", "reason"), ENDINGS)
+def test_a_refusal_to_refresh_ends_the_session(
+    code: str, kind: type[AuthError], status: int, reason: str
+) -> None:
+    failure = read_refreshed(typed(code))
+    assert isinstance(failure, Failure)
+    error = failure.exception()
+    assert failure.ends_session
+    assert (type(error), error.name) == (kind, code)
+    assert (error.status_code, error.reason) == (status, reason)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        *("TooManyRequestsException", "LimitExceededException", "InternalErrorException"),
+        *("ForbiddenException", "InvalidParameterException", "ResourceNotFoundException"),
+        *("UserLambdaValidationException", "InvalidLambdaResponseException", "Whatever"),
+        *("UnexpectedLambdaException", "UnsupportedOperationException"),
+    ],
+)
+def test_no_other_error_of_a_refresh_ends_the_session(code: str) -> None:
+    failure = read_refreshed(typed(code))
+    assert isinstance(failure, Failure)
+    assert not failure.ends_session
+
+
+@pytest.mark.parametrize("code", [ending[0] for ending in ENDINGS])
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_refusal_that_is_none_of_cognitos_ends_nothing(code: str, status: int) -> None:
+    failure = read_refreshed(typed(code, status))
+    assert isinstance(failure, Failure)
+    assert not failure.ends_session
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Client 2ab3cd4ef5gh6ij7 is configured for secret but secret was not received",
+        "Client 2ab3cd4ef5gh6ij7 is configured with secret but SECRET_HASH was not received",
+        "Unable to verify secret hash for client 2ab3cd4ef5gh6ij7",
+        "SecretHash does not match for the client: 2ab3cd4ef5gh6ij7",
+    ],
+)
+@pytest.mark.parametrize("member", ["message", "Message"])
+def test_a_refused_client_is_nobodys_signed_out_user(message: str, member: str) -> None:
+    body = json.dumps({"__type": "NotAuthorizedException", member: message}).encode()
+    failure = read_refreshed(Response(400, {}, body))
+    assert isinstance(failure, Failure)
+    assert (failure.reason, failure.ends_session) == ("cognito_error", False)
+    assert "check client_id and client_secret" in str(failure.exception())
+    assert "2ab3cd4ef5gh6ij7" not in str(failure.exception())
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        *("Invalid Refresh Token", "Refresh Token has been revoked", "Refresh Token has expired"),
+        *("User is disabled.", "", None, 7, ["secret"]),
+    ],
+)
+def test_any_other_words_of_a_refusal_end_the_session(message: Any) -> None:
+    body = json.dumps({"__type": "NotAuthorizedException", "message": message}).encode()
+    failure = read_refreshed(Response(400, {}, body))
+    assert isinstance(failure, Failure)
+    assert failure.ends_session

@@ -4,7 +4,7 @@ import json
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
 
@@ -203,7 +203,7 @@ def test_an_answer_is_kept_for_its_time(fly: Pilot, later: float, asks: bool) ->
 
 def test_with_a_ttl_of_0_nothing_is_kept(cache: BoundedCache) -> None:
     fly = Pilot(AttributeSource(cache, 0), cache)
-    assert fly(GOOD, T)[0] == {"email": "ada@example.com"}
+    assert fly(GOOD, T)[0].values == {"email": "ada@example.com"}
     assert not cache
 
 
@@ -224,7 +224,7 @@ def test_a_token_has_one_flight_key_and_another_token_another(source: AttributeS
 def test_a_newcomer_whose_flight_departs_after_another_landed_asks_nothing(fly: Pilot) -> None:
     late = departing(fly.source, T)
     fly(GOOD, T)
-    assert result_of(late) == {"email": "ada@example.com"}
+    assert result_of(late).values == {"email": "ada@example.com"}
 
 
 def test_sizes_grow_with_what_is_kept() -> None:
@@ -344,6 +344,83 @@ def test_a_waiter_whose_flight_never_landed_cannot_tell(source: AttributeSource)
     with pytest.raises(StopIteration) as done:
         waiter.throw(Unreachable("no answer in time"))
     assert done.value.value.reason == "cognito_unavailable"
+
+
+# --- asking Cognito every so often whether the user is signed in still
+
+
+def confirming(
+    fly: Pilot, now: float, got: Response | Unreachable | None, asked: SignedIn | None = None
+) -> Any:
+    """What comes of it; `got`: what Cognito answers, None where it must not be asked."""
+    flow = fly.source.confirm(asked or verdict(), ENDPOINT, 300, now)
+    if got is None:
+        return result_of(flow)
+    effect = next(flow)
+    assert isinstance(effect, Join)
+    flight = effect.flight.flow(now)
+    assert isinstance(next(flight), Request)
+    answer, _ = landing(flight, got, now, fly.cache)
+    with pytest.raises(StopIteration) as done:
+        flow.send((answer, now))
+    return done.value.value
+
+
+def test_cognitos_word_holds_for_so_many_seconds(fly: Pilot) -> None:
+    assert confirming(fly, T, GOOD).fresh_until == T + 300
+    assert confirming(fly, T + 299, None).fresh_until == T + 300
+    assert confirming(fly, T + 300, GOOD).fresh_until == T + 600
+
+
+def test_cognitos_word_does_not_prolong_a_verdict(fly: Pilot) -> None:
+    brief = replace(verdict(), fresh_until=T + 10)
+    assert confirming(fly, T, GOOD, brief).fresh_until == T + 10
+
+
+def test_a_user_whom_cognito_refuses_is_not_confirmed(fly: Pilot) -> None:
+    confirming(fly, T, GOOD)
+    failure = confirming(fly, T + 300, REVOKED)
+    assert (failure.reason, failure.ends_session) == ("session_revoked", True)
+
+
+def test_an_older_word_does_not_outlive_a_refusal(fly: Pilot) -> None:
+    confirming(fly, T, GOOD)
+    confirming(fly, T + 300, REVOKED)
+    assert confirming(fly, T + 301, DOWN).reason == "cognito_unavailable"
+
+
+@pytest.mark.parametrize("got", [DOWN, SLOW, Response(503, {}, b"")], ids=repr)
+def test_while_cognito_cannot_be_asked_its_word_holds_for_as_long_again(
+    fly: Pilot, got: Response | Unreachable
+) -> None:
+    confirming(fly, T, GOOD)
+    assert confirming(fly, T + 300, got).fresh_until == T + 302
+    assert confirming(fly, T + 599, got).fresh_until == T + 601
+    assert confirming(fly, T + 630, got).is_outage
+
+
+def test_in_a_pause_the_older_word_holds_and_nobody_is_asked(fly: Pilot) -> None:
+    confirming(fly, T, GOOD)
+    confirming(fly, T + 300, SLOW)
+    assert confirming(fly, T + 300.5, None).fresh_until == T + 302.5
+
+
+def test_who_was_never_confirmed_is_not_believed_while_cognito_cannot_be_asked(fly: Pilot) -> None:
+    failure = confirming(fly, T, DOWN)
+    assert (failure.reason, failure.ends_session) == ("cognito_unavailable", False)
+
+
+@pytest.mark.parametrize(
+    "asked", [verdict(None), verdict(scopes=("openid",))], ids=["no access token", "no scope"]
+)
+def test_a_session_that_may_not_ask_cannot_be_confirmed(fly: Pilot, asked: SignedIn) -> None:
+    failure = confirming(fly, T, None, asked)
+    assert (failure.reason, failure.ends_session) == ("missing_scope", False)
+
+
+def test_attributes_that_were_just_fetched_are_cognitos_word_too(fly: Pilot) -> None:
+    fly(GOOD, T)
+    assert confirming(fly, T + 100, None).fresh_until == T + 300
 
 
 # --- against a real pool, through the driver

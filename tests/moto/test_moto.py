@@ -2,7 +2,8 @@
 
 moto signs with one fixed key (`kid` "dummy"), writes Amazon's own host into `iss` wherever it
 runs, and takes unsigned calls to be meant for us-east-1. Its access tokens have the scope that
-`GetUser` asks for; its ID tokens have the attributes that the app client may read.
+`GetUser` asks for; its ID tokens have the attributes that the app client may read. It refreshes by
+`InitiateAuth` alone, without rotation; `GetTokensFromRefreshToken` and `RevokeToken` it lacks.
 """
 
 import json
@@ -16,6 +17,16 @@ import httpx2
 import pytest
 
 from amplify_mw import AmplifyConfig, fetch_user_attributes, get_current_user
+from amplify_mw.cognito.api import (
+    AppClient,
+    Failure,
+    Refreshed,
+    global_sign_out,
+    initiate_auth_refresh,
+    read_failure,
+    read_refreshed,
+)
+from amplify_mw.effects import Request, Response
 from tests.shells import Ask, Got, Shell
 
 Get: TypeAlias = Callable[[AmplifyConfig, str], Got]
@@ -34,21 +45,25 @@ sys.stdin.read()
 
 @dataclass(frozen=True)
 class Moto:
-    """A user pool at moto, with the app clients `web` and `other` and the user `ada`."""
+    """A user pool at moto, with the app clients `web`, `other` and `server` and the user `ada`.
+
+    `server` has a secret.
+    """
 
     url: str
     pool_id: str
     web: str
     other: str
+    server: AppClient
 
-    def sign_in(self, client_id: str) -> dict[str, str]:
+    def sign_in(self, client_id: str, **parameters: str) -> dict[str, str]:
         """What InitiateAuth answers: `IdToken`, `AccessToken`, ..."""
         answer = call(
             self.url,
             "InitiateAuth",
             ClientId=client_id,
             AuthFlow="USER_PASSWORD_AUTH",
-            AuthParameters={"USERNAME": "ada", "PASSWORD": "Corr3ct!horse"},
+            AuthParameters={"USERNAME": "ada", "PASSWORD": "Corr3ct!horse", **parameters},
         )
         tokens: dict[str, str] = answer["AuthenticationResult"]
         return tokens
@@ -69,6 +84,18 @@ def call(url: str, operation: str, **members: Any) -> Any:
     answer = httpx2.post(f"{url}/", headers=headers, content=json.dumps(members), trust_env=False)
     answer.raise_for_status()
     return answer.json()
+
+
+def send(request: Request) -> Response:
+    """The library's own request, sent; the answer as its readers take it."""
+    got = httpx2.request(
+        request.method,
+        request.url,
+        headers=request.headers,
+        content=request.content,
+        trust_env=False,
+    )
+    return Response(got.status_code, {k.lower(): v for k, v in got.headers.items()}, got.content)
 
 
 @pytest.fixture(scope="module")
@@ -95,10 +122,11 @@ def moto(moto_url: str) -> Moto:
     ]
     call(moto_url, "AdminCreateUser", **ada, UserAttributes=attributes)
     call(moto_url, "AdminSetUserPassword", **ada, Password="Corr3ct!horse", Permanent=True)
-    return Moto(moto_url, pool_id, add_client(moto_url, pool_id), add_client(moto_url, pool_id))
+    web, other = (add_client(moto_url, pool_id).client_id for _ in range(2))
+    return Moto(moto_url, pool_id, web, other, add_client(moto_url, pool_id, GenerateSecret=True))
 
 
-def add_client(url: str, pool_id: str) -> str:
+def add_client(url: str, pool_id: str, **options: Any) -> AppClient:
     answer = call(
         url,
         "CreateUserPoolClient",
@@ -106,9 +134,10 @@ def add_client(url: str, pool_id: str) -> str:
         ClientName="web",
         ExplicitAuthFlows=["USER_PASSWORD"],
         ReadAttributes=["email", "name"],
+        **options,
     )
-    client_id: str = answer["UserPoolClient"]["ClientId"]
-    return client_id
+    client = answer["UserPoolClient"]
+    return AppClient(client["ClientId"], client.get("ClientSecret"))
 
 
 def facts() -> str:
@@ -157,3 +186,45 @@ def test_a_global_sign_out_at_moto_ends_the_session(moto: Moto, get: Get) -> Non
     answer = get(moto.config, token)
     assert answer.status == 401
     assert answer.clears_cookie
+
+
+# --- our requests, its answers
+
+
+def refresh(moto: Moto, client: AppClient, token: str) -> Refreshed | Failure:
+    request = initiate_auth_refresh(f"{moto.url}/", client, token.encode(), "ada")
+    return read_refreshed(send(request))
+
+
+def test_moto_understands_a_refresh_and_we_its_answer(moto: Moto, get: Get) -> None:
+    fresh = refresh(moto, AppClient(moto.web), moto.sign_in(moto.web)["RefreshToken"])
+    assert isinstance(fresh, Refreshed)
+    assert fresh.refresh_token is None
+    for token in (fresh.id_token, fresh.access_token):
+        assert get(moto.config, token.decode()).status == 200
+
+
+def test_moto_accepts_our_hash_of_the_secret_and_no_other(moto: Moto) -> None:
+    token = moto.sign_in(moto.server.client_id)["RefreshToken"]
+    assert isinstance(refresh(moto, moto.server, token), Refreshed)
+    assert isinstance(refresh(moto, moto.server._replace(secret="wrong"), token), Failure)
+    assert isinstance(refresh(moto, moto.server._replace(secret=None), token), Failure)
+
+
+def test_an_unknown_refresh_token_ends_the_session(moto: Moto) -> None:
+    failure = refresh(moto, AppClient(moto.web), "unknown")
+    assert isinstance(failure, Failure)
+    assert (failure.reason, failure.ends_session) == ("session_revoked", True)
+
+
+def test_our_global_sign_out_reaches_moto(moto: Moto) -> None:
+    tokens = moto.sign_in(moto.web)
+    assert isinstance(refresh(moto, AppClient(moto.web), tokens["RefreshToken"]), Refreshed)
+    request = global_sign_out(f"{moto.url}/", tokens["AccessToken"].encode())
+    assert read_failure(send(request)) is None
+    failure = refresh(moto, AppClient(moto.web), tokens["RefreshToken"])
+    assert isinstance(failure, Failure)
+    assert failure.ends_session
+    again = read_failure(send(request))
+    assert again is not None
+    assert again.reason == "session_revoked"

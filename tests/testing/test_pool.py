@@ -1,4 +1,6 @@
 import base64
+import hashlib
+import hmac
 import json
 import socket
 import threading
@@ -61,6 +63,13 @@ def rotating(clock: Clock) -> Iterator[LocalUserPool]:
 
 
 @pytest.fixture
+def confidential(clock: Clock) -> Iterator[LocalUserPool]:
+    with LocalUserPool(clock=clock, client_secret="s3cret:+") as pool:
+        pool.add_user("ada")
+        yield pool
+
+
+@pytest.fixture
 def http() -> Iterator[httpx2.Client]:
     with httpx2.Client(trust_env=False, verify=False, timeout=10) as client:
         yield client
@@ -92,6 +101,29 @@ def initiate_auth(pool: LocalUserPool, flow: str, **parameters: str) -> httpx2.R
     return call(
         pool, "InitiateAuth", ClientId=pool.client_id, AuthFlow=flow, AuthParameters=parameters
     )
+
+
+def form(pool: LocalUserPool, endpoint: str, auth: Any = None, **fields: str) -> httpx2.Response:
+    """Ask an endpoint of the domain; `auth`: the id and the secret to show."""
+    client_id = {} if auth else {"client_id": pool.client_id}
+    with httpx2.Client(trust_env=False, verify=False, timeout=10) as client:
+        return client.post(f"{pool.url}/oauth2/{endpoint}", auth=auth, data=client_id | fields)
+
+
+def oauth_refresh(pool: LocalUserPool, token: str, auth: Any = None) -> httpx2.Response:
+    return form(pool, "token", auth, grant_type="refresh_token", refresh_token=token)
+
+
+def secret_hash(username: str) -> str:
+    message = f"{username}local-client".encode()
+    return base64.b64encode(hmac.new(b"s3cret:+", message, hashlib.sha256).digest()).decode()
+
+
+def oauth_error_of(response: httpx2.Response) -> str:
+    assert response.status_code == 400
+    assert response.headers["content-type"] == "application/json"
+    error: str = response.json()["error"]
+    return error
 
 
 def error_of(response: httpx2.Response) -> tuple[str, str]:
@@ -213,6 +245,12 @@ def test_the_config_is_this_pools(pool: LocalUserPool) -> None:
     config = pool.config(leeway=1)
     assert type(config).__name__ == "AmplifyConfig"
     assert config.leeway == 1
+    assert config.domain == pool.url
+
+
+def test_the_config_knows_the_clients_secret(confidential: LocalUserPool) -> None:
+    assert confidential.config().user_pools[0].client_secret == "s3cret:+"
+    assert "s3cret" not in repr(confidential)
 
 
 # Users.
@@ -240,7 +278,7 @@ def test_a_user_who_is_not_there_is_named(pool: LocalUserPool, change: str) -> N
 
 def test_no_repr_shows_a_secret(pool: LocalUserPool) -> None:
     user = pool.add_user("bob", "hunter22", email="bob@example.com")
-    assert repr(pool.sign_in("bob")) == "LocalTokens()"
+    assert repr(pool.sign_in("bob")) == "TokenSet()"
     assert "hunter22" not in repr(user)
     assert "bob@example.com" not in repr(user)
 
@@ -283,6 +321,16 @@ def test_an_access_token_has_cognitos_shape(pool: LocalUserPool) -> None:
     }
     assert found["token_use"] == "access"
     assert found["scope"] == "aws.cognito.signin.user.admin"
+
+
+def test_tokens_live_as_long_as_the_pool_says(clock: Clock) -> None:
+    with LocalUserPool(clock=clock, token_lifetime=300) as pool:
+        pool.add_user("ada")
+        tokens = pool.sign_in("ada")
+        result = refresh(pool, tokens.refresh_token).json()["AuthenticationResult"]
+    assert result["ExpiresIn"] == 300
+    for token in (tokens.id_token, result["AccessToken"], pool.mint("ada")):
+        assert claims(token)["exp"] == int(clock.now) + 300
 
 
 def test_a_refresh_token_looks_like_cognitos(pool: LocalUserPool) -> None:
@@ -499,6 +547,155 @@ def test_with_rotation_initiate_auth_does_not_refresh(rotating: LocalUserPool) -
     token = rotating.sign_in("ada").refresh_token
     answer = initiate_auth(rotating, "REFRESH_TOKEN_AUTH", REFRESH_TOKEN=token)
     assert error_of(answer)[0] == "InvalidParameterException"
+
+
+# The client's secret.
+
+
+@pytest.mark.parametrize("operation", ["GetTokensFromRefreshToken", "RevokeToken"])
+def test_a_client_with_a_secret_has_to_show_it(confidential: LocalUserPool, operation: str) -> None:
+    token = confidential.sign_in("ada").refresh_token
+    body = {"ClientId": "local-client", "RefreshToken": token, "Token": token}
+    assert error_of(call(confidential, operation, **body)) == (
+        "NotAuthorizedException",
+        "Client local-client is configured for secret but secret was not received",
+    )
+    assert error_of(call(confidential, operation, **body, ClientSecret="wrong")) == (
+        "NotAuthorizedException",
+        "Unable to verify secret hash for client local-client",
+    )
+    assert call(confidential, operation, **body, ClientSecret="s3cret:+").status_code == 200
+
+
+def test_signing_in_takes_a_hash_of_the_secret(confidential: LocalUserPool) -> None:
+    parameters = {"USERNAME": "ada", "PASSWORD": "correct horse"}
+    without = initiate_auth(confidential, "USER_PASSWORD_AUTH", **parameters)
+    assert "secret was not received" in error_of(without)[1]
+    parameters["SECRET_HASH"] = secret_hash("ada")
+    assert initiate_auth(confidential, "USER_PASSWORD_AUTH", **parameters).status_code == 200
+
+
+@pytest.mark.parametrize(("username", "status"), [("ada", 200), ("ada@example.com", 400)])
+def test_a_refresh_takes_a_hash_for_the_users_own_name(
+    confidential: LocalUserPool, username: str, status: int
+) -> None:
+    token = confidential.sign_in("ada").refresh_token
+    parameters = {"REFRESH_TOKEN": token, "SECRET_HASH": secret_hash(username)}
+    answer = initiate_auth(confidential, "REFRESH_TOKEN_AUTH", **parameters)
+    assert answer.status_code == status
+
+
+def test_an_unknown_refresh_token_is_told_from_a_wrong_secret(confidential: LocalUserPool) -> None:
+    parameters = {"REFRESH_TOKEN": "x", "SECRET_HASH": secret_hash("ada")}
+    answer = initiate_auth(confidential, "REFRESH_TOKEN_AUTH", **parameters)
+    assert error_of(answer)[1] == "Invalid Refresh Token"
+
+
+# The domain.
+
+
+def test_the_domain_refreshes(pool: LocalUserPool) -> None:
+    tokens = pool.sign_in("ada")
+    answer = oauth_refresh(pool, tokens.refresh_token)
+    assert answer.headers["cache-control"] == "no-store"
+    assert set(answer.json()) == {"id_token", "access_token", "token_type", "expires_in"}
+    assert (answer.json()["token_type"], answer.json()["expires_in"]) == ("Bearer", 3600)
+    found = verified(pool, answer.json()["id_token"])
+    assert found["origin_jti"] == claims(tokens.id_token)["origin_jti"]
+    assert pool.requests == ["token"]
+
+
+def test_the_domain_rotates_as_the_api_does(rotating: LocalUserPool, clock: Clock) -> None:
+    first = rotating.sign_in("ada").refresh_token
+    second = oauth_refresh(rotating, first).json()["refresh_token"]
+    clock.now += 10
+    assert oauth_error_of(oauth_refresh(rotating, first)) == "invalid_grant"
+    assert error_of(refresh(rotating, first))[0] == "RefreshTokenReuseException"
+    assert refresh(rotating, second).status_code == 200
+
+
+@pytest.mark.parametrize("change", ["disable_user", "delete_user", "require_password_reset"])
+def test_the_domain_has_one_word_for_any_user_who_is_out(pool: LocalUserPool, change: str) -> None:
+    token = pool.sign_in("ada").refresh_token
+    getattr(pool, change)("ada")
+    assert oauth_error_of(oauth_refresh(pool, token)) == "invalid_grant"
+
+
+def test_the_domain_revokes_a_sign_in(pool: LocalUserPool) -> None:
+    tokens = pool.sign_in("ada")
+    answer = form(pool, "revoke", token=tokens.refresh_token)
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert oauth_error_of(oauth_refresh(pool, tokens.refresh_token)) == "invalid_grant"
+    assert error_of(get_user(pool, tokens.access_token))[1] == "Access Token has been revoked"
+    assert pool.count("revoke") == 1
+
+
+def test_the_domain_revokes_refresh_tokens_alone(pool: LocalUserPool) -> None:
+    assert form(pool, "revoke", token="unknown").status_code == 200
+    answer = form(pool, "revoke", token=pool.sign_in("ada").access_token)
+    assert oauth_error_of(answer) == "unsupported_token_type"
+
+
+@pytest.mark.parametrize("endpoint", ["token", "revoke"])
+@pytest.mark.parametrize(
+    "auth", [None, ("local-client", "wrong"), ("other", "s3cret%3A%2B"), ("local-client", "")]
+)
+def test_a_client_with_a_secret_authenticates_at_the_domain(
+    confidential: LocalUserPool, endpoint: str, auth: Any
+) -> None:
+    answer = form(confidential, endpoint, auth, token="x", grant_type="refresh_token")
+    assert oauth_error_of(answer) == "invalid_client"
+
+
+def test_the_id_and_the_secret_come_form_encoded(confidential: LocalUserPool) -> None:
+    token = confidential.sign_in("ada").refresh_token
+    auth = ("local-client", "s3cret%3A%2B")
+    assert oauth_refresh(confidential, token, auth).status_code == 200
+    assert form(confidential, "revoke", auth, token=token).status_code == 200
+
+
+@pytest.mark.parametrize("auth", [("local-client", "s3cret"), ("other", "")])
+def test_a_client_without_a_secret_shows_none(pool: LocalUserPool, auth: Any) -> None:
+    token = pool.sign_in("ada").refresh_token
+    assert oauth_error_of(oauth_refresh(pool, token, auth)) == "invalid_client"
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"grant_type": "refresh_token", "client_id": "other"}, "invalid_client"),
+        ({"grant_type": "refresh_token"}, "invalid_request"),
+        ({"grant_type": "refresh_token", "refresh_token": "x"}, "invalid_grant"),
+        ({"grant_type": "password"}, "unsupported_grant_type"),
+        ({}, "invalid_request"),
+    ],
+)
+def test_a_wrong_form_is_refused(pool: LocalUserPool, fields: dict[str, str], code: str) -> None:
+    assert oauth_error_of(form(pool, "token", **fields)) == code
+
+
+def test_what_is_no_form_is_refused(pool: LocalUserPool, http: httpx2.Client) -> None:
+    token = pool.sign_in("ada").refresh_token
+    fields = {"client_id": pool.client_id, "grant_type": "refresh_token", "refresh_token": token}
+    answer = http.post(f"{pool.url}/oauth2/token", json=fields)
+    assert oauth_error_of(answer) == "invalid_request"
+
+
+@pytest.mark.parametrize("endpoint", ["token", "revoke"])
+def test_the_domain_takes_posts_alone(
+    pool: LocalUserPool, http: httpx2.Client, endpoint: str
+) -> None:
+    assert http.get(f"{pool.url}/oauth2/{endpoint}").status_code == 404
+
+
+def test_the_domain_can_be_held_and_broken(pool: LocalUserPool) -> None:
+    token = pool.sign_in("ada").refresh_token
+    with pool.fault("token", Status(503)):
+        assert oauth_refresh(pool, token).status_code == 503
+    with pool.hold("revoke") as gate:
+        gate.release()
+        assert form(pool, "revoke", token=token).status_code == 200
+        assert gate.arrivals == 1
 
 
 # GetUser.

@@ -1,0 +1,93 @@
+"""The OAuth 2 token endpoint of the pool's domain: requests out, responses in. Nothing is sent.
+
+Rules:
+- A client with a secret says who it is by Basic authentication, one without by its `client_id`
+  (RFC 6749 2.3.1, 3.2.1).
+- Of the endpoint's errors (RFC 6749 5.2) `invalid_grant` alone ends a session: the refresh token
+  is unknown, expired, revoked, of another client or, with rotation, used up; which of them, OAuth
+  does not say. All others are about the request, thus about the configuration.
+- What the endpoint describes is not passed on: it may quote what was sent.
+"""
+
+from base64 import b64encode
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import quote_plus, urlencode
+
+from ..effects import Request, Response
+from ..errors import AuthError, NotAuthorizedException
+from .api import (
+    REFRESH_PATIENCE,
+    REJECTED_CLIENT,
+    THROTTLING,
+    UNAVAILABLE,
+    AppClient,
+    Failure,
+    Refreshed,
+    json_object,
+    printable,
+    refreshed,
+)
+
+_FAILURES: Final[Mapping[str, Failure]] = {
+    "invalid_grant": Failure(
+        NotAuthorizedException, "session_revoked", ends_session=True, may_be_reuse=True
+    ),
+    "invalid_client": REJECTED_CLIENT,
+    "server_error": UNAVAILABLE,  # two that proxies borrow from RFC 6749 4.1.2.1
+    "temporarily_unavailable": UNAVAILABLE,
+}
+
+
+def refresh(token_url: str, client: AppClient, refresh_token: bytes) -> Request:
+    """Ask for new tokens (RFC 6749 6)."""
+    form = {"grant_type": "refresh_token", "refresh_token": refresh_token.decode("ascii")}
+    return _post(token_url, client, form)._replace(patience=REFRESH_PATIENCE)
+
+
+def read_refreshed(response: Response) -> Refreshed | Failure:
+    """The tokens in the answer (RFC 6749 5.1), or what its failure means."""
+    failure = read_failure(response)
+    if failure is not None:
+        return failure
+    body = json_object(response)
+    return refreshed(body.get("id_token"), body.get("access_token"), body.get("refresh_token"))
+
+
+def revoke(revoke_url: str, client: AppClient, refresh_token: bytes) -> Request:
+    """Revoke a refresh token, with all tokens of its sign-in (RFC 7009 2.1).
+
+    `read_failure` reads the answer; an unknown token is no error (2.2).
+    """
+    return _post(revoke_url, client, {"token": refresh_token.decode("ascii")})
+
+
+def read_failure(response: Response) -> Failure | None:
+    """What a response that is no success means; None for a success."""
+    if response.status == 200:
+        return None
+    if response.status == 429:
+        return THROTTLING
+    error = json_object(response).get("error")
+    if response.status >= 500 or not isinstance(error, str) or not error:
+        return UNAVAILABLE
+    return _FAILURES.get(error) or Failure(AuthError, "cognito_error", printable(error))
+
+
+def _post(url: str, client: AppClient, form: Mapping[str, str]) -> Request:
+    headers = {
+        "content-type": "application/x-www-form-urlencoded",
+        "accept": "application/json",
+        "cache-control": "no-store",
+    }
+    if client.secret is None:
+        form = {**form, "client_id": client.client_id}
+    else:
+        headers["authorization"] = _basic(client.client_id, client.secret)
+    return Request("POST", url, headers, urlencode(form).encode("ascii"))
+
+
+def _basic(client_id: str, secret: str) -> str:
+    # Form-encoded first, so that neither can hold a colon (RFC 6749 2.3.1, Appendix B).
+    pair = f"{quote_plus(client_id)}:{quote_plus(secret)}"
+    return "Basic " + b64encode(pair.encode("ascii")).decode("ascii")

@@ -1,0 +1,200 @@
+"""How the session's cookie is set: `CookiePolicy`, and the origins it is for.
+
+Rules:
+- A policy that a browser would drop or misread is refused when it is made.
+- Clearing repeats every attribute the cookie was set with, or the browser would keep it.
+- Only the characters of a cookie's value (RFC 6265 4.1.1) are ever written.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from ipaddress import ip_address
+from typing import Final, Literal
+from urllib.parse import urlsplit
+
+from .errors import ConfigurationError
+
+MAX_AGE_LIMIT: Final = 400 * 24 * 3600  # RFC 6265bis 5.5: browsers cap ages at 400 days
+MAX_PAIR_BYTES: Final = 4096  # RFC 6265bis 5.6: browsers drop a longer name and value
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 5.6.2
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_DOMAIN = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})+")
+_HOST = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*")
+# What is written to the header as it stands; browsers ignore attributes over 1024 bytes.
+_PATH = re.compile(r"/[A-Za-z0-9\-._~!$%&'()*+,:=@/]{0,1023}")
+_EPOCH: Final = "Thu, 01 Jan 1970 00:00:00 GMT"
+_OCTETS = re.compile(r"[!#-+\--:<-\[\]-~]*")  # RFC 6265 4.1.1: the characters of a value
+_LOOPBACK_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+@dataclass(frozen=True)
+class CookiePolicy:
+    """How the session cookie is set. Refused, by field name, when a browser would not keep it.
+
+    `max_age` is in seconds (default a day, at most 400 days) and for a `TokenSession`: the cookie
+    of a sealed or stored session lasts as long as the session may. `domain` None keeps the cookie
+    to the very host that set it. Use `host_prefixed()` in production: only the `__Host-` prefix
+    stops a sibling subdomain from planting a cookie.
+
+    >>> CookiePolicy(same_site="None", secure=False)
+    Traceback (most recent call last):
+    amplify_mw.errors.ConfigurationError: CookiePolicy.same_site: browsers drop SameSite=None \
+without Secure; write secure=True
+    """
+
+    name: str = "amplify-session"
+    max_age: int = 86_400
+    path: str = "/"
+    domain: str | None = None
+    secure: bool = True
+    http_only: bool = True
+    same_site: Literal["Strict", "Lax", "None"] = "Strict"
+    partitioned: bool = False
+
+    @classmethod
+    def for_origin(cls, origin: str) -> "CookiePolicy":
+        """The default policy for a site at `origin`, without `Secure` for http on this machine.
+
+        >>> CookiePolicy.for_origin("http://localhost:3000").secure
+        False
+        """
+        scheme, host, _ = split_origin(origin)
+        if scheme == "http" and not is_loopback(host):
+            raise ConfigurationError(
+                f"CookiePolicy.for_origin: {origin!r} would send the session in the clear; "
+                "write an https:// origin, or http://localhost for development"
+            )
+        return cls(secure=scheme == "https")
+
+    @classmethod
+    def host_prefixed(cls) -> "CookiePolicy":
+        """The policy for production: `__Host-amplify-session`, bound to one https host."""
+        return cls(name="__Host-amplify-session")
+
+    def __post_init__(self) -> None:
+        for field, mend in _mends(self):
+            raise ConfigurationError(f"CookiePolicy.{field}: {mend}")
+
+    @cached_property
+    def clearing(self) -> str:
+        """The value of the `Set-Cookie` that ends this cookie."""
+        return self._dump("", max_age=0, expires=_EPOCH)
+
+    def setting(self, value: str, max_age: int | None = None) -> str:
+        """The value of the `Set-Cookie` that sets this cookie to `value`, such as a token.
+
+        `max_age`: in seconds, where it is not to be the policy's. Raises `ValueError` for a value
+        that a browser would misread, or drop for its length.
+
+        >>> CookiePolicy(name="sid").setting("abc")
+        'sid=abc; Max-Age=86400; Secure; HttpOnly; Path=/; SameSite=Strict'
+        """
+        check_value(value)
+        if len(self.name) + len(value) > MAX_PAIR_BYTES:
+            raise ValueError(
+                f"browsers drop a cookie whose name and value are over {MAX_PAIR_BYTES} bytes; "
+                f"this name has {len(self.name)}, this value {len(value)}"
+            )
+        return self._dump(value, max_age=self.max_age if max_age is None else max_age)
+
+    def _dump(self, value: str, *, max_age: int, expires: str | None = None) -> str:
+        from werkzeug.http import dump_cookie  # 60 ms: only those who write a cookie pay
+
+        return dump_cookie(
+            self.name,
+            value,
+            max_age=max_age,
+            expires=expires,
+            sync_expires=False,
+            path=self.path,
+            domain=self.domain,
+            secure=self.secure,
+            httponly=self.http_only,
+            samesite=self.same_site,
+            partitioned=self.partitioned,
+            max_size=0,  # it would warn; sizes are `setting`'s business
+        )
+
+
+def check_value(value: str) -> None:
+    """Raise `ValueError` for what is no value of a cookie."""
+    if not isinstance(value, str) or not _OCTETS.fullmatch(value):
+        raise ValueError(
+            "a cookie's value is printable ASCII without space, quote, comma, semicolon and "
+            "backslash; encode it, for example as base64url"
+        )
+
+
+def _mends(policy: CookiePolicy) -> "list[tuple[str, str]]":
+    """What is wrong with `policy`: the field, and what to write."""
+    found: list[tuple[str, str]] = []
+    wrong = found.append
+    if not isinstance(policy.name, str) or not _TOKEN.fullmatch(policy.name):
+        return [("name", "a cookie's name is an RFC 9110 token, such as 'amplify-session'")]
+    if type(policy.max_age) is not int or not 0 < policy.max_age <= MAX_AGE_LIMIT:
+        wrong(("max_age", f"write whole seconds from 1 to {MAX_AGE_LIMIT} (400 days)"))
+    if not isinstance(policy.path, str) or not _PATH.fullmatch(policy.path):
+        wrong(("path", "write an absolute URL path of at most 1024 characters, such as '/app'"))
+    if policy.domain is not None and not _is_domain(policy.domain):
+        wrong(("domain", "write a bare host name such as 'example.com', or None for this host"))
+    for field in ("secure", "http_only", "partitioned"):
+        if type(getattr(policy, field)) is not bool:
+            wrong((field, "write True or False"))
+    if policy.same_site not in ("Strict", "Lax", "None"):
+        wrong(("same_site", "write 'Strict', 'Lax' or 'None'"))
+    if policy.same_site == "None" and not policy.secure:
+        wrong(("same_site", "browsers drop SameSite=None without Secure; write secure=True"))
+    if policy.partitioned and not policy.secure:
+        wrong(("partitioned", "browsers drop Partitioned without Secure; write secure=True"))
+    return found + _prefix_mends(policy)
+
+
+def _prefix_mends(policy: CookiePolicy) -> "list[tuple[str, str]]":
+    name = policy.name.lower()  # RFC 6265bis 5.7: browsers compare the prefixes without case
+    if name.startswith(("__secure-", "__host-")) and not policy.secure:
+        return [("name", "browsers drop a __Secure- or __Host- cookie without secure=True")]
+    if name.startswith(("__http-", "__host-http-")) and not (policy.secure and policy.http_only):
+        return [("name", "browsers drop an __Http- cookie without secure=True and http_only=True")]
+    if name.startswith("__host-") and (policy.domain is not None or policy.path != "/"):
+        return [("name", "browsers drop a __Host- cookie unless domain=None and path='/'")]
+    return []
+
+
+def _is_domain(domain: object) -> bool:
+    if not isinstance(domain, str) or not _DOMAIN.fullmatch(domain):
+        return False
+    return not domain.rpartition(".")[2].isdigit()  # an IPv4 address has no subdomains
+
+
+def split_origin(origin: str) -> tuple[str, str, int | None]:
+    """Scheme, host and port of `origin`, or a ConfigurationError."""
+    try:
+        parts = urlsplit(origin)
+        port = parts.port
+    except (ValueError, TypeError, AttributeError):
+        parts, port = urlsplit(""), None
+    bare = isinstance(origin, str) and origin == f"{parts.scheme}://{parts.netloc}"
+    bare = bare and origin.isascii() and not set(" @*") & set(origin)
+    if parts.scheme not in ("http", "https") or not parts.hostname or not bare:
+        raise ConfigurationError(
+            "write an origin, which is scheme, host and port without the slash after them, such as "
+            f"'https://app.example.com'; got {origin!r}"
+        )
+    return parts.scheme, parts.hostname, port
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host, as `urlsplit` writes it, is this very machine."""
+    return host in _LOOPBACK_HOSTS or host.endswith(".localhost")
+
+
+def is_host(host: str) -> bool:
+    """Whether this can be looked up: labels of letters, digits and hyphens, or an IP address."""
+    if ":" not in host:
+        return _HOST.fullmatch(host) is not None
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True

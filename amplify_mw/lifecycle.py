@@ -1,0 +1,362 @@
+"""Starting, ending and refreshing a session: what the app decides about the user of a request.
+
+Each verb is a flow over the visit, which `amplify_mw` runs blocking and `amplify_mw.aio` awaits.
+
+Rules:
+- What comes too late for the response's headers raises (`ResponseStartedError`); nothing is lost
+  without a word.
+- Nobody is signed in or out by another site's page: a request whose `Sec-Fetch-Site` or `Origin` is
+  foreign is refused, unless the call says `allow_cross_site=True` (login CSRF).
+- A session is started with tokens that were verified and agree, under a new id; the one that was
+  there ends.
+- Whoever ends a session is signed out here at once; what Cognito is told of it is not waited for.
+"""
+
+from contextlib import suppress
+from typing import Final
+
+from .authenticator import Authenticator, Visit, auth_session
+from .context import current_visit, refuse_on_event_loop, signed_in_verdict
+from .cookies import Duplicate
+from .effects import Flight, Flow, Join, Remember, Unreachable
+from .errors import (
+    ForbiddenException,
+    NotAuthorizedException,
+    ResponseStartedError,
+    SessionTooLargeError,
+    TokenExpiredException,
+)
+from .headers import is_foreign
+from .models import AuthSession, AuthUser, TokenSet
+from .sessions.base import (
+    NO_COOKIE,
+    SIGNED_OUT,
+    STORE_UNAVAILABLE,
+    Entrance,
+    Finding,
+    NewCookie,
+    Postponed,
+    Refused,
+    SignedIn,
+    Verdict,
+    user_key,
+)
+from .sessions.token import keys_unavailable
+from .tokens.given import TokenSource, token_set
+from .tokens.jwks import KeysUnavailable
+from .tokens.verifier import InvalidToken, VerifiedToken, agree
+
+_USER_AGENT_LENGTH: Final = 256
+_CROSS_SITE: Final = (
+    "Another site's page asked for this. If it is one of your own, name it in "
+    "AmplifyConfig(origins=['https://app.example.com']); where any site may, write "
+    "allow_cross_site=True."
+)
+
+
+def start_session(
+    tokens: TokenSource, *, user_agent: str = "", allow_cross_site: bool = False
+) -> AuthUser:
+    """Sign a user in with Cognito's tokens; the response sets the session's cookie.
+
+    `tokens`: a `TokenSet`, or a mapping with `id_token`, `access_token` and `refresh_token`, or
+    Cognito's `AuthenticationResult`. Without a refresh token the session ends with its tokens.
+    `user_agent`: what `list_sessions` is to call the device, at most 256 characters.
+    A session that was there ends. From here on this request is the new user's. The cookie of a
+    `TokenSession` gets the ID token; other kinds keep all three.
+    `allow_cross_site`: a page of any origin may do this; a check of your own stands in its place.
+
+    Raises `NotAuthorizedException` for tokens that do not hold (the reasons of a cookie's, and
+    `missing_token`, `token_mismatch`), `ForbiddenException` (`cross_site`), `NetworkError` when
+    they cannot be verified or kept now, `SessionTooLargeError`, and `ResponseStartedError`.
+    """
+    refuse_on_event_loop("start_session")
+    visit = current_visit()
+    flow = starting(visit, tokens, user_agent=user_agent, allow_cross_site=allow_cross_site)
+    return visit.home.runner.run(flow)
+
+
+def end_session(*, everywhere: bool = False, allow_cross_site: bool = False) -> None:
+    """Sign the user out; the response clears the session's cookie.
+
+    The refresh token is revoked. `everywhere`: Cognito ends all sign-ins of the user
+    (`GlobalSignOut`), and all of the user's sessions in the store end. Sealed sessions and tokens
+    in other browsers go on until their tokens run out or are to be refreshed. Cognito is not waited
+    for; with a `TokenSession` that holds an ID token it cannot be told at all. Does nothing where
+    there is no session.
+    `allow_cross_site`: a page of any origin may do this; a check of your own stands in its place.
+
+    Raises `ForbiddenException` (`cross_site`), `ResponseStartedError`, and `NetworkError`
+    (`store_unavailable`) where the store could not be told: the cookie is cleared all the same.
+    """
+    refuse_on_event_loop("end_session")
+    visit = current_visit()
+    flow = ending(visit, everywhere=everywhere, allow_cross_site=allow_cross_site)
+    visit.home.runner.run(flow)
+
+
+def fetch_auth_session(*, force_refresh: bool = False) -> AuthSession:
+    """The session's tokens, verified (Amplify's `fetchAuthSession`).
+
+    When nobody is signed in, both members are None. `force_refresh`: new ones, whatever is left of
+    the present ones.
+
+    Raises `NetworkError` when that cannot be told or done now; with `force_refresh`,
+    `NotAuthorizedException` (`not_refreshable`) for a session that holds no refresh token, and
+    `ResponseStartedError` where the new tokens would need another cookie; `BlockingCallError` on an
+    event loop.
+    """
+    refuse_on_event_loop("fetch_auth_session")
+    visit = current_visit()
+    if force_refresh:
+        return visit.home.runner.run(refreshing(visit))
+    return session_of(visit)
+
+
+def session_of(visit: Visit) -> AuthSession:
+    """What `fetch_auth_session` answers in this visit, unless forced."""
+    verdict = visit.verdict
+    # Nobody is signed in, as opposed to its not being known now.
+    if isinstance(verdict, Refused) and issubclass(verdict.error, NotAuthorizedException):
+        return AuthSession()
+    return auth_session(signed_in_verdict(visit))
+
+
+def starting(
+    visit: Visit, tokens: TokenSource, *, user_agent: str, allow_cross_site: bool
+) -> Flow[AuthUser]:
+    """The flow behind `start_session`. What can be told at once is raised at the call."""
+    _refuse_late(visit, "start_session")
+    refuse_foreign(visit, "start_session", allow_cross_site=allow_cross_site)
+    return _start(visit, token_set(tokens), _device(user_agent))
+
+
+def _start(visit: Visit, tokens: TokenSet, user_agent: str) -> Flow[AuthUser]:
+    home, now = visit.home, visit.home.runner.clock()
+    generation = home.verdicts.generation
+    try:
+        id_token = yield from home.verifier.verify(tokens.id_token.encode(), now)
+        access_token = yield from home.verifier.verify(tokens.access_token.encode(), now)
+        agree(id_token, access_token)
+    except KeysUnavailable as error:
+        raise keys_unavailable(error).exception() from error
+    except InvalidToken as error:
+        expired = error.reason == "token_expired"
+        kind = TokenExpiredException if expired else NotAuthorizedException
+        raise kind(reason=error.reason) from None
+    refresh_token = None if tokens.refresh_token is None else tokens.refresh_token.encode()
+    entrance = Entrance(id_token, access_token, refresh_token, user_agent)
+    try:
+        finding = yield from home.sessions.start(entrance, now)
+        verdict = finding.verdict
+        assert isinstance(verdict, SignedIn)  # noqa: S101  # so do all kinds
+        try:
+            _refuse_late(visit, "start_session")  # before the one that was there is ended
+            _refuse_too_large(home, finding)
+            yield from _take_over(visit, finding, entrance)
+        except (ResponseStartedError, SessionTooLargeError, Unreachable):
+            with suppress(Unreachable):
+                yield from home.sessions.end(verdict.cookie, now)
+            raise
+    except Unreachable as error:
+        raise STORE_UNAVAILABLE.exception() from error
+    if home.config.session.verify_with_cognito_every is None:  # else Cognito confirms it first
+        yield Remember(home.verdicts, verdict.cookie, verdict, generation)
+    return verdict.user
+
+
+def _take_over(visit: Visit, finding: Finding, entrance: Entrance) -> Flow[None]:
+    """A flow: go on with a new session, and end the one that was there."""
+    old = _present_cookie(visit)
+    before = _settle(visit, finding, "start_session")
+    visit.attributes = None
+    if old is None:
+        return
+    home = visit.home
+    # In a flight: whoever is cancelled now is the new user already, and the old session ends.
+    flight = Flight(("replace", old), lambda now: _end_replaced(home, old, entrance, now), "ends")
+    try:
+        yield Join(flight)
+    except Unreachable:
+        visit.verdict, visit.writes, visit.by_app = before
+        raise
+
+
+def _refuse_too_large(home: Authenticator, finding: Finding) -> None:
+    """Raise now what writing the cookie would raise when the headers go."""
+    size = 0 if finding.cookie is None else home.cookie.size(finding.cookie.value)
+    if size > home.cookie.max_bytes:
+        raise SessionTooLargeError(size, home.cookie.max_bytes)
+
+
+def _settle(visit: Visit, finding: Finding, verb: str) -> tuple[Verdict, NewCookie | None, bool]:
+    """Go on with what was found; what there was before.
+
+    Raises if another thread has begun the response meanwhile.
+    """
+    before = visit.verdict, visit.writes, visit.by_app
+    visit.asked = visit.by_app = True
+    visit.take(finding)
+    # Looked at after it was noted: a response that begins now either takes the note or is seen.
+    if visit.begun:
+        visit.verdict, visit.writes, visit.by_app = before
+        raise ResponseStartedError(verb)
+    return before
+
+
+def _end_replaced(home: Authenticator, value: bytes, entrance: Entrance, now: float) -> Flow[None]:
+    """The flight: end the session that was there. Its sign-in is revoked unless it goes on."""
+    bundle = yield from home.sessions.end(value, now)
+    yield Remember(home.verdicts, value, None)
+    if bundle is None or bundle.refresh_token is None:
+        return
+    old = _readable(home, bundle.access_token, now)
+    if old is not None and not _goes_on(old, bundle.refresh_token, entrance):
+        yield from home.grants.revoke(old, bundle.refresh_token)
+
+
+def _goes_on(old: VerifiedToken, refresh_token: bytes, entrance: Entrance) -> bool:
+    """Whether the new session has tokens of the same sign-in: revoking would end it, too."""
+    origin = old.claims.get("origin_jti")
+    is_same = origin is not None and origin == entrance.access_token.claims.get("origin_jti")
+    return is_same or refresh_token == entrance.refresh_token
+
+
+def _readable(home: Authenticator, token: bytes | None, now: float) -> VerifiedToken | None:
+    """What an access token of a session says; None if it is no longer one of ours."""
+    try:
+        return home.verifier.read(token, now) if token else None
+    except InvalidToken:
+        return None
+
+
+def _present_cookie(visit: Visit) -> bytes | None:
+    """The value that the session is known by now."""
+    if isinstance(visit.verdict, SignedIn):
+        return visit.verdict.cookie or None
+    value = None if visit.by_app or visit.pinned else _sent_cookie(visit)
+    return value if isinstance(value, bytes) else None
+
+
+def _sent_cookie(visit: Visit) -> bytes | Duplicate | None:
+    return None if visit.cookies is None else visit.home.cookie.read(visit.cookies)
+
+
+def ending(visit: Visit, *, everywhere: bool, allow_cross_site: bool) -> Flow[None]:
+    """The flow behind `end_session`. What can be told at once is raised at the call."""
+    _refuse_late(visit, "end_session")
+    refuse_foreign(visit, "end_session", allow_cross_site=allow_cross_site)
+    return end_here(visit, everywhere=everywhere)
+
+
+def end_here(visit: Visit, *, everywhere: bool) -> Flow[None]:
+    """A flow: sign the user of this request out."""
+    before, value = visit.verdict, _present_cookie(visit)
+    has_user = isinstance(before, SignedIn)
+    if value is None and visit.writes is None and not (has_user or _sent_cookie(visit)):
+        return
+    _settle(visit, Finding(SIGNED_OUT, NO_COOKIE), "end_session")
+    if value is None:  # a test's pinned user has none
+        return
+    home, known = visit.home, before if isinstance(before, SignedIn) else None
+    # In a flight: a request that is cancelled now has signed its user out all the same.
+    flight = Flight(
+        ("end", value, everywhere),
+        lambda now: _end_for_good(home, value, known, now, everywhere=everywhere),
+        "ends",
+    )
+    try:
+        yield Join(flight)
+    except Unreachable as error:
+        raise STORE_UNAVAILABLE.exception() from error
+
+
+def _end_for_good(
+    home: Authenticator, value: bytes, known: SignedIn | None, now: float, *, everywhere: bool
+) -> Flow[None]:
+    """The flight: end a session here, then tell Cognito. Raises `Unreachable`."""
+    bundle = known.held.bundle if known is not None and known.held is not None else None
+    failure = None
+    try:
+        bundle = (yield from home.sessions.end(value, now)) or bundle
+    except Unreachable as error:
+        bundle, failure = bundle or home.sessions.contents(value), error
+    yield Remember(home.verdicts, value, None)
+    token = known.access_token if known is not None else None
+    token = bundle.access_token if bundle is not None else token
+    access_token = _readable(home, token, now)
+    if access_token is not None:
+        refresh_token = None if bundle is None else bundle.refresh_token
+        if everywhere:
+            failure = (yield from _end_all(home, access_token, refresh_token)) or failure
+        elif refresh_token is not None:
+            yield from home.grants.revoke(access_token, refresh_token)
+    if failure is not None:
+        raise failure
+
+
+def _end_all(
+    home: Authenticator, access_token: VerifiedToken, refresh_token: bytes | None
+) -> Flow[Unreachable | None]:
+    """A flow: end all sessions of a user that can be ended; what hindered."""
+    yield from home.grants.sign_out_everywhere(access_token, refresh_token)
+    sessions = home.sessions.listed
+    if sessions is None:
+        return None
+    user = user_key(access_token.issuer, access_token.sub)
+    try:
+        for key in (yield from sessions.of_user(user, None)):
+            yield from sessions.end_by_key(key)
+    except Unreachable as error:
+        return error
+    return None
+
+
+def refreshing(visit: Visit) -> Flow[AuthSession]:
+    """The flow behind `fetch_auth_session(force_refresh=True)`. Raises at the call."""
+    verdict = signed_in_verdict(visit)
+    if verdict.held is None or verdict.held.bundle.refresh_token is None:
+        raise NotAuthorizedException(
+            "This session holds no refresh token.", reason="not_refreshable"
+        )
+    if visit.home.sessions.in_cookie:
+        _refuse_late(visit, "fetch_auth_session")
+    return _refresh(visit, verdict)
+
+
+def _refresh(visit: Visit, verdict: SignedIn) -> Flow[AuthSession]:
+    try:
+        outcome = yield from visit.home.sessions.refresh(verdict, visit.home.runner.clock())
+    except Unreachable as error:
+        raise STORE_UNAVAILABLE.exception() from error
+    if isinstance(outcome, Finding):
+        if visit.verdict is verdict:  # nobody signed in or out meanwhile
+            visit.take(outcome)
+        if visit.home.sessions.in_cookie:  # as in `_settle`; a later request brings the cookie
+            _refuse_late(visit, "fetch_auth_session")
+        return auth_session(signed_in_verdict(visit))
+    assert isinstance(outcome, Postponed)  # noqa: S101  # it does hold a refresh token
+    raise outcome.refused.exception()
+
+
+def _device(user_agent: str) -> str:
+    if not isinstance(user_agent, str):
+        raise TypeError("start_session: user_agent is text, such as the header's")
+    return "".join(filter(str.isprintable, user_agent))[:_USER_AGENT_LENGTH]
+
+
+def _refuse_late(visit: Visit, verb: str) -> None:
+    if visit.begun:
+        raise ResponseStartedError(verb)
+
+
+def refuse_foreign(visit: Visit, verb: str, *, allow_cross_site: bool) -> None:
+    """Raise `ForbiddenException` for another site's request, unless any site's will do.
+
+    `ResponseStartedError` once the response has begun: nothing is known of the request then.
+    """
+    if allow_cross_site:
+        return
+    _refuse_late(visit, verb)
+    if is_foreign(visit.headers, visit.home.config.origins):
+        raise ForbiddenException(_CROSS_SITE, reason="cross_site")

@@ -1,0 +1,263 @@
+"""Sessions that last: what sealed and stored ones have in common.
+
+Rules:
+- A session that was found is looked at in one order: is it over by its age, do its tokens count,
+  are they to be refreshed, is it to be rolled.
+- While Cognito cannot be asked the tokens serve as long as they are good, and after that the answer
+  is "not now".
+- What was sealed was verified before. The ID token's signature is checked again when a bundle is
+  first seen, so that a key which was withdrawn counts no more; the access token's is not.
+"""
+
+import math
+from typing import Any, Final
+
+from ..effects import Draw, Flow, Unreachable
+from ..errors import NetworkError, NotAuthorizedException, TokenExpiredException
+from ..models import AuthUser
+from ..tokens.jwks import KeysUnavailable
+from ..tokens.verifier import InvalidToken, agree
+from .base import (
+    STORE_UNAVAILABLE,
+    Entrance,
+    Finding,
+    Held,
+    NewCookie,
+    Postponed,
+    Refused,
+    SignedIn,
+    Surroundings,
+)
+from .bundle import Bundle
+from .lifetimes import LastingSession
+from .place import Seen, Shelf, newest
+from .refreshing import IV, RETRY, REVOKED, Pair, Refresher
+from .token import groups_of, keys_unavailable, refused, scopes_of, size_of
+
+_SID: Final = 16  # bytes
+_MOST_ROLLED: Final = 1_000  # of 8 kB each
+
+INVALID: Final = Finding(Refused(NotAuthorizedException, "invalid_session", clears=True))
+_EXPIRED: Final = Finding(Refused(TokenExpiredException, "session_expired", clears=True))
+STORE_DOWN: Final = Finding(STORE_UNAVAILABLE)
+
+
+class LastingSessions:
+    """Sessions that last, in a store.
+
+    `is_shared`: other processes write to it, too. `staleness`: for so many seconds a verdict is
+    believed without a look at the store; None: as long as it is good.
+    """
+
+    in_cookie: bool
+
+    def __init__(
+        self,
+        kind: LastingSession,
+        around: Surroundings,
+        store: Any,
+        *,
+        is_shared: bool,
+        staleness: float | None,
+    ) -> None:
+        self._kind = kind
+        self._verifier = around.verifier
+        self._verdicts = around.verdicts
+        self._staleness = staleness
+        self._rolled: dict[tuple[bytes, int], Seen] = {}
+        self._shelf = Shelf(store, around.all_verdicts)
+        self._refresher = Refresher(
+            kind, around.verifier, around.grants, self._shelf, is_shared=is_shared
+        )
+
+    # A session that was found: what it means, and what is to be done about it.
+
+    def settle(self, seen: Seen, now: float) -> Flow[Finding]:
+        """A flow: the finding on a session, which is refreshed or rolled where that is due."""
+        seen = self._latest_roll(seen, now)
+        if now >= self._kind.ends_at(seen.bundle):
+            return _EXPIRED
+        try:
+            pair = yield from self._read(seen.bundle, now)
+        except KeysUnavailable as error:
+            return Finding(keys_unavailable(error))
+        except InvalidToken as error:
+            return Finding(_unfit(error))
+        retry_at = None
+        if seen.bundle.refresh_token is None:
+            if not pair.is_good:
+                return Finding(Refused(TokenExpiredException, "token_expired", clears=True))
+        elif not pair.is_good or now >= self._refresher.due_at(pair):
+            outcome, now = yield from self._refresher.renewed(seen, now)
+            if not isinstance(outcome, Postponed):
+                return (yield from self._adopt(outcome, now))
+            ends_at = min(pair.id_token.expires_at, pair.access_token.expires_at)
+            if not pair.is_good or now >= ends_at:  # while Cognito was asked, perhaps
+                return Finding(outcome.refused)
+            retry_at = now + RETRY
+        if now >= self._kind.rolls_at(seen.bundle):
+            rolled, now = yield from self._roll(seen, now)
+            if rolled is None:
+                return Finding(REVOKED)
+            if rolled is seen:
+                retry_at = now + RETRY
+            if rolled.bundle.turn != seen.bundle.turn:  # refreshed by somebody else meanwhile
+                return (yield from self.settle(rolled, now))
+            seen = rolled
+        return self._finding(seen, pair, now, retry_at)
+
+    def _read(self, bundle: Bundle, now: float) -> Flow[Pair]:
+        """A flow: what the tokens of a bundle say. Raises `InvalidToken`, `KeysUnavailable`.
+
+        Tokens that a refresh may replace are read even if they count no more.
+        """
+        is_good = True
+        try:
+            id_token = yield from self._verifier.verify(bundle.id_token, now)
+        except InvalidToken as error:
+            is_over = error.reason == "token_expired"
+            if not is_over and (error.reason != "unknown_key" or bundle.refresh_token is None):
+                raise
+            is_good = False
+            id_token = self._verifier.read(bundle.id_token, now)
+        access_token = self._verifier.read(bundle.access_token, now)
+        agree(id_token, access_token)
+        return Pair(id_token, access_token, is_good and now < access_token.expires_at)
+
+    def _finding(
+        self, seen: Seen, pair: Pair, now: float, retry_at: float | None = None
+    ) -> Finding:
+        """The finding on a session whose tokens count. `retry_at`: something was put off."""
+        verdict = self._verdict(seen, pair, now, retry_at)
+        return Finding(verdict, self._new_cookie(seen, now) if seen.is_newer else None)
+
+    def _verdict(self, seen: Seen, pair: Pair, now: float, retry_at: float | None) -> SignedIn:
+        bundle, (id_token, access_token, _) = seen.bundle, pair
+        due_at = min(id_token.fresh_until, access_token.expires_at, self._kind.ends_at(bundle))
+        if retry_at is not None:
+            due_at = min(due_at, retry_at)
+        else:
+            due_at = min(due_at, self._kind.rolls_at(bundle))
+            if bundle.refresh_token is not None:
+                due_at = min(due_at, self._refresher.due_at(pair))
+        groups, scopes = groups_of(id_token), scopes_of(access_token)
+        cookie = seen.place.cookie(seen.sealed)
+        length = len(bundle.id_token) + len(bundle.access_token) + len(bundle.refresh_token or b"")
+        return SignedIn(
+            user=AuthUser(id_token.username, id_token.sub),
+            cookie=cookie,
+            issuer=id_token.issuer,
+            id_token=bundle.id_token,
+            access_token=bundle.access_token,
+            groups=groups,
+            scopes=scopes,
+            expires_at=min(id_token.expires_at, access_token.expires_at),
+            fresh_until=self._fresh_until(due_at, now),
+            size=length + sum(map(len, {cookie, seen.sealed})) + size_of(groups, scopes),
+            held=Held(bundle, seen.sealed, due_at),
+        )
+
+    def _fresh_until(self, due_at: float, now: float) -> float:
+        return due_at if self._staleness is None else min(due_at, now + self._staleness)
+
+    def _new_cookie(self, seen: Seen, now: float) -> NewCookie | None:
+        """What leads to the session from now on; None if there is no such cookie."""
+        max_age = max(1, math.ceil(self._kind.ends_at(seen.bundle) - now))
+        return NewCookie(seen.place.cookie(seen.sealed).decode("ascii"), max_age)
+
+    def _roll(self, seen: Seen, now: float) -> Flow[tuple[Seen | None, float]]:
+        """A flow: the session, seen just now; None if it has ended meanwhile."""
+        bundle = seen.bundle._replace(seen_at=float(math.floor(now)))
+        iv, now = yield Draw(IV)
+        record, sealed = seen.place.close(bundle, iv, self._kind.ends_at(bundle))
+        rolled = Seen(seen.place, bundle, sealed, is_newer=True)
+        if seen.place.in_cookie:
+            self._note_roll(rolled)
+            return rolled, now
+        try:
+            kept, now = yield self._shelf.ask("replace", seen.place.key, record)
+            if kept:
+                return rolled, now
+            found, now = yield self._shelf.ask("load", seen.place.key)
+        except Unreachable as error:  # a later request will do
+            return seen, error.now or now
+        return newest(seen, found), now
+
+    def _latest_roll(self, seen: Seen, now: float) -> Seen:
+        """The session as it was last rolled here, for those who come with the cookie before."""
+        rolled = self._rolled.get((seen.place.key, seen.bundle.turn))
+        is_due = now >= self._kind.rolls_at(seen.bundle)
+        return rolled if is_due and rolled and now < self._kind.rolls_at(rolled.bundle) else seen
+
+    def _note_roll(self, rolled: Seen) -> None:
+        if len(self._rolled) >= _MOST_ROLLED:
+            self._rolled.clear()
+        self._rolled[rolled.place.key, rolled.bundle.turn] = rolled
+
+    def refresh(self, verdict: SignedIn, now: float) -> Flow[Finding | Postponed | None]:
+        """A flow: the session with fresh tokens; None if it holds no refresh token."""
+        seen = yield from self._seen_again(verdict)
+        if seen is None:
+            return Finding(REVOKED)
+        if seen.bundle.refresh_token is None:
+            return None
+        outcome, now = yield from self._refresher.renewed(seen, now)
+        if isinstance(outcome, Postponed):
+            return outcome
+        return (yield from self._adopt(outcome, now))
+
+    def _seen_again(self, verdict: SignedIn) -> Flow[Seen | None]:
+        """A flow: the session of a verdict, as it is now; None if it has ended."""
+        raise NotImplementedError
+
+    def _adopt(self, outcome: Seen | Refused, now: float) -> Flow[Finding]:
+        """A flow: the finding on what a refresh came to, here or elsewhere."""
+        if isinstance(outcome, Refused):
+            return Finding(outcome)
+        cookie = self._new_cookie(outcome, now)
+        known = self._verdicts.get(outcome.place.cookie(outcome.sealed))
+        if known is not None and known.held.sealed == outcome.sealed and now < known.held.due_at:
+            return Finding(known, cookie)  # another who waited was quicker
+        try:
+            pair = yield from self._read(outcome.bundle, now)
+        except KeysUnavailable as error:  # they are kept, and verified when that can be done
+            return Finding(keys_unavailable(error), cookie)
+        except InvalidToken as error:
+            unfit = _unfit(error)
+            return Finding(unfit, None if unfit.clears else cookie)
+        if not pair.is_good:
+            return Finding(Refused(NetworkError, "token_expired", retry_after=RETRY), cookie)
+        return self._finding(outcome, pair, now)
+
+    # Its beginning and its end.
+
+    def _begin(self, entrance: Entrance, now: float) -> Flow[tuple[Bundle, bytes]]:
+        """A flow: the bundle of a new session, and an initialization vector to seal it with."""
+        sid, _ = yield Draw(_SID)
+        iv, _ = yield Draw(IV)
+        seen_at = float(math.floor(now))
+        bundle = Bundle(
+            sid=sid,
+            turn=0,
+            created_at=seen_at,
+            seen_at=seen_at,
+            id_token=entrance.id_token.encoded,
+            access_token=entrance.access_token.encoded,
+            refresh_token=entrance.refresh_token,
+        )
+        return bundle, iv
+
+    def _begun(self, seen: Seen, entrance: Entrance, now: float) -> Finding:
+        return self._finding(seen, Pair(entrance.id_token, entrance.access_token), now)
+
+    def _bury(self, seen: Seen) -> Flow[None]:
+        """A flow: end a session for good. Raises `Unreachable`."""
+        until = seen.bundle.created_at + self._kind.absolute
+        yield from self._shelf.bury(seen.place, seen.bundle, until)
+
+
+def _unfit(error: InvalidToken) -> Refused:
+    """Why the tokens of a session do not count. A clock that is behind ends no session."""
+    if error.reason == "token_not_yet_valid":
+        return Refused(NetworkError, error.reason, retry_after=RETRY)
+    return refused(error)

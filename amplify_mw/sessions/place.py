@@ -1,0 +1,125 @@
+"""Where a session that lasts is kept: its place in a store, and which view of it is the newest.
+
+A session is a bundle of tokens. The newest of its bundles is kept in a store, under a key that only
+the session's cookie leads to; a sealed session's own bundle is in its cookie besides.
+
+Rules:
+- The newest bundle is the one of the highest turn, wherever it was found.
+- A session that has ended has no record, or one of the version that no write comes after.
+- A record that was tampered with counts as if it were not there.
+- That the store does not answer is told to the operator once, and that it does again.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple, Protocol
+
+from ..effects import Ask, Cache, Flow, Forget, Outage, Unreachable
+from .bundle import Bundle
+from .record import ENDED, Record
+
+_STORE: Final = "the session store"
+
+
+class Place(Protocol):
+    """Where one session is kept, and how its bundle is sealed there.
+
+    `in_cookie`: the session lives in its cookie, so that no record need be there; the store tells
+    of what has become of it since.
+    """
+
+    key: bytes
+    in_cookie: bool
+
+    def close(self, bundle: Bundle, iv: bytes, expires_at: float) -> tuple[Record, bytes]:
+        """The record that keeps a bundle, and what `Seen` calls sealed."""
+        ...
+
+    def open(self, record: Record) -> tuple[Bundle, bytes] | None:
+        """The same from a record; None if it is not this session's."""
+        ...
+
+    def cookie(self, sealed: bytes) -> bytes:
+        """The value of the cookie that leads to what was sealed so."""
+        ...
+
+
+class Seen(NamedTuple):
+    """A session as it was found.
+
+    `sealed`: its bundle as it is kept: the cookie's value, or that of the record. `is_newer`: than
+    what the cookie, or whoever asks, knows.
+    """
+
+    place: Place
+    bundle: Bundle
+    sealed: bytes
+    is_newer: bool = False
+
+    def __repr__(self) -> str:
+        return "<Seen>"
+
+
+def newest(seen: Seen, record: Record | None) -> Seen | None:
+    """The newer of what is known of a session and of its record; None if it has ended."""
+    place = seen.place
+    if record is None:
+        return seen if place.in_cookie else None
+    if record.version == ENDED:
+        return None
+    if place.in_cookie and record.version <= seen.bundle.turn:
+        return seen
+    opened = place.open(record)
+    if opened is None:
+        return seen if place.in_cookie else None
+    bundle, sealed = opened
+    if bundle.turn < seen.bundle.turn:
+        return seen
+    return Seen(place, bundle, sealed, is_newer=bundle.turn > seen.bundle.turn)
+
+
+class Shelf:
+    """The store, as flows ask it. `verdicts`: where this process believes in its sessions."""
+
+    def __init__(self, store: Any, verdicts: Callable[[], list[Cache]]) -> None:
+        self._store = store
+        self._verdicts = verdicts
+        self._is_failing = False  # and the operator knows
+
+    def ask(self, method: str, *arguments: Any) -> Ask:
+        """A question to the store."""
+        return Ask(self._store, method, arguments)
+
+    def tell(self, method: str, *arguments: Any) -> Flow[tuple[Any, float]]:
+        """A flow: the answer to a question, and when it came. Raises `Unreachable`."""
+        try:
+            answer, now = yield self.ask(method, *arguments)
+        except Unreachable as error:
+            if not self._is_failing:
+                self._is_failing = True
+                yield Outage(_STORE, str(error))
+            raise
+        if self._is_failing:
+            self._is_failing = False
+            yield Outage(_STORE, over=True)
+        return answer, now
+
+    def bury(self, place: Place, bundle: Bundle, until: float) -> Flow[None]:
+        """A flow: end a session for good, for all who know it. Raises `Unreachable`.
+
+        `until`: when no cookie of it is good any more.
+        """
+        if not place.in_cookie:
+            yield self.ask("delete", place.key)
+            return
+        grave = Record(b"", ENDED, until)
+        for method in ("replace", "create", "replace"):
+            kept, _ = yield self.ask(method, place.key, grave)
+            if kept:
+                break
+        sid = bundle.sid
+        # What is being made now is not believed either.
+        yield Forget(self._verdicts(), lambda verdict: _has_sid(verdict, sid))
+
+
+def _has_sid(verdict: Any, sid: bytes) -> bool:
+    return verdict.held is not None and verdict.held.bundle.sid == sid

@@ -1,0 +1,33 @@
+"""`Record`: what a session store keeps under a key.
+
+Rules:
+- `value` is sealed before it gets here; a store never sees a token.
+- The other members are for finding and listing sessions. They are visible to whoever can read the
+  store, and bound to `value`: a session is refused when it is opened and one of them was changed.
+  (A list opens nothing, and believes them.)
+- `version` decides which of two writes is newer, however late they come.
+"""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+ENDED: Final = 2**53 - 1  # the version that no write comes after: that of a session that has ended
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One session's record.
+
+    `version`: from 0 to 2**53 - 1. `expires_at`: from when on it is not found. `user`: whose it
+    is ("": nobody's, as it is with a coordinator's). `handle`: what the session is called in lists.
+    `user_agent`: as the site gave it. All times are seconds since the epoch.
+    """
+
+    value: bytes = field(repr=False)
+    version: int
+    expires_at: float
+    user: str = ""
+    handle: str = ""
+    created_at: float = 0.0
+    seen_at: float = 0.0
+    user_agent: str = ""

@@ -1,0 +1,282 @@
+"""New tokens, once, whoever asks for them.
+
+Rules:
+- Within a process there is one flight for a session; among processes there is a lease on its
+  record, whose fence becomes the version of what its holder writes. Who comes later finds the newer
+  bundle there, and a slow holder's never takes the place of a newer one.
+- Whoever ends a session wins: what cannot be kept any more is revoked.
+- Only Cognito's word ends a session. Before a refresh token that was used up does, the lease is
+  waited out: somebody else may be about to write the newer one.
+- New tokens must name the user, the pool and the client of those that they replace. They are kept
+  before anything else is made of them: a refresh token that was rotated is the only one there is.
+"""
+
+import math
+from contextlib import suppress
+from dataclasses import replace
+from typing import Final, NamedTuple
+
+from ..cognito.api import Failure
+from ..cognito.grants import Grants
+from ..effects import Draw, Flight, Flow, Join, Pause, Unreachable
+from ..errors import NetworkError, NotAuthorizedException
+from ..tokens.verifier import InvalidToken, VerifiedToken, Verifier, agree
+from .base import STORE_UNAVAILABLE, Postponed, Refused
+from .bundle import Bundle
+from .lifetimes import LastingSession
+from .place import Place, Seen, Shelf, newest
+from .record import Record
+from .token import refused
+
+IV: Final = 12  # bytes
+RETRY: Final = 2.0  # seconds after which a refresh that was not possible is tried again
+_LOOKS: Final = (0.05, 0.5)  # seconds between looks at what another process is doing: first, last
+_MISSES: Final = 3  # records that were made, and are not there
+_WRITE_AGAIN: Final = (0.1, 0.5, 1.5)  # seconds to wait for a store that is to take new tokens
+_GRACE: Final = 60.0  # seconds: Cognito's longest RetryGracePeriodSeconds
+_MOST_USED_UP: Final = 10_000
+_HOLDER_TAKES: Final = 30.0  # seconds for which somebody's renewed lease is waited for, at most
+_LEASE_LIVES: Final = 600.0  # seconds for which a coordinator remembers that there was a lease
+
+REVOKED: Final = Refused(NotAuthorizedException, "session_revoked", clears=True)
+_MISMATCH: Final = Refused(NotAuthorizedException, "token_mismatch", clears=True)
+_REUSED: Final = Refused(NotAuthorizedException, "refresh_token_reused")
+_SOMEBODY_ELSES: Final = {"token_mismatch", "wrong_issuer", "wrong_client"}
+_BUSY: Final = Postponed(Refused(NetworkError, "cognito_unavailable", retry_after=RETRY))
+
+Outcome = Seen | Refused | Postponed  # newer tokens; the session is over; not now
+
+
+class Lease(NamedTuple):
+    """The right to ask for new tokens. `was_taken_over`: from somebody who may be at it still."""
+
+    fence: int
+    was_taken_over: bool
+
+
+class Pair(NamedTuple):
+    """The tokens of a bundle, read. `is_good`: they count now."""
+
+    id_token: VerifiedToken
+    access_token: VerifiedToken
+    is_good: bool = True
+
+    def __repr__(self) -> str:
+        return "<Pair>"
+
+
+class Refresher:
+    """Gets new tokens for sessions. `is_shared`: other processes write to the shelf, too."""
+
+    def __init__(
+        self,
+        kind: LastingSession,
+        verifier: Verifier,
+        grants: Grants,
+        shelf: Shelf,
+        *,
+        is_shared: bool,
+    ) -> None:
+        self._kind = kind
+        self._verifier = verifier
+        self._grants = grants
+        self._shelf = shelf
+        self._is_shared = is_shared
+        self._used_up: dict[tuple[bytes, int], float] = {}  # refresh tokens, and until when
+
+    def due_at(self, pair: Pair) -> float:
+        """When tokens are to be refreshed: soon enough, but not in the first half of a life."""
+        margin = self._kind.refresh_margin
+        ends = [
+            token.expires_at - min(margin, token.lifetime / 2)
+            for token in (pair.id_token, pair.access_token)
+        ]
+        return min(ends) - self._verifier.leeway
+
+    def renewed(self, seen: Seen, now: float) -> Flow[tuple[Outcome, float]]:
+        """A flow: what came of the refresh, one for all who ask; and when."""
+        if now < self._used_up.get((seen.place.key, seen.bundle.turn), -math.inf):
+            return _REUSED, now
+        key = ("refresh", seen.place.key)
+        flight = Flight(key, lambda departed: self._refresh(seen, departed), "sessions")
+        try:
+            outcome, now = yield Join(flight)
+        except Unreachable as error:
+            return _BUSY, error.now or now
+        return outcome, now
+
+    def _refresh(self, seen: Seen, now: float) -> Flow[Outcome]:
+        """The flight."""
+        try:
+            lease, latest, now = yield from self._lease(seen, now)
+            if latest is None:
+                return REVOKED
+            if lease is None:
+                if self._is_due(latest.bundle, now):
+                    return _BUSY
+                return latest
+        except Unreachable:
+            return Postponed(STORE_UNAVAILABLE)
+        outcome: Outcome
+        try:
+            outcome = yield from self._exchange(latest, lease, now)
+        except Unreachable:
+            outcome = Postponed(STORE_UNAVAILABLE)
+        with suppress(Unreachable):  # it runs out
+            yield self._shelf.ask("release", seen.place.key, lease.fence)
+        return outcome
+
+    def _lease(self, seen: Seen, now: float) -> Flow[tuple[Lease | None, Seen | None, float]]:
+        """A flow: the lease, and the session as it is then (None: it has ended).
+
+        Without a lease, somebody else has new tokens, or has been at it for too long.
+        """
+        key, lease = seen.place.key, self._kind.lease
+        waited, missed, (look, longest) = 0.0, 0, _LOOKS
+        while True:
+            fence, now = yield self._shelf.ask("acquire", key, lease)
+            record, now = yield self._shelf.ask("load", key)
+            latest = newest(seen, record)
+            is_done = latest is None or (latest.is_newer and not self._is_due(latest.bundle, now))
+            if fence is not None and is_done:
+                yield self._shelf.ask("release", key, fence)
+                fence = None
+            if fence is not None:
+                if record and seen.place.in_cookie and record.expires_at < now + _LEASE_LIVES:
+                    longer = replace(record, expires_at=now + _LEASE_LIVES)
+                    with suppress(Unreachable):  # a lease goes with its record
+                        yield self._shelf.ask("replace", key, longer)
+                return Lease(fence, was_taken_over=waited > 0), latest, now
+            if is_done or waited > lease + _HOLDER_TAKES:
+                return None, latest, now
+            if record is None:  # a coordinator has heard nothing of this session
+                record = Record(b"", seen.bundle.turn, now + _LEASE_LIVES)
+                yield self._shelf.ask("create", key, record)
+                missed += 1
+                if missed < _MISSES:
+                    continue
+            _, now = yield Pause(look)
+            waited, look = waited + look, min(look * 1.5, longest)
+
+    def _exchange(self, seen: Seen, lease: Lease, now: float) -> Flow[Outcome]:
+        """A flow: ask for new tokens, holding the lease."""
+        bundle = seen.bundle
+        try:
+            access_token = self._verifier.read(bundle.access_token, now)
+        except InvalidToken as error:
+            return _BUSY if error.reason == "token_not_yet_valid" else refused(error)
+        renewal = self._shelf.ask("renew", seen.place.key, lease.fence, self._kind.lease)
+        answer, now = yield from self._grants.refresh(
+            access_token, bundle.refresh_token or b"", (self._kind.lease / 3, renewal), now
+        )
+        if isinstance(answer, Failure):
+            if answer.ends_session:
+                return (yield from self._ended_by_cognito(seen, lease, answer, now))
+            refusal = Refused(NetworkError, answer.reason, retry_after=answer.retry_after)
+            return Postponed(refusal)
+        new = bundle._replace(
+            turn=max(lease.fence, bundle.turn + 1),  # a coordinator may have forgotten earlier ones
+            seen_at=float(math.floor(now)),
+            id_token=answer.id_token,
+            access_token=answer.access_token,
+            refresh_token=answer.refresh_token or bundle.refresh_token,
+        )
+        try:
+            pair = self._pair(new, now)
+            agree(pair.id_token, access_token)
+        except InvalidToken as error:
+            if error.reason not in _SOMEBODY_ELSES:  # a 200 that is not Cognito's
+                return _BUSY
+            yield from self._bury(seen)
+            return _MISMATCH
+        return (yield from self._keep(seen, new, pair, now))
+
+    def _keep(self, old: Seen, bundle: Bundle, pair: Pair, now: float) -> Flow[Outcome]:
+        """A flow: keep new tokens, unless the session has ended or somebody has newer ones."""
+        iv, now = yield Draw(IV)
+        until = self._kept_until(old.place, bundle, pair, now)
+        record, sealed = old.place.close(bundle, iv, until)
+        new = Seen(old.place, bundle, sealed, is_newer=True)
+        kept, now = yield from self._write(old.place, record, now)
+        if kept:
+            return new
+        found, now = yield self._shelf.ask("load", old.place.key)
+        latest = newest(new, found)
+        if latest is None:
+            if bundle.refresh_token is not None:
+                yield from self._grants.revoke(pair.access_token, bundle.refresh_token)
+            return REVOKED
+        if found is None:
+            yield self._shelf.ask("create", old.place.key, record)
+        return latest
+
+    def _write(self, place: Place, record: Record, now: float) -> Flow[tuple[bool, float]]:
+        """A flow: whether the record was kept. New tokens are not given up at once."""
+        for pause in (*_WRITE_AGAIN, None):
+            try:
+                kept, now = yield self._shelf.ask("replace", place.key, record)
+            except Unreachable as error:
+                if pause is None and not place.in_cookie:
+                    raise
+                now = error.now or now
+            else:
+                return kept, now
+            if pause is not None:
+                _, now = yield Pause(pause)
+        return True, now  # its cookie has them
+
+    def _ended_by_cognito(
+        self, seen: Seen, lease: Lease, answer: Failure, now: float
+    ) -> Flow[Outcome]:
+        """A flow: Cognito says that the sign-in is over, or that somebody else has refreshed it."""
+        if self._is_shared and (answer.may_be_reuse or lease.was_taken_over):
+            newer, now = yield from self._await_newer(seen, now)
+            if newer is not None:
+                return newer
+        if answer.may_be_reuse and seen.place.in_cookie:  # a newer cookie may be on its way
+            self._note_used_up(seen, now)
+            return _REUSED
+        yield from self._bury(seen)
+        return Refused(NotAuthorizedException, answer.reason, clears=True)
+
+    def _note_used_up(self, seen: Seen, now: float) -> None:
+        """Do not ask again with this refresh token for a while, whoever sends the old cookie."""
+        if len(self._used_up) >= _MOST_USED_UP:
+            self._used_up.clear()
+        self._used_up[seen.place.key, seen.bundle.turn] = now + _GRACE
+
+    def _await_newer(self, seen: Seen, now: float) -> Flow[tuple[Seen | None, float]]:
+        """A flow: what a holder before us may yet write, for as long as a lease lasts."""
+        waited, (look, longest) = 0.0, _LOOKS
+        while waited <= self._kind.lease:
+            found, now = yield self._shelf.ask("load", seen.place.key)
+            latest = newest(seen, found)
+            if latest is None or latest.bundle.turn > seen.bundle.turn:
+                return latest, now
+            _, now = yield Pause(look)
+            waited, look = waited + look, min(look * 1.5, longest)
+        return None, now
+
+    def _is_due(self, bundle: Bundle, now: float) -> bool:
+        try:
+            return now >= self.due_at(self._pair(bundle, now))
+        except InvalidToken:
+            return True
+
+    def _pair(self, bundle: Bundle, now: float) -> Pair:
+        """What the tokens of a bundle say, whoever vouches for them. Raises `InvalidToken`."""
+        id_token = self._verifier.read(bundle.id_token, now)
+        access_token = self._verifier.read(bundle.access_token, now)
+        agree(id_token, access_token)
+        return Pair(id_token, access_token)
+
+    def _kept_until(self, place: Place, bundle: Bundle, pair: Pair, now: float) -> float:
+        """When a record is no longer needed: late requests come with the cookie before."""
+        ends_at = self._kind.ends_at(bundle)
+        if not place.in_cookie:
+            return ends_at
+        return min(ends_at, max(pair.access_token.expires_at, now + _GRACE))
+
+    def _bury(self, seen: Seen) -> Flow[None]:
+        until = seen.bundle.created_at + self._kind.absolute
+        yield from self._shelf.bury(seen.place, seen.bundle, until)

@@ -1,0 +1,217 @@
+"""`SealedSession`: all tokens of a session in its cookie, encrypted. No store is needed.
+
+Rules:
+- The cookie's value is opened only with a key for this very cookie name and app client; whatever
+  else it is, it is one refusal (`invalid_session`). See `seal` and `bundle`.
+- A `sid` names the session through all refreshes. What has become of it since a cookie was written
+  (newer tokens, an end) is told by the coordinator: one of this process, unless a shared one is
+  given. A late request with an older cookie is given the newer one.
+- A session that does not fit `max_bytes` of cookies is refused when it is started. One that grows
+  beyond when it is refreshed goes on with its older cookie.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from ..cookie_policy import CookiePolicy
+from ..cookies import SessionCookie
+from ..effects import Flow, Unreachable
+from ..errors import ConfigurationError, SessionTooLargeError, check_number
+from .base import Entrance, Finding, NewCookie, SignedIn, Surroundings
+from .bundle import Bundle, pack, unpack
+from .lasting import INVALID, STORE_DOWN, LastingSessions
+from .lifetimes import LastingSession, check_store
+from .place import Seen, newest
+from .record import Record
+from .refreshing import IV, REVOKED
+from .seal import Seal, parse_key
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+_MAX_BYTES: Final = 12_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class SealedSession(LastingSession):
+    """The cookie holds all tokens, sealed with the newest of `keys` and opened with any.
+
+    `keys`: newest first; `amplify-mw keygen` prints one. Put a new one in front to rotate; drop an
+    old one when the sessions sealed with it may end. Sessions are bound to the cookie's name and to
+    the app client: they end when `client_id` changes from None to a client, or back.
+    `coordinator`: a `SessionStore` that all processes share, so that tokens are refreshed once and
+    an end of a session is seen everywhere. Without one, both hold for each process by itself.
+    `staleness`: for so many seconds, with a coordinator, a session may be believed that another
+    process has ended (default 60).
+    `max_bytes`: of cookies that a session may take (default 12,000; one cookie takes 4,096).
+    `idle`, `absolute`: seconds without a request, and seconds since sign-in, after which a session
+    is over (7 and 30 days). `refresh_margin`: seconds before they run out in which tokens are
+    refreshed (60). `lease`: seconds for which a process that refreshes keeps others from it (10).
+    `verify_with_cognito_every`: seconds after which Cognito is asked whether the user is signed in
+    still (None: only refreshes ask).
+
+    >>> SealedSession(keys=["not a key"])
+    Traceback (most recent call last):
+    amplify_mw.errors.ConfigurationError: keys: write 32 random bytes, base64url-encoded, as \
+`amplify-mw keygen` prints them
+    """
+
+    keys: Sequence[str | bytes] = field(repr=False)
+    coordinator: Any = None
+    staleness: float = 60.0
+    max_bytes: int = _MAX_BYTES
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if isinstance(self.keys, str | bytes) or not self.keys:
+            raise ConfigurationError("keys: write a list, keys=['...'], the newest first")
+        check_number("staleness", self.staleness, 0, 3600)
+        check_number("max_bytes", self.max_bytes, 1024, 32_768)
+        if self.coordinator is not None:
+            check_store("coordinator", self.coordinator)
+        object.__setattr__(self, "keys", tuple(parse_key(key) for key in self.keys))
+
+    def bind(self, around: Surroundings) -> "SealedSessions":
+        """The kind at work."""
+        return SealedSessions(self, around)
+
+
+class SealedPlace:
+    """Where a sealed session is: in its cookie, and what became of it in the coordinator."""
+
+    in_cookie = True
+
+    def __init__(self, seal: Seal, sid: bytes, client: str) -> None:
+        self.key = hashlib.sha256(b"amplify_mw sealed session\0" + sid).digest()
+        self._seal = seal
+        self._sid = sid
+        self._client = client
+
+    def close(self, bundle: Bundle, iv: bytes, expires_at: float) -> tuple[Record, bytes]:
+        """The record that keeps a bundle, and the cookie's value.
+
+        The record is of no use to whoever steals it: its key is derived from the `sid`, which only
+        cookies hold.
+        """
+        cookie = self._seal.seal(pack(bundle), self._client, iv)
+        wrapped = iv + self._cipher().encrypt(iv, cookie, self._bound_to(bundle.turn))
+        return Record(wrapped, bundle.turn, expires_at), cookie
+
+    def open(self, record: Record) -> tuple[Bundle, bytes] | None:
+        """The same from a record; None if it is not this session's."""
+        from cryptography.exceptions import InvalidTag
+
+        iv, wrapped = record.value[:IV], record.value[IV:]
+        try:
+            cookie = self._cipher().decrypt(iv, wrapped, self._bound_to(record.version))
+        except (InvalidTag, ValueError):
+            return None
+        opened = open_bundle(self._seal, cookie)
+        return (opened[0], cookie) if opened is not None and opened[0].sid == self._sid else None
+
+    def _cipher(self) -> "AESGCM":
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+        return AESGCM(hmac.digest(self._sid, b"amplify_mw coordinator record", "sha256"))
+
+    def _bound_to(self, version: int) -> bytes:
+        return self.key + b"%d" % version
+
+    def cookie(self, sealed: bytes) -> bytes:
+        """The cookie's value: just what was sealed."""
+        return sealed
+
+
+def open_bundle(seal: Seal, value: bytes) -> tuple[Bundle, str | None] | None:
+    """The bundle in a sealed value, and the client it was sealed for; None if it is not ours."""
+    opened = seal.open(value)
+    if opened is None:
+        return None
+    try:
+        return unpack(opened[0]), opened[1]
+    except ValueError:
+        return None
+
+
+class SealedSessions(LastingSessions):
+    """Sealed sessions at work."""
+
+    in_cookie = True
+    listed = None
+
+    def __init__(self, kind: SealedSession, around: Surroundings) -> None:
+        is_shared = kind.coordinator is not None
+        super().__init__(
+            kind,
+            around,
+            kind.coordinator if is_shared else around.memory(),
+            is_shared=is_shared,
+            staleness=kind.staleness if is_shared else None,
+        )
+        keys = [parse_key(key) for key in kind.keys]
+        self._seal = Seal(keys, around.cookie_name, around.client_ids)
+        self._cookie = SessionCookie(CookiePolicy(name=around.cookie_name), kind.max_bytes)
+        self._max_bytes = kind.max_bytes
+
+    def resolve(self, value: bytes, now: float) -> Flow[Finding]:
+        """A flow: the finding on a cookie's value."""
+        seen = self._open(value)
+        if seen is None:
+            return INVALID
+        try:
+            record, now = yield from self._shelf.tell("load", seen.place.key)
+        except Unreachable:
+            return STORE_DOWN
+        latest = newest(seen, record)
+        if latest is None:
+            return Finding(REVOKED)
+        known: SignedIn | None = self._verdicts.get(value)
+        if latest is seen and known and known.held and now < known.held.due_at:
+            return Finding(replace(known, fresh_until=self._fresh_until(known.held.due_at, now)))
+        return (yield from self.settle(latest, now))
+
+    def _open(self, value: bytes) -> Seen | None:
+        opened = open_bundle(self._seal, value)
+        if opened is None:
+            return None
+        bundle, client = opened
+        return Seen(SealedPlace(self._seal, bundle.sid, client or ""), bundle, value)
+
+    def _seen_again(self, verdict: SignedIn) -> Flow[Seen | None]:
+        yield from ()
+        return self._open(verdict.cookie)
+
+    def _new_cookie(self, seen: Seen, now: float) -> NewCookie | None:
+        cookie = super()._new_cookie(seen, now)
+        fits = cookie is not None and self._cookie.size(cookie.value) <= self._max_bytes
+        return cookie if fits else None
+
+    def start(self, entrance: Entrance, now: float) -> Flow[Finding]:
+        """A flow: a new session. Raises `SessionTooLargeError`."""
+        bundle, iv = yield from self._begin(entrance, now)
+        place = SealedPlace(self._seal, bundle.sid, entrance.id_token.client)
+        _, cookie = place.close(bundle, iv, now)
+        size = self._cookie.size(cookie.decode("ascii"))
+        if size > self._max_bytes:
+            raise SessionTooLargeError(size, self._max_bytes)
+        return self._begun(Seen(place, bundle, cookie, is_newer=True), entrance, now)
+
+    def contents(self, value: bytes) -> Bundle | None:
+        """What a cookie by itself says; None if it means nothing."""
+        seen = self._open(value)
+        return None if seen is None else seen.bundle
+
+    def end(self, value: bytes, now: float) -> Flow[Bundle | None]:
+        """A flow: what the session was made of; None if the value means nothing."""
+        seen = self._open(value)
+        if seen is None:
+            return None
+        record, now = yield from self._shelf.tell("load", seen.place.key)
+        latest = newest(seen, record)
+        if latest is None or now >= self._kind.ends_at(latest.bundle):
+            return None
+        yield from self._bury(seen)
+        return latest.bundle

@@ -1,0 +1,237 @@
+"""`StoredSession`: the cookie holds an opaque id; the tokens are in a store.
+
+Rules:
+- The id has 256 random bits. The store finds a session by the id's hash, and holds its tokens
+  encrypted under a key derived from the id: whoever reads the store gains no token and no cookie.
+- User, handle, times and the device's name are visible in the store, and bound to what is
+  encrypted: a record that was tampered with is no record.
+- An id that a client chose means nothing: a sign-in always makes a new one.
+- A session that is not in the store is over, at once and for every process.
+"""
+
+import hashlib
+import hmac
+import struct
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from .. import base64url
+from ..cookie_policy import MAX_PAIR_BYTES
+from ..effects import Draw, Flow, Unreachable
+from ..models import SessionInfo
+from .base import Entrance, Finding, SignedIn, Surroundings, user_key
+from .bundle import Bundle, pack, unpack
+from .lasting import INVALID, STORE_DOWN, LastingSessions
+from .lifetimes import LastingSession, check_store
+from .place import Seen
+from .record import Record
+from .refreshing import IV
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+_ID: Final = 32  # bytes
+_ID_LENGTH: Final = 43  # characters of base64url
+_TIMES: Final = struct.Struct(">Qddd")
+_FORMAT: Final = b"\x01"
+
+
+@dataclass(frozen=True)
+class StoredSession(LastingSession):
+    """The cookie holds an id; the tokens are kept in `store` (a `SessionStore`).
+
+    `MemoryStore()` for one process, `SQLiteStore(path)` for one machine, `RedisStore(url)` for
+    many. Sessions end at once, for all who share the store.
+    `idle`, `absolute`: seconds without a request, and seconds since sign-in, after which a session
+    is over (7 and 30 days). `refresh_margin`: seconds before they run out in which tokens are
+    refreshed (60). `lease`: seconds for which a process that refreshes keeps others from it (10).
+    `verify_with_cognito_every`: seconds after which Cognito is asked whether the user is signed in
+    still (None: only refreshes ask).
+    """
+
+    store: Any = field(kw_only=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_store("store", self.store)
+
+    @property
+    def max_bytes(self) -> int:
+        """Of its one cookie."""
+        return MAX_PAIR_BYTES
+
+    def bind(self, around: Surroundings) -> "StoredSessions":
+        """The kind at work."""
+        return StoredSessions(self, around)
+
+
+class StoredPlace:
+    """Where a stored session is: under the hash of its id."""
+
+    in_cookie = False
+
+    def __init__(self, identifier: bytes, user: str = "", user_agent: str = "") -> None:
+        self.key = store_key(identifier)
+        self.value = base64url.encode(identifier)
+        self._identifier = identifier
+        self._user = user
+        self._user_agent = user_agent
+
+    def of(self, record: Record) -> "StoredPlace":
+        """The place of a session that is kept in `record`."""
+        self._user, self._user_agent = record.user, record.user_agent
+        return self
+
+    def close(self, bundle: Bundle, iv: bytes, expires_at: float) -> tuple[Record, bytes]:
+        """The record that keeps a bundle, and its value."""
+        bare = Record(
+            value=b"",
+            version=bundle.turn,
+            expires_at=expires_at,
+            user=self._user,
+            handle=base64url.encode(bundle.sid).decode("ascii"),
+            created_at=bundle.created_at,
+            seen_at=bundle.seen_at,
+            user_agent=self._user_agent,
+        )
+        sealed = self._cipher().encrypt(iv, pack(bundle), _visible(bare))
+        value = _FORMAT + iv + sealed
+        return replace(bare, value=value), value
+
+    def open(self, record: Record) -> tuple[Bundle, bytes] | None:
+        """The same from a record; None if anything of it was changed."""
+        from cryptography.exceptions import InvalidTag
+
+        if record.value[:1] != _FORMAT:
+            return None
+        iv, sealed = record.value[1 : 1 + IV], record.value[1 + IV :]
+        try:
+            bundle = unpack(self._cipher().decrypt(iv, sealed, _visible(record)))
+        except (InvalidTag, ValueError, struct.error):
+            return None
+        return bundle, record.value
+
+    def cookie(self, sealed: bytes) -> bytes:  # noqa: ARG002
+        """The cookie's value: always the id."""
+        return self.value
+
+    def _cipher(self) -> "AESGCM":
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+        return AESGCM(hmac.digest(self._identifier, b"amplify_mw stored session", "sha256"))
+
+
+def store_key(identifier: bytes) -> bytes:
+    """What the store knows an id by."""
+    return hashlib.sha256(b"amplify_mw session id\0" + identifier).digest()
+
+
+def _visible(record: Record) -> bytes:
+    """What is bound to the encrypted part (associated data): all of a record that is not."""
+    times = _TIMES.pack(record.version, record.expires_at, record.created_at, record.seen_at)
+    texts = [text.encode() for text in (record.user, record.handle, record.user_agent)]
+    return times + b"".join([struct.pack(">I", len(text)) + text for text in texts])
+
+
+def _identifier(value: bytes) -> bytes | None:
+    """The id in a cookie's value, in its one spelling."""
+    if len(value) != _ID_LENGTH:
+        return None
+    try:
+        return base64url.decode(value)
+    except ValueError:
+        return None
+
+
+class StoredSessions(LastingSessions):
+    """Stored sessions at work."""
+
+    in_cookie = False
+
+    def __init__(self, kind: StoredSession, around: Surroundings) -> None:
+        super().__init__(kind, around, kind.store, is_shared=True, staleness=0.0)
+        self.listed = self
+
+    def resolve(self, value: bytes, now: float) -> Flow[Finding]:
+        """A flow: the finding on a cookie's value."""
+        identifier = _identifier(value)
+        if identifier is None:
+            return INVALID
+        try:
+            record, now = yield from self._shelf.tell("load", store_key(identifier))
+        except Unreachable:
+            return STORE_DOWN
+        if record is None:
+            return INVALID
+        known: SignedIn | None = self._verdicts.get(value)
+        held = None if known is None else known.held
+        if known and held and held.sealed == record.value and now < held.due_at:
+            return Finding(known)
+        seen = _seen(StoredPlace(identifier), record)
+        if seen is None:
+            return INVALID
+        return (yield from self.settle(seen, now))
+
+    def _seen_again(self, verdict: SignedIn) -> Flow[Seen | None]:
+        identifier = _identifier(verdict.cookie)
+        if identifier is None:
+            return None
+        place = StoredPlace(identifier)
+        record, _ = yield from self._shelf.tell("load", place.key)
+        return None if record is None else _seen(place, record)
+
+    def start(self, entrance: Entrance, now: float) -> Flow[Finding]:
+        """A flow: a new session. Raises `Unreachable`."""
+        token = entrance.id_token
+        bundle, iv = yield from self._begin(entrance, now)
+        identifier, now = yield Draw(_ID)
+        place = StoredPlace(identifier, user_key(token.issuer, token.sub), entrance.user_agent)
+        record, sealed = place.close(bundle, iv, self._kind.ends_at(bundle))
+        yield from self._shelf.tell("create", place.key, record)
+        return self._begun(Seen(place, bundle, sealed, is_newer=True), entrance, now)
+
+    def contents(self, value: bytes) -> None:
+        """Nothing is in the cookie."""
+
+    def end(self, value: bytes, now: float) -> Flow[Bundle | None]:  # noqa: ARG002
+        """A flow: what the session was made of; None if there is none."""
+        identifier = _identifier(value)
+        if identifier is None:
+            return None
+        place = StoredPlace(identifier)
+        record, _ = yield from self._shelf.tell("load", place.key)
+        yield from self._shelf.tell("delete", place.key)
+        seen = None if record is None else _seen(place, record)
+        return None if seen is None else seen.bundle
+
+    def of_user(self, user: str, current: SignedIn | None) -> Flow[dict[bytes, SessionInfo]]:
+        """A flow: a user's sessions by their keys, the one seen last first."""
+        own = None
+        if current is not None:
+            identifier = _identifier(current.cookie)
+            own = None if identifier is None else store_key(identifier)
+        found, _ = yield from self._shelf.tell("of_user", user)
+        found.sort(key=lambda pair: (pair[1].seen_at, pair[1].created_at), reverse=True)
+        return {key: _info(record, is_current=key == own) for key, record in found}
+
+    def end_by_key(self, key: bytes) -> Flow[bool]:
+        """A flow: end a session; False if there is none."""
+        ended, _ = yield from self._shelf.tell("delete", key)
+        return bool(ended)
+
+
+def _seen(place: StoredPlace, record: Record) -> Seen | None:
+    """The session in a record; None if it was tampered with."""
+    opened = place.of(record).open(record)
+    return None if opened is None else Seen(place, *opened)
+
+
+def _info(record: Record, *, is_current: bool) -> SessionInfo:
+    return SessionInfo(
+        handle=record.handle,
+        created_at=record.created_at,
+        seen_at=record.seen_at,
+        expires_at=record.expires_at,
+        user_agent=record.user_agent,
+        is_current=is_current,
+    )

@@ -1,0 +1,32 @@
+"""Where sessions are kept: the contract (`SessionStore`), and the stores that keep it."""
+
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from .base import SessionStore as SessionStore
+    from .base import StoreUnavailable as StoreUnavailable
+    from .memory import MemoryStore as MemoryStore
+    from .redis import RedisStore as RedisStore
+    from .sqlite import SQLiteStore as SQLiteStore
+
+_LATER: Final = {
+    "SessionStore": ".base",
+    "StoreUnavailable": ".base",
+    "MemoryStore": ".memory",
+    "RedisStore": ".redis",
+    "SQLiteStore": ".sqlite",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Each store loads what it is made of; only those who use it pay."""
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    found = globals()[name] = getattr(import_module(_LATER[name], __name__), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})

@@ -1,0 +1,293 @@
+"""What a refresh token is good for, by hand over the flows."""
+
+import json
+from base64 import b64encode
+from collections.abc import Generator
+from typing import Any
+from urllib.parse import parse_qs
+
+import pytest
+
+from amplify_mw.cognito.api import Failure, Refreshed
+from amplify_mw.cognito.grants import Grants, PoolApi
+from amplify_mw.effects import Ask, Launch, Meanwhile, Outage, Pause, Request, Response, Unreachable
+from amplify_mw.tokens.verifier import VerifiedToken
+
+T = 1000.0
+ENDPOINT = "https://pool.example/"
+ISSUER = "https://issuer.example"
+APIS = ["GetTokensFromRefreshToken", "InitiateAuth", "oauth"]
+RENEWAL = Ask(None, "renew", (b"key", 1, 10))
+RESULT = {"IdToken": "a.b.c", "AccessToken": "d.e.f"}
+GOOD = {
+    "oauth": Response(200, {}, b'{"id_token":"a.b.c","access_token":"d.e.f"}'),
+    None: Response(200, {}, json.dumps({"AuthenticationResult": RESULT}).encode()),
+}
+DOWN = Unreachable("ConnectError")
+SLOW = Response(429, {}, b"")
+BROKEN = Response(503, {}, b"")
+
+every_api = pytest.mark.parametrize("api", APIS)
+
+
+def grants(api: str = APIS[0], secret: str | None = None, domain: bool = True) -> Grants:
+    urls = (f"{ENDPOINT}oauth2/token", f"{ENDPOINT}oauth2/revoke") if domain else (None, None)
+    return Grants({ISSUER: PoolApi(ENDPOINT, api, secret, *urls)})
+
+
+def access(issuer: str = ISSUER, **claims: Any) -> VerifiedToken:
+    return VerifiedToken(
+        encoded=b"access.ada",
+        claims=claims,
+        issuer=issuer,
+        client="web",
+        token_use="access",
+        username="ada",
+        sub="0f3c",
+        lifetime=3600,
+        expires_at=T + 60,
+        fresh_until=T + 60,
+    )
+
+
+def refreshing(grants: Grants, now: float = T, **claims: Any) -> Generator[Any, Any, Any]:
+    return grants.refresh(access(**claims), b"refresh-0", (3.0, RENEWAL), now)
+
+
+def request_of(grants: Grants, **claims: Any) -> Request:
+    """What Cognito is asked."""
+    effect = next(refreshing(grants, **claims))
+    assert isinstance(effect, Meanwhile)
+    return effect.request
+
+
+def land(
+    flow: Generator[Any, Any, Any], got: Response | Unreachable, now: float = T
+) -> tuple[Any, list[Outage]]:
+    """What comes of a flow to which Cognito answers so each time, and what the operator is told."""
+    told: list[Outage] = []
+    try:
+        effect = next(flow)
+        while True:
+            if isinstance(effect, Outage | Pause):
+                told += [effect] if isinstance(effect, Outage) else []
+                effect = flow.send((None, now))
+            elif isinstance(got, Unreachable):
+                effect = flow.throw(got)
+            else:
+                effect = flow.send((got, now))
+    except StopIteration as done:
+        return done.value, told
+
+
+def refresh(grants: Grants, got: Response | Unreachable, now: float = T) -> Any:
+    (answer, _), _ = land(refreshing(grants, now), got, now)
+    return answer
+
+
+# --- what is asked
+
+
+def body(request: Request) -> dict[str, Any]:
+    if request.headers["content-type"] == "application/x-www-form-urlencoded":
+        return {name: value for name, (value,) in parse_qs(request.content.decode()).items()}
+    members: dict[str, Any] = json.loads(request.content)
+    return members
+
+
+def test_get_tokens_from_refresh_token_is_asked_by_default() -> None:
+    request = request_of(grants())
+    assert request.url == ENDPOINT
+    assert request.headers["x-amz-target"].endswith(".GetTokensFromRefreshToken")
+    assert body(request) == {"RefreshToken": "refresh-0", "ClientId": "web"}
+
+
+def test_initiate_auth_is_asked_where_it_is_configured() -> None:
+    request = request_of(grants("InitiateAuth"))
+    assert request.headers["x-amz-target"].endswith(".InitiateAuth")
+    assert body(request) == {
+        "AuthFlow": "REFRESH_TOKEN_AUTH",
+        "ClientId": "web",
+        "AuthParameters": {"REFRESH_TOKEN": "refresh-0"},
+    }
+
+
+def test_the_token_endpoint_is_asked_where_it_is_configured() -> None:
+    request = request_of(grants("oauth"))
+    assert request.url == f"{ENDPOINT}oauth2/token"
+    assert body(request) == {
+        "grant_type": "refresh_token",
+        "refresh_token": "refresh-0",
+        "client_id": "web",
+    }
+
+
+def test_a_client_with_a_secret_shows_it() -> None:
+    assert body(request_of(grants(secret="s3")))["ClientSecret"] == "s3"
+    assert "SECRET_HASH" in body(request_of(grants("InitiateAuth", "s3")))["AuthParameters"]
+    basic = request_of(grants("oauth", "s3")).headers["authorization"]
+    assert basic == "Basic " + b64encode(b"web:s3").decode()
+
+
+def test_a_remembered_device_is_named() -> None:
+    device = "eu-west-1_d"
+    assert body(request_of(grants(), device_key=device))["DeviceKey"] == device
+    parameters = body(request_of(grants("InitiateAuth"), device_key=device))["AuthParameters"]
+    assert parameters["DEVICE_KEY"] == device
+
+
+@pytest.mark.parametrize("junk", [1, None, [], {"a": 1}, True])
+@every_api
+def test_a_device_key_that_is_no_text_is_not_passed_on(api: str, junk: object) -> None:
+    assert request_of(grants(api), device_key=junk) == request_of(grants(api))
+
+
+@every_api
+def test_the_lease_is_renewed_meanwhile(api: str) -> None:
+    effect = next(refreshing(grants(api)))
+    assert (effect.every, effect.ask) == (3.0, RENEWAL)
+
+
+# --- what comes of it
+
+
+@every_api
+def test_new_tokens_are_passed_on(api: str) -> None:
+    good = GOOD.get(api, GOOD[None])
+    assert refresh(grants(api), good) == Refreshed(b"a.b.c", b"d.e.f", None)
+
+
+@every_api
+@pytest.mark.parametrize("got", [DOWN, SLOW, BROKEN, Response(200, {}, b"<html>")], ids=repr)
+def test_no_other_api_is_asked_after_a_failure(api: str, got: Response | Unreachable) -> None:
+    flow = refreshing(grants(api))
+    asked = next(flow)
+    told = flow.throw(got) if isinstance(got, Unreachable) else flow.send((got, T))
+    assert isinstance(told, Outage)
+    with pytest.raises(StopIteration) as done:
+        flow.send((None, T))
+    assert done.value.value[0].is_outage
+    assert isinstance(asked, Meanwhile)
+
+
+@every_api
+@pytest.mark.parametrize("got", [DOWN, SLOW, BROKEN], ids=repr)
+def test_after_an_outage_nobody_asks_for_a_while(api: str, got: Response | Unreachable) -> None:
+    asking = grants(api)
+    assert refresh(asking, got).retry_after == 1
+    with pytest.raises(StopIteration) as done:
+        next(refreshing(asking, T + 0.5))
+    failure, now = done.value.value
+    assert (failure.is_outage, failure.ends_session, now) == (True, False, T + 0.5)
+    assert isinstance(next(refreshing(asking, T + 1)), Meanwhile)
+
+
+def test_the_time_of_a_failure_is_passed_on() -> None:
+    late = Unreachable("TimeoutException")
+    late.now = T + 10
+    (_, now), _ = land(refreshing(grants()), late)
+    assert now == T + 10
+
+
+def test_an_outage_is_told_once() -> None:
+    asking = grants()
+    told = [
+        land(refreshing(asking, T + n * 60), got, T + n * 60)[1]
+        for n, got in enumerate([DOWN, BROKEN, GOOD[None], GOOD[None]])
+    ]
+    assert [[outage.over for outage in each] for each in told] == [[False], [], [True], []]
+    assert "refresh-0" not in repr(told)
+
+
+def test_a_sign_in_that_is_over_makes_nobody_else_wait() -> None:
+    asking = grants()
+    over = Response(400, {}, b'{"__type":"NotAuthorizedException"}')
+    failure = refresh(asking, over)
+    assert isinstance(failure, Failure)
+    assert failure.ends_session
+    assert isinstance(next(refreshing(asking)), Meanwhile)
+
+
+def test_a_rejected_client_ends_nobodys_session() -> None:
+    blame = b'{"__type":"NotAuthorizedException","message":"Unable to verify secret hash"}'
+    failure = refresh(grants(), Response(400, {}, blame))
+    assert (failure.reason, failure.ends_session) == ("cognito_error", False)
+
+
+# --- an end to the sign-in
+
+
+def launched(flow: Generator[Any, Any, Any]) -> Any:
+    """The flight that a flow launches and does not wait for."""
+    effect = next(flow)
+    assert isinstance(effect, Launch)
+    with pytest.raises(StopIteration):
+        flow.send((None, T))
+    return effect.flight
+
+
+@pytest.mark.parametrize("api", APIS[:2])
+def test_a_revocation_is_launched_and_not_waited_for(api: str) -> None:
+    flight = launched(grants(api).revoke(access(), b"refresh-0"))
+    request = next(flight.flow(T))
+    assert request.headers["x-amz-target"].endswith(".RevokeToken")
+    assert body(request) == {"Token": "refresh-0", "ClientId": "web"}
+
+
+def test_with_the_token_endpoint_the_revocation_endpoint_is_asked() -> None:
+    request = next(launched(grants("oauth").revoke(access(), b"refresh-0")).flow(T))
+    assert (request.url, body(request)["token"]) == (f"{ENDPOINT}oauth2/revoke", "refresh-0")
+
+
+def test_signing_out_everywhere_is_launched_and_not_waited_for() -> None:
+    request = next(launched(grants().sign_out_everywhere(access(), None)).flow(T))
+    assert request.headers["x-amz-target"].endswith(".GlobalSignOut")
+    assert body(request) == {"AccessToken": "access.ada"}
+
+
+def test_the_refresh_token_is_revoked_once_everywhere_was_asked_for() -> None:
+    flight = launched(grants().sign_out_everywhere(access(), b"refresh-0")).flow(T)
+    next(flight)
+    second = flight.send((GOOD[None], T))
+    assert body(second) == {"Token": "refresh-0", "ClientId": "web"}
+
+
+def test_a_revocation_that_failed_is_sent_twice_again() -> None:
+    flow = launched(grants().revoke(access(), b"refresh-0")).flow(T)
+    effects = [next(flow)]
+    for _ in range(5):
+        answer = (BROKEN, T) if isinstance(effects[-1], Request) else (None, T)
+        effects.append(flow.send(answer))
+    with pytest.raises(StopIteration):
+        flow.send((BROKEN, T))
+    assert [type(effect).__name__ for effect in effects] == [
+        *("Request", "Outage", "Pause", "Request", "Pause", "Request"),
+    ]
+    assert "copied" in effects[1].meanwhile
+
+
+@pytest.mark.parametrize("got", [DOWN, SLOW, BROKEN, GOOD[None]], ids=repr)
+def test_a_revocation_lands_whatever_cognito_says(got: Response | Unreachable) -> None:
+    flight = launched(grants().revoke(access(), b"refresh-0")).flow(T)
+    result, _ = land(flight, got)
+    assert result is None
+
+
+def test_a_throttled_revocation_does_not_hold_up_refreshes() -> None:
+    asking = grants()
+    land(launched(asking.revoke(access(), b"refresh-0")).flow(T), SLOW)
+    assert isinstance(next(refreshing(asking)), Meanwhile)
+
+
+def test_each_revocation_has_a_flight_of_its_own_and_none_shows_a_token() -> None:
+    asking = grants()
+    flights = [
+        launched(flow)
+        for flow in (
+            asking.revoke(access(), b"refresh-0"),
+            asking.revoke(access(), b"refresh-1"),
+            asking.sign_out_everywhere(access(), b"refresh-2"),
+        )
+    ]
+    assert len({flight.key for flight in flights}) == 3
+    assert "refresh-0" not in repr(flights)
