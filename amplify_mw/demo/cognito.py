@@ -4,8 +4,10 @@ https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import Any
 
 import httpx2
 
@@ -25,8 +27,11 @@ class CognitoClient:
     url: str
     client_id: str
 
-    def sign_in(self, username: str, password: str) -> str:
-        """The user's access token. Raises `SignInRefused`, or `httpx2.HTTPError` if it is down."""
+    def sign_in(self, username: str, password: str) -> Mapping[str, Any]:
+        """The user's three tokens (Cognito's `AuthenticationResult`).
+
+        Raises `SignInRefused`, or `httpx2.HTTPError` if the pool is down.
+        """
         response = httpx2.post(
             self.url,
             headers={
@@ -44,7 +49,5 @@ class CognitoClient:
         )
         if response.status_code == HTTPStatus.BAD_REQUEST:
             raise SignInRefused(response.json()["__type"])
-        access_token: str = response.raise_for_status().json()["AuthenticationResult"][
-            "AccessToken"
-        ]
-        return access_token
+        tokens: Mapping[str, Any] = response.raise_for_status().json()["AuthenticationResult"]
+        return tokens

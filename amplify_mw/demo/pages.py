@@ -3,21 +3,21 @@
 Rules:
 - A template is a `Markup` literal, and what is put into it is escaped unless it is `Markup`, too.
 - No script, and nothing from elsewhere: the one stylesheet is in the page, let in by its digest.
-- No page shows a token, or why a cookie was refused.
+- No page shows a token or the cookie's id, or why a cookie was refused.
 """
 
 import base64
 import hashlib
 import inspect
 import textwrap
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from importlib.resources import files
 from typing import Any, Final
 
 from markupsafe import Markup, escape
 
-from amplify_mw import AuthUser, CookiePolicy, Tokens
+from amplify_mw import AuthUser, CookiePolicy, SessionInfo, Tokens
 
 from .people import PASSWORD, PEOPLE
 from .profile import Profile
@@ -69,7 +69,12 @@ start at <code>site.py</code>.</p>
 </html>
 """)
 
-_LINKS: Final = (("/", "Home"), ("/profile", "Profile"), ("/members", "Members"))
+_LINKS: Final = (
+    ("/", "Home"),
+    ("/profile", "Profile"),
+    ("/members", "Members"),
+    ("/devices", "Devices"),
+)
 
 _SIGNED_IN: Final = Markup(
     '<div class="who"><span>{username}</span>'
@@ -118,7 +123,9 @@ to sign in.</li>
 <li>Sign in as <code>{username}</code> with the password <code>{password}</code>. You are taken
 back to where you wanted to go.</li>
 <li>Look at the <a href="/profile">profile</a>, and at the code that made it.</li>
-<li>Corrupt the cookie, on the home page, and see what becomes of the session.</li>
+<li>Sign in once more from another browser or a private window. Each is on the list of
+<a href="/devices">your devices</a>; end one from the other.</li>
+<li>Corrupt the cookie, on the home page, and see what the next page makes of it.</li>
 </ol>
 </section>
 """)
@@ -149,69 +156,103 @@ def _people() -> Markup:
 
 _HOME: Final = Markup("""\
 <h1>You are signed in as {username}.</h1>
-<p class="lead">This browser sent a cookie. The middleware verified the token in it before this
-page&rsquo;s code ran.</p>
+<p class="lead">This browser sent a cookie. The middleware found the session it belongs to before
+this page&rsquo;s code ran.</p>
 <section class="card">
 <h2>Look around</h2>
 <p>The <a href="/profile">profile</a> knows you three calls deep. The
-<a href="/members">members&rsquo; page</a> is for you, too.</p>
+<a href="/members">members&rsquo; page</a> is for you, too. <a href="/devices">Your devices</a> are
+listed, and you can sign out any of them.</p>
 </section>
-{token}
+<section class="card">
+<h2>How long this lasts</h2>
+<p>As long as you look in once an hour, thirty days at most. The tokens last for minutes, and are
+renewed on the way.</p>
+<table class="lasting">
+<thead><tr><td></td><th scope="col">Since (UTC)</th><th scope="col">Good until</th></tr></thead>
+<tbody>{lasting}</tbody>
+</table>
+<p class="note">Five minutes is the least that Cognito allows; an hour is usual. In the last minute
+the first request that comes has the middleware get new tokens, and the page that was asked for
+notices nothing. Load this page again later and see; or do not wait:</p>
+<form method="post" action="/refresh">
+<button class="second">Refresh the tokens now</button></form>
+</section>
+<section class="card">
+<h2>In the cookie: a random id</h2>
+<p>Nothing else is in <code>{cookie}</code>. The tokens that Cognito answered the sign-in with are
+in the site&rsquo;s store, encrypted under a key that is made from the id, which the store does not
+know.</p>
+<p class="note">Neither is shown here: the cookie is <code>HttpOnly</code>, so that no script reads
+it, and a page that printed it would undo that.</p>
+</section>
 <section class="card">
 <h2>Corrupt the cookie</h2>
-<p>A forger can write any token, but cannot sign it. This button changes one character of your
-token&rsquo;s signature and sets the cookie anew. See what the next page makes of it.</p>
+<p>A forger can write any id, but cannot guess one of 256 random bits. This button changes one
+character of yours and sets the cookie anew. See what the next page makes of it.</p>
 <form method="post" action="/corrupt"><button class="harm">Corrupt the cookie</button></form>
 </section>
 """)
 
-_TOKEN: Final = Markup("""\
-<section class="card">
-<h2>In the cookie: an access token</h2>
-<p>The cookie <code>{cookie}</code> holds the access token that Cognito answered the sign-in with.
-Verified, it says:</p>
-<table><tbody>{rows}</tbody></table>
-<p class="note">The token itself is not shown: the cookie is <code>HttpOnly</code>, so that no
-script reads it, and a page that printed it would undo that.</p>
-</section>
-""")
+
+def signed_in(
+    user: AuthUser,
+    tokens: Tokens | None,
+    sessions: Iterable[SessionInfo],
+    cookie_name: str,
+    now: float,
+) -> str:
+    """Home, for somebody who is signed in; `now` in seconds since the epoch."""
+    spans = [
+        ("Session", session.created_at, session.expires_at)
+        for session in sessions
+        if session.is_current
+    ]
+    if tokens:
+        named = (("ID token", tokens.id_token), ("Access token", tokens.access_token))
+        spans += [
+            (name, token.payload["iat"], token.payload["exp"]) for name, token in named if token
+        ]
+    row = Markup('<tr><th scope="row">{}</th><td>{}</td><td>{}</td></tr>')
+    lasting = Markup().join(
+        row.format(name, _moment(since, now), _moment(until, now)) for name, since, until in spans
+    )
+    main = _HOME.format(username=user.username, lasting=lasting, cookie=cookie_name)
+    return _page("Home", main, user=user, path="/")
 
 
-def signed_in(user: AuthUser, tokens: Tokens | None, cookie: CookiePolicy) -> str:
-    """Home, for somebody who is signed in."""
-    token = tokens.access_token if tokens else None
-    facts = _TOKEN.format(cookie=cookie.name, rows=_rows(_claims(token.payload))) if token else ""
-    return _page("Home", _HOME.format(username=user.username, token=facts), user=user, path="/")
+_MOMENT: Final = Markup('<time datetime="{}">{:%H:%M:%S}</time> <span class="quiet">{}</span>')
 
 
-_CLAIMS: Final = (
-    "token_use",
-    "username",
-    "sub",
-    "cognito:groups",
-    "scope",
-    "client_id",
-    "iss",
-    "iat",
-    "exp",
-)
+def _moment(at: float, now: float) -> Markup:
+    """A time of day, and how far off that is."""
+    moment = datetime.fromtimestamp(at, UTC)
+    return _MOMENT.format(moment.isoformat(), moment, _distance(at, now))
 
 
-def _claims(payload: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
-    return ((name, _claim(name, payload[name])) for name in _CLAIMS if name in payload)
+_UNITS: Final = (("day", 86_400), ("hour", 3_600), ("minute", 60))
 
 
-def _claim(name: str, value: object) -> str:
-    if name in ("iat", "exp") and isinstance(value, int | float):
-        return datetime.fromtimestamp(value, UTC).strftime("%d %B %Y, %H:%M:%S UTC")
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+def _distance(at: float, now: float) -> str:
+    """How far off a time is, roughly.
+
+    >>> _distance(0, now=7000), _distance(0, now=59), _distance(60, now=0)
+    ('2 hours ago', 'just now', 'in 1 minute')
+    """
+    seconds = abs(at - now)
+    for unit, length in _UNITS:
+        if seconds >= length:
+            count = round(seconds / length)
+            far = f"{count} {unit}" if count == 1 else f"{count} {unit}s"
+            return f"in {far}" if at > now else f"{far} ago"
+    return "in less than a minute" if at > now else "just now"
 
 
 _COOKIE_REFUSED: Final = Markup("""\
 <section class="card bad">
 <h1>You are signed out, and the cookie is cleared.</h1>
-<p>Your browser sent a session cookie that does not stand up to verification. So nobody is signed
-in here, and this very response ends the cookie:</p>
+<p>Your browser sent a session cookie that means nothing here. So nobody is signed in, and this very
+response ends the cookie:</p>
 <pre class="wraps"><code>Set-Cookie: {clearing}</code></pre>
 <p class="actions"><a class="button" href="/sign-in">Sign in again</a>
 <a href="/">Load this page again</a></p>
@@ -219,15 +260,18 @@ in here, and this very response ends the cookie:</p>
 <section class="card">
 <h2>What happened</h2>
 <ol>
-<li>The middleware took the token apart and verified it with the user pool&rsquo;s keys. It did
-not hold.</li>
+<li>The middleware asked the store for the session that the cookie&rsquo;s id belongs to. There is
+none, or none any more.</li>
 <li>The page&rsquo;s code called <code>get_current_user()</code>, which raised
 <code>NotAuthorizedException</code>. The page had nothing to do with cookies.</li>
 <li>The middleware added the <code>Set-Cookie</code> to the response, with the very attributes
 the cookie was set with.</li>
 </ol>
-<p class="note">Every invalid cookie is answered alike: forged, expired, or made by another user
-pool. Why it was refused stands in the log, in the terminal that runs this demo.</p>
+<p class="note">Every invalid cookie is answered alike: made up, expired, or of a session that
+another device has ended. What is known of why stands in the log, in the terminal that runs this
+demo.</p>
+<p class="note">Was it the button that corrupts the cookie? Then the session itself is still there,
+though no browser leads to it. Sign in again, find it among your devices, and end it.</p>
 </section>
 """)
 
@@ -294,7 +338,70 @@ def members(user: AuthUser, code: Markup) -> str:
     return _page("Members", main, user=user, path="/members")
 
 
-_MARKED: Final = ("get_current_user()", "fetch_user_attributes()", 'protect=["/members/*"]')
+# Your devices
+
+_DEVICES: Final = Markup("""\
+<h1>Your devices</h1>
+<p class="lead">Where you are signed in as {username}. End one of these sessions, and its browser is
+signed out with its very next request.</p>
+<section class="card">
+<ul class="devices">{devices}</ul>
+<p class="note">Just this one? Sign in as <code>{username}</code> from another browser or a private
+window, and load this page again. A visit is noted once in a while, not with each request.</p>
+</section>
+<section class="card">
+<h2>Sign out everywhere</h2>
+<p>Ends all of these sessions, and has Cognito end every sign-in of yours, with other sites as
+well.</p>
+<form method="post" action="/sign-out-everywhere">
+<button class="harm">Sign out everywhere</button></form>
+</section>
+<section class="card">
+<h2>The code of this page</h2>
+<p>A session is ended by its handle, which gives no access. The id stays in its cookie, and this
+page never learns it.</p>
+{code}
+</section>
+""")
+
+_DEVICE: Final = Markup("""\
+<li><div><strong>{name}</strong>{badge}<br>
+<span class="quiet">Signed in {created}, last seen {seen}</span></div>
+{button}</li>
+""")
+_THIS_DEVICE: Final = Markup(' <span class="badge">this device</span>')
+_END: Final = Markup(
+    '<form method="post" action="/devices/end"><input type="hidden" name="handle" value="{}">'
+    '<button class="second" aria-label="End the session of {}">End</button></form>'
+)
+
+
+def devices(user: AuthUser, sessions: Iterable[SessionInfo], now: float, code: Markup) -> str:
+    """The list of devices, each but this one with a button that ends its session."""
+    this_first = sorted(sessions, key=lambda session: not session.is_current)
+    items = Markup().join(_device(session, now) for session in this_first)
+    main = _DEVICES.format(username=user.username, devices=items, code=code)
+    return _page("Your devices", main, user=user, path="/devices")
+
+
+def _device(session: SessionInfo, now: float) -> Markup:
+    return _DEVICE.format(
+        name=session.user_agent,
+        badge=_THIS_DEVICE if session.is_current else "",
+        created=_distance(session.created_at, now),
+        seen="now" if session.is_current else _distance(session.seen_at, now),
+        button="" if session.is_current else _END.format(session.handle, session.user_agent),
+    )
+
+
+_MARKED: Final = (
+    "get_current_user()",
+    "fetch_user_attributes()",
+    'protect=["/members/*"]',
+    "list_sessions()",
+    "end_session_by_handle",
+    "end_session(everywhere=True)",
+)
 
 
 def excerpt(*functions: Callable[..., Any]) -> Markup:

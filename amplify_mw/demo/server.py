@@ -17,6 +17,7 @@ from .site import make_app
 HOST: Final = "127.0.0.1"
 USUAL_PORT: Final = 8000
 _POLL_INTERVAL: Final = 0.2  # seconds; what ending waits for at most
+_TOKEN_LIFETIME: Final = 300  # seconds; the least Cognito allows, so that a refresh is soon seen
 
 
 def run(port: int | None = None) -> None:
@@ -24,7 +25,7 @@ def run(port: int | None = None) -> None:
 
     `port` None: 8000, or a free one if that is taken. Raises `OSError` if `port` cannot be had.
     """
-    with LocalUserPool() as pool, _listen(port) as listening:
+    with LocalUserPool(token_lifetime=_TOKEN_LIFETIME) as pool, _listen(port) as listening:
         add_people(pool)
         chosen = listening.getsockname()[1]
         origin = f"http://{HOST}:{chosen}"

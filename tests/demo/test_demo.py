@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from urllib.parse import urlsplit
@@ -14,20 +15,40 @@ from werkzeug.test import Client, EnvironBuilder, TestResponse
 from werkzeug.wrappers import Request
 
 from amplify_mw.demo import pages
+from amplify_mw.demo.device import in_words
 from amplify_mw.demo.people import PASSWORD, PEOPLE, add_people
 from amplify_mw.demo.profile import make_profile
-from amplify_mw.demo.site import make_app, next_page, with_broken_signature
+from amplify_mw.demo.site import make_app, next_page, with_another_start
 from amplify_mw.testing import LocalUserPool, signed_in
 from amplify_mw.testing.pool import Down, Throttling
 
 ORIGIN = "http://localhost"
 COOKIE = "amplify-session"
 BROWSER = {"Accept": "text/html", "Sec-Fetch-Mode": "navigate"}
+FIREFOX = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0"
+IPHONE = (
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like "
+    "Gecko) Version/17.5 Mobile/15E148 Safari/604.1"
+)
+
+
+class Clock:
+    """The pool's clock. `behind`: seconds by which its tokens are older than they should be."""
+
+    behind = 0
+
+    def __call__(self) -> float:
+        return time.time() - self.behind
 
 
 @pytest.fixture
-def demo_pool() -> Iterator[LocalUserPool]:
-    with LocalUserPool() as pool:
+def pool_clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def demo_pool(pool_clock: Clock) -> Iterator[LocalUserPool]:
+    with LocalUserPool(clock=pool_clock) as pool:
         add_people(pool)
         yield pool
 
@@ -40,12 +61,24 @@ def client(demo_pool: LocalUserPool) -> Iterator[Client]:
 
 @pytest.fixture
 def sign_in(client: Client) -> Callable[..., TestResponse]:
-    def post(username: str = "ada", password: str = PASSWORD, *, wants: str = "") -> TestResponse:
+    def post(
+        username: str = "ada", password: str = PASSWORD, *, wants: str = "", agent: str = FIREFOX
+    ) -> TestResponse:
         query = {"next": wants} if wants else None
         form = {"username": username, "password": password}
-        return client.post("/sign-in", query_string=query, data=form)
+        headers = {"User-Agent": agent}
+        return client.post("/sign-in", query_string=query, data=form, headers=headers)
 
     return post
+
+
+@pytest.fixture
+def other(client: Client) -> Client:
+    """Another browser, an iPhone's, where Ada is signed in."""
+    other = Client(client.application)
+    form = {"username": "ada", "password": PASSWORD}
+    other.post("/sign-in", data=form, headers={"User-Agent": IPHONE})
+    return other
 
 
 def cookies_set(response: TestResponse) -> list[str]:
@@ -65,19 +98,43 @@ def test_home_sets_no_cookie_for_a_visitor(client):
     assert cookies_set(client.get("/")) == []
 
 
-def test_home_says_which_token_is_in_the_cookie(client, sign_in):
+def test_home_says_how_long_the_session_and_its_tokens_last(client, sign_in):
     sign_in()
     page = client.get("/").text
     assert "You are signed in as ada." in page
-    assert '<th scope="row">token_use</th><td class="value">access</td>' in page
+    lasting = re.findall(r'<tr><th scope="row">(.+?)</th>.+?<td>.+?>(in .+?)</span></td>', page)
+    hour = "in 60 minutes"
+    assert lasting == [("Session", hour), ("ID token", hour), ("Access token", hour)]
 
 
-@pytest.mark.parametrize("path", ["/", "/profile", "/members"])
-def test_no_page_shows_the_token(client, sign_in, path):
+def test_tokens_that_are_about_to_run_out_are_refreshed_on_the_way(
+    demo_pool, pool_clock, client, sign_in
+):
+    pool_clock.behind = 3570
     sign_in()
-    token = client.get_cookie(COOKIE).value
+    pool_clock.behind = 0
+    assert client.get("/").text.count("in 60 minutes") == 3
+    assert demo_pool.count("GetTokensFromRefreshToken") == 1
+
+
+def test_tokens_can_be_refreshed_at_once(demo_pool, client, sign_in):
+    sign_in()
+    response = client.post("/refresh")
+    assert (response.status_code, response.location) == (303, "/")
+    assert demo_pool.count("GetTokensFromRefreshToken") == 1
+
+
+@pytest.mark.parametrize("path", ["/refresh", "/devices/end"])
+def test_a_button_of_somebody_who_was_signed_out_meanwhile_leads_on(client, path):
+    assert client.post(path).status_code == 303
+
+
+@pytest.mark.parametrize("path", ["/", "/profile", "/members", "/devices"])
+def test_no_page_shows_the_id_or_a_token(client, sign_in, path):
+    sign_in()
     page = client.get(path).text
-    assert not any(part in page for part in token.split("."))
+    assert client.get_cookie(COOKIE).value not in page
+    assert "eyJ" not in page
 
 
 # Signing in
@@ -90,8 +147,16 @@ def test_signing_in_leads_to_the_profile(sign_in):
 
 def test_signing_in_sets_the_cookie_as_the_policy_says(sign_in):
     (line,) = cookies_set(sign_in())
-    assert line.startswith(f"{COOKIE}=ey")
-    assert {"HttpOnly", "Path=/", "SameSite=Strict", "Max-Age=86400"} <= set(line.split("; "))
+    assert re.match(rf"{COOKIE}=[\w-]{{43}}; Max-Age=3[56]\d\d; ", line)
+    assert {"HttpOnly", "Path=/", "SameSite=Strict"} <= set(line.split("; "))
+
+
+def test_signing_in_again_ends_the_session_that_was_there(client, sign_in):
+    sign_in("ada")
+    before = client.get_cookie(COOKIE).value
+    sign_in("grace")
+    client.set_cookie(COOKIE, before)
+    assert "You are signed out" in client.get("/").text
 
 
 def test_signing_in_asks_the_pool_over_http(demo_pool, sign_in):
@@ -278,11 +343,104 @@ def test_corrupting_without_a_session_does_nothing(client):
     assert (response.status_code, cookies_set(response)) == (303, [])
 
 
-@pytest.mark.parametrize("signature", ["Abc", "Bbc", "_bc"])
-def test_a_broken_signature_differs_in_one_character(signature):
-    broken = with_broken_signature(f"head.claims.{signature}")
-    assert broken[:-3] == "head.claims."
-    assert (broken[-3] != signature[0], broken[-2:]) == (True, "bc")
+def test_a_corrupted_cookie_ends_no_session(client, sign_in):
+    sign_in()
+    client.post("/corrupt")
+    sign_in()
+    assert len(devices(client)) == 2
+
+
+@pytest.mark.parametrize("value", ["Abc", "Bbc", "_bc"])
+def test_a_corrupted_id_differs_in_its_first_character(value):
+    corrupted = with_another_start(value)
+    assert (corrupted[0] != value[0], corrupted[1:]) == (True, "bc")
+
+
+# Devices
+
+
+def devices(browser: Client) -> list[str]:
+    """The names on the list of devices."""
+    return re.findall("<li><div><strong>(.+?)</strong>", browser.get("/devices").text)
+
+
+def handles(browser: Client) -> list[str]:
+    """What the list's buttons would end."""
+    return re.findall('name="handle" value="(.+?)"', browser.get("/devices").text)
+
+
+def test_the_list_names_every_browser_this_one_first(client, sign_in, other):
+    sign_in(agent=FIREFOX)
+    assert devices(client) == ["Firefox on Windows", "Safari on iPhone"]
+    assert devices(other) == ["Safari on iPhone", "Firefox on Windows"]
+
+
+def test_the_list_marks_this_browser_and_offers_to_end_the_others(client, sign_in, other):
+    sign_in()
+    page = client.get("/devices").text
+    assert "<strong>Firefox on Windows</strong> <span" in page
+    assert page.count("this device</span>") == 1
+    assert 'aria-label="End the session of Safari on iPhone"' in page
+    assert len(handles(client)) == 1
+
+
+def test_the_list_has_nobody_elses_devices(client, sign_in, other):
+    sign_in("grace")
+    assert devices(client) == ["Firefox on Windows"]
+
+
+def test_a_device_that_is_ended_is_signed_out_with_its_next_request(client, sign_in, other):
+    sign_in()
+    (handle,) = handles(client)
+    response = client.post("/devices/end", data={"handle": handle})
+    assert (response.status_code, response.location) == (303, "/devices")
+    assert devices(client) == ["Firefox on Windows"]
+    assert "You are signed out, and the cookie is cleared." in other.get("/").text
+    assert other.get_cookie(COOKIE) is None
+
+
+def test_nobody_ends_somebody_elses_device(client, sign_in, other):
+    sign_in("ada")
+    (adas,) = handles(client)
+    sign_in("grace")
+    client.post("/devices/end", data={"handle": adas})
+    assert devices(other) == ["Safari on iPhone"]
+
+
+@pytest.mark.parametrize("form", [{}, {"handle": ""}, {"handle": "nothing\0é"}])
+def test_a_handle_that_there_is_not_ends_nothing(client, sign_in, other, form):
+    sign_in()
+    assert client.post("/devices/end", data=form).status_code == 303
+    assert len(devices(client)) == 2
+
+
+def test_the_list_needs_somebody_signed_in(client):
+    response = client.get("/devices", headers=BROWSER)
+    assert (response.status_code, response.location) == (302, "/sign-in?next=%2Fdevices")
+
+
+def test_the_list_shows_the_very_functions_that_made_it(client, sign_in):
+    sign_in()
+    page = client.get("/devices").text
+    assert "sessions = <mark>list_sessions()</mark>" in page
+    assert "<mark>end_session_by_handle</mark>(" in page
+
+
+@pytest.mark.parametrize(
+    ("user_agent", "words"),
+    [
+        (FIREFOX, "Firefox on Windows"),
+        (IPHONE, "Safari on iPhone"),
+        ("(X11; Linux x86_64) Chrome/140.0.0.0 Safari/537.36", "Chrome on Linux"),
+        ("(Linux; Android 15) Chrome/140.0.0.0 Mobile Safari/537.36", "Chrome on Android"),
+        ("(Macintosh) Chrome/140.0.0.0 Safari/537.36 Edg/140.0.0.0", "Edge on Mac"),
+        ("curl/8.14.1", "curl"),
+        ("", "Unknown browser"),
+        ("<script>", "Unknown browser"),
+    ],
+)
+def test_a_browser_is_named_in_words(user_agent, words):
+    assert in_words(user_agent) == words
 
 
 # Signing out
@@ -302,19 +460,47 @@ def test_after_signing_out_the_members_page_is_closed(client, sign_in):
     assert client.get("/members").status_code == 401
 
 
-@pytest.mark.parametrize("path", ["/sign-out", "/corrupt"])
+def test_a_session_that_was_signed_out_is_over_for_a_copy_of_its_cookie_too(client, sign_in):
+    sign_in()
+    copy = client.get_cookie(COOKIE).value
+    client.post("/sign-out")
+    client.set_cookie(COOKIE, copy)
+    assert client.get("/members").status_code == 401
+
+
+def test_signing_out_leaves_other_devices_alone(client, sign_in, other):
+    sign_in()
+    client.post("/sign-out")
+    assert "signed in as ada" in other.get("/").text
+
+
+def test_signing_out_everywhere_signs_every_device_out(client, sign_in, other):
+    sign_in()
+    response = client.post("/sign-out-everywhere")
+    assert (response.status_code, response.location) == (303, "/")
+    assert client.get_cookie(COOKIE) is None
+    assert "You are signed out" in other.get("/").text
+
+
+@pytest.mark.parametrize(
+    "path", ["/sign-out", "/sign-out-everywhere", "/devices/end", "/refresh", "/corrupt"]
+)
 def test_a_link_changes_nothing(client, sign_in, path):
     sign_in()
     assert client.get(path).status_code == 405
     assert "signed in as ada" in client.get("/").text
 
 
-@pytest.mark.parametrize("path", ["/sign-in", "/sign-out", "/corrupt"])
+@pytest.mark.parametrize(
+    "path", ["/sign-in", "/sign-out", "/sign-out-everywhere", "/devices/end", "/corrupt"]
+)
 @pytest.mark.parametrize("site", ["cross-site", "same-site", "anything"])
-def test_a_post_from_another_site_is_refused(client, path, site):
-    form = {"username": "ada", "password": PASSWORD}
+def test_a_post_from_another_site_is_refused(client, sign_in, other, path, site):
+    sign_in()
+    form = {"username": "grace", "password": PASSWORD, "handle": handles(client)[0]}
     response = client.post(path, data=form, headers={"Sec-Fetch-Site": site})
     assert (response.status_code, cookies_set(response)) == (403, [])
+    assert devices(client) == ["Firefox on Windows", "Safari on iPhone"]
 
 
 @pytest.mark.parametrize("site", ["same-origin", "none"])
@@ -335,7 +521,7 @@ def test_the_one_stylesheet_is_let_in_by_its_digest(client, path):
     assert f"style-src 'sha256-{digest}'" in response.headers["Content-Security-Policy"]
 
 
-@pytest.mark.parametrize("path", ["/", "/sign-in", "/profile", "/members", "/nowhere"])
+@pytest.mark.parametrize("path", ["/", "/sign-in", "/profile", "/members", "/devices", "/nowhere"])
 def test_a_page_has_no_script_and_nothing_from_elsewhere(client, sign_in, path):
     sign_in()
     response = client.get(path)

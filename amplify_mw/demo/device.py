@@ -1,0 +1,41 @@
+"""What a browser is called in the list of devices, in as few words as people use for it."""
+
+from collections.abc import Mapping
+from typing import Final
+
+# What a `User-Agent` holds, the telling first: most browsers say that they are Safari, too.
+_BROWSERS: Final = {
+    "Edg": "Edge",
+    "OPR/": "Opera",
+    "SamsungBrowser/": "Samsung Internet",
+    "Firefox/": "Firefox",
+    "FxiOS/": "Firefox",
+    "Chrome/": "Chrome",
+    "CriOS/": "Chrome",
+    "Safari/": "Safari",
+    "curl/": "curl",
+}
+_SYSTEMS: Final = {
+    "iPhone": "iPhone",
+    "iPad": "iPad",
+    "Android": "Android",
+    "CrOS": "ChromeOS",
+    "Windows": "Windows",
+    "Macintosh": "Mac",
+    "Linux": "Linux",
+}
+
+
+def in_words(user_agent: str) -> str:
+    """A `User-Agent` in words. Only words from here: a client may write there what it likes.
+
+    >>> in_words("Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0")
+    'Firefox on Windows'
+    """
+    browser = _first(_BROWSERS, user_agent) or "Unknown browser"
+    system = _first(_SYSTEMS, user_agent)
+    return f"{browser} on {system}" if system else browser
+
+
+def _first(names: Mapping[str, str], user_agent: str) -> str | None:
+    return next((name for sign, name in names.items() if sign in user_agent), None)
