@@ -1,0 +1,115 @@
+"""Stores in use before a fork, and on several event loops of one process."""
+
+import json
+
+import pytest
+
+from amplify_mw.models import TokenSet
+from tests.processes.cluster import Cluster, Member
+from tests.processes.conftest import HOUR, Cognito, Places
+from tests.processes.sites import Spec
+
+SITES = [
+    ("stored", "memory"),
+    ("stored", "sqlite"),
+    ("stored", "redis"),
+    ("sealed", "none"),
+    ("sealed", "sqlite"),
+    ("sealed", "redis"),
+]
+SHARED = [row for row in SITES if row[1] in ("sqlite", "redis")]
+sites = pytest.mark.parametrize(("kind", "store"), SITES)
+shared_sites = pytest.mark.parametrize(("kind", "store"), SHARED)
+shells = pytest.mark.parametrize("shell", ["wsgi", "asgi"])
+
+
+def sign_in(member: Member, tokens: TokenSet) -> str:
+    names = ("id_token", "access_token", "refresh_token")
+    text = json.dumps({name: getattr(tokens, name) for name in names})
+    cookie = member.ask(None, "/in", **{"X-Tokens": text}).new_cookie
+    assert cookie
+    return cookie
+
+
+def due(cognito: Cognito) -> TokenSet:
+    """Tokens that are good, and about to expire."""
+    return cognito.tokens(age=HOUR - 30)
+
+
+def warm_site(cluster: Cluster, spec: Spec, shell: str, cognito: Cognito) -> tuple[Member, str]:
+    """A process that has used its store for all there is, and a session that it has refreshed."""
+    (member,) = cluster.members(spec, shell)
+    cookie = sign_in(member, due(cognito))
+    refreshed = member.ask(cookie)
+    assert refreshed.outcome == (200, "set")
+    return member, refreshed.new_cookie or cookie
+
+
+@sites
+@shells
+def test_a_forked_child_reads_and_refreshes_sessions(
+    cluster: Cluster, places: Places, cognito: Cognito, kind: str, store: str, shell: str
+) -> None:
+    member, known = warm_site(cluster, places.site(cognito, kind, store), shell, cognito)
+    another = sign_in(member, due(cognito))
+    before = cognito.grants
+    got = member.answers("fork", *[known] * 5, *[another] * 5)
+    assert [(answer.status, answer.body) for answer in got] == [(200, "ada")] * 10
+    assert {answer.pid for answer in got}.isdisjoint({member.worker.pid})
+    assert cognito.grants == before + 1
+
+
+@sites
+@shells
+def test_a_parent_goes_on_after_its_child_has_ended(
+    cluster: Cluster, places: Places, cognito: Cognito, kind: str, store: str, shell: str
+) -> None:
+    member, known = warm_site(cluster, places.site(cognito, kind, store), shell, cognito)
+    assert len(member.answers("fork", known)) == 1
+    cookie = sign_in(member, due(cognito))
+    assert {member.ask(value).status for value in (known, cookie)} == {200}
+    assert member.ask(known, "/out").outcome == (200, "cleared")
+    assert member.ask(known).outcome == (401, "cleared")
+
+
+@shared_sites
+@shells
+def test_what_a_child_has_ended_is_over_for_its_parent(
+    cluster: Cluster, places: Places, cognito: Cognito, kind: str, store: str, shell: str
+) -> None:
+    member, known = warm_site(cluster, places.site(cognito, kind, store), shell, cognito)
+    asks = [{"cookie": known, "path": "/out"}]
+    assert [answer["status"] for answer in member.do("fork", asks=asks)] == [200]
+    assert member.ask(known).outcome == (401, "cleared")
+
+
+@sites
+def test_event_loops_that_come_and_go_share_a_store(
+    cluster: Cluster, places: Places, cognito: Cognito, kind: str, store: str
+) -> None:
+    member, known = warm_site(cluster, places.site(cognito, kind, store), "asgi", cognito)
+    got = member.answers("loops", *[known] * 5, count=3)
+    assert [(answer.status, answer.body) for answer in got] == [(200, "ada")] * 5 * 6
+
+
+@sites
+def test_event_loops_of_one_process_share_a_refresh(
+    cluster: Cluster, places: Places, cognito: Cognito, kind: str, store: str
+) -> None:
+    (member,) = cluster.members(places.site(cognito, kind, store), "asgi")
+    cookie = sign_in(member, due(cognito))
+    got = member.answers("loops", *[cookie] * 5, count=3)
+    assert {answer.status for answer in got} == {200}
+    assert cognito.grants == 1
+
+
+@sites
+@shells
+def test_a_process_may_fork_while_it_serves(
+    cluster: Cluster, places: Places, cognito: Cognito, kind: str, store: str, shell: str
+) -> None:
+    member, known = warm_site(cluster, places.site(cognito, kind, store), shell, cognito)
+    begun = [member.begin(known, count=20) for _ in range(5)]
+    got = [answer for _ in range(5) for answer in member.answers("fork", *[known] * 5)]
+    got += [answer for some in begun for answer in some.answers]
+    assert [(answer.status, answer.body) for answer in got] == [(200, "ada")] * 125

@@ -1,0 +1,101 @@
+"""Eight processes with fifty requests each, at once, on one session whose tokens have expired."""
+
+import pytest
+
+from tests.processes.cluster import PATIENCE, Answer, Begun, Cluster, Member
+from tests.processes.conftest import Cognito, Places, expired_session
+from tests.processes.sites import Spec
+
+SHELLS = ("wsgi", "asgi") * 4
+EACH = 50
+ALL = EACH * len(SHELLS)
+sites = pytest.mark.parametrize("store", ["sqlite", "redis"])
+kinds = pytest.mark.parametrize("kind", ["stored", "sealed"])
+
+
+def begin(members: list[Member], cookie: str) -> list[Begun]:
+    return [member.begin(cookie, count=EACH) for member in members]
+
+
+def answers(begun: list[Begun]) -> list[Answer]:
+    return [answer for some in begun for answer in some.answers]
+
+
+def cookies_to_go_on_with(spec: Spec, old: str, got: list[Answer]) -> set[str | None]:
+    """What the requests' sender has after them: a sealed session has a new cookie."""
+    if spec.kind == "stored":
+        return {answer.new_cookie or old for answer in got}
+    return {answer.new_cookie for answer in got} - {old}
+
+
+@sites
+@kinds
+def test_one_refresh_serves_all_of_them(
+    cluster: Cluster, places: Places, rotating: Cognito, kind: str, store: str
+) -> None:
+    spec = places.site(rotating, kind, store)
+    cookie = expired_session(spec, rotating)
+    members = cluster.members(spec, *SHELLS)
+    with rotating.pool.hold("GetTokensFromRefreshToken") as gate:
+        begun = begin(members, cookie)
+        cluster.journal.wait(spec.name, "load by request", ALL)
+        gate.wait_for_arrivals(1, timeout=PATIENCE)
+        gate.release()
+        got = answers(begun)
+    assert [(answer.status, answer.body) for answer in got] == [(200, "ada")] * ALL
+    assert len({answer.pid for answer in got}) == len(SHELLS)
+    assert rotating.grants == 1
+    (new,) = cookies_to_go_on_with(spec, cookie, got)
+    assert {m.ask(new).outcome for m in members} == {(200, None)}
+    assert rotating.grants == 1
+
+
+@sites
+@kinds
+def test_nobody_else_asks_while_cognito_takes_longer_than_the_lease(
+    cluster: Cluster, places: Places, rotating: Cognito, kind: str, store: str
+) -> None:
+    spec = places.site(rotating, kind, store, lease=1)
+    cookie = expired_session(spec, rotating)
+    members = cluster.members(spec, *SHELLS)
+    with rotating.pool.hold("GetTokensFromRefreshToken") as gate:
+        begun = begin(members, cookie)
+        cluster.journal.wait(spec.name, "load by request", ALL)
+        cluster.journal.wait(spec.name, "renew by library", 4)  # three a second
+        assert (gate.arrivals, rotating.grants) == (1, 1)
+        gate.release()
+        got = answers(begun)
+    assert [(answer.status, answer.body) for answer in got] == [(200, "ada")] * ALL
+    assert rotating.grants == 1
+    assert len(cookies_to_go_on_with(spec, cookie, got)) == 1
+
+
+@sites
+@kinds
+def test_a_late_request_with_the_cookie_of_before_is_given_the_new_tokens(
+    cluster: Cluster, places: Places, rotating: Cognito, kind: str, store: str
+) -> None:
+    spec = places.site(rotating, kind, store)
+    cookie = expired_session(spec, rotating)
+    first, *others = cluster.members(spec, *SHELLS)
+    new = first.ask(cookie).new_cookie
+    got = [member.ask(cookie) for member in others]
+    assert {answer.status for answer in got} == {200}
+    # A stored session's cookie is the same as ever: it is enough that it was set once.
+    assert {answer.new_cookie for answer in got} == {new if kind == "sealed" else None}
+    assert rotating.grants == 1
+
+
+def test_nobody_is_turned_away_while_cognito_takes_longer_than_three_leases(
+    cluster: Cluster, places: Places, rotating: Cognito
+) -> None:
+    spec = places.site(rotating, "stored", "sqlite", lease=1)
+    cookie = expired_session(spec, rotating)
+    members = cluster.members(spec, "wsgi", "asgi")
+    with rotating.pool.hold("GetTokensFromRefreshToken") as gate:
+        begun = begin(members, cookie)
+        cluster.journal.wait(spec.name, "renew by library", 13)  # three a second
+        gate.release()
+        got = answers(begun)
+    assert {(answer.status, answer.body) for answer in got} == {(200, "ada")}
+    assert rotating.grants == 1
