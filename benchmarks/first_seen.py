@@ -46,9 +46,9 @@ def cases() -> dict[str, Call]:
         "bad signature": [cookie_header(forged(token)) for token in good],
     }
     config = mint.config.replace(cache_entries=COUNT // 2)
-    # An engine each: what one shell has seen is not to be known to the other.
+    # Configurations that differ: what one shell has seen is not to be known to the other.
     wsgi = AmplifyWSGIMiddleware(wsgi_app, Engine(config))
-    asgi = AmplifyASGIMiddleware(asgi_app, Engine(config))
+    asgi = AmplifyASGIMiddleware(asgi_app, Engine(config.replace(cache_entries=COUNT // 2 - 1)))
     found = {RAW: raw_verify(mint, good), "joserfc decode and claims": joserfc_decode(mint, good)}
     found["WSGI: bare app"] = wsgi_calls(wsgi_app, cookies["first seen"])
     found["ASGI: bare app"] = asgi_calls(asgi_app, cookies["first seen"])

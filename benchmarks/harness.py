@@ -34,6 +34,11 @@ class Plan:
     rounds: int
     batch: float
 
+    @property
+    def shorter(self) -> "Plan":
+        """For tables that matter less than what each request pays, of which there are many."""
+        return Plan(min(self.processes, 5), min(self.rounds, 15), self.batch)
+
 
 FULL = Plan(processes=7, rounds=40, batch=0.008)
 QUICK = Plan(processes=3, rounds=12, batch=0.004)
@@ -44,11 +49,15 @@ Call = Callable[[], object]
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a table: the time of `case`, less that of `bare`, in multiples of `unit`'s."""
+    """One line of a table: the time of `case`, less that of `bare`, in multiples of `unit`'s.
+
+    `bar`: the multiple that it should not exceed.
+    """
 
     case: str
     bare: str | None = None
     unit: "Row | None" = None
+    bar: float | None = None
 
     def overhead(self, run: Mapping[str, float]) -> float:
         return run[self.case] - (run[self.bare] if self.bare else 0.0)
@@ -109,9 +118,10 @@ def calibrated(call: Call, batch: float) -> int:
     return count
 
 
-def in_processes(cases: str, plan: Plan) -> list[dict[str, float]]:
+def in_processes(cases: str, plan: Plan, *arguments: str) -> list[dict[str, float]]:
     """`interleaved` in fresh processes; `cases` names a function, as `module:function`."""
     command = [sys.executable, "-m", "benchmarks.harness", cases, str(plan.rounds), str(plan.batch)]
+    command += arguments
     runs = (
         subprocess.run(command, check=True, stdout=subprocess.PIPE, cwd=_ROOT)
         for _ in range(plan.processes)
@@ -124,7 +134,9 @@ def table(
 ) -> str:
     """The rows as text: the time, the overhead over the bare app, the ratio to the unit's."""
     width = max(len(row.case) for row in rows)
-    head = f"{'':{width}}{'µs a call':>22}{'µs over bare':>22}{'times the ' + unit:>22}"
+    head = f"{'':{width}}{'µs a call':>24}{'µs over bare':>24}{'times the ' + unit:>24}"
+    if any(row.bar is not None for row in rows):
+        head += f"{'at most':>9}"
     return "\n".join([title, "", head, *(_line(row, runs, width) for row in rows), ""])
 
 
@@ -134,13 +146,14 @@ def _line(row: Row, runs: Sequence[Mapping[str, float]], width: int) -> str:
         columns[1] = Spread.of([row.overhead(run) for run in runs]).text()
     if row.unit is not None:
         columns[2] = Spread.of([row.overhead(run) / row.unit.overhead(run) for run in runs]).text()
-    return f"{row.case:{width}}" + "".join(f"{column:>22}" for column in columns).rstrip()
+    line = f"{row.case:{width}}" + "".join(f"{column:>24}" for column in columns)
+    return line.rstrip() if row.bar is None else f"{line}{row.bar:>9}"
 
 
 def main() -> None:
-    cases, rounds, batch = sys.argv[1:]
+    cases, rounds, batch, *arguments = sys.argv[1:]
     module, _, function = cases.partition(":")
-    found = getattr(import_module(module), function)()
+    found = getattr(import_module(module), function)(*arguments)
     json.dump(interleaved(found, int(rounds), float(batch)), sys.stdout)
 
 

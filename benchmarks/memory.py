@@ -6,23 +6,30 @@ number of users. It includes the cache's own tables and the key, which a verdict
 
 import gc
 import json
+import os
+import secrets
 import time
 import tracemalloc
 from collections.abc import Callable
+from tempfile import TemporaryDirectory
 
+from amplify_mw import SealedSession, StoredSession
 from amplify_mw.cognito.api import read_get_user
 from amplify_mw.cognito.attributes import Attributes
 from amplify_mw.drive import BoundedCache
 from amplify_mw.effects import Response
 from amplify_mw.engine import Engine
 from amplify_mw.sessions.base import SignedIn
+from amplify_mw.stores.sqlite import SQLiteStore
 from amplify_mw.wsgi import AmplifyWSGIMiddleware
 
 from .harness import FULL, QUICK, TINY, Plan
 from .requests import cookie_header, wsgi_app, wsgi_call
+from .sessions import sign_in
 from .tokens import Mint
 
 USERS = {FULL: 10_000, QUICK: 1_000, TINY: 20}
+LASTING = 1_000  # users at most
 ROOMY = {"cache_entries": 1_000_000, "cache_bytes": 10**12}
 
 
@@ -96,6 +103,7 @@ def tables(plan: Plan = FULL) -> str:
     visits(Engine(mint.config), cookies[:10])()  # what loads lazily is loaded
     parts = [
         _verdicts(mint, tokens, cookies),
+        _lasting(mint, min(users, LASTING)),
         _attributes(users),
         _bounds(mint, cookies),
     ]
@@ -117,6 +125,30 @@ def _verdicts(mint: Mint, tokens: list[str], cookies: list[str]) -> str:
         f"all but that     {each - length:8.0f}\n"
         f"counted (`size`) {said:8.0f}   {said / each:.2f} of what is held\n"
     )
+
+
+def _lasting(mint: Mint, users: int) -> str:
+    """The same for sessions that last: a verdict of theirs holds three tokens."""
+    sets = mint.sets(users)
+    lines = [f"Cached verdicts of sessions that last ({users} of each), bytes each", ""]
+    with TemporaryDirectory(prefix="amplify_mw-benchmark-") as folder:
+        store = SQLiteStore(os.path.join(folder, "sessions.db"))
+        for kind in (SealedSession(keys=[secrets.token_bytes(32)]), StoredSession(store)):
+            config = mint.config.replace(session=kind)
+            values = sign_in(Engine(config), sets)
+            cookies = [cookie_header(value) for value in values]
+            visits(Engine(config), cookies[:10])()
+            engine = Engine(config.replace(**ROOMY))
+            each = allocated(visits(engine, cookies)) / users
+            verdicts = [engine.authenticator.verdicts[value.encode()] for value in values]
+            said = sum(verdict.size for verdict in verdicts) / users
+            name = type(kind).__name__
+            lines.append(
+                f"{name:16} held {each:8.0f}   counted (`size`) {said:8.0f}   "
+                f"{said / each:.2f} of what is held"
+            )
+        store.close()
+    return "\n".join([*lines, ""])
 
 
 def _attributes(users: int) -> str:

@@ -1,4 +1,4 @@
-"""Cognito-shaped ID tokens in any number, and a configuration with their key preloaded."""
+"""Cognito-shaped tokens in any number, and a configuration with their key preloaded."""
 
 import secrets
 import time
@@ -38,6 +38,27 @@ class Mint:
         claims = (self._claims(number, now, lifetime) for number in range(count))
         return [jwt.encode(header, each, self.key) for each in claims]
 
+    def token_of_length(self, length: int) -> str:
+        """An ID token of `length` characters, or of one or two more: some claim is long."""
+        header, now = {"kid": self.kid, "alg": "RS256"}, int(time.time())
+        claims = self._claims(0, now, 3600)
+        spare = length - len(jwt.encode(header, {**claims, "custom:note": ""}, self.key))
+        return jwt.encode(header, {**claims, "custom:note": "a" * (spare * 3 // 4)}, self.key)
+
+    def sets(self, count: int) -> list[dict[str, str]]:
+        """`count` sign-ins: an ID token, an access token and a refresh token of a user each."""
+        header = {"kid": self.kid, "alg": "RS256"}
+        now = int(time.time())
+        found = []
+        for number in range(count):
+            claims = self._claims(number, now, 3600)
+            id_token, access_token = (
+                jwt.encode(header, each, self.key) for each in (claims, _access_claims(claims))
+            )
+            each = {"id_token": id_token, "access_token": access_token}
+            found.append({**each, "refresh_token": _refresh_token()})
+        return found
+
     def _claims(self, number: int, now: int, lifetime: int) -> dict:
         """What Cognito puts into the ID token of a user with a few attributes."""
         sub = str(uuid.uuid4())
@@ -59,6 +80,27 @@ class Mint:
             "jti": str(uuid.uuid4()),
             "email": f"ada.lovelace.{number}@example.com",
         }
+
+
+def _access_claims(claims: dict) -> dict:
+    """What Cognito puts into the access token that comes with an ID token."""
+    same = ("sub", "cognito:groups", "iss", "origin_jti", "auth_time", "exp", "iat")
+    return {
+        **{name: claims[name] for name in same},
+        "client_id": CLIENT_ID,
+        "event_id": str(uuid.uuid4()),
+        "token_use": "access",
+        "scope": "aws.cognito.signin.user.admin",
+        "jti": str(uuid.uuid4()),
+        "username": claims["cognito:username"],
+    }
+
+
+def _refresh_token() -> str:
+    """As long and as opaque as Cognito's: a JWE for Cognito itself (here, of random bytes)."""
+    sizes = (256, 12, 1053, 16)  # the wrapped key, the vector, the text and the tag
+    segments = [secrets.token_urlsafe(size) for size in sizes]
+    return ".".join(["eyJjdHkiOiJKV1QiLCJlbmMiOiJBMjU2R0NNIiwiYWxnIjoiUlNBLU9BRVAifQ", *segments])
 
 
 def forged(token: str) -> str:

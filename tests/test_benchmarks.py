@@ -3,7 +3,7 @@
 import pytest
 
 import benchmarks.__main__ as command
-from benchmarks import first_seen, imports, memory, overhead
+from benchmarks import first_seen, imports, many, memory, overhead, sealed, stored
 from benchmarks.harness import TINY, Row, Spread, calibrated, interleaved, table
 
 
@@ -12,6 +12,9 @@ from benchmarks.harness import TINY, Row, Spread, calibrated, interleaved, table
     [
         (overhead, ["pays: WSGI", "pays: ASGI", "no cookie: amplify_mw", "known token: floor"]),
         (first_seen, ["raw RSA-2048 verify", "WSGI: first seen", "ASGI: bad signature"]),
+        (sealed, ["known sealed", "ASGI: first seen sealed", "decrypt_compact, JSON, decode"]),
+        (stored, ["bare SELECT", "SQLiteStore.ask, inline", "known session, SQLiteStore", "Redis"]),
+        (many, ["load among 100", "on disk each", "Valkey", "A session in MemoryStore"]),
         (imports, ["bare interpreter", "import amplify_mw.wsgi", "construct (keys preloaded)"]),
         (memory, ["Cached verdicts of 20 users", "Cached attributes of 20 users", "10 entries"]),
     ],
@@ -46,6 +49,14 @@ def test_a_ratio_is_that_of_overheads_within_one_process() -> None:
     assert printed.splitlines()[-1].split() == [
         *("ours", "4.50", "[3.00-6.00]", "3.00", "[2.00-4.00]", "2.00", "[2.00-2.00]")
     ]
+
+
+def test_a_bar_stands_at_the_end_of_its_line() -> None:
+    unit = Row("unit")
+    rows = [unit, Row("ours", unit=unit, bar=1.5)]
+    head, *lines = table("A title", rows, [{"unit": 2.0, "ours": 1.0}]).splitlines()[2:]
+    assert head.split()[-2:] == ["at", "most"]
+    assert [line.split()[-1] for line in lines] == ["[2.00-2.00]", "1.5"]
 
 
 def test_cases_are_called_by_turns() -> None:

