@@ -172,6 +172,7 @@ class RedisStore(SessionStore):
         self._begin()
         if listener is not None:
             listener.end(connections)
+        connections.let_go()
 
     def begin_in_child(self) -> None:
         """Leave the parent's connections be, for good: closing them would need its locks."""

@@ -141,6 +141,7 @@ class Connections:
 
     async def execute_on_loop(self, words: Words) -> Any:
         """The same, awaited on the running event loop."""
+        loop: _Loop | None = None
         try:
             async with asyncio.timeout(self._server.timeout):
                 loop = await self._of_loop()
@@ -148,6 +149,15 @@ class Connections:
         except FAILURES as error:
             _unless_harmless(error)
             return None
+        finally:
+            loop = None  # else a traceback keeps it, until the collector drops it in any order
+
+    def let_go(self) -> None:
+        """Hold the connections of event loops no longer: who uses one closes it in the end.
+
+        Dropping this object would not do: the traceback of a failure may hold it for long.
+        """
+        self._loops.clear()
 
     async def _of_loop(self) -> "_Loop":
         running = asyncio.get_running_loop()

@@ -491,6 +491,26 @@ def test_closing_a_store_closes_its_connections(store: RedisStore, own_valkey: V
     asyncio.run(use_and_close())
 
 
+def test_a_failure_that_somebody_keeps_keeps_no_connection(
+    store: RedisStore, own_valkey: Valkey
+) -> None:
+    async def fail_and_close() -> None:
+        await asyncio.gather(*[store.ask("load", (KEY,)) for _ in range(3)])
+        assert connections(own_valkey) == 3
+        own_valkey.pause()
+        with pytest.raises(StoreUnavailable) as failed:
+            await store.ask("load", (KEY,))
+        own_valkey.go_on()
+        store.close()
+        ticks = 0
+        while connections(own_valkey) and ticks < 1000:
+            await asyncio.sleep(0)
+            ticks += 1
+        assert (connections(own_valkey), failed.type) == (0, StoreUnavailable)
+
+    asyncio.run(fail_and_close())
+
+
 @pytest.mark.parametrize("last", [RedisStore.close, id], ids=["closed", "dropped"])
 def test_a_store_may_end_as_the_last_thing_its_loop_sees(
     own_valkey: Valkey, last: Callable[[RedisStore], object], caplog: pytest.LogCaptureFixture
