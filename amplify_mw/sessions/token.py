@@ -14,7 +14,7 @@ from ..errors import NetworkError, NotAuthorizedException, TokenExpiredException
 from ..models import AuthUser
 from ..tokens.jwks import KeysUnavailable
 from ..tokens.verifier import InvalidToken, VerifiedToken, Verifier
-from .base import Entrance, Finding, NewCookie, Refused, SignedIn, Surroundings, Verdict
+from .base import Entrance, Finding, NewCookie, Refused, SignedIn, Surroundings
 
 _OVERHEAD: Final = 1000  # bytes of a verdict's objects beside its token; measured with tracemalloc
 _NAME: Final = 150  # bytes of a group or scope and its place in the set, beside its text
@@ -57,16 +57,13 @@ class TokenSessions:
 
     def resolve(self, value: bytes, now: float) -> Flow[Finding]:
         """A flow: the verdict on the token in the cookie."""
-        return Finding((yield from self._judge(value, now)))
-
-    def _judge(self, value: bytes, now: float) -> Flow[Verdict]:
         try:
             token = yield from self._verifier.verify(value, now)
         except KeysUnavailable as error:
-            return keys_unavailable(error)
+            return Finding(keys_unavailable(error))
         except InvalidToken as error:
-            return refused(error)
-        return _signed_in(token)
+            return Finding(refused(error))
+        return Finding(_signed_in(token))
 
     def start(self, entrance: Entrance, now: float) -> Flow[Finding]:  # noqa: ARG002
         """A flow: the ID token in the cookie."""

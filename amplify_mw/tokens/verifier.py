@@ -64,8 +64,8 @@ class ParsedToken(NamedTuple):
 class VerifiedToken(NamedTuple):
     """A token that is ours.
 
-    `lifetime`: seconds from `iat` to `exp`. `expires_at`: from when on it is not ours (`exp` and
-    the leeway). `fresh_until`: when to verify it again.
+    `expires_at`: from when on it is not ours (`exp` and the leeway). `fresh_until`: when to verify
+    it again.
     """
 
     encoded: bytes
@@ -75,9 +75,15 @@ class VerifiedToken(NamedTuple):
     token_use: TokenUse
     username: str
     sub: str
-    lifetime: float
     expires_at: float
     fresh_until: float
+
+    @property
+    def lifetime(self) -> float:
+        """Seconds from `iat` to `exp`."""
+        return _time(self.claims, "exp", default=None) - _time(
+            self.claims, "iat", default=-math.inf
+        )
 
     def __repr__(self) -> str:
         return f"<VerifiedToken: {self.token_use} of {self.issuer}>"
@@ -162,6 +168,7 @@ class Verifier:
         For what a seal of our own, or Cognito's own connection, has brought. Raises `InvalidToken`.
         """
         parsed, pool = self._parse(token)
+        _time(parsed.claims, "iat", default=-math.inf)
         return self._believe(token, parsed.claims, pool, now)
 
     def _parse(self, token: bytes) -> tuple[ParsedToken, TrustedPool]:
@@ -195,18 +202,10 @@ class Verifier:
             raise InvalidToken("missing_claim")
         if _time(claims, "nbf", default=-math.inf) > now + self.leeway:
             raise InvalidToken("token_not_yet_valid")
-        expiry = _time(claims, "exp", default=None)
+        expires_at = _time(claims, "exp", default=None) + self.leeway
+        fresh_until = min(expires_at, pool.keys.fresh_until(now))
         return VerifiedToken(
-            encoded=token,
-            claims=claims,
-            issuer=pool.issuer,
-            client=client,
-            token_use=use,
-            username=username,
-            sub=sub,
-            lifetime=expiry - _time(claims, "iat", default=-math.inf),
-            expires_at=expiry + self.leeway,
-            fresh_until=min(expiry + self.leeway, pool.keys.fresh_until(now)),
+            token, claims, pool.issuer, client, use, username, sub, expires_at, fresh_until
         )
 
 

@@ -44,7 +44,6 @@ def access(issuer: str = ISSUER, **claims: Any) -> VerifiedToken:
         token_use="access",
         username="ada",
         sub="0f3c",
-        lifetime=3600,
         expires_at=T + 60,
         fresh_until=T + 60,
     )
