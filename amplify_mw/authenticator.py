@@ -12,12 +12,11 @@ Rules:
 
 from collections.abc import Generator, Mapping
 from contextlib import suppress
-from typing import Any, AnyStr
+from typing import TYPE_CHECKING, Any, AnyStr, Final
 
 from .access import AccessRules, Refusals
 from .cognito.api import UNAVAILABLE, Failure
 from .cognito.attributes import AttributeSource
-from .cognito.grants import Grants
 from .config import AmplifyConfig
 from .cookies import DUPLICATE, SessionCookie
 from .effects import Cache, Flow, FlowRunner, Remember, Unreachable
@@ -37,7 +36,10 @@ from .sessions.base import (
 )
 from .tokens.verifier import Verifier, parse_segment
 
-_DOUBT = 1.0  # seconds
+if TYPE_CHECKING:
+    from .cognito.grants import Grants
+
+_DOUBT: Final = 1.0  # seconds that Cognito's answer may have been under way
 
 
 class Visit:
@@ -103,7 +105,7 @@ class Authenticator:
         verifier: Verifier,
         verdicts: Cache,
         attributes: AttributeSource,
-        grants: Grants,
+        grants: "Grants",
         sessions: Sessions,
         runner: FlowRunner,
     ) -> None:
@@ -146,7 +148,7 @@ class Authenticator:
         finding = yield from self.sessions.resolve(value, now)
         verdict = finding.verdict
         if self._verify_every is not None and isinstance(verdict, SignedIn):
-            verdict = yield from self._confirmed(verdict, self._verify_every)
+            verdict = yield from self._confirmed(verdict, self._verify_every, now)
             finding = Finding(verdict, finding.cookie)
         visit = Visit(self, verdict)
         visit.take(finding)
@@ -154,9 +156,8 @@ class Authenticator:
             yield Remember(self.verdicts, verdict.cookie, verdict, generation)
         return visit
 
-    def _confirmed(self, verdict: SignedIn, every: float) -> Flow[Verdict]:
+    def _confirmed(self, verdict: SignedIn, every: float, now: float) -> Flow[Verdict]:
         """A flow: the verdict, if Cognito says so too, or has said so not long ago."""
-        now = self.runner.clock()
         endpoint = self._api_urls[verdict.issuer]
         answer = yield from self._attributes.confirm(verdict, endpoint, every, now)
         if not isinstance(answer, Failure):
@@ -172,13 +173,14 @@ class Authenticator:
 
         Unless it may only mean that the access token has run out, and a refresh will tell.
         """
-        if verdict.held is not None and verdict.held.bundle.refresh_token is not None:
-            doubtful = verdict.expires_at - 2 * self.verifier.leeway - _DOUBT
-            if self.runner.clock() >= doubtful:
-                return Refused(NetworkError, "cognito_unavailable", retry_after=_DOUBT)
-        yield Remember(self.verdicts, verdict.cookie, None)
+        _, now = yield Remember(self.verdicts, verdict.cookie, None)
+        refreshes = verdict.held is not None and verdict.held.bundle.refresh_token is not None
+        # By Cognito's clock it may have run out a leeway before ours says so.
+        doubtful_from = verdict.expires_at - 2 * self.verifier.leeway - _DOUBT
+        if refreshes and now >= doubtful_from:
+            return Refused(NetworkError, "cognito_unavailable", retry_after=_DOUBT)
         with suppress(Unreachable):  # the next request asks Cognito again
-            yield from self.sessions.end(verdict.cookie, self.runner.clock())
+            yield from self.sessions.end(verdict.cookie, now)
         return Refused(NotAuthorizedException, answer.reason, clears=True)
 
     def finish(

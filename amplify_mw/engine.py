@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 
 from .authenticator import Authenticator
 from .cognito.attributes import AttributeSource
-from .cognito.grants import Grants, PoolApi
 from .config import AmplifyConfig, UserPool
 from .cookie_policy import CookiePolicy
 from .effects import Cache
@@ -27,6 +26,7 @@ from .tokens.jwks import BadKeySet, KeySource, import_key_set
 from .tokens.verifier import TrustedPool, Verifier
 
 if TYPE_CHECKING:
+    from .cognito.grants import PoolApi
     from .drive import BoundedCache
     from .stores.memory import MemoryStore
 
@@ -42,7 +42,8 @@ class Workshop:
     """What verifies, fetches and remembers for all configurations of the same pools and limits."""
 
     def __init__(self, config: AmplifyConfig, clock: Callable[[], float]) -> None:
-        from .drive import BoundedCache, Driver  # 15 ms: only those who build a middleware pay
+        from .cognito.grants import Grants  # as the next, only for those who build a middleware
+        from .drive import BoundedCache, Driver  # 15 ms
 
         self.driver = Driver(timeout=config.http_timeout, clock=clock)
         self._caches = [BoundedCache(config.cache_entries, config.cache_bytes) for _ in range(2)]
@@ -131,7 +132,9 @@ class Engine:
         self.driver.close()
 
 
-def _api(pool: UserPool) -> PoolApi:
+def _api(pool: UserPool) -> "PoolApi":
+    from .cognito.grants import PoolApi
+
     return PoolApi(
         endpoint=pool.api_url,
         refresh_api=pool.refresh_api,
