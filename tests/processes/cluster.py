@@ -135,8 +135,6 @@ class Worker:
 
     def close(self) -> str:
         """End it; what it has complained about."""
-        if not self.is_alive:
-            return self._log.read_text()
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._end()
@@ -204,6 +202,9 @@ class Cluster:
 
     def members(self, spec: Spec, *shells: str) -> list[Member]:
         """A site in as many processes, behind these shells."""
+        for worker in self._workers:
+            if not worker.is_alive:
+                worker.close()
         self._workers = [worker for worker in self._workers if worker.is_alive]
         while len(self._workers) < len(shells):
             log = self._logs / f"worker-{next(self._started)}.log"
