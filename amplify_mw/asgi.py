@@ -28,7 +28,6 @@ from .context import CURRENT, unbind
 from .engine import Engine
 from .errors import AuthError
 from .headers import OCTETS
-from .sessions.base import NO_SESSION
 from .shell import Shell, answer_here, answer_to, log_refusal, logger, only_auth_error
 
 if TYPE_CHECKING:
@@ -98,7 +97,7 @@ class AmplifyASGIMiddleware(Shell):
         if outer is not None and outer.pinned:
             visit = outer.pinned_at(self._home)
         elif cookies is None:
-            visit = Visit(self._home, NO_SESSION)
+            visit = Visit(self._home, self._nobody)
         elif (visit := self._peek(cookies, self._clock())) is None:
             flow = self._home.authenticate(cookies, self._clock())
             visit = await self.engine.driver.arun(flow)
@@ -111,7 +110,7 @@ class AmplifyASGIMiddleware(Shell):
             if not visit.begun and message["type"] in _STARTS:
                 visit.begun = True
                 if visit.writes is not None or (visit.asked and kind == "http"):
-                    message = _finished(message, visit)
+                    message = _finished(message, visit, scope)
                 if kind == "http":  # no server takes up the next request before the body's end
                     await send(message)
                     return
@@ -162,7 +161,7 @@ class AmplifyASGIMiddleware(Shell):
         """The answer to a connection that may not pass; None if it may."""
         if scope["type"] == "websocket":
             visit.lapses = True
-            if visit.verdict is not NO_SESSION and self._is_foreign(scope["headers"]):
+            if visit.verdict is not self._nobody and self._is_foreign(scope["headers"]):
                 logger.debug("answered 403: foreign_origin")
                 return problem(403, "This origin may not open a WebSocket here; see `origins`.")
         return self._guard(visit, asked_by(scope)) if access is _PROTECTED else None
@@ -188,11 +187,11 @@ def _joined_cookies(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     return b"; ".join([value for name, value in headers if name == b"cookie"])
 
 
-def _finished(message: Any, visit: Visit) -> Any:
+def _finished(message: Any, visit: Visit, scope: Any) -> Any:
     if message["type"] == "websocket.close":
         return message  # it has no headers
     headers = [(bytes(name), bytes(value)) for name, value in message.get("headers") or ()]
-    return {**message, "headers": visit.home.finish(visit, headers, OCTETS)}
+    return {**message, "headers": visit.home.finish(visit, headers, OCTETS, scope)}
 
 
 async def _answer(answer: Answer, scope: Any, receive: Any, send: Any) -> None:

@@ -18,15 +18,14 @@ from .access import AccessRules, Refusals
 from .cognito.api import UNAVAILABLE, Failure
 from .cognito.attributes import AttributeSource
 from .config import AmplifyConfig
-from .cookies import DUPLICATE, SessionCookie
+from .cookies import DUPLICATE
 from .effects import Cache, Flow, FlowRunner, Remember, Unreachable
 from .errors import NetworkError, NotAuthorizedException
-from .headers import Spelling, varied, with_cookies, with_default_cookies
+from .headers import Spelling, request_path, varied, with_cookies, with_default_cookies
 from .models import AuthSession, Jwt, Tokens
 from .sessions.base import (
     DUPLICATE_COOKIE,
     NO_COOKIE,
-    NO_SESSION,
     Finding,
     NewCookie,
     Refused,
@@ -115,22 +114,23 @@ class Authenticator:
         self.verdicts = verdicts
         self.grants = grants
         self.sessions = sessions
+        self.nobody = sessions.nobody
+        self.cookie = config.kind.cookies(config.cookie, config.clients)
         self.issuers = frozenset(pool.iss for pool in config.user_pools)
         self._attributes = attributes
         self._api_urls = {pool.iss: pool.api_url for pool in config.user_pools}
         self.rules = AccessRules.of_config(config)
         self.refusals = Refusals(
-            cookie_name=config.cookie.name, login_url=config.login_url, origins=config.origins
+            cookie_name=self.cookie.name, login_url=config.login_url, origins=config.origins
         )
-        self._verify_every = config.session.verify_with_cognito_every
-        self.cookie = SessionCookie(config.cookie, config.session.max_bytes)
+        self._verify_every = config.kind.verify_with_cognito_every
         self._read = self.cookie.read
 
     def peek(self, header: bytes, now: float) -> Visit | None:
         """The visit of a request whose cookie is absent or known; None if it takes a flow."""
         value: Any = self._read(header)
         if value is None:
-            return Visit(self, NO_SESSION)
+            return Visit(self, self.nobody)
         try:
             verdict = self.verdicts[value]
         except KeyError:
@@ -141,7 +141,7 @@ class Authenticator:
         """A flow: the visit of any request."""
         value = self._read(header)
         if value is None:
-            return Visit(self, NO_SESSION)
+            return Visit(self, self.nobody)
         if value is DUPLICATE:
             return Visit(self, DUPLICATE_COOKIE)
         generation = self.verdicts.generation
@@ -184,17 +184,25 @@ class Authenticator:
         return Refused(NotAuthorizedException, answer.reason, clears=True)
 
     def finish(
-        self, visit: Visit, headers: list[tuple[AnyStr, AnyStr]], words: Spelling[AnyStr]
+        self,
+        visit: Visit,
+        headers: list[tuple[AnyStr, AnyStr]],
+        words: Spelling[AnyStr],
+        request: Mapping[str, Any],
     ) -> list[tuple[AnyStr, AnyStr]]:
-        """The headers of the visit's response. The app's own list is left as it was."""
+        """The headers of the visit's response. The app's own list is left as it was.
+
+        `request`: a WSGI environ or an ASGI scope.
+        """
         if visit.asked:
             signed_in = isinstance(visit.verdict, SignedIn)
             headers = varied(headers, words, signed_in=signed_in)
         if visit.writes is not None:
+            path = request_path(request)
             if visit.writes is NO_COOKIE:
-                lines = self.cookie.clearing(visit.cookies)
+                lines = self.cookie.clearing(visit.cookies, path)
             else:
-                lines = self.cookie.setting(*visit.writes, visit.cookies)
+                lines = self.cookie.setting(*visit.writes, visit.cookies, path)
             put = with_cookies if visit.by_app else with_default_cookies
             headers = put(headers, lines, words)
         return headers

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from .cookie_policy import CookiePolicy, is_host, is_loopback, split_origin
 from .errors import ConfigurationError, check_number, kind_of
 from .sessions.base import SessionKind
+from .sessions.several import Several
 from .sessions.token import TokenSession
 
 _POOL_ID = re.compile(r"([a-z]{2,4}(?:-[a-z]+)+-[0-9])_[0-9A-Za-z]+")
@@ -112,7 +113,8 @@ class AmplifyConfig:
     One pool is written with `user_pool_id`, `client_id` and the other fields of `UserPool`; several
     with `pools=[UserPool(...), ...]`.
 
-    `cookie`: the `CookiePolicy`. `session`: what the cookie means.
+    `cookie`: the `CookiePolicy`. `session`: what the cookie means; a list of kinds is tried in
+    order (see `amplify_mw.sessions.several`).
     `leeway`: seconds that clocks may differ (default 5, at most 60).
     `protect`, `public`, `ignore`: paths such as `/account` or `/api/*` (which covers `/api` too)
     that need a user, that need none after all, and that are not even looked at.
@@ -140,7 +142,8 @@ class AmplifyConfig:
     pools: Sequence[UserPool] = ()
     user_pools: tuple[UserPool, ...] = field(init=False)
     cookie: CookiePolicy = field(default_factory=CookiePolicy)
-    session: SessionKind = field(default_factory=TokenSession)
+    session: SessionKind | Sequence[SessionKind] = field(default_factory=TokenSession)
+    kind: SessionKind = field(init=False)  # what `session` comes to
     leeway: float = 5.0
     protect: Sequence[str] = ()
     public: Sequence[str] = ()
@@ -160,13 +163,9 @@ class AmplifyConfig:
         check_number("cache_bytes", self.cache_bytes, 1, 10**12)
         if not isinstance(self.cookie, CookiePolicy):
             raise ConfigurationError("cookie: write a CookiePolicy(...)")
-        if isinstance(self.session, type) or not hasattr(self.session, "bind"):
-            raise ConfigurationError(
-                "session: write StoredSession(store), SealedSession(keys=[...]) or TokenSession(); "
-                f"got {kind_of(self.session)}"
-            )
         _set(
             self,
+            **_session(self.session),
             user_pools=self._user_pools(_pools(self.pools)),
             pools=_pools(self.pools),
             client_id=self.client_id if self.client_id is _MISSING else _client_id(self.client_id),
@@ -214,6 +213,13 @@ class AmplifyConfig:
         for name in changes.keys() - known:
             raise ConfigurationError(_unknown_field(name, known))
         return replace(self, **changes)
+
+    @property
+    def clients(self) -> tuple[str, ...] | None:
+        """The app clients whose tokens count, in their order; None: any."""
+        if any(pool.client_ids is None for pool in self.user_pools):
+            return None
+        return tuple(dict.fromkeys(c for pool in self.user_pools for c in pool.client_id or ()))
 
     @classmethod
     def from_outputs(
@@ -325,6 +331,22 @@ def _check_refresh_api(api: object, domain: str | None) -> None:
             "refresh_api: 'oauth' asks the token endpoint of the pool's domain; write "
             "domain='auth.example.com' too"
         )
+
+
+def _session(session: SessionKind | Sequence[SessionKind]) -> dict[str, Any]:
+    """The fields `session` and `kind`."""
+    kinds = tuple(session) if isinstance(session, list | tuple) else (session,)
+    for kind in kinds:
+        if isinstance(kind, type) or not hasattr(kind, "bind"):
+            raise ConfigurationError(
+                "session: write StoredSession(store), SealedSession(keys=[...]), AmplifyCookies(), "
+                f"TokenSession(), or a list of these; got {kind_of(kind)}"
+            )
+    if not kinds:
+        raise ConfigurationError("session: the list is empty; write one kind, or leave it out")
+    if len(kinds) == 1:
+        return {"session": kinds[0], "kind": kinds[0]}
+    return {"session": kinds, "kind": Several(kinds)}
 
 
 def _strings(name: str, values: object) -> tuple[str, ...]:

@@ -134,7 +134,7 @@ def _mends(policy: CookiePolicy) -> "list[tuple[str, str]]":
         return [("name", "a cookie's name is an RFC 9110 token, such as 'amplify-session'")]
     if type(policy.max_age) is not int or not 0 < policy.max_age <= MAX_AGE_LIMIT:
         wrong(("max_age", f"write whole seconds from 1 to {MAX_AGE_LIMIT} (400 days)"))
-    if not isinstance(policy.path, str) or not _PATH.fullmatch(policy.path):
+    if not is_path(policy.path):
         wrong(("path", "write an absolute URL path of at most 1024 characters, such as '/app'"))
     if policy.domain is not None and not _is_domain(policy.domain):
         wrong(("domain", "write a bare host name such as 'example.com', or None for this host"))
@@ -159,6 +159,11 @@ def _prefix_mends(policy: CookiePolicy) -> "list[tuple[str, str]]":
     if name.startswith("__host-") and (policy.domain is not None or policy.path != "/"):
         return [("name", "browsers drop a __Host- cookie unless domain=None and path='/'")]
     return []
+
+
+def is_path(path: object) -> bool:
+    """Whether this may stand in a cookie's Path as it is."""
+    return isinstance(path, str) and _PATH.fullmatch(path) is not None
 
 
 def _is_domain(domain: object) -> bool:

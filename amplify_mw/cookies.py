@@ -17,7 +17,7 @@ Rules for a value in chunks (`name.0`, `name.1`, ... up to `name.9`):
 from collections.abc import Callable, Container
 from dataclasses import replace
 from enum import Enum
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 from zlib import crc32
 
 from .cookie_policy import MAX_PAIR_BYTES, CookiePolicy, check_value
@@ -115,6 +115,37 @@ def _sent(header: bytes, names: Container[bytes]) -> dict[bytes, bytes | Duplica
     return sent
 
 
+class SessionCookies(Protocol):
+    """The cookies of a session kind: reading them from a header, and the lines that change them.
+
+    `name`: what a challenge calls them. `names`: what tells them from the cookies of other kinds.
+    `max_bytes`: what `size` may say at most.
+    """
+
+    name: str
+    names: frozenset[str]
+    max_bytes: int
+    read: Callable[[bytes], bytes | Duplicate | None]
+
+    def size(self, value: str) -> int:
+        """How much of `max_bytes` a value takes."""
+        ...
+
+    def setting(
+        self, value: str, max_age: int | None, sent: bytes | None, path: str = "/"
+    ) -> list[CookieLine]:
+        """The lines that make `value` the session's, and clear what it leaves stale.
+
+        `max_age`: in seconds; None for the policy's own. `sent`: the request's `Cookie` header;
+        `path`: the request's, as its URL spells it.
+        """
+        ...
+
+    def clearing(self, sent: bytes | None, path: str = "/") -> list[CookieLine]:
+        """The lines that clear the session."""
+        ...
+
+
 class SessionCookie:
     """The session's cookie as `policy` sets it; chunks of it where it is too large for one.
 
@@ -140,6 +171,8 @@ class SessionCookie:
                 f"{MAX_CHUNKS} cookies hold; got {max_bytes!r}"
             )
         self.policy = policy
+        self.name = policy.name
+        self.names = frozenset({policy.name})
         self.max_bytes = max_bytes
         name = policy.name.encode("ascii")
         limit = -(-max_bytes // MAX_PAIR_BYTES)
@@ -156,7 +189,13 @@ class SessionCookie:
             chunk = replace(policy, name=f"{policy.name}.{number}")
             self._chunks[chunk.name.encode("ascii")] = chunk
 
-    def setting(self, value: str, max_age: int | None, sent: bytes | None) -> list[CookieLine]:
+    def setting(
+        self,
+        value: str,
+        max_age: int | None,
+        sent: bytes | None,
+        path: str = "/",  # noqa: ARG002  # it has one place
+    ) -> list[CookieLine]:
         """The lines that make `value` the session's, and clear what it leaves stale.
 
         `max_age`: in seconds; None for the policy's own. `sent`: the request's `Cookie` header.
@@ -175,7 +214,7 @@ class SessionCookie:
         written = {line.name for line in lines}
         return lines + [line for line in self.clearing(sent) if line.name not in written]
 
-    def clearing(self, sent: bytes | None) -> list[CookieLine]:
+    def clearing(self, sent: bytes | None, path: str = "/") -> list[CookieLine]:  # noqa: ARG002
         """The lines that clear the session: the single cookie's, and those of the chunks `sent`.
 
         The single one is cleared unseen: one that another response has just set would be read.

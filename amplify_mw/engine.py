@@ -52,7 +52,7 @@ class Workshop:
         self.verifier = Verifier(pools, config.leeway)
         self.attributes = AttributeSource(attributes, config.attributes_ttl)
         self.grants = Grants({pool.iss: _api(pool) for pool in config.user_pools})
-        self.sessions = config.session.bind(
+        self.sessions = config.kind.bind(
             Surroundings(
                 verifier=self.verifier,
                 verdicts=self.verdicts,
@@ -146,12 +146,7 @@ def _api(pool: UserPool) -> "PoolApi":
 
 def _clients(config: AmplifyConfig) -> frozenset[str] | None:
     """Whose sessions count; None: those of any client."""
-    known: set[str] = set()
-    for pool in config.user_pools:
-        if pool.client_ids is None:
-            return None
-        known |= pool.client_ids
-    return frozenset(known)
+    return None if config.clients is None else frozenset(config.clients)
 
 
 def _all_verdicts() -> list[Cache]:

@@ -12,8 +12,9 @@ Rules:
 Both shells share this: WSGI spells headers in `str`, ASGI in `bytes`; a `Spelling` holds the words.
 """
 
-from collections.abc import Callable, Container, Iterable, Sequence
-from typing import AnyStr, Final, Generic, NamedTuple
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from typing import Any, AnyStr, Final, Generic, NamedTuple
+from urllib.parse import quote
 
 from .cookies import CookieLine
 
@@ -58,6 +59,7 @@ class Spelling(NamedTuple, Generic[AnyStr]):
         )
 
 
+_IN_PATH: Final = "/!$&'()*+,:;=@~"  # RFC 3986 3.3
 _OWN_SITES: Final = {"same-origin", "none"}  # "none": typed, or from a bookmark
 TEXT: Final[Spelling[str]] = Spelling.of(str, str.title)
 OCTETS: Final[Spelling[bytes]] = Spelling.of(lambda text: text.encode("latin-1"), bytes.lower)
@@ -143,6 +145,21 @@ def request_header(request: object, name: str) -> list[str]:
     wanted = name.lower().encode("ascii")
     pairs: Iterable[tuple[bytes, bytes]] = request if isinstance(request, Iterable) else ()
     return [value.decode("latin-1") for key, value in pairs if key.lower() == wanted]
+
+
+def request_path(request: Mapping[str, Any]) -> str:
+    """The path of a request as its URL spells it. `request`: a WSGI environ or an ASGI scope.
+
+    >>> request_path({"SCRIPT_NAME": "/app", "PATH_INFO": "/a b"})
+    '/app/a%20b'
+    >>> request_path({"path": "/caf\u00e9", "raw_path": b"/caf%C3%A9"})
+    '/caf%C3%A9'
+    """
+    if "PATH_INFO" in request or "SCRIPT_NAME" in request:
+        path = request.get("SCRIPT_NAME", "") + request.get("PATH_INFO", "")
+        return quote(path.encode("latin-1", "replace"), safe=_IN_PATH)
+    raw: bytes | None = request.get("raw_path")
+    return raw.decode("latin-1") if raw else quote(request.get("path", "/"), safe=_IN_PATH)
 
 
 def is_foreign(request: object, origins: Container[str]) -> bool:

@@ -160,7 +160,7 @@ def _start(visit: Visit, tokens: TokenSet, user_agent: str) -> Flow[AuthUser]:
             raise
     except Unreachable as error:
         raise STORE_UNAVAILABLE.exception() from error
-    if home.config.session.verify_with_cognito_every is None:  # else Cognito confirms it first
+    if home.config.kind.verify_with_cognito_every is None:  # else Cognito confirms it first
         yield Remember(home.verdicts, verdict.cookie, verdict, generation)
     return verdict.user
 
@@ -206,13 +206,14 @@ def _settle(visit: Visit, finding: Finding, verb: str) -> tuple[Verdict, NewCook
 
 def _end_replaced(home: Authenticator, value: bytes, entrance: Entrance, now: float) -> Flow[None]:
     """The flight: end the session that was there. Its sign-in is revoked unless it goes on."""
-    bundle = yield from home.sessions.end(value, now)
+    bundles = yield from home.sessions.end(value, now)
     yield Remember(home.verdicts, value, None)
-    if bundle is None or bundle.refresh_token is None:
-        return
-    old = _readable(home, bundle.access_token, now)
-    if old is not None and not _goes_on(old, bundle.refresh_token, entrance):
-        yield from home.grants.revoke(old, bundle.refresh_token)
+    for bundle in bundles:
+        old = _readable(home, bundle.access_token, now)
+        if old is None or bundle.refresh_token is None:
+            continue
+        if not _goes_on(old, bundle.refresh_token, entrance):
+            yield from home.grants.revoke(old, bundle.refresh_token)
 
 
 def _goes_on(old: VerifiedToken, refresh_token: bytes, entrance: Entrance) -> bool:
@@ -275,18 +276,20 @@ def _end_for_good(
     home: Authenticator, value: bytes, known: SignedIn | None, now: float, *, everywhere: bool
 ) -> Flow[None]:
     """The flight: end a session here, then tell Cognito. Raises `Unreachable`."""
-    bundle = known.held.bundle if known is not None and known.held is not None else None
+    bundles = [known.held.bundle] if known is not None and known.held is not None else []
     failure = None
     try:
-        bundle = (yield from home.sessions.end(value, now)) or bundle
+        bundles = (yield from home.sessions.end(value, now)) or bundles
     except Unreachable as error:
-        bundle, failure = bundle or home.sessions.contents(value), error
+        bundles, failure = bundles or home.sessions.contents(value), error
     yield Remember(home.verdicts, value, None)
-    token = known.access_token if known is not None else None
-    token = bundle.access_token if bundle is not None else token
-    access_token = _readable(home, token, now)
-    if access_token is not None:
-        refresh_token = None if bundle is None else bundle.refresh_token
+    tokens = [(bundle.access_token, bundle.refresh_token) for bundle in bundles]
+    if known is not None and not bundles:
+        tokens = [(known.access_token or b"", None)]
+    for token, refresh_token in tokens:
+        access_token = _readable(home, token, now)
+        if access_token is None:
+            continue
         if everywhere:
             failure = (yield from _end_all(home, access_token, refresh_token)) or failure
         elif refresh_token is not None:

@@ -42,6 +42,7 @@ class Shell:
         self._clock = self.engine.clock
         self._home = self.engine.authenticator
         self._peek = self._home.peek
+        self._nobody = self._home.nobody
         self._rules = self._home.rules
 
     def _shares_visit(self, outer: Visit, cookies: bytes | None, *, is_same: bool) -> bool:
@@ -63,8 +64,8 @@ class Shell:
         return False
 
     def _refuse_conflict(self, outer: Visit) -> None:
-        name = self._home.config.cookie.name
-        if outer.home.config.cookie.name != name:
+        shared = outer.home.cookie.names & self._home.cookie.names
+        if not shared:
             return
         if outer.home.issuers != self._home.issuers:
             differ = "different user pools"
@@ -73,8 +74,8 @@ class Shell:
         else:
             return
         raise ConfigurationError(
-            f"two middlewares around one app read the cookie {name!r} for {differ}, and each would "
-            "clear the other's sessions: give one of them a cookie of its own, "
+            f"two middlewares around one app read {min(shared)!r} for {differ}, and each "
+            "would clear the other's sessions: give one of them a cookie of its own, "
             "AmplifyConfig(cookie=CookiePolicy(name='...'))"
         )
 

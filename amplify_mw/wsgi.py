@@ -27,7 +27,6 @@ from .context import CURRENT
 from .engine import Engine
 from .errors import AuthError
 from .headers import TEXT
-from .sessions.base import NO_SESSION
 from .shell import Shell, answer_here, answer_to, log_refusal
 
 if TYPE_CHECKING:
@@ -75,7 +74,7 @@ class AmplifyWSGIMiddleware(Shell):
         if outer is not None and outer.pinned:
             visit = outer.pinned_at(self._home)
         elif cookies is None:
-            visit = Visit(self._home, NO_SESSION)
+            visit = Visit(self._home, self._nobody)
         elif (visit := self._peek(cookies, self._clock())) is None:
             visit = self.engine.driver.run(self._home.authenticate(cookies, self._clock()))
             log_refusal(visit)
@@ -88,7 +87,7 @@ class AmplifyWSGIMiddleware(Shell):
             visit.begun = True
             visit.headers = None  # nobody asks for them now: no cycle is left for the collector
             if visit.asked or visit.writes is not None:
-                headers = visit.home.finish(visit, headers, TEXT)
+                headers = visit.home.finish(visit, headers, TEXT, environ)
             if exc_info is None:
                 return start_response(status, headers)
             return start_response(status, headers, exc_info)

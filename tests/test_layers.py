@@ -21,7 +21,8 @@ PURE = [
     *("cognito.api", "cognito.oauth", "cognito.pace", "cognito.grants"),
     *("sessions.seal", "sessions.bundle", "sessions.record", "sessions.base", "sessions.token"),
     *("sessions.lifetimes", "sessions.place", "sessions.refreshing", "sessions.lasting"),
-    *("sessions.sealed", "sessions.stored", "cognito.attributes"),
+    *("sessions.sealed", "sessions.stored", "sessions.several"),
+    "cognito.attributes",
     *("config", "access", "authenticator"),
 ]
 ROOMS = [

@@ -102,7 +102,7 @@ REFRESH_PATIENCE: Final = 2.0
 _REFRESH_FAILURES: Final[Mapping[str, Failure]] = {
     **_FAILURES,
     **{
-        name: replace(_FAILURES[name], ends_session=True)
+        name: replace(_FAILURES[name], ends_session=True, name=name)
         for name in ("UserNotConfirmedException", "PasswordResetRequiredException")
     },
     "TokenRevokedException": Failure(

@@ -17,6 +17,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
+from ..cookie_policy import CookiePolicy
+from ..cookies import SessionCookies
 from ..effects import Cache, Flow
 from ..errors import AuthError, NetworkError, NotAuthorizedException, Reason
 from ..models import AuthUser, SessionInfo
@@ -31,8 +33,8 @@ if TYPE_CHECKING:
 class SignedIn:
     """A user is signed in.
 
-    `cookie`: the value that said so. `issuer`: the pool that vouches. `held`: what the session is
-    made of, where there is more to it than a token.
+    `cookie`: the value that said so. `kind`: which of several kinds of session it is. `issuer`: the
+    pool that vouches. `held`: what the session is made of, where there is more to it than a token.
     `expires_at`: seconds since the epoch from which on the session no longer holds (the token's
     end, and the leeway). `fresh_until`: when the cookie is to be looked at again. `size`: bytes in
     a cache, roughly.
@@ -49,6 +51,7 @@ class SignedIn:
     fresh_until: float
     size: int
     held: "Held | None" = field(default=None, repr=False)
+    kind: int = 0
 
 
 class Held(NamedTuple):
@@ -67,17 +70,21 @@ class Held(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Nobody is signed in. `clears`: the cookie is invalid for good and is to be cleared."""
+    """Nobody is signed in. `clears`: the cookie is invalid for good and is to be cleared.
+
+    `name`: what to call it, where that is not the error's own name.
+    """
 
     error: type[AuthError]
     reason: Reason
     clears: bool = False
     retry_after: float | None = None
+    name: str | None = None
     user: None = field(default=None, init=False)
 
     def exception(self) -> AuthError:
         """A fresh exception: one that was raised before would carry that traceback."""
-        return self.error(reason=self.reason, retry_after=self.retry_after)
+        return self.error(reason=self.reason, retry_after=self.retry_after, name=self.name)
 
 
 Verdict = SignedIn | Refused
@@ -130,6 +137,11 @@ class Sessions(Protocol):
     """A session kind at work. All of it but the properties are flows."""
 
     @property
+    def nobody(self) -> Refused:
+        """What it means that no cookie was sent."""
+        ...
+
+    @property
     def in_cookie(self) -> bool:
         """Whether fresh tokens go into a new cookie."""
         ...
@@ -147,12 +159,12 @@ class Sessions(Protocol):
         """A new session. Raises `Unreachable` where it cannot be kept now."""
         ...
 
-    def contents(self, value: bytes) -> "Bundle | None":
+    def contents(self, value: bytes) -> "list[Bundle]":
         """What a cookie's value by itself holds: no flow."""
         ...
 
-    def end(self, value: bytes, now: float) -> "Flow[Bundle | None]":
-        """End a session for good; what it was made of. Raises `Unreachable`."""
+    def end(self, value: bytes, now: float) -> "Flow[list[Bundle]]":
+        """End the session for good; what it was made of, if it was one. Raises `Unreachable`."""
         ...
 
     def refresh(self, verdict: SignedIn, now: float) -> Flow[Finding | Postponed | None]:
@@ -194,14 +206,12 @@ class Surroundings(NamedTuple):
 class SessionKind(Protocol):
     """What the session cookie means: a value of the configuration.
 
-    `max_bytes`: of all its cookies; more than 4,096 take several.
     `verify_with_cognito_every`: seconds after which Cognito is asked whether the user is signed in
     still; None: never.
     """
 
-    @property
-    def max_bytes(self) -> int:
-        """Of all its cookies."""
+    def cookies(self, policy: CookiePolicy, clients: tuple[str, ...] | None) -> SessionCookies:
+        """Its cookies, as `policy` sets them. `clients`: the app clients, in order; None: any."""
         ...
 
     @property

@@ -18,6 +18,7 @@ from ..models import AuthUser
 from ..tokens.jwks import KeysUnavailable
 from ..tokens.verifier import InvalidToken, agree
 from .base import (
+    NO_SESSION,
     STORE_UNAVAILABLE,
     Entrance,
     Finding,
@@ -50,6 +51,7 @@ class LastingSessions:
     """
 
     in_cookie: bool
+    nobody = NO_SESSION
 
     def __init__(
         self,
@@ -78,7 +80,7 @@ class LastingSessions:
         if now >= self._kind.ends_at(seen.bundle):
             return _EXPIRED
         try:
-            pair = yield from self._read(seen.bundle, now)
+            pair = yield from self._read(seen, now)
         except KeysUnavailable as error:
             return Finding(keys_unavailable(error))
         except InvalidToken as error:
@@ -106,12 +108,12 @@ class LastingSessions:
             seen = rolled
         return self._finding(seen, pair, now, retry_at)
 
-    def _read(self, bundle: Bundle, now: float) -> Flow[Pair]:
-        """A flow: what the tokens of a bundle say. Raises `InvalidToken`, `KeysUnavailable`.
+    def _read(self, seen: Seen, now: float) -> Flow[Pair]:
+        """A flow: what the tokens of a session say. Raises `InvalidToken`, `KeysUnavailable`.
 
         Tokens that a refresh may replace are read even if they count no more.
         """
-        is_good = True
+        bundle, is_good = seen.bundle, True
         try:
             id_token = yield from self._verifier.verify(bundle.id_token, now)
         except InvalidToken as error:
@@ -144,10 +146,10 @@ class LastingSessions:
         cookie = seen.place.cookie(seen.sealed)
         length = len(bundle.id_token) + len(bundle.access_token) + len(bundle.refresh_token or b"")
         return SignedIn(
-            user=AuthUser(id_token.username, id_token.sub),
+            user=self._user(seen, pair),
             cookie=cookie,
             issuer=id_token.issuer,
-            id_token=bundle.id_token,
+            id_token=id_token.encoded if id_token is not access_token else None,
             access_token=bundle.access_token,
             groups=groups,
             scopes=scopes,
@@ -156,6 +158,10 @@ class LastingSessions:
             size=length + sum(map(len, {cookie, seen.sealed})) + size_of(groups, scopes),
             held=Held(bundle, seen.sealed, due_at),
         )
+
+    def _user(self, seen: Seen, pair: Pair) -> AuthUser:  # noqa: ARG002
+        """Whom the tokens name."""
+        return AuthUser(pair.id_token.username, pair.id_token.sub)
 
     def _fresh_until(self, due_at: float, now: float) -> float:
         return due_at if self._staleness is None else min(due_at, now + self._staleness)
@@ -196,7 +202,7 @@ class LastingSessions:
 
     def refresh(self, verdict: SignedIn, now: float) -> Flow[Finding | Postponed | None]:
         """A flow: the session with fresh tokens; None if it holds no refresh token."""
-        seen = yield from self._seen_again(verdict)
+        seen = yield from self._seen_again(verdict, now)
         if seen is None:
             return Finding(REVOKED)
         if seen.bundle.refresh_token is None:
@@ -206,7 +212,7 @@ class LastingSessions:
             return outcome
         return (yield from self._adopt(outcome, now))
 
-    def _seen_again(self, verdict: SignedIn) -> Flow[Seen | None]:
+    def _seen_again(self, verdict: SignedIn, now: float) -> Flow[Seen | None]:
         """A flow: the session of a verdict, as it is now; None if it has ended."""
         raise NotImplementedError
 
@@ -219,7 +225,7 @@ class LastingSessions:
         if known is not None and known.held.sealed == outcome.sealed and now < known.held.due_at:
             return Finding(known, cookie)  # another who waited was quicker
         try:
-            pair = yield from self._read(outcome.bundle, now)
+            pair = yield from self._read(outcome, now)
         except KeysUnavailable as error:  # they are kept, and verified when that can be done
             return Finding(keys_unavailable(error), cookie)
         except InvalidToken as error:

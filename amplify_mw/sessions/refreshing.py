@@ -40,7 +40,9 @@ _LEASE_LIVES: Final = 600.0  # seconds for which a coordinator remembers that th
 
 REVOKED: Final = Refused(NotAuthorizedException, "session_revoked", clears=True)
 _MISMATCH: Final = Refused(NotAuthorizedException, "token_mismatch", clears=True)
-_REUSED: Final = Refused(NotAuthorizedException, "refresh_token_reused")
+_REUSED: Final = Refused(
+    NotAuthorizedException, "refresh_token_reused", name="RefreshTokenReuseException"
+)
 _SOMEBODY_ELSES: Final = {"token_mismatch", "wrong_issuer", "wrong_client"}
 _BUSY: Final = Postponed(Refused(NetworkError, "cognito_unavailable", retry_after=RETRY))
 
@@ -55,7 +57,10 @@ class Lease(NamedTuple):
 
 
 class Pair(NamedTuple):
-    """The tokens of a bundle, read. `is_good`: they count now."""
+    """The tokens of a bundle, read. `is_good`: they count now.
+
+    Where there is no ID token, the access token stands in its place.
+    """
 
     id_token: VerifiedToken
     access_token: VerifiedToken
@@ -172,7 +177,9 @@ class Refresher:
         if isinstance(answer, Failure):
             if answer.ends_session:
                 return (yield from self._ended_by_cognito(seen, lease, answer, now))
-            refusal = Refused(NetworkError, answer.reason, retry_after=answer.retry_after)
+            refusal = Refused(
+                NetworkError, answer.reason, retry_after=answer.retry_after, name=answer.name
+            )
             return Postponed(refusal)
         new = bundle._replace(
             turn=max(lease.fence, bundle.turn + 1),  # a coordinator may have forgotten earlier ones
@@ -237,7 +244,7 @@ class Refresher:
             self._note_used_up(seen, now)
             return _REUSED
         yield from self._bury(seen)
-        return Refused(NotAuthorizedException, answer.reason, clears=True)
+        return Refused(NotAuthorizedException, answer.reason, clears=True, name=answer.name)
 
     def _note_used_up(self, seen: Seen, now: float) -> None:
         """Do not ask again with this refresh token for a while, whoever sends the old cookie."""

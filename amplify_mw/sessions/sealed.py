@@ -74,6 +74,10 @@ class SealedSession(LastingSession):
             check_store("coordinator", self.coordinator)
         object.__setattr__(self, "keys", tuple(parse_key(key) for key in self.keys))
 
+    def cookies(self, policy: CookiePolicy, clients: tuple[str, ...] | None) -> SessionCookie:  # noqa: ARG002
+        """Its one cookie, or several where it is too large for one."""
+        return SessionCookie(policy, self.max_bytes)
+
     def bind(self, around: Surroundings) -> "SealedSessions":
         """The kind at work."""
         return SealedSessions(self, around)
@@ -153,7 +157,7 @@ class SealedSessions(LastingSessions):
         )
         keys = [parse_key(key) for key in kind.keys]
         self._seal = Seal(keys, around.cookie_name, around.client_ids)
-        self._cookie = SessionCookie(CookiePolicy(name=around.cookie_name), kind.max_bytes)
+        self._cookie = kind.cookies(CookiePolicy(name=around.cookie_name), None)
         self._max_bytes = kind.max_bytes
 
     def resolve(self, value: bytes, now: float) -> Flow[Finding]:
@@ -180,7 +184,7 @@ class SealedSessions(LastingSessions):
         bundle, client = opened
         return Seen(SealedPlace(self._seal, bundle.sid, client or ""), bundle, value)
 
-    def _seen_again(self, verdict: SignedIn) -> Flow[Seen | None]:
+    def _seen_again(self, verdict: SignedIn, now: float) -> Flow[Seen | None]:  # noqa: ARG002
         yield from ()
         return self._open(verdict.cookie)
 
@@ -199,19 +203,19 @@ class SealedSessions(LastingSessions):
             raise SessionTooLargeError(size, self._max_bytes)
         return self._begun(Seen(place, bundle, cookie, is_newer=True), entrance, now)
 
-    def contents(self, value: bytes) -> Bundle | None:
-        """What a cookie by itself says; None if it means nothing."""
+    def contents(self, value: bytes) -> list[Bundle]:
+        """What a cookie by itself says, if it means anything."""
         seen = self._open(value)
-        return None if seen is None else seen.bundle
+        return [] if seen is None else [seen.bundle]
 
-    def end(self, value: bytes, now: float) -> Flow[Bundle | None]:
-        """A flow: what the session was made of; None if the value means nothing."""
+    def end(self, value: bytes, now: float) -> Flow[list[Bundle]]:
+        """A flow: what the session was made of, if the value means anything."""
         seen = self._open(value)
         if seen is None:
-            return None
+            return []
         record, now = yield from self._shelf.tell("load", seen.place.key)
         latest = newest(seen, record)
         if latest is None or now >= self._kind.ends_at(latest.bundle):
-            return None
+            return []
         yield from self._bury(seen)
-        return latest.bundle
+        return [latest.bundle]

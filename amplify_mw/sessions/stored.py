@@ -16,7 +16,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from .. import base64url
-from ..cookie_policy import MAX_PAIR_BYTES
+from ..cookie_policy import CookiePolicy
+from ..cookies import SessionCookie
 from ..effects import Draw, Flow, Unreachable
 from ..models import SessionInfo
 from .base import Entrance, Finding, SignedIn, Surroundings, user_key
@@ -55,10 +56,9 @@ class StoredSession(LastingSession):
         super().__post_init__()
         check_store("store", self.store)
 
-    @property
-    def max_bytes(self) -> int:
-        """Of its one cookie."""
-        return MAX_PAIR_BYTES
+    def cookies(self, policy: CookiePolicy, clients: tuple[str, ...] | None) -> SessionCookie:  # noqa: ARG002
+        """Its one cookie."""
+        return SessionCookie(policy)
 
     def bind(self, around: Surroundings) -> "StoredSessions":
         """The kind at work."""
@@ -172,7 +172,7 @@ class StoredSessions(LastingSessions):
             return INVALID
         return (yield from self.settle(seen, now))
 
-    def _seen_again(self, verdict: SignedIn) -> Flow[Seen | None]:
+    def _seen_again(self, verdict: SignedIn, now: float) -> Flow[Seen | None]:  # noqa: ARG002
         identifier = _identifier(verdict.cookie)
         if identifier is None:
             return None
@@ -190,19 +190,20 @@ class StoredSessions(LastingSessions):
         yield from self._shelf.tell("create", place.key, record)
         return self._begun(Seen(place, bundle, sealed, is_newer=True), entrance, now)
 
-    def contents(self, value: bytes) -> None:
+    def contents(self, value: bytes) -> list[Bundle]:  # noqa: ARG002
         """Nothing is in the cookie."""
+        return []
 
-    def end(self, value: bytes, now: float) -> Flow[Bundle | None]:  # noqa: ARG002
-        """A flow: what the session was made of; None if there is none."""
+    def end(self, value: bytes, now: float) -> Flow[list[Bundle]]:  # noqa: ARG002
+        """A flow: what the session was made of, if there is one."""
         identifier = _identifier(value)
         if identifier is None:
-            return None
+            return []
         place = StoredPlace(identifier)
         record, _ = yield from self._shelf.tell("load", place.key)
         yield from self._shelf.tell("delete", place.key)
         seen = None if record is None else _seen(place, record)
-        return None if seen is None else seen.bundle
+        return [] if seen is None else [seen.bundle]
 
     def of_user(self, user: str, current: SignedIn | None) -> Flow[dict[bytes, SessionInfo]]:
         """A flow: a user's sessions by their keys, the one seen last first."""

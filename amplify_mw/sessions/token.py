@@ -6,15 +6,19 @@ token, an hour after sign-in by default.
 """
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from ..cookie_policy import MAX_PAIR_BYTES
+from ..cookie_policy import CookiePolicy
+from ..cookies import SessionCookie
 from ..effects import Flow
 from ..errors import NetworkError, NotAuthorizedException, TokenExpiredException, check_number
 from ..models import AuthUser
 from ..tokens.jwks import KeysUnavailable
 from ..tokens.verifier import InvalidToken, VerifiedToken, Verifier
-from .base import Entrance, Finding, NewCookie, Refused, SignedIn, Surroundings
+from .base import NO_SESSION, Entrance, Finding, NewCookie, Refused, SignedIn, Surroundings
+
+if TYPE_CHECKING:
+    from .bundle import Bundle
 
 _OVERHEAD: Final = 1000  # bytes of a verdict's objects beside its token; measured with tracemalloc
 _NAME: Final = 150  # bytes of a group or scope and its place in the set, beside its text
@@ -36,10 +40,9 @@ class TokenSession:
         if self.verify_with_cognito_every is not None:
             check_number("verify_with_cognito_every", self.verify_with_cognito_every, 1, 86_400)
 
-    @property
-    def max_bytes(self) -> int:
-        """Of its one cookie."""
-        return MAX_PAIR_BYTES
+    def cookies(self, policy: CookiePolicy, clients: tuple[str, ...] | None) -> SessionCookie:  # noqa: ARG002
+        """Its one cookie."""
+        return SessionCookie(policy)
 
     def bind(self, around: Surroundings) -> "TokenSessions":
         """The kind at work."""
@@ -51,6 +54,7 @@ class TokenSessions:
 
     in_cookie = True
     listed = None
+    nobody = NO_SESSION
 
     def __init__(self, verifier: Verifier) -> None:
         self._verifier = verifier
@@ -71,12 +75,14 @@ class TokenSessions:
         verdict = _signed_in(entrance.id_token)
         return Finding(verdict, NewCookie(verdict.cookie.decode("ascii")))
 
-    def contents(self, value: bytes) -> None:
+    def contents(self, value: bytes) -> "list[Bundle]":  # noqa: ARG002
         """Nothing but a token is in the cookie."""
+        return []
 
-    def end(self, value: bytes, now: float) -> Flow[None]:  # noqa: ARG002
+    def end(self, value: bytes, now: float) -> "Flow[list[Bundle]]":  # noqa: ARG002
         """A flow: nothing is kept that could be ended."""
         yield from ()
+        return []
 
     def refresh(self, verdict: SignedIn, now: float) -> Flow[None]:  # noqa: ARG002
         """A flow: there is no refresh token."""
