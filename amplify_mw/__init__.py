@@ -44,6 +44,7 @@ from .sessions.token import TokenSession as TokenSession
 
 __all__ = [
     "AmplifyConfig",
+    "AmplifyCookies",
     "AuthError",
     "AuthSession",
     "AuthUser",
@@ -88,10 +89,15 @@ fetchUserAttributes = fetch_user_attributes  # noqa: N816
 fetchAuthSession = fetch_auth_session  # noqa: N816
 
 if TYPE_CHECKING:
+    from .sessions.amplify_js import AmplifyCookies as AmplifyCookies
     from .sessions.sealed import SealedSession as SealedSession
     from .sessions.stored import StoredSession as StoredSession
 
-_LATER: Final = {"SealedSession": ".sessions.sealed", "StoredSession": ".sessions.stored"}
+_LATER: Final = {
+    "AmplifyCookies": ".sessions.amplify_js",
+    "SealedSession": ".sessions.sealed",
+    "StoredSession": ".sessions.stored",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,0 +1,187 @@
+"""The `Set-Cookie` lines by which Amplify JS's cookies are written, cleaned and cleared.
+
+Rules:
+- Names are spelled as the Next adapter spells them, values as js-cookie does: a browser with
+  Amplify JS and a Next server both read these.
+- What a sign-in or refresh does not bring is cleared, so that no cookie of the one before is read
+  beside it. `clockDrift` is the browser's measure of its own clock: it is left as it is, and begun
+  with 0, which is what Amplify takes where it is missing.
+- A cookie is deleted with the Path and Domain that it was set with; a browser would keep it
+  otherwise. One that was sent more than once is also deleted wherever else it may have been set:
+  for the paths above the request's, and for the domains it once had (`former_domains`).
+- With `http_only` no cookie is touched but those of the four suffixes that Next's server mode has.
+- An ID token that no browser would keep for its length is cleared: an older one would be read.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Final
+
+from ..cookie_policy import MAX_PAIR_BYTES, CookiePolicy, is_path
+from ..cookies import CookieLine, Duplicate
+from ..errors import SessionTooLargeError
+from .amplify_wire import (
+    LAST_AUTH_USER,
+    PREFIX,
+    AmplifySet,
+    CookieFamily,
+    FamilyReader,
+    SentCookies,
+    js_value,
+    server_name,
+    sets_in,
+)
+
+_TOKENS: Final = ("accessToken", "idToken", "refreshToken")
+_BROWSERS: Final = ("signInDetails", "clockDrift", "oauthMetadata")  # beside them, with Amplify JS
+_RENEWED: Final = (*_TOKENS, "signInDetails")
+_MOST_PATHS: Final = 3
+_NAME: Final = re.compile(r"[!-:<>-~\x80-\xff]+")  # what may be repeated of a client's bytes
+
+_Target = dict[str, str | None]  # cookies by their names: what to set them to; None clears
+
+
+class AmplifyJar:
+    """The cookies of Amplify JS, as `policy` sets them. `clients`: the app clients, in order.
+
+    The policy's name is not used. `former_domains`: where else the cookies may once have been set.
+
+    >>> jar = AmplifyJar(CookiePolicy(http_only=False, same_site="Lax"), ("web",))
+    >>> mine = AmplifySet("web", "a@b.com", b"A", b"I", b"R", b"")
+    >>> for line in jar.setting(mine.value.decode(), None, sent=None):
+    ...     print(line.value.partition(";")[0].removeprefix("CognitoIdentityServiceProvider.web."))
+    LastAuthUser=a@b.com
+    a%40b.com.accessToken=A
+    a%40b.com.idToken=I
+    a%40b.com.refreshToken=R
+    a%40b.com.clockDrift=0
+    """
+
+    max_bytes = MAX_PAIR_BYTES  # of each of its cookies
+
+    def __init__(
+        self, policy: CookiePolicy, clients: tuple[str, ...], former_domains: tuple[str, ...] = ()
+    ) -> None:
+        self._policy = policy
+        self._families = [CookieFamily(client) for client in clients]
+        self._domains = tuple(dict.fromkeys((policy.domain, None, *former_domains)))
+        self._owned = _TOKENS if policy.http_only else (*_TOKENS, *_BROWSERS)
+        self.names = frozenset(f"{PREFIX}.{client}" for client in clients)
+        self.name = f"{PREFIX}.{clients[0]}.{LAST_AUTH_USER}"
+        self.read: Callable[[bytes], bytes | Duplicate | None] = FamilyReader(self._families).read
+
+    def size(self, value: str) -> int:
+        """Bytes of the largest cookie that a session cannot do without."""
+        (mine, *_) = sets_in(value.encode())
+        cookies = self._written(mine, has_drift=True)
+        return max(
+            len(name) + len(text or "")
+            for name, text in cookies.items()
+            if not name.endswith(("idToken", "signInDetails"))
+        )
+
+    def setting(
+        self,
+        value: str,
+        max_age: int | None,  # noqa: ARG002  # the policy's own
+        sent: bytes | None,
+        path: str = "/",
+    ) -> list[CookieLine]:
+        """The lines that make `value` what Amplify reads, and leave nothing else to be read.
+
+        `sent`: the request's `Cookie` header. `path`: the request's, as its URL spells it. Raises
+        `SessionTooLargeError` for tokens that no browser would keep.
+        """
+        size = self.size(value)
+        if size > self.max_bytes:
+            raise SessionTooLargeError(size, self.max_bytes)
+        (mine, *_) = sets_in(value.encode())
+        return list(self._lines(sent, path, mine))
+
+    def clearing(self, sent: bytes | None, path: str = "/") -> list[CookieLine]:
+        """The lines that sign the user of the cookies that were sent out."""
+        return list(self._lines(sent, path, None))
+
+    def _lines(
+        self, sent: bytes | None, path: str, mine: AmplifySet | None
+    ) -> Iterator[CookieLine]:
+        for family in self._families:
+            found = family.sent(sent or b"")
+            own = mine if mine is not None and mine.client == family.client else None
+            target = self._target(family.client, found, own)
+            yield from self._elsewhere(family.client, found, target, path)
+            for name, text in target.items():
+                yield _line(name, text, self._policy)
+
+    def _target(self, client: str, found: SentCookies, mine: AmplifySet | None) -> _Target:
+        """What becomes of a client's cookies: `mine` is written, what else is there is cleared."""
+        target: _Target = {}
+        if mine is not None:
+            drift = "clockDrift" in {suffix for _, suffix, _ in found.of_user(mine.user)}
+            target = self._written(mine, has_drift=drift)
+        elif found.pairs:
+            target[_name(client, LAST_AUTH_USER)] = None
+        for user in dict.fromkeys((*found.users(), *([mine.user] if mine else []))):
+            is_mine = mine is not None and user == mine.user
+            stale = [
+                name.decode("latin-1")
+                for name, suffix, _ in found.of_user(user)
+                if suffix in self._owned and (not is_mine or suffix in _RENEWED)
+            ]
+            if stale and not is_mine:  # unseen ones as well: another response may just set them
+                stale += [f"{server_name(user)}.{suffix}" for suffix in _TOKENS]
+            for name in stale:
+                if _NAME.fullmatch(name):
+                    target.setdefault(_name(client, name), None)
+        return target
+
+    def _written(self, mine: AmplifySet, *, has_drift: bool) -> _Target:
+        """A session's cookies by their names. None: those that are not to be there."""
+        user = f"{mine.client}.{server_name(mine.user)}"
+        target: _Target = {_name(mine.client, LAST_AUTH_USER): js_value(mine.user)}
+        for suffix, token in zip(_TOKENS, (mine[2], mine[3], mine[4]), strict=True):
+            target[_name(user, suffix)] = token.decode("ascii") or None
+        if not self._policy.http_only:
+            if mine.sign_in_details:
+                target[_name(user, "signInDetails")] = js_value(mine.details or "")
+            if not has_drift:
+                target[_name(user, "clockDrift")] = "0"
+        for name, text in target.items():
+            is_optional = name.endswith(("idToken", "signInDetails"))
+            if is_optional and len(name) + len(text or "") > MAX_PAIR_BYTES:
+                target[name] = None
+        return target
+
+    def _elsewhere(
+        self, client: str, found: SentCookies, target: _Target, path: str
+    ) -> Iterator[CookieLine]:
+        """The lines that clear what was sent more than once wherever else it may have been set."""
+        counts = Counter(name.decode("latin-1") for name, _ in found.pairs)
+        names = [_name(client, name) for name, count in counts.items() if count > 1]
+        for name in names:
+            if name not in target:
+                continue
+            for place in ("/", *_paths_above(path)):
+                for domain in self._domains:
+                    if (place, domain) != (self._policy.path, self._policy.domain):
+                        policy = replace(self._policy, path=place, domain=domain)
+                        yield _line(name, None, policy)
+
+
+def _name(client: str, rest: str) -> str:
+    return f"{PREFIX}.{client}.{rest}"
+
+
+def _line(name: str, text: str | None, policy: CookiePolicy) -> CookieLine:
+    """The policy's own line, for a cookie of another name; its attributes stay as they are."""
+    line = policy.clearing if text is None else policy.setting("")
+    return CookieLine(name, f"{name}={text or ''};{line.partition(';')[2]}")
+
+
+def _paths_above(path: str) -> list[str]:
+    """The paths, but for the root, whose cookies a request for `path` brings; the widest first."""
+    steps = path.split("/")[1:]
+    paths = ["/" + "/".join(steps[: count + 1]) for count in range(min(len(steps), _MOST_PATHS))]
+    return [path for path in paths if path != "/" and is_path(path)]

@@ -1,0 +1,413 @@
+"""`AmplifyCookies`: the cookies of an Amplify JS or Next.js front end, in its own ways.
+
+Rules:
+- Who the user is say the verified tokens alone. The access token is needed. An ID token that is
+  missing or invalid counts as missing, as in Amplify; the access token then names the user.
+- Both must be of one user, pool and client: of the client in the cookies' names.
+- What is expired is looked at as strictly as what is not, before it may lead to a refresh; and
+  `clockDrift`, which any script can write, prolongs nothing: it is not read.
+- The front end owns these cookies. They are cleared where Cognito itself, or this server's app,
+  has ended the session, and kept in every other case.
+- A refresh token that somebody else has used already leaves the cookies as they are: newer ones may
+  be on their way to the browser.
+- What has become of a refresh token (newer tokens, an end) is remembered in this process, by the
+  token itself: nobody without it learns of what it led to.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, Literal, NoReturn
+
+from ..cookie_policy import CookiePolicy
+from ..effects import Flow
+from ..errors import (
+    ConfigurationError,
+    NotAuthorizedException,
+    Reason,
+    SessionTooLargeError,
+    TokenExpiredException,
+    check_number,
+)
+from ..models import AuthUser, SignInDetails
+from ..tokens.jwks import KeysUnavailable
+from ..tokens.verifier import InvalidToken, TokenUse, VerifiedToken, agree, parse_segment
+from .amplify_jar import AmplifyJar
+from .amplify_wire import AmplifySet, js_value, sets_in
+from .base import (
+    Entrance,
+    Finding,
+    NewCookie,
+    Postponed,
+    Refused,
+    SignedIn,
+    Surroundings,
+)
+from .bundle import Bundle
+from .lasting import LastingSessions
+from .lifetimes import LastingSession
+from .place import Seen
+from .record import ENDED, Record
+from .refreshing import REVOKED, Pair
+from .token import keys_unavailable
+
+if TYPE_CHECKING:
+    from ..cookies import SessionCookies
+
+_YEAR: Final = 365 * 24 * 3600  # seconds; amplify-js, adapter-core/constants.ts
+_FOREVER: Final = 400 * 86_400.0  # how long a session may last as far as we are concerned
+_MOST_HOPS: Final = 8
+_ENDED: Final[frozenset[Reason]] = frozenset(
+    {"session_revoked", "user_not_found", "user_not_confirmed", "password_reset_required"}
+)
+_UNAUTHENTICATED: Final = "UserUnAuthenticatedException"
+_NOT_REFRESHABLE: Final = "TokenRefreshException"
+_NO_SET: Final = AmplifySet("", "", b"", b"", b"", b"")
+NOBODY: Final = Refused(NotAuthorizedException, "no_session", name=_UNAUTHENTICATED)
+_TWO_USERS: Final = Refused(NotAuthorizedException, "duplicate_cookie", name=_UNAUTHENTICATED)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AmplifyCookies:
+    """The session is in Amplify JS's own cookies, `CognitoIdentityServiceProvider.*`.
+
+    They are read as Amplify's server does it, and written so that Amplify, in browsers and on
+    servers, reads what was written. `AmplifyConfig(cookie=...)` has no part in it.
+
+    `http_only`: False where a browser's Amplify JS signs in and must read the cookies; True where
+    the Next adapter does (its server mode, with `AMPLIFY_APP_ORIGIN`), whose cookies no script
+    reads: only the tokens' and `LastAuthUser` are then written.
+    `same_site`: by default "Lax", and "Strict" with `http_only`. `secure`, `domain`, and `max_age`
+    in seconds (a year): as Amplify was configured; where they differ a browser keeps two of each.
+    `former_domains`: domains that these cookies were once set for; what was sent twice is deleted
+    there, too.
+    `refresh_margin`: tokens are refreshed when less than this is left of them (5 seconds).
+    `verify_with_cognito_every`: seconds after which Cognito is asked whether the user is signed in
+    still (None: only refreshes ask).
+
+    `AuthUser.sign_in_details` is what the browser says, and nobody has verified it.
+    """
+
+    http_only: bool = False
+    same_site: Literal["Strict", "Lax", "None"] | None = None
+    secure: bool = True
+    domain: str | None = None
+    max_age: int = _YEAR
+    former_domains: Sequence[str] = ()
+    refresh_margin: float = 5.0
+    verify_with_cognito_every: float | None = None
+
+    def __post_init__(self) -> None:
+        check_number("refresh_margin", self.refresh_margin, 0, 3600)
+        if self.verify_with_cognito_every is not None:
+            check_number("verify_with_cognito_every", self.verify_with_cognito_every, 1, 86_400)
+        if isinstance(self.former_domains, str):
+            raise ConfigurationError("former_domains: write a list, such as ['example.com']")
+        object.__setattr__(self, "former_domains", tuple(self.former_domains))
+        for domain in self.former_domains:
+            replace(self._policy(), domain=domain)
+        self._policy()
+
+    def _policy(self) -> CookiePolicy:
+        default: Literal["Strict", "Lax"] = "Strict" if self.http_only else "Lax"
+        return CookiePolicy(
+            max_age=self.max_age,
+            domain=self.domain,
+            secure=self.secure,
+            http_only=self.http_only,
+            same_site=self.same_site or default,
+        )
+
+    def cookies(self, policy: CookiePolicy, clients: tuple[str, ...] | None) -> "SessionCookies":  # noqa: ARG002
+        """Amplify's cookies of these app clients."""
+        if clients is None:
+            raise ConfigurationError(
+                "AmplifyCookies: the cookies' names have the app client's id in them; write "
+                "client_id='...' instead of None"
+            )
+        return AmplifyJar(self._policy(), clients, tuple(self.former_domains))
+
+    def bind(self, around: Surroundings) -> "AmplifySessions":
+        """The kind at work."""
+        return AmplifySessions(self, around)
+
+
+class AmplifyPlace:
+    """A session in Amplify's cookies, known by its refresh token; or else by its access token."""
+
+    in_cookie = True
+
+    def __init__(self, mine: AmplifySet, details: SignInDetails | None, now: float) -> None:
+        secret = mine.refresh_token or mine.access_token
+        label = b"amplify_mw amplify cookies\0" + mine.client.encode() + b"\0"
+        self.key = hashlib.sha256(label + secret).digest()
+        self.mine = mine
+        self.details = details
+        self._now = now
+
+    def seen(self, turn: int = 0, *, is_newer: bool = False) -> Seen:
+        """The session as its cookies say it is."""
+        return Seen(self, self._bundle(self.mine, turn), self.mine.value, is_newer)
+
+    def close(self, bundle: Bundle, iv: bytes, expires_at: float) -> tuple[Record, bytes]:  # noqa: ARG002
+        """The record that keeps a bundle, in this process's memory alone, and the value."""
+        details = self.mine.details
+        value = self.mine._replace(
+            access_token=bundle.access_token,
+            id_token=bundle.id_token,
+            refresh_token=bundle.refresh_token or b"",
+            sign_in_details=js_value(details).encode() if details else b"",
+        ).value
+        return Record(value, bundle.turn, expires_at), value
+
+    def open(self, record: Record) -> tuple[Bundle, bytes] | None:
+        """The same from a record; None if it holds no tokens."""
+        for found in sets_in(record.value):
+            newer = found._replace(user=self.mine.user, sign_in_details=self.mine.sign_in_details)
+            return self._bundle(newer, record.version), newer.value
+        return None
+
+    def cookie(self, sealed: bytes) -> bytes:
+        """The value: just what was kept."""
+        return sealed
+
+    def _bundle(self, mine: AmplifySet, turn: int) -> Bundle:
+        """A set as a bundle, begun now: how long it may last is Cognito's business alone."""
+        seen_at = float(math.floor(self._now))
+        return Bundle(
+            sid=self.key[:16],
+            turn=turn,
+            created_at=seen_at,
+            seen_at=seen_at,
+            id_token=mine.id_token,
+            access_token=mine.access_token,
+            refresh_token=mine.refresh_token or None,
+        )
+
+
+class AmplifySessions(LastingSessions):
+    """Sessions in Amplify's cookies at work."""
+
+    in_cookie = True
+    listed = None
+    nobody = NOBODY
+
+    def __init__(self, kind: AmplifyCookies, around: Surroundings) -> None:
+        lifetimes = LastingSession(
+            idle=_FOREVER, absolute=_FOREVER, refresh_margin=kind.refresh_margin
+        )
+        super().__init__(lifetimes, around, around.memory(), is_shared=False, staleness=None)
+        clients = None if around.client_ids is None else tuple(sorted(around.client_ids))
+        self._cookies = kind.cookies(CookiePolicy(), clients)
+
+    def resolve(self, value: bytes, now: float) -> Flow[Finding]:
+        """A flow: the finding on the cookies that were sent."""
+        try:
+            mine = yield from self._fresher(sets_in(value), now)
+        except KeysUnavailable as error:
+            return Finding(keys_unavailable(error))
+        if mine is None:
+            return Finding(_TWO_USERS)
+        try:
+            details = _sign_in_details(mine)
+        except ValueError:
+            return Finding(NOBODY)
+        if not mine.access_token:
+            return Finding(NOBODY)
+        found = yield from self._successors(AmplifyPlace(mine, details, now).seen(), now)
+        if not found:
+            return _as_amplify(Finding(REVOKED))
+        seen = found[-1]
+        known: SignedIn | None = self._verdicts.get(seen.sealed)
+        if known is not None and known.held is not None and now < known.held.due_at:
+            return Finding(known, self._new_cookie(seen, now) if seen.is_newer else None)
+        return (yield from self.settle(seen, now))
+
+    def settle(self, seen: Seen, now: float) -> Flow[Finding]:
+        """A flow: the finding on a session, with Amplify's names for what is wrong with it."""
+        return _as_amplify((yield from super().settle(seen, now)))
+
+    def refresh(self, verdict: SignedIn, now: float) -> Flow[Finding | Postponed | None]:
+        """A flow: the session with fresh tokens; None if there is no refresh token."""
+        outcome = yield from super().refresh(verdict, now)
+        return _as_amplify(outcome) if isinstance(outcome, Finding) else outcome
+
+    def _fresher(self, sets: list[AmplifySet], now: float) -> Flow[AmplifySet | None]:
+        """A flow: which set of one user's counts: Next's view, unless the other's tokens are newer.
+
+        None if they are of two users. Raises `KeysUnavailable`.
+        """
+        if len(sets) < 2:
+            return sets[0] if sets else _NO_SET
+        good: list[tuple[AmplifySet, str, float]] = []
+        for mine in sets:
+            known: SignedIn | None = self._verdicts.get(mine.value)
+            if known is not None and now < known.fresh_until:
+                good.append((mine, known.user.user_id, known.expires_at))
+                continue
+            try:
+                pair = yield from self._read(AmplifyPlace(mine, None, now).seen(), now)
+            except InvalidToken:
+                continue
+            good.append((mine, pair.access_token.sub, pair.access_token.expires_at))
+        if len({sub for _, sub, _ in good}) > 1:
+            return None
+        return max(good, key=lambda found: found[2])[0] if good else sets[0]
+
+    def _successors(self, seen: Seen, now: float) -> Flow[list[Seen]]:
+        """A flow: a session, and what refreshes have made of it since; nothing if it has ended."""
+        found = [seen]
+        while len(found) <= _MOST_HOPS:
+            record, now = yield from self._shelf.tell("load", seen.place.key)
+            if record is None:
+                break
+            if record.version == ENDED:
+                return []
+            opened = seen.place.open(record)
+            if opened is None or _issued_at(opened[0]) < _issued_at(seen.bundle):
+                found[-1] = seen._replace(bundle=seen.bundle._replace(turn=record.version))
+                break
+            bundle, sealed = opened
+            is_newer = seen.is_newer or bundle.access_token != seen.bundle.access_token
+            found[-1] = Seen(seen.place, bundle, sealed, is_newer)
+            (newer,) = sets_in(sealed)
+            place = AmplifyPlace(newer, _place(seen).details, now)
+            if place.key == seen.place.key:
+                break
+            seen = place.seen(is_newer=is_newer)
+            found.append(seen)
+        return found
+
+    def _read(self, seen: Seen, now: float) -> Flow[Pair]:
+        """A flow: what the tokens say. Raises `InvalidToken`, `KeysUnavailable`."""
+        bundle, client = seen.bundle, _place(seen).mine.client
+        access, is_good = yield from self._checked(bundle.access_token, "access", client, now)
+        identity = access
+        if bundle.id_token:
+            try:
+                identity, counts = yield from self._checked(bundle.id_token, "id", client, now)
+            except InvalidToken:  # as if it had not been sent
+                return Pair(access, access, is_good)
+            agree(identity, access)
+            is_good = is_good and counts
+        return Pair(identity, access, is_good)
+
+    def _checked(
+        self, token: bytes, use: TokenUse, client: str, now: float
+    ) -> Flow[tuple[VerifiedToken, bool]]:
+        """A flow: a token that passed all checks, and whether it has not run out."""
+        counts = True
+        try:
+            verified = yield from self._verifier.verify(token, now)
+        except InvalidToken as error:
+            if error.reason != "token_expired":  # said only once all else has passed
+                raise
+            verified, counts = self._verifier.read(token, now), False
+        if verified.token_use != use:
+            raise InvalidToken("wrong_token_use")
+        if verified.client != client:
+            raise InvalidToken("wrong_client")
+        return verified, counts
+
+    def _user(self, seen: Seen, pair: Pair) -> AuthUser:
+        user = super()._user(seen, pair)
+        details = _place(seen).details
+        return user if details is None else replace(user, sign_in_details=details)
+
+    def _new_cookie(self, seen: Seen, now: float) -> NewCookie | None:  # noqa: ARG002
+        cookie = NewCookie(seen.sealed.decode())
+        return cookie if self._cookies.size(cookie.value) <= self._cookies.max_bytes else None
+
+    def start(self, entrance: Entrance, now: float) -> Flow[Finding]:
+        """A flow: a new session. Raises `SessionTooLargeError`."""
+        yield from ()
+        username = entrance.access_token.username
+        mine = AmplifySet(
+            client=entrance.access_token.client,
+            user="".join(filter(str.isprintable, username)) or username,
+            access_token=entrance.access_token.encoded,
+            id_token=entrance.id_token.encoded,
+            refresh_token=entrance.refresh_token or b"",
+            sign_in_details=b"",
+        )
+        size = self._cookies.size(mine.value.decode())
+        if size > self._cookies.max_bytes:
+            raise SessionTooLargeError(size, self._cookies.max_bytes)
+        return self._begun(AmplifyPlace(mine, None, now).seen(is_newer=True), entrance, now)
+
+    def _seen_again(self, verdict: SignedIn, now: float) -> Flow[Seen | None]:
+        (mine,) = sets_in(verdict.cookie)
+        found = yield from self._successors(
+            AmplifyPlace(mine, verdict.user.sign_in_details, now).seen(), now
+        )
+        return found[-1] if found else None
+
+    def contents(self, value: bytes) -> list[Bundle]:  # noqa: ARG002
+        """Nothing that could be believed unverified."""
+        return []
+
+    def end(self, value: bytes, now: float) -> Flow[list[Bundle]]:
+        """A flow: what the sessions were made of whose tokens are verified."""
+        bundles: list[Bundle] = []
+        known: SignedIn | None = self._verdicts.get(value)
+        for mine in sets_in(value):
+            found = yield from self._successors(AmplifyPlace(mine, None, now).seen(), now)
+            for seen in found:
+                yield from self._bury(seen)
+                if known is not None and known.held is not None:  # begun under an older token
+                    yield from self._bury(seen._replace(bundle=known.held.bundle))
+            if found:
+                with suppress(InvalidToken, KeysUnavailable):
+                    yield from self._read(found[-1], now)
+                    bundles.append(found[-1].bundle)
+        return bundles
+
+
+def _place(seen: Seen) -> AmplifyPlace:
+    assert isinstance(seen.place, AmplifyPlace)  # noqa: S101  # so are all of this kind
+    return seen.place
+
+
+def _as_amplify(finding: Finding) -> Finding:
+    """A finding with Amplify's name for what is wrong, and its ways of keeping cookies."""
+    verdict = finding.verdict
+    if not isinstance(verdict, Refused):
+        return finding
+    name = verdict.name
+    if name is None and issubclass(verdict.error, NotAuthorizedException):
+        is_over = verdict.error is TokenExpiredException
+        name = _NOT_REFRESHABLE if is_over else _UNAUTHENTICATED
+    clears = verdict.clears and verdict.reason in _ENDED
+    return Finding(replace(verdict, name=name, clears=clears), finding.cookie)
+
+
+def _sign_in_details(mine: AmplifySet) -> SignInDetails | None:
+    """What the browser says of the sign-in. Raises `ValueError` for what is no JSON."""
+    if not mine.sign_in_details:
+        return None
+    try:
+        said = json.loads(mine.details or "", parse_constant=_no_constant)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+    if not isinstance(said, dict):
+        return None
+    login_id, flow = said.get("loginId"), said.get("authFlowType")
+    return SignInDetails(
+        login_id if isinstance(login_id, str) else None, flow if isinstance(flow, str) else None
+    )
+
+
+def _no_constant(_: str) -> NoReturn:
+    raise ValueError("NaN and Infinity are no JSON")
+
+
+def _issued_at(bundle: Bundle) -> float:
+    """When an access token says that it was issued. Nothing is believed: it tells two apart."""
+    try:
+        issued_at = parse_segment(bundle.access_token.split(b".")[1]).get("iat")
+    except (InvalidToken, IndexError):
+        return -math.inf
+    return float(issued_at) if isinstance(issued_at, int | float) else -math.inf

@@ -1,0 +1,294 @@
+"""Amplify JS's cookies: what they are called, how they are spelled, and reading them.
+
+    CognitoIdentityServiceProvider.<client id>.LastAuthUser        which of the users is signed in
+    CognitoIdentityServiceProvider.<client id>.<user>.accessToken  and .idToken, .refreshToken,
+                                                                   .signInDetails, .clockDrift, ...
+
+Rules:
+- `LastAuthUser` says which cookies to look at, never who the user is. Where it is missing, Amplify
+  reads the user called `username`. Cookies of other clients and users are not looked at.
+- Names and values are read in the spelling of every known writer: percent-encoded by js-cookie or
+  by the Next adapter (which differ for parentheses), encoded in full, in part, or not at all. What
+  does not decode is no cookie. An empty value is none, either.
+- `<user>` may be any text; the last dot of a name ends it.
+- Of a name sent more than once Next reads the last, js-cookie the first. Where the two views differ
+  both are read, and who believes them decides.
+- Linear time and no exception, on any bytes; other users' cookies cost next to nothing.
+"""
+
+from contextlib import suppress
+from functools import lru_cache
+from typing import Final, NamedTuple
+from urllib.parse import quote, unquote_to_bytes
+
+PREFIX: Final = "CognitoIdentityServiceProvider"
+LAST_AUTH_USER: Final = "LastAuthUser"
+_NOBODY_IN_PARTICULAR: Final = "username"  # amplify-js, TokenStore.getLastAuthUser
+_READ: Final = ("accessToken", "idToken", "refreshToken", "signInDetails")
+_SUFFIXES: Final = tuple(f".{suffix}".encode() for suffix in _READ)
+_LAST: Final = LAST_AUTH_USER.encode()
+_FIELD: Final = b"\x1f"  # between the fields of a set: no cookie's value holds control characters
+_SET: Final = b"\x1e"  # between sets
+_MEMO_BYTES: Final = 4 * 1024 * 1024
+_SAMPLES: Final = 64
+
+
+def server_name(user: str) -> str:
+    """A user as the Next adapter spells it in a cookie's name. js-cookie reads that, too.
+
+    >>> server_name("a@b.com"), server_name("a(b)")
+    ('a%40b.com', 'a(b)')
+    """
+    return quote(user, safe="!~*'()#$&+^`|")
+
+
+def js_name(user: str) -> str:
+    """A user as js-cookie spells it in a cookie's name.
+
+    >>> js_name("a(b)")
+    'a%28b%29'
+    """
+    return server_name(user).replace("(", "%28").replace(")", "%29")
+
+
+def js_value(text: str) -> str:
+    """A value as js-cookie spells it: even readers that do not decode understand most of it.
+
+    >>> js_value('{"loginId":"a@b.com"}')
+    '{%22loginId%22:%22a@b.com%22}'
+    """
+    return quote(text, safe="!~*'()#$&+/:<=>?@[]^`{|}")
+
+
+def decoded(raw: bytes) -> str | None:
+    """A name or value without its percent-encoding; None where that is no UTF-8.
+
+    A `%` that begins no code stands for itself. What is not encoded is UTF-8, or else Latin-1.
+    """
+    if b"%" in raw:
+        raw = unquote_to_bytes(raw)
+    elif not raw.isascii():
+        return _plain(raw)
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def _plain(raw: bytes) -> str:
+    """A value that was not encoded."""
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
+
+
+@lru_cache(maxsize=1024)
+def _spellings(user: str) -> tuple[bytes, ...]:
+    """How the known writers spell a user in a name, the Next adapter first.
+
+    The adapter did not encode names before its version 1.7.
+    """
+    known = [server_name(user).encode(), js_name(user).encode()]
+    if "%" not in user:  # else it reads as another user's
+        known.append(user.encode())
+        with suppress(UnicodeEncodeError):
+            known.append(user.encode("latin-1"))
+    return tuple(dict.fromkeys(known))
+
+
+class AmplifySet(NamedTuple):
+    """One user's cookies of one client. An absent one is empty.
+
+    `user`: what the names of the cookies say. `sign_in_details`: JSON, encoded as it came.
+    """
+
+    client: str
+    user: str
+    access_token: bytes
+    id_token: bytes
+    refresh_token: bytes
+    sign_in_details: bytes
+
+    def __repr__(self) -> str:
+        return "<AmplifySet>"
+
+    @property
+    def details(self) -> str | None:
+        """The JSON of `sign_in_details`; None where it does not decode."""
+        return decoded(self.sign_in_details)
+
+    @property
+    def value(self) -> bytes:
+        """All of it as one value, by which the session is known."""
+        return _FIELD.join((self.client.encode(), self.user.encode(), *self[2:]))
+
+
+def sets_in(value: bytes) -> list[AmplifySet]:
+    """The sets that a `CookieFamily` has read: Next's view, and js-cookie's where it differs."""
+    if not value:
+        return []
+    sets = []
+    for part in value.split(_SET):
+        client, user, *rest = part.split(_FIELD)
+        sets.append(AmplifySet(client.decode(), user.decode(), *rest))
+    return sets
+
+
+class SentCookies(NamedTuple):
+    """A client's cookies in a header: what follows the client in their names, and their values."""
+
+    pairs: list[tuple[bytes, bytes]]
+
+    def __repr__(self) -> str:
+        return "<SentCookies>"
+
+    def users(self) -> tuple[str, ...]:
+        """Whom `LastAuthUser` may mean: in Next's view, then in js-cookie's; most often one."""
+        found = [value for name, value in self.pairs if name == _LAST and value]
+        texts = [text for raw in (*found[-1:], *found[:1]) for text in _readings(raw)]
+        return tuple(dict.fromkeys(texts)) or (_NOBODY_IN_PARTICULAR,)
+
+    def of_user(self, user: str) -> list[tuple[bytes, str, bytes]]:
+        """A user's cookies, in whatever spelling: their names as sent, suffixes and values."""
+        found = []
+        for name, value in self.pairs:
+            spelled, dot, suffix = name.rpartition(b".")
+            if dot and (spelled in _spellings(user) or decoded(spelled) == user):
+                found.append((name, suffix.decode("latin-1"), value))
+        return found
+
+
+def _readings(raw: bytes) -> list[str]:
+    """What a `LastAuthUser` may mean: decoded; or as it stands, where its writer did not encode."""
+    readings = [text for text in (decoded(raw), _plain(raw)) if text]
+    return list(dict.fromkeys(readings))
+
+
+class CookieFamily:
+    r"""One client's cookies, found in headers.
+
+    >>> family = CookieFamily("web")
+    >>> prefix = "CognitoIdentityServiceProvider.web"
+    >>> sent = f"{prefix}.LastAuthUser=a@b; {prefix}.a%40b.accessToken=A; {prefix}.c.idToken=C"
+    >>> family.views(sent.encode())
+    [b'web\x1fa@b\x1fA\x1f\x1f\x1f']
+    """
+
+    def __init__(self, client: str) -> None:
+        self.client = client
+        self._start = f"{PREFIX}.{client}.".encode()
+        self._between = b"; " + self._start
+        self._client = client.encode()
+
+    def sent(self, header: bytes) -> SentCookies:
+        """The cookies of this client that a header brings, in their order."""
+        # The one spelling that browsers send is taken apart by one search.
+        before, *parts = (b"; " + header).split(self._between)
+        pairs = []
+        if self._start in before:
+            return self._sent_in_any_spelling(header)
+        for part in parts:
+            pair, more, others = part.partition(b";")
+            if more and self._start in others:
+                return self._sent_in_any_spelling(header)
+            name, equals, value = pair.partition(b"=")
+            if equals:
+                pairs.append((name.rstrip(b" \t"), value.strip(b" \t")))
+        return SentCookies(pairs)
+
+    def _sent_in_any_spelling(self, header: bytes) -> SentCookies:
+        pairs = []
+        for cookie in header.split(b";"):
+            name, equals, value = cookie.partition(b"=")
+            name = name.strip(b" \t")
+            if equals and name.startswith(self._start):
+                pairs.append((name[len(self._start) :], value.strip(b" \t")))
+        return SentCookies(pairs)
+
+    def views(self, header: bytes) -> list[bytes]:
+        """The values of the user's sets: one, or two that differ, or none."""
+        sent = self.sent(header)
+        if not sent.pairs:
+            return []
+        last = dict(sent.pairs)
+        if len(last) == len(sent.pairs):
+            view = self._plain_view(last)
+            if view is not None:
+                return [view]
+        views = [self._view(sent.pairs), self._view(sent.pairs[::-1])]
+        return list(dict.fromkeys(view for view in views if view is not None))
+
+    def _plain_view(self, cookies: dict[bytes, bytes]) -> bytes | None:
+        """The set of a user whose cookies are there in one spelling; None if it takes more."""
+        raw = cookies.get(_LAST)
+        user = decoded(raw) if raw else _NOBODY_IN_PARTICULAR
+        if not user:
+            return None
+        spellings = _spellings(user)
+        present = [name for name in spellings if name + b".accessToken" in cookies]
+        if len(present) != 1:
+            return None
+        return self._joined(user, [cookies.get(present[0] + suffix, b"") for suffix in _SUFFIXES])
+
+    def _view(self, pairs: list[tuple[bytes, bytes]]) -> bytes | None:
+        """The set that is read where later cookies win; None where there is none."""
+        sent, fallback = SentCookies(pairs), None
+        raw = dict(pairs).get(_LAST)
+        for user in _readings(raw) if raw else [_NOBODY_IN_PARTICULAR]:
+            found = {suffix: value for _, suffix, value in sent.of_user(user)}
+            if found.keys() & set(_READ):
+                view = self._joined(user, [found.get(suffix, b"") for suffix in _READ])
+                if found.get("accessToken"):
+                    return view
+                fallback = fallback or view
+        return fallback
+
+    def _joined(self, user: str, values: list[bytes]) -> bytes | None:
+        joined = _FIELD.join((self._client, user.encode(), *values))
+        if joined.count(_FIELD) != len(AmplifySet._fields) - 1 or _SET in joined:
+            return None  # control characters, which no cookie holds
+        return joined
+
+
+class FamilyReader:
+    """Reads the sets of one or more clients from `Cookie` headers: the first that is signed in."""
+
+    def __init__(self, families: list[CookieFamily]) -> None:
+        self._families = families
+        self._marker = f"{PREFIX}.".encode()
+        # What was read of a header before. Reading is a function of the header alone, so that
+        # whichever thread writes an entry, it is right.
+        self._memo: dict[bytes, tuple[bytes, bytes | None]] = {}
+        self._memo_bytes = 0
+
+    def read(self, header: bytes) -> bytes | None:
+        """The value of the sets that were sent; None if there is none."""
+        sample = header[:: (len(header) // _SAMPLES) + 1]
+        known = self._memo.get(sample)
+        if known is not None and known[0] == header:
+            return known[1]
+        if self._marker not in header:
+            return None
+        value = self._read(header)
+        self._note(sample, header, value)
+        return value
+
+    def _read(self, header: bytes) -> bytes | None:
+        fallback = None
+        for family in self._families:
+            views = family.views(header)
+            if not views:
+                continue
+            value = _SET.join(views)
+            if any(mine.access_token for mine in sets_in(value)):
+                return value
+            fallback = fallback or value
+        return fallback
+
+    def _note(self, sample: bytes, header: bytes, value: bytes | None) -> None:
+        if self._memo_bytes > _MEMO_BYTES:
+            self._memo.clear()
+            self._memo_bytes = 0
+        self._memo_bytes += 2 * len(header) + 500
+        self._memo[sample] = (header, value)
