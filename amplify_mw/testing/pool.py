@@ -53,6 +53,8 @@ class LocalUserPool:
     `client_secret`: the app client has a secret and has to show it: as `ClientSecret`, as
     `SECRET_HASH` (InitiateAuth), or by Basic authentication (`/oauth2/token`, `/oauth2/revoke`).
     `token_lifetime`: seconds from the issue of an ID or access token until it expires.
+    `issuer`: the `iss` of its tokens, for readers that believe Amazon's address alone, and are
+    sent here by other means. By default it is where the pool is.
 
     >>> with LocalUserPool() as pool:
     ...     user = pool.add_user("ada", email="ada@example.com", groups=["admins"])
@@ -67,6 +69,7 @@ class LocalUserPool:
         user_pool_id: str = "eu-west-1_Local0001",
         client_id: str = "local-client",
         client_secret: str | None = None,
+        issuer: str | None = None,
         clock: Callable[[], float] = time.time,
         token_lifetime: int = TOKEN_LIFETIME,
         rotate_refresh_tokens: bool = False,
@@ -75,6 +78,7 @@ class LocalUserPool:
         self.user_pool_id = user_pool_id
         self.client_id = client_id
         self.client_secret = client_secret
+        self._issuer = issuer
         self._lock = threading.Lock()
         self._ledger = Ledger(client_id, lambda: self.issuer, clock, token_lifetime)
         self._operations = Operations(
@@ -121,12 +125,16 @@ class LocalUserPool:
     @property
     def issuer(self) -> str:
         """The `iss` of the pool's tokens."""
-        return f"{self.url}/{self.user_pool_id}"
+        return self._home if self._issuer is None else self._issuer
 
     @property
     def jwks_url(self) -> str:
         """Where the key set is."""
-        return f"{self.issuer}/.well-known/jwks.json"
+        return f"{self._home}/.well-known/jwks.json"
+
+    @property
+    def _home(self) -> str:
+        return f"{self.url}/{self.user_pool_id}"
 
     def config(self, **overrides: Any) -> "AmplifyConfig":
         """A configuration for this pool; `overrides` are any of its fields.

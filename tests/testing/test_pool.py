@@ -248,6 +248,17 @@ def test_the_config_is_this_pools(pool: LocalUserPool) -> None:
     assert config.domain == pool.url
 
 
+def test_its_tokens_may_name_another_issuer(clock: Clock, http: httpx2.Client) -> None:
+    issuer = "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_Local0001"
+    with LocalUserPool(issuer=issuer, clock=clock) as pool:
+        pool.add_user("ada", name="Ada")
+        tokens = pool.sign_in("ada")
+        assert verified(pool, tokens.id_token)["iss"] == pool.issuer == issuer
+        assert get_user(pool, tokens.access_token).json()["Username"] == "ada"
+        assert http.get(pool.jwks_url).json() == pool.jwks()
+        assert pool.config().user_pools[0].keys_url == pool.jwks_url
+
+
 def test_the_config_knows_the_clients_secret(confidential: LocalUserPool) -> None:
     assert confidential.config().user_pools[0].client_secret == "s3cret:+"
     assert "s3cret" not in repr(confidential)
