@@ -10,17 +10,16 @@ Rules:
   has ended the session, and kept in every other case.
 - A refresh token that somebody else has used already leaves the cookies as they are: newer ones may
   be on their way to the browser.
-- What has become of a refresh token (newer tokens, an end) is remembered in this process, by the
-  token itself: nobody without it learns of what it led to.
+- What has become of a session (newer tokens, an end) is remembered in this process, by its refresh
+  token and user: nobody learns of it who does not bring both, the user by a token of Cognito's.
 """
 
 import hashlib
 import json
 import math
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
 
 from ..cookie_policy import CookiePolicy
 from ..effects import Flow
@@ -52,7 +51,7 @@ from .lifetimes import LastingSession
 from .place import Seen
 from .record import ENDED, Record
 from .refreshing import REVOKED, Pair
-from .token import keys_unavailable
+from .token import keys_unavailable, refused
 
 if TYPE_CHECKING:
     from ..cookies import SessionCookies
@@ -60,6 +59,7 @@ if TYPE_CHECKING:
 _YEAR: Final = 365 * 24 * 3600  # seconds; amplify-js, adapter-core/constants.ts
 _FOREVER: Final = 400 * 86_400.0  # how long a session may last as far as we are concerned
 _MOST_HOPS: Final = 8
+_LABEL: Final = b"amplify_mw amplify cookies\0"
 _ENDED: Final[frozenset[Reason]] = frozenset(
     {"session_revoked", "user_not_found", "user_not_confirmed", "password_reset_required"}
 )
@@ -136,14 +136,20 @@ class AmplifyCookies:
 
 
 class AmplifyPlace:
-    """A session in Amplify's cookies, known by its refresh token; or else by its access token."""
+    """A session in Amplify's cookies.
+
+    It is known by its refresh token, or else by its access token, and by the user that the latter
+    claims; which is to be verified before anything is made of what is found.
+    """
 
     in_cookie = True
 
     def __init__(self, mine: AmplifySet, details: SignInDetails | None, now: float) -> None:
+        claims = _claims(mine.access_token)
+        known_by = (mine.client, claims.get("iss"), claims.get("sub"))
         secret = mine.refresh_token or mine.access_token
-        label = b"amplify_mw amplify cookies\0" + mine.client.encode() + b"\0"
-        self.key = hashlib.sha256(label + secret).digest()
+        self.key = hashlib.sha256(_LABEL + repr(known_by).encode() + b"\0" + secret).digest()
+        self.issued_at = _number(claims.get("iat"))
         self.mine = mine
         self.details = details
         self._now = now
@@ -217,7 +223,12 @@ class AmplifySessions(LastingSessions):
             return Finding(NOBODY)
         if not mine.access_token:
             return Finding(NOBODY)
-        found = yield from self._successors(AmplifyPlace(mine, details, now).seen(), now)
+        try:
+            found = yield from self._successors(AmplifyPlace(mine, details, now).seen(), now)
+        except KeysUnavailable as error:
+            return Finding(keys_unavailable(error))
+        except InvalidToken as error:
+            return _as_amplify(Finding(refused(error)))
         if not found:
             return _as_amplify(Finding(REVOKED))
         seen = found[-1]
@@ -258,7 +269,10 @@ class AmplifySessions(LastingSessions):
         return max(good, key=lambda found: found[2])[0] if good else sets[0]
 
     def _successors(self, seen: Seen, now: float) -> Flow[list[Seen]]:
-        """A flow: a session, and what refreshes have made of it since; nothing if it has ended."""
+        """A flow: a session, and what refreshes have made of it since; nothing if it has ended.
+
+        Raises `InvalidToken` or `KeysUnavailable` where that is not to be told to who asks.
+        """
         found = [seen]
         while len(found) <= _MOST_HOPS:
             record, now = yield from self._shelf.tell("load", seen.place.key)
@@ -266,16 +280,22 @@ class AmplifySessions(LastingSessions):
                 break
             if record.version == ENDED:
                 return []
-            opened = seen.place.open(record)
-            if opened is None or _issued_at(opened[0]) < _issued_at(seen.bundle):
+            opened, here = seen.place.open(record), _place(seen)
+            if opened is None:
                 found[-1] = seen._replace(bundle=seen.bundle._replace(turn=record.version))
                 break
             bundle, sealed = opened
-            is_newer = seen.is_newer or bundle.access_token != seen.bundle.access_token
-            found[-1] = Seen(seen.place, bundle, sealed, is_newer)
             (newer,) = sets_in(sealed)
-            place = AmplifyPlace(newer, _place(seen).details, now)
-            if place.key == seen.place.key:
+            place = AmplifyPlace(newer, here.details, now)
+            is_same = bundle.access_token == seen.bundle.access_token
+            if is_same or place.issued_at < here.issued_at:
+                found[-1] = seen._replace(bundle=seen.bundle._replace(turn=record.version))
+                break
+            if not seen.is_newer:
+                yield from self._read(seen, now)
+            is_newer = True
+            found[-1] = Seen(here, bundle, sealed, is_newer)
+            if place.key == here.key:
                 break
             seen = place.seen(is_newer=is_newer)
             found.append(seen)
@@ -354,15 +374,20 @@ class AmplifySessions(LastingSessions):
         bundles: list[Bundle] = []
         known: SignedIn | None = self._verdicts.get(value)
         for mine in sets_in(value):
-            found = yield from self._successors(AmplifyPlace(mine, None, now).seen(), now)
-            for seen in found:
+            seen = AmplifyPlace(mine, None, now).seen()
+            try:
+                yield from self._read(seen, now)
+                found = yield from self._successors(seen, now)
+            except InvalidToken:  # nobody's
+                continue
+            except KeysUnavailable:  # Cognito is told nothing that may not be true
                 yield from self._bury(seen)
+                continue
+            for one in found:
+                yield from self._bury(one)
                 if known is not None and known.held is not None:  # begun under an older token
-                    yield from self._bury(seen._replace(bundle=known.held.bundle))
-            if found:
-                with suppress(InvalidToken, KeysUnavailable):
-                    yield from self._read(found[-1], now)
-                    bundles.append(found[-1].bundle)
+                    yield from self._bury(one._replace(bundle=known.held.bundle))
+            bundles += [one.bundle for one in found[-1:]]
         return bundles
 
 
@@ -404,10 +429,15 @@ def _no_constant(_: str) -> NoReturn:
     raise ValueError("NaN and Infinity are no JSON")
 
 
-def _issued_at(bundle: Bundle) -> float:
-    """When an access token says that it was issued. Nothing is believed: it tells two apart."""
+def _claims(token: bytes) -> dict[str, Any]:
+    """What a token claims. Nothing of it is believed."""
     try:
-        issued_at = parse_segment(bundle.access_token.split(b".")[1]).get("iat")
+        return parse_segment(token.split(b".")[1])
     except (InvalidToken, IndexError):
-        return -math.inf
-    return float(issued_at) if isinstance(issued_at, int | float) else -math.inf
+        return {}
+
+
+def _number(claim: object) -> float:
+    if isinstance(claim, int | float) and abs(claim) < 2**53:
+        return float(claim)
+    return -math.inf
