@@ -19,10 +19,11 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final, Literal, NoReturn
 
 from ..cookie_policy import CookiePolicy
-from ..effects import Flow
+from ..effects import Flow, Forget
 from ..errors import (
     ConfigurationError,
     NotAuthorizedException,
@@ -35,7 +36,7 @@ from ..models import AuthUser, SignInDetails
 from ..tokens.jwks import KeysUnavailable
 from ..tokens.verifier import InvalidToken, TokenUse, VerifiedToken, agree, parse_segment
 from .amplify_jar import AmplifyJar
-from .amplify_wire import AmplifySet, js_value, sets_in
+from .amplify_wire import AmplifySet, decoded, js_value, sets_in
 from .base import (
     Entrance,
     Finding,
@@ -44,14 +45,15 @@ from .base import (
     Refused,
     SignedIn,
     Surroundings,
+    user_key,
 )
 from .bundle import Bundle
-from .lasting import LastingSessions
+from .lasting import LastingSessions, unfit
 from .lifetimes import LastingSession
 from .place import Seen
 from .record import ENDED, Record
 from .refreshing import REVOKED, Pair
-from .token import keys_unavailable, refused
+from .token import keys_unavailable
 
 if TYPE_CHECKING:
     from ..cookies import SessionCookies
@@ -138,21 +140,26 @@ class AmplifyCookies:
 class AmplifyPlace:
     """A session in Amplify's cookies.
 
-    It is known by its refresh token, or else by its access token, and by the user that the latter
-    claims; which is to be verified before anything is made of what is found.
+    It is known by its user (`owner`, who was verified), and by its refresh token or else its access
+    token.
     """
 
     in_cookie = True
 
-    def __init__(self, mine: AmplifySet, details: SignInDetails | None, now: float) -> None:
-        claims = _claims(mine.access_token)
-        known_by = (mine.client, claims.get("iss"), claims.get("sub"))
+    def __init__(
+        self, mine: AmplifySet, owner: str, details: SignInDetails | None, now: float
+    ) -> None:
+        known_by = f"{mine.client} {owner} ".encode()
         secret = mine.refresh_token or mine.access_token
-        self.key = hashlib.sha256(_LABEL + repr(known_by).encode() + b"\0" + secret).digest()
-        self.issued_at = _number(claims.get("iat"))
+        self.key = hashlib.sha256(_LABEL + known_by + secret).digest()
         self.mine = mine
+        self.owner = owner
         self.details = details
         self._now = now
+
+    def successor(self, mine: AmplifySet, now: float) -> "AmplifyPlace":
+        """Where the session goes on with newer tokens."""
+        return AmplifyPlace(mine, self.owner, self.details, now)
 
     def seen(self, turn: int = 0, *, is_newer: bool = False) -> Seen:
         """The session as its cookies say it is."""
@@ -206,6 +213,7 @@ class AmplifySessions(LastingSessions):
             idle=_FOREVER, absolute=_FOREVER, refresh_margin=kind.refresh_margin
         )
         super().__init__(lifetimes, around, around.memory(), is_shared=False, staleness=None)
+        self._all_verdicts = around.all_verdicts
         clients = None if around.client_ids is None else tuple(sorted(around.client_ids))
         self._cookies = kind.cookies(CookiePolicy(), clients)
 
@@ -217,24 +225,28 @@ class AmplifySessions(LastingSessions):
             return Finding(keys_unavailable(error))
         if mine is None:
             return Finding(_TWO_USERS)
-        try:
-            details = _sign_in_details(mine)
-        except ValueError:
-            return Finding(NOBODY)
         if not mine.access_token:
             return Finding(NOBODY)
         try:
-            found = yield from self._successors(AmplifyPlace(mine, details, now).seen(), now)
+            details = _sign_in_details(mine.sign_in_details)
+        except ValueError:
+            return Finding(NOBODY)
+        try:
+            pair = yield from self._verified(mine, now)
         except KeysUnavailable as error:
             return Finding(keys_unavailable(error))
         except InvalidToken as error:
-            return _as_amplify(Finding(refused(error)))
+            return _as_amplify(Finding(unfit(error)))
+        place = AmplifyPlace(mine, _owner(pair), details, now)
+        found = yield from self._successors(place.seen(), now)
         if not found:
             return _as_amplify(Finding(REVOKED))
         seen = found[-1]
+        if not seen.is_newer:
+            return _as_amplify((yield from self._settled(seen, pair, now)))
         known: SignedIn | None = self._verdicts.get(seen.sealed)
         if known is not None and known.held is not None and now < known.held.due_at:
-            return Finding(known, self._new_cookie(seen, now) if seen.is_newer else None)
+            return Finding(known, self._new_cookie(seen, now))
         return (yield from self.settle(seen, now))
 
     def settle(self, seen: Seen, now: float) -> Flow[Finding]:
@@ -244,9 +256,15 @@ class AmplifySessions(LastingSessions):
     def refresh(self, verdict: SignedIn, now: float) -> Flow[Finding | Postponed | None]:
         """A flow: the session with fresh tokens; None if there is no refresh token."""
         outcome = yield from super().refresh(verdict, now)
-        return _as_amplify(outcome) if isinstance(outcome, Finding) else outcome
+        if not isinstance(outcome, Finding):
+            return outcome
+        old = verdict.access_token
+        if isinstance(outcome.verdict, SignedIn) and outcome.verdict.access_token != old:
+            # Who comes with the old cookies is to hear of the newer ones, and of their end.
+            yield Forget(self._all_verdicts(), lambda known: bool(known.access_token == old))
+        return _as_amplify(outcome)
 
-    def _fresher(self, sets: list[AmplifySet], now: float) -> Flow[AmplifySet | None]:
+    def _fresher(self, sets: tuple[AmplifySet, ...], now: float) -> Flow[AmplifySet | None]:
         """A flow: which set of one user's counts: Next's view, unless the other's tokens are newer.
 
         None if they are of two users. Raises `KeysUnavailable`.
@@ -260,7 +278,7 @@ class AmplifySessions(LastingSessions):
                 good.append((mine, known.user.user_id, known.expires_at))
                 continue
             try:
-                pair = yield from self._read(AmplifyPlace(mine, None, now).seen(), now)
+                pair = yield from self._verified(mine, now)
             except InvalidToken:
                 continue
             good.append((mine, pair.access_token.sub, pair.access_token.expires_at))
@@ -269,10 +287,7 @@ class AmplifySessions(LastingSessions):
         return max(good, key=lambda found: found[2])[0] if good else sets[0]
 
     def _successors(self, seen: Seen, now: float) -> Flow[list[Seen]]:
-        """A flow: a session, and what refreshes have made of it since; nothing if it has ended.
-
-        Raises `InvalidToken` or `KeysUnavailable` where that is not to be told to who asks.
-        """
+        """A flow: a session, and what refreshes have made of it since; nothing if it has ended."""
         found = [seen]
         while len(found) <= _MOST_HOPS:
             record, now = yield from self._shelf.tell("load", seen.place.key)
@@ -286,29 +301,31 @@ class AmplifySessions(LastingSessions):
                 break
             bundle, sealed = opened
             (newer,) = sets_in(sealed)
-            place = AmplifyPlace(newer, here.details, now)
             is_same = bundle.access_token == seen.bundle.access_token
-            if is_same or place.issued_at < here.issued_at:
+            if is_same or _issued_at(bundle) < _issued_at(seen.bundle):
                 found[-1] = seen._replace(bundle=seen.bundle._replace(turn=record.version))
                 break
-            if not seen.is_newer:
-                yield from self._read(seen, now)
-            is_newer = True
-            found[-1] = Seen(here, bundle, sealed, is_newer)
+            found[-1] = Seen(here, bundle, sealed, is_newer=True)
+            place = here.successor(newer, now)
             if place.key == here.key:
                 break
-            seen = place.seen(is_newer=is_newer)
+            seen = place.seen(is_newer=True)
             found.append(seen)
         return found
 
     def _read(self, seen: Seen, now: float) -> Flow[Pair]:
+        bundle, mine = seen.bundle, _place(seen).mine
+        newer = mine._replace(access_token=bundle.access_token, id_token=bundle.id_token)
+        return (yield from self._verified(newer, now))
+
+    def _verified(self, mine: AmplifySet, now: float) -> Flow[Pair]:
         """A flow: what the tokens say. Raises `InvalidToken`, `KeysUnavailable`."""
-        bundle, client = seen.bundle, _place(seen).mine.client
-        access, is_good = yield from self._checked(bundle.access_token, "access", client, now)
+        client = mine.client
+        access, is_good = yield from self._checked(mine.access_token, "access", client, now)
         identity = access
-        if bundle.id_token:
+        if mine.id_token:
             try:
-                identity, counts = yield from self._checked(bundle.id_token, "id", client, now)
+                identity, counts = yield from self._checked(mine.id_token, "id", client, now)
             except InvalidToken:  # as if it had not been sent
                 return Pair(access, access, is_good)
             agree(identity, access)
@@ -333,9 +350,8 @@ class AmplifySessions(LastingSessions):
         return verified, counts
 
     def _user(self, seen: Seen, pair: Pair) -> AuthUser:
-        user = super()._user(seen, pair)
-        details = _place(seen).details
-        return user if details is None else replace(user, sign_in_details=details)
+        identity = pair.id_token
+        return AuthUser(identity.username, identity.sub, _place(seen).details)
 
     def _new_cookie(self, seen: Seen, now: float) -> NewCookie | None:  # noqa: ARG002
         cookie = NewCookie(seen.sealed.decode())
@@ -356,13 +372,15 @@ class AmplifySessions(LastingSessions):
         size = self._cookies.size(mine.value.decode())
         if size > self._cookies.max_bytes:
             raise SessionTooLargeError(size, self._cookies.max_bytes)
-        return self._begun(AmplifyPlace(mine, None, now).seen(is_newer=True), entrance, now)
+        pair = Pair(entrance.id_token, entrance.access_token)
+        place = AmplifyPlace(mine, _owner(pair), None, now)
+        return self._begun(place.seen(is_newer=True), entrance, now)
 
     def _seen_again(self, verdict: SignedIn, now: float) -> Flow[Seen | None]:
         (mine,) = sets_in(verdict.cookie)
-        found = yield from self._successors(
-            AmplifyPlace(mine, verdict.user.sign_in_details, now).seen(), now
-        )
+        owner = user_key(verdict.issuer, verdict.user.user_id)
+        place = AmplifyPlace(mine, owner, verdict.user.sign_in_details, now)
+        found = yield from self._successors(place.seen(), now)
         return found[-1] if found else None
 
     def contents(self, value: bytes) -> list[Bundle]:  # noqa: ARG002
@@ -374,15 +392,12 @@ class AmplifySessions(LastingSessions):
         bundles: list[Bundle] = []
         known: SignedIn | None = self._verdicts.get(value)
         for mine in sets_in(value):
-            seen = AmplifyPlace(mine, None, now).seen()
             try:
-                yield from self._read(seen, now)
-                found = yield from self._successors(seen, now)
-            except InvalidToken:  # nobody's
+                pair = yield from self._verified(mine, now)
+            except (InvalidToken, KeysUnavailable):  # nobody's, as far as can be told
                 continue
-            except KeysUnavailable:  # Cognito is told nothing that may not be true
-                yield from self._bury(seen)
-                continue
+            place = AmplifyPlace(mine, _owner(pair), None, now)
+            found = yield from self._successors(place.seen(), now)
             for one in found:
                 yield from self._bury(one)
                 if known is not None and known.held is not None:  # begun under an older token
@@ -409,12 +424,13 @@ def _as_amplify(finding: Finding) -> Finding:
     return Finding(replace(verdict, name=name, clears=clears), finding.cookie)
 
 
-def _sign_in_details(mine: AmplifySet) -> SignInDetails | None:
+@lru_cache(maxsize=1024)
+def _sign_in_details(raw: bytes) -> SignInDetails | None:
     """What the browser says of the sign-in. Raises `ValueError` for what is no JSON."""
-    if not mine.sign_in_details:
+    if not raw:
         return None
     try:
-        said = json.loads(mine.details or "", parse_constant=_no_constant)
+        said = _JSON.decode(decoded(raw) or "")
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
     if not isinstance(said, dict):
@@ -429,15 +445,19 @@ def _no_constant(_: str) -> NoReturn:
     raise ValueError("NaN and Infinity are no JSON")
 
 
-def _claims(token: bytes) -> dict[str, Any]:
-    """What a token claims. Nothing of it is believed."""
+_JSON: Final = json.JSONDecoder(parse_constant=_no_constant)
+
+
+def _owner(pair: Pair) -> str:
+    return user_key(pair.access_token.issuer, pair.access_token.sub)
+
+
+def _issued_at(bundle: Bundle) -> float:
+    """When an access token says that it was issued."""
     try:
-        return parse_segment(token.split(b".")[1])
+        issued_at = parse_segment(bundle.access_token.split(b".")[1]).get("iat")
     except (InvalidToken, IndexError):
-        return {}
-
-
-def _number(claim: object) -> float:
-    if isinstance(claim, int | float) and abs(claim) < 2**53:
-        return float(claim)
+        return -math.inf
+    if isinstance(issued_at, int | float) and abs(issued_at) < 2**53:
+        return float(issued_at)
     return -math.inf

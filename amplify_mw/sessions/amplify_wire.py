@@ -31,6 +31,7 @@ _FIELD: Final = b"\x1f"  # between the fields of a set: no cookie's value holds 
 _SET: Final = b"\x1e"  # between sets
 _MEMO_BYTES: Final = 4 * 1024 * 1024
 _SAMPLES: Final = 64
+_LONGEST_KNOWN: Final = 256  # characters
 
 
 def server_name(user: str) -> str:
@@ -83,18 +84,35 @@ def _plain(raw: bytes) -> str:
         return raw.decode("latin-1")
 
 
-@lru_cache(maxsize=1024)
 def _spellings(user: str) -> tuple[bytes, ...]:
     """How the known writers spell a user in a name, the Next adapter first.
 
     The adapter did not encode names before its version 1.7.
     """
+    # Whatever a client calls a user is not worth keeping: Cognito's have 128 characters at most.
+    return _known_spellings(user) if len(user) <= _LONGEST_KNOWN else _all_spellings(user)
+
+
+def _all_spellings(user: str) -> tuple[bytes, ...]:
     known = [server_name(user).encode(), js_name(user).encode()]
     if "%" not in user:  # else it reads as another user's
         known.append(user.encode())
         with suppress(UnicodeEncodeError):
             known.append(user.encode("latin-1"))
     return tuple(dict.fromkeys(known))
+
+
+_known_spellings = lru_cache(maxsize=1024)(_all_spellings)
+
+
+@lru_cache(maxsize=1024)
+def _user_in(raw: bytes) -> tuple[str, tuple[bytes, ...]]:
+    """The user in a `LastAuthUser`, and how that is spelled in names; none where it is no text."""
+    user = decoded(raw)
+    return (user, _spellings(user)) if user else ("", ())
+
+
+_NOBODYS: Final = _spellings(_NOBODY_IN_PARTICULAR)
 
 
 class AmplifySet(NamedTuple):
@@ -124,15 +142,13 @@ class AmplifySet(NamedTuple):
         return _FIELD.join((self.client.encode(), self.user.encode(), *self[2:]))
 
 
-def sets_in(value: bytes) -> list[AmplifySet]:
-    """The sets that a `CookieFamily` has read: Next's view, and js-cookie's where it differs."""
+@lru_cache(maxsize=64)
+def sets_in(value: bytes) -> tuple[AmplifySet, ...]:
+    """The sets in what a `FamilyReader` has read: Next's view, and js-cookie's where it differs."""
     if not value:
-        return []
-    sets = []
-    for part in value.split(_SET):
-        client, user, *rest = part.split(_FIELD)
-        sets.append(AmplifySet(client.decode(), user.decode(), *rest))
-    return sets
+        return ()
+    parts = [part.split(_FIELD) for part in value.split(_SET)]
+    return tuple(AmplifySet(client.decode(), user.decode(), *rest) for client, user, *rest in parts)
 
 
 class SentCookies(NamedTuple):
@@ -151,10 +167,10 @@ class SentCookies(NamedTuple):
 
     def of_user(self, user: str) -> list[tuple[bytes, str, bytes]]:
         """A user's cookies, in whatever spelling: their names as sent, suffixes and values."""
-        found = []
+        found, spellings = [], _spellings(user)
         for name, value in self.pairs:
             spelled, dot, suffix = name.rpartition(b".")
-            if dot and (spelled in _spellings(user) or decoded(spelled) == user):
+            if dot and (spelled in spellings or decoded(spelled) == user):
                 found.append((name, suffix.decode("latin-1"), value))
         return found
 
@@ -166,20 +182,19 @@ def _readings(raw: bytes) -> list[str]:
 
 
 class CookieFamily:
-    r"""One client's cookies, found in headers.
+    """One client's cookies, found in headers.
 
     >>> family = CookieFamily("web")
     >>> prefix = "CognitoIdentityServiceProvider.web"
     >>> sent = f"{prefix}.LastAuthUser=a@b; {prefix}.a%40b.accessToken=A; {prefix}.c.idToken=C"
     >>> family.views(sent.encode())
-    [b'web\x1fa@b\x1fA\x1f\x1f\x1f']
+    [<AmplifySet>]
     """
 
     def __init__(self, client: str) -> None:
         self.client = client
         self._start = f"{PREFIX}.{client}.".encode()
         self._between = b"; " + self._start
-        self._client = client.encode()
 
     def sent(self, header: bytes) -> SentCookies:
         """The cookies of this client that a header brings, in their order."""
@@ -206,8 +221,8 @@ class CookieFamily:
                 pairs.append((name[len(self._start) :], value.strip(b" \t")))
         return SentCookies(pairs)
 
-    def views(self, header: bytes) -> list[bytes]:
-        """The values of the user's sets: one, or two that differ, or none."""
+    def views(self, header: bytes) -> list[AmplifySet]:
+        """The user's sets: one, or two that differ, or none."""
         sent = self.sent(header)
         if not sent.pairs:
             return []
@@ -219,36 +234,32 @@ class CookieFamily:
         views = [self._view(sent.pairs), self._view(sent.pairs[::-1])]
         return list(dict.fromkeys(view for view in views if view is not None))
 
-    def _plain_view(self, cookies: dict[bytes, bytes]) -> bytes | None:
+    def _plain_view(self, cookies: dict[bytes, bytes]) -> AmplifySet | None:
         """The set of a user whose cookies are there in one spelling; None if it takes more."""
         raw = cookies.get(_LAST)
-        user = decoded(raw) if raw else _NOBODY_IN_PARTICULAR
-        if not user:
-            return None
-        spellings = _spellings(user)
+        user, spellings = _user_in(raw) if raw else (_NOBODY_IN_PARTICULAR, _NOBODYS)
         present = [name for name in spellings if name + b".accessToken" in cookies]
         if len(present) != 1:
             return None
-        return self._joined(user, [cookies.get(present[0] + suffix, b"") for suffix in _SUFFIXES])
+        return self._set(user, [cookies.get(present[0] + suffix, b"") for suffix in _SUFFIXES])
 
-    def _view(self, pairs: list[tuple[bytes, bytes]]) -> bytes | None:
+    def _view(self, pairs: list[tuple[bytes, bytes]]) -> AmplifySet | None:
         """The set that is read where later cookies win; None where there is none."""
         sent, fallback = SentCookies(pairs), None
         raw = dict(pairs).get(_LAST)
         for user in _readings(raw) if raw else [_NOBODY_IN_PARTICULAR]:
             found = {suffix: value for _, suffix, value in sent.of_user(user)}
             if found.keys() & set(_READ):
-                view = self._joined(user, [found.get(suffix, b"") for suffix in _READ])
+                view = self._set(user, [found.get(suffix, b"") for suffix in _READ])
                 if found.get("accessToken"):
                     return view
                 fallback = fallback or view
         return fallback
 
-    def _joined(self, user: str, values: list[bytes]) -> bytes | None:
-        joined = _FIELD.join((self._client, user.encode(), *values))
-        if joined.count(_FIELD) != len(AmplifySet._fields) - 1 or _SET in joined:
-            return None  # control characters, which no cookie holds
-        return joined
+    def _set(self, user: str, values: list[bytes]) -> AmplifySet | None:
+        mine = AmplifySet(self.client, user, *values)
+        text = b"".join((user.encode(), *values))
+        return None if _FIELD in text or _SET in text else mine  # which no cookie's value holds
 
 
 class FamilyReader:
@@ -275,16 +286,13 @@ class FamilyReader:
         return value
 
     def _read(self, header: bytes) -> bytes | None:
-        fallback = None
+        fallback: list[AmplifySet] = []
         for family in self._families:
             views = family.views(header)
-            if not views:
-                continue
-            value = _SET.join(views)
-            if any(mine.access_token for mine in sets_in(value)):
-                return value
-            fallback = fallback or value
-        return fallback
+            if any(mine.access_token for mine in views):
+                return _SET.join([mine.value for mine in views])
+            fallback = fallback or views
+        return _SET.join([mine.value for mine in fallback]) if fallback else None
 
     def _note(self, sample: bytes, header: bytes, value: bytes | None) -> None:
         if self._memo_bytes > _MEMO_BYTES:

@@ -84,7 +84,11 @@ class LastingSessions:
         except KeysUnavailable as error:
             return Finding(keys_unavailable(error))
         except InvalidToken as error:
-            return Finding(_unfit(error))
+            return Finding(unfit(error))
+        return (yield from self._settled(seen, pair, now))
+
+    def _settled(self, seen: Seen, pair: Pair, now: float) -> Flow[Finding]:
+        """A flow: the finding on a session whose tokens were read."""
         retry_at = None
         if seen.bundle.refresh_token is None:
             if not pair.is_good:
@@ -229,8 +233,8 @@ class LastingSessions:
         except KeysUnavailable as error:  # they are kept, and verified when that can be done
             return Finding(keys_unavailable(error), cookie)
         except InvalidToken as error:
-            unfit = _unfit(error)
-            return Finding(unfit, None if unfit.clears else cookie)
+            why = unfit(error)
+            return Finding(why, None if why.clears else cookie)
         if not pair.is_good:
             return Finding(Refused(NetworkError, "token_expired", retry_after=RETRY), cookie)
         return self._finding(outcome, pair, now)
@@ -262,7 +266,7 @@ class LastingSessions:
         yield from self._shelf.bury(seen.place, seen.bundle, until)
 
 
-def _unfit(error: InvalidToken) -> Refused:
+def unfit(error: InvalidToken) -> Refused:
     """Why the tokens of a session do not count. A clock that is behind ends no session."""
     if error.reason == "token_not_yet_valid":
         return Refused(NetworkError, error.reason, retry_after=RETRY)

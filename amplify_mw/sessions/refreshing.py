@@ -91,12 +91,14 @@ class Refresher:
 
     def due_at(self, pair: Pair) -> float:
         """When tokens are to be refreshed: soon enough, but not in the first half of a life."""
-        margin = self._kind.refresh_margin
-        ends = [
-            token.expires_at - min(margin, token.lifetime / 2)
-            for token in (pair.id_token, pair.access_token)
-        ]
-        return min(ends) - self._verifier.leeway
+        margin, (id_token, access_token, _) = self._kind.refresh_margin, pair
+        return (
+            min(
+                id_token.expires_at - min(margin, id_token.lifetime / 2),
+                access_token.expires_at - min(margin, access_token.lifetime / 2),
+            )
+            - self._verifier.leeway
+        )
 
     def renewed(self, seen: Seen, now: float) -> Flow[tuple[Outcome, float]]:
         """A flow: what came of the refresh, one for all who ask; and when."""

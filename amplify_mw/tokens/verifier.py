@@ -65,7 +65,7 @@ class VerifiedToken(NamedTuple):
     """A token that is ours.
 
     `expires_at`: from when on it is not ours (`exp` and the leeway). `fresh_until`: when to verify
-    it again.
+    it again. `lifetime`: seconds from `iat` to `exp`.
     """
 
     encoded: bytes
@@ -77,13 +77,7 @@ class VerifiedToken(NamedTuple):
     sub: str
     expires_at: float
     fresh_until: float
-
-    @property
-    def lifetime(self) -> float:
-        """Seconds from `iat` to `exp`."""
-        return _time(self.claims, "exp", default=None) - _time(
-            self.claims, "iat", default=-math.inf
-        )
+    lifetime: float
 
     def __repr__(self) -> str:
         return f"<VerifiedToken: {self.token_use} of {self.issuer}>"
@@ -157,7 +151,7 @@ class Verifier:
             raise InvalidToken("unknown_key") from None
         if not _signature_is_good(parsed, key):
             raise InvalidToken("bad_signature")
-        verified = self._believe(token, parsed.claims, pool, now)
+        verified = self._believe(token, parsed.claims, pool, issued_at, now)
         if now >= verified.expires_at:
             raise InvalidToken("token_expired")
         return verified
@@ -168,8 +162,8 @@ class Verifier:
         For what a seal of our own, or Cognito's own connection, has brought. Raises `InvalidToken`.
         """
         parsed, pool = self._parse(token)
-        _time(parsed.claims, "iat", default=-math.inf)
-        return self._believe(token, parsed.claims, pool, now)
+        issued_at = _time(parsed.claims, "iat", default=-math.inf)
+        return self._believe(token, parsed.claims, pool, issued_at, now)
 
     def _parse(self, token: bytes) -> tuple[ParsedToken, TrustedPool]:
         """A token taken apart, and the pool that it says it is from."""
@@ -186,7 +180,12 @@ class Verifier:
         return parsed, pool
 
     def _believe(
-        self, token: bytes, claims: Mapping[str, Any], pool: TrustedPool, now: float
+        self,
+        token: bytes,
+        claims: Mapping[str, Any],
+        pool: TrustedPool,
+        issued_at: float,
+        now: float,
     ) -> VerifiedToken:
         """The claims of a token whose signature is good, or that is vouched for."""
         use = claims.get("token_use")
@@ -202,10 +201,19 @@ class Verifier:
             raise InvalidToken("missing_claim")
         if _time(claims, "nbf", default=-math.inf) > now + self.leeway:
             raise InvalidToken("token_not_yet_valid")
-        expires_at = _time(claims, "exp", default=None) + self.leeway
-        fresh_until = min(expires_at, pool.keys.fresh_until(now))
+        ends_at = _time(claims, "exp", default=None)
+        expires_at = ends_at + self.leeway
         return VerifiedToken(
-            token, claims, pool.issuer, client, use, username, sub, expires_at, fresh_until
+            encoded=token,
+            claims=claims,
+            issuer=pool.issuer,
+            client=client,
+            token_use=use,
+            username=username,
+            sub=sub,
+            expires_at=expires_at,
+            fresh_until=min(expires_at, pool.keys.fresh_until(now)),
+            lifetime=ends_at - issued_at,
         )
 
 

@@ -46,6 +46,7 @@ def access(issuer: str = ISSUER, **claims: Any) -> VerifiedToken:
         sub="0f3c",
         expires_at=T + 60,
         fresh_until=T + 60,
+        lifetime=3600,
     )
 
 
