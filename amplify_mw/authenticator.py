@@ -88,7 +88,12 @@ class Visit:
         if isinstance(verdict, Refused) and verdict.clears:
             self.writes = NO_COOKIE
         elif finding.cookie is not None:
-            self.writes = finding.cookie
+            self.writes = self._after(self.writes, finding.cookie)
+
+    def _after(self, earlier: NewCookie | None, later: NewCookie) -> NewCookie:
+        if earlier is None or earlier is NO_COOKIE:
+            return later
+        return later._replace(value=self.home.cookie.merged(earlier.value, later.value))
 
     def __repr__(self) -> str:
         return f"<Visit of {self.verdict.user!r}>"
@@ -181,7 +186,8 @@ class Authenticator:
             return Refused(NetworkError, "cognito_unavailable", retry_after=_DOUBT)
         with suppress(Unreachable):  # the next request asks Cognito again
             yield from self.sessions.end(verdict.cookie, now)
-        return Refused(NotAuthorizedException, answer.reason, clears=True)
+        name = self.nobody.name and (answer.name or self.nobody.name)
+        return Refused(NotAuthorizedException, answer.reason, clears=True, name=name)
 
     def finish(
         self,

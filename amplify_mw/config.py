@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from .cookie_policy import CookiePolicy, is_host, is_loopback, split_origin
 from .errors import ConfigurationError, check_number, kind_of
 from .sessions.base import SessionKind
-from .sessions.several import Several
+from .sessions.several import MOST_KINDS, Several
 from .sessions.token import TokenSession
 
 _POOL_ID = re.compile(r"([a-z]{2,4}(?:-[a-z]+)+-[0-9])_[0-9A-Za-z]+")
@@ -344,6 +344,8 @@ def _session(session: SessionKind | Sequence[SessionKind]) -> dict[str, Any]:
             )
     if not kinds:
         raise ConfigurationError("session: the list is empty; write one kind, or leave it out")
+    if len(kinds) > MOST_KINDS:
+        raise ConfigurationError(f"session: write at most {MOST_KINDS} kinds; got {len(kinds)}")
     if len(kinds) == 1:
         return {"session": kinds[0], "kind": kinds[0]}
     return {"session": kinds, "kind": Several(kinds)}

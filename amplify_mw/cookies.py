@@ -141,6 +141,10 @@ class SessionCookies(Protocol):
         """
         ...
 
+    def merged(self, earlier: str, later: str) -> str:
+        """What is to be set where both are in one response."""
+        ...
+
     def clearing(self, sent: bytes | None, path: str = "/") -> list[CookieLine]:
         """The lines that clear the session."""
         ...
@@ -213,6 +217,10 @@ class SessionCookie:
         lines = [CookieLine(policy.name, policy.setting(text, max_age)) for policy, text in pairs]
         written = {line.name for line in lines}
         return lines + [line for line in self.clearing(sent) if line.name not in written]
+
+    def merged(self, earlier: str, later: str) -> str:  # noqa: ARG002
+        """What is to be set where both are in one response: the latter."""
+        return later
 
     def clearing(self, sent: bytes | None, path: str = "/") -> list[CookieLine]:  # noqa: ARG002
         """The lines that clear the session: the single cookie's, and those of the chunks `sent`.

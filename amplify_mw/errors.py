@@ -181,7 +181,8 @@ class SessionTooLargeError(ValueError):
             f"this session takes {size} bytes of cookies, and {limit} are allowed: leave groups "
             "and custom attributes out of the tokens (a pre token generation trigger can), keep "
             "sessions in a store (StoredSession), or seal them and allow more with "
-            "SealedSession(max_bytes=...), as far as your servers accept such headers"
+            "SealedSession(max_bytes=...), as far as your servers accept such headers (each of "
+            "Amplify's own cookies has to fit a browser's 4,096)"
         )
         self.size = size
         self.limit = limit

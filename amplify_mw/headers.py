@@ -159,7 +159,9 @@ def request_path(request: Mapping[str, Any]) -> str:
         path = request.get("SCRIPT_NAME", "") + request.get("PATH_INFO", "")
         return quote(path.encode("latin-1", "replace"), safe=_IN_PATH)
     raw: bytes | None = request.get("raw_path")
-    return raw.decode("latin-1") if raw else quote(request.get("path", "/"), safe=_IN_PATH)
+    if raw:
+        return raw.decode("latin-1")
+    return quote(request.get("path", "/"), safe=_IN_PATH, errors="replace")
 
 
 def is_foreign(request: object, origins: Container[str]) -> bool:

@@ -13,6 +13,7 @@ Rules:
 """
 
 from contextlib import suppress
+from dataclasses import replace
 from typing import Final
 
 from .authenticator import Authenticator, Visit, auth_session
@@ -30,11 +31,11 @@ from .headers import is_foreign
 from .models import AuthSession, AuthUser, TokenSet
 from .sessions.base import (
     NO_COOKIE,
-    SIGNED_OUT,
     STORE_UNAVAILABLE,
     Entrance,
     Finding,
     NewCookie,
+    PartlyEnded,
     Postponed,
     Refused,
     SignedIn,
@@ -156,7 +157,9 @@ def _start(visit: Visit, tokens: TokenSet, user_agent: str) -> Flow[AuthUser]:
             yield from _take_over(visit, finding, entrance)
         except (ResponseStartedError, SessionTooLargeError, Unreachable):
             with suppress(Unreachable):
-                yield from home.sessions.end(verdict.cookie, now)
+                yield from home.sessions.end(
+                    verdict.cookie, now, spare=_present_cookie(visit) or b""
+                )
             raise
     except Unreachable as error:
         raise STORE_UNAVAILABLE.exception() from error
@@ -174,7 +177,10 @@ def _take_over(visit: Visit, finding: Finding, entrance: Entrance) -> Flow[None]
         return
     home = visit.home
     # In a flight: whoever is cancelled now is the new user already, and the old session ends.
-    flight = Flight(("replace", old), lambda now: _end_replaced(home, old, entrance, now), "ends")
+    new = finding.verdict.cookie if isinstance(finding.verdict, SignedIn) else b""
+    flight = Flight(
+        ("replace", old, new), lambda now: _end_replaced(home, old, new, entrance, now), "ends"
+    )
     try:
         yield Join(flight)
     except Unreachable:
@@ -204,9 +210,11 @@ def _settle(visit: Visit, finding: Finding, verb: str) -> tuple[Verdict, NewCook
     return before
 
 
-def _end_replaced(home: Authenticator, value: bytes, entrance: Entrance, now: float) -> Flow[None]:
+def _end_replaced(
+    home: Authenticator, value: bytes, new: bytes, entrance: Entrance, now: float
+) -> Flow[None]:
     """The flight: end the session that was there. Its sign-in is revoked unless it goes on."""
-    bundles = yield from home.sessions.end(value, now)
+    bundles = yield from home.sessions.end(value, now, spare=new)
     yield Remember(home.verdicts, value, None)
     for bundle in bundles:
         old = _readable(home, bundle.access_token, now)
@@ -256,7 +264,8 @@ def end_here(visit: Visit, *, everywhere: bool) -> Flow[None]:
     has_user = isinstance(before, SignedIn)
     if value is None and visit.writes is None and not (has_user or _sent_cookie(visit)):
         return
-    _settle(visit, Finding(SIGNED_OUT, NO_COOKIE), "end_session")
+    signed_out = replace(visit.home.nobody, clears=True)
+    _settle(visit, Finding(signed_out, NO_COOKIE), "end_session")
     if value is None:  # a test's pinned user has none
         return
     home, known = visit.home, before if isinstance(before, SignedIn) else None
@@ -276,17 +285,19 @@ def _end_for_good(
     home: Authenticator, value: bytes, known: SignedIn | None, now: float, *, everywhere: bool
 ) -> Flow[None]:
     """The flight: end a session here, then tell Cognito. Raises `Unreachable`."""
-    bundles = [known.held.bundle] if known is not None and known.held is not None else []
+    held = known.held if known is not None else None
+    bundles = [held.bundle] if held is not None else []
     failure = None
     try:
         bundles = (yield from home.sessions.end(value, now)) or bundles
     except Unreachable as error:
-        bundles, failure = bundles or home.sessions.contents(value), error
+        ended = error.bundles if isinstance(error, PartlyEnded) else []
+        bundles, failure = ended + (bundles or home.sessions.contents(value)), error
     yield Remember(home.verdicts, value, None)
-    tokens = [(bundle.access_token, bundle.refresh_token) for bundle in bundles]
-    if known is not None and not bundles:
-        tokens = [(known.access_token or b"", None)]
-    for token, refresh_token in tokens:
+    tokens = {bundle.access_token: bundle.refresh_token for bundle in bundles}
+    if known is not None and held is None and known.access_token is not None:
+        tokens.setdefault(known.access_token, None)
+    for token, refresh_token in tokens.items():
         access_token = _readable(home, token, now)
         if access_token is None:
             continue

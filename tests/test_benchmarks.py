@@ -3,7 +3,7 @@
 import pytest
 
 import benchmarks.__main__ as command
-from benchmarks import first_seen, imports, many, memory, overhead, sealed, stored
+from benchmarks import amplify_cookies, first_seen, imports, many, memory, overhead, sealed, stored
 from benchmarks.harness import TINY, Row, Spread, calibrated, interleaved, table
 
 
@@ -14,6 +14,10 @@ from benchmarks.harness import TINY, Row, Spread, calibrated, interleaved, table
         (first_seen, ["raw RSA-2048 verify", "WSGI: first seen", "ASGI: bad signature"]),
         (sealed, ["known sealed", "ASGI: first seen sealed", "decrypt_compact, JSON, decode"]),
         (stored, ["bare SELECT", "SQLiteStore.ask, inline", "known session, SQLiteStore", "Redis"]),
+        (
+            amplify_cookies,
+            ["first sight", "ASGI: Amplify's, 100 kB header", "beside a sealed session"],
+        ),
         (many, ["load among 100", "on disk each", "Valkey", "A session in MemoryStore"]),
         (imports, ["bare interpreter", "import amplify_mw.wsgi", "construct (keys preloaded)"]),
         (memory, ["Cached verdicts of 20 users", "Cached attributes of 20 users", "10 entries"]),

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote, unquote, unquote_to_bytes
 
 import pytest
 from hypothesis import given, settings
@@ -13,6 +14,7 @@ from amplify_mw.headers import (
     TEXT,
     Spelling,
     request_header,
+    request_path,
     varied,
     with_cookies,
     with_default_cookies,
@@ -237,6 +239,60 @@ class TestRequestHeader:
     @pytest.mark.parametrize("request_", [None, {}, [], ()])
     def test_without_a_request_there_is_no_value(self, request_: object) -> None:
         assert request_header(request_, "Origin") == []
+
+
+def requests_for(url_path: str) -> dict[str, dict[str, Any]]:
+    """What servers say of a request for a path."""
+    decoded = unquote_to_bytes(url_path).decode("latin-1")  # PEP 3333: bytes as Latin-1
+    cut = decoded.find("/", 1) if "/" in decoded[1:] else len(decoded)
+    path = unquote(url_path)
+    return {
+        "wsgi": {"SCRIPT_NAME": "", "PATH_INFO": decoded},
+        "wsgi, mounted": {"SCRIPT_NAME": decoded[:cut], "PATH_INFO": decoded[cut:]},
+        "asgi": {"path": path, "raw_path": url_path.encode("ascii"), "query_string": b"a=b"},
+        "asgi, mounted": {"path": path, "root_path": "/app", "raw_path": url_path.encode("ascii")},
+        "asgi without raw_path": {"path": path},
+        "asgi with none": {"path": path, "raw_path": None},
+    }
+
+
+class TestRequestPath:
+    @pytest.mark.parametrize("server", requests_for("/"))
+    @pytest.mark.parametrize(
+        "path", ["/", "/app", "/app/", "/app/x/y.html", "//", "/a%20b/%25", "/caf%C3%A9/%E6%9D%8E"]
+    )
+    def test_it_is_the_path_of_the_url(self, server: str, path: str) -> None:
+        assert request_path(requests_for(path)[server]) == path
+
+    @pytest.mark.parametrize("server", requests_for("/"))
+    def test_what_may_stand_in_a_path_is_not_encoded(self, server: str) -> None:
+        path = "/!$&'()*+,:;=@-._~/x"
+        assert request_path(requests_for(path)[server]) == path
+
+    @pytest.mark.parametrize("server", [name for name in requests_for("/") if "raw" not in name])
+    def test_no_query_is_part_of_it(self, server: str) -> None:
+        request = requests_for("/app")[server] | {"QUERY_STRING": "a=/b", "query_string": b"a=/b"}
+        assert request_path(request) == "/app"
+
+    @pytest.mark.parametrize("request_", [{}, {"raw_path": b""}, {"path": "/", "raw_path": b""}])
+    def test_where_nothing_is_said_it_is_the_root(self, request_: dict[str, Any]) -> None:
+        assert request_path(request_) == "/"
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=20).map(lambda text: f"/{text}"))
+def test_every_server_says_the_same_path(text: str) -> None:
+    path = quote(text, safe="/!$&'()*+,:;=@~")
+    assert {request_path(request) for request in requests_for(path).values()} == {path}
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(max_size=20), st.text(max_size=20))
+def test_no_wsgi_path_is_anything_but_printable_ascii(mount: str, path: str) -> None:
+    found = request_path({"SCRIPT_NAME": mount, "PATH_INFO": path})
+    assert found.isascii()
+    assert found.isprintable()
+    assert not set(found) & set(' "<>?#')
 
 
 PIECE = st.sampled_from(["Cookie", "cookie", "*", ",", " ", "\t", "Accept", "=", NAME, ";", "\xe9"])

@@ -7,23 +7,29 @@ Rules:
   beside it. `clockDrift` is the browser's measure of its own clock: it is left as it is, and begun
   with 0, which is what Amplify takes where it is missing.
 - A cookie is deleted with the Path and Domain that it was set with; a browser would keep it
-  otherwise. One that was sent more than once is also deleted wherever else it may have been set:
-  for the paths above the request's, and for the domains it once had (`former_domains`).
+  otherwise. It is deleted as well for the domains that it may once have had (the host's own and
+  `former_domains`), and where it was sent more than once for the paths above the request's. So is
+  `LastAuthUser` at the end: without it, nobody is signed in whatever else is left.
+- Where `LastAuthUser` is missing Amplify reads the user called `username`, who is signed out too.
 - With `http_only` no cookie is touched but those of the four suffixes that Next's server mode has.
 - An ID token that no browser would keep for its length is cleared: an older one would be read.
+- No bytes of a client's are repeated that could end a cookie or a header, and however many cookies
+  there are to clean, the lines are not many more than a browser with all its duplicates needs.
 """
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import replace
+from itertools import islice
 from typing import Final
 
-from ..cookie_policy import MAX_PAIR_BYTES, CookiePolicy, is_path
+from ..cookie_policy import MAX_PAIR_BYTES, CookiePolicy, check_value, is_path
 from ..cookies import CookieLine, Duplicate
 from ..errors import SessionTooLargeError
 from .amplify_wire import (
     LAST_AUTH_USER,
+    NOBODY_IN_PARTICULAR,
     PREFIX,
     AmplifySet,
     CookieFamily,
@@ -37,8 +43,11 @@ from .amplify_wire import (
 _TOKENS: Final = ("accessToken", "idToken", "refreshToken")
 _BROWSERS: Final = ("signInDetails", "clockDrift", "oauthMetadata")  # beside them, with Amplify JS
 _RENEWED: Final = (*_TOKENS, "signInDetails")
+_OPTIONAL: Final = ("idToken", "signInDetails")
 _MOST_PATHS: Final = 3
-_NAME: Final = re.compile(r"[!-:<>-~\x80-\xff]+")  # what may be repeated of a client's bytes
+_MOST_NAMES: Final = 32  # of a user, in all their spellings: no front end has so many
+_MOST_ELSEWHERE: Final = 100  # lines: seven names in twelve places need fewer
+_NAME: Final = re.compile(r"[ -:<>-~\x80-\xff]+")  # what may be repeated of a client's bytes
 
 _Target = dict[str, str | None]  # cookies by their names: what to set them to; None clears
 
@@ -79,7 +88,7 @@ class AmplifyJar:
         return max(
             len(name) + len(text or "")
             for name, text in cookies.items()
-            if not name.endswith(("idToken", "signInDetails"))
+            if not name.endswith(_OPTIONAL)
         )
 
     def setting(
@@ -92,13 +101,18 @@ class AmplifyJar:
         """The lines that make `value` what Amplify reads, and leave nothing else to be read.
 
         `sent`: the request's `Cookie` header. `path`: the request's, as its URL spells it. Raises
-        `SessionTooLargeError` for tokens that no browser would keep.
+        `SessionTooLargeError` for tokens that no browser would keep, and `ValueError` for what it
+        would misread.
         """
         size = self.size(value)
         if size > self.max_bytes:
             raise SessionTooLargeError(size, self.max_bytes)
         (mine, *_) = sets_in(value.encode())
         return list(self._lines(sent, path, mine))
+
+    def merged(self, earlier: str, later: str) -> str:  # noqa: ARG002
+        """What is to be set where both are in one response: the latter."""
+        return later
 
     def clearing(self, sent: bytes | None, path: str = "/") -> list[CookieLine]:
         """The lines that sign the user of the cookies that were sent out."""
@@ -111,7 +125,11 @@ class AmplifyJar:
             found = family.sent(sent or b"")
             own = mine if mine is not None and mine.client == family.client else None
             target = self._target(family.client, found, own)
-            yield from self._elsewhere(family.client, found, target, path)
+            ours = set(target)
+            if own is not None and not self._policy.http_only:
+                ours.add(_name(f"{own.client}.{server_name(own.user)}", "clockDrift"))
+            elsewhere = self._elsewhere(family.client, found, target, ours, path)
+            yield from islice(elsewhere, _MOST_ELSEWHERE)
             for name, text in target.items():
                 yield _line(name, text, self._policy)
 
@@ -123,13 +141,15 @@ class AmplifyJar:
             target = self._written(mine, has_drift=drift)
         elif found.pairs:
             target[_name(client, LAST_AUTH_USER)] = None
-        for user in dict.fromkeys((*found.users(), *([mine.user] if mine else []))):
+        current = mine.user if mine is not None else NOBODY_IN_PARTICULAR
+        for user in dict.fromkeys((*found.users(), current)):
             is_mine = mine is not None and user == mine.user
-            stale = [
+            sent = dict.fromkeys(
                 name.decode("latin-1")
                 for name, suffix, _ in found.of_user(user)
                 if suffix in self._owned and (not is_mine or suffix in _RENEWED)
-            ]
+            )
+            stale = [*sent][:_MOST_NAMES]
             if stale and not is_mine:  # unseen ones as well: another response may just set them
                 stale += [f"{server_name(user)}.{suffix}" for suffix in _TOKENS]
             for name in stale:
@@ -142,28 +162,30 @@ class AmplifyJar:
         user = f"{mine.client}.{server_name(mine.user)}"
         target: _Target = {_name(mine.client, LAST_AUTH_USER): js_value(mine.user)}
         for suffix, token in zip(_TOKENS, (mine[2], mine[3], mine[4]), strict=True):
-            target[_name(user, suffix)] = token.decode("ascii") or None
+            target[_name(user, suffix)] = token.decode("latin-1") or None
         if not self._policy.http_only:
             if mine.sign_in_details:
-                target[_name(user, "signInDetails")] = js_value(mine.details or "")
+                target[_name(user, "signInDetails")] = js_value(mine.details)
             if not has_drift:
                 target[_name(user, "clockDrift")] = "0"
         for name, text in target.items():
-            is_optional = name.endswith(("idToken", "signInDetails"))
-            if is_optional and len(name) + len(text or "") > MAX_PAIR_BYTES:
+            if not name.endswith(_OPTIONAL):
+                check_value(text or "")
+            elif not _is_kept(name, text or ""):
                 target[name] = None
         return target
 
     def _elsewhere(
-        self, client: str, found: SentCookies, target: _Target, path: str
+        self, client: str, found: SentCookies, target: _Target, ours: Container[str], path: str
     ) -> Iterator[CookieLine]:
-        """The lines that clear what was sent more than once wherever else it may have been set."""
-        counts = Counter(name.decode("latin-1") for name, _ in found.pairs)
-        names = [_name(client, name) for name, count in counts.items() if count > 1]
-        for name in names:
-            if name not in target:
+        """The lines that clear what was sent wherever else it may have been set."""
+        counts = Counter(_name(client, name.decode("latin-1")) for name, _ in found.pairs)
+        above = _paths_above(path)
+        for name, count in counts.items():
+            if name not in ours:
                 continue
-            for place in ("/", *_paths_above(path)):
+            ends_all = name.endswith(LAST_AUTH_USER) and target.get(name) is None
+            for place in ("/", *(above if count > 1 or ends_all else [])):
                 for domain in self._domains:
                     if (place, domain) != (self._policy.path, self._policy.domain):
                         policy = replace(self._policy, path=place, domain=domain)
@@ -172,6 +194,15 @@ class AmplifyJar:
 
 def _name(client: str, rest: str) -> str:
     return f"{PREFIX}.{client}.{rest}"
+
+
+def _is_kept(name: str, text: str) -> bool:
+    """Whether a browser keeps a cookie as it is written."""
+    try:
+        check_value(text)
+    except ValueError:
+        return False
+    return bool(text) and len(name) + len(text) <= MAX_PAIR_BYTES
 
 
 def _line(name: str, text: str | None, policy: CookiePolicy) -> CookieLine:

@@ -17,7 +17,8 @@ Rules:
 import hashlib
 import json
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Literal, NoReturn
@@ -36,7 +37,7 @@ from ..models import AuthUser, SignInDetails
 from ..tokens.jwks import KeysUnavailable
 from ..tokens.verifier import InvalidToken, TokenUse, VerifiedToken, agree, parse_segment
 from .amplify_jar import AmplifyJar
-from .amplify_wire import AmplifySet, decoded, js_value, sets_in
+from .amplify_wire import AmplifySet, js_value, sets_in, text_of
 from .base import (
     Entrance,
     Finding,
@@ -59,12 +60,13 @@ if TYPE_CHECKING:
     from ..cookies import SessionCookies
 
 _YEAR: Final = 365 * 24 * 3600  # seconds; amplify-js, adapter-core/constants.ts
-_FOREVER: Final = 400 * 86_400.0  # how long a session may last as far as we are concerned
-_MOST_HOPS: Final = 8
+_KEPT: Final = 30 * 86_400.0  # seconds for which the end of a session is remembered
+_MOST_HOPS: Final = 100  # refreshes that may come within the life of a token
 _LABEL: Final = b"amplify_mw amplify cookies\0"
 _ENDED: Final[frozenset[Reason]] = frozenset(
     {"session_revoked", "user_not_found", "user_not_confirmed", "password_reset_required"}
 )
+_B64TOKEN: Final = re.compile(rb"[A-Za-z0-9._~+/=-]+")  # RFC 6750 2.1
 _UNAUTHENTICATED: Final = "UserUnAuthenticatedException"
 _NOT_REFRESHABLE: Final = "TokenRefreshException"
 _NO_SET: Final = AmplifySet("", "", b"", b"", b"", b"")
@@ -84,8 +86,7 @@ class AmplifyCookies:
     reads: only the tokens' and `LastAuthUser` are then written.
     `same_site`: by default "Lax", and "Strict" with `http_only`. `secure`, `domain`, and `max_age`
     in seconds (a year): as Amplify was configured; where they differ a browser keeps two of each.
-    `former_domains`: domains that these cookies were once set for; what was sent twice is deleted
-    there, too.
+    `former_domains`: domains that these cookies were once set for, and are deleted at.
     `refresh_margin`: tokens are refreshed when less than this is left of them (5 seconds).
     `verify_with_cognito_every`: seconds after which Cognito is asked whether the user is signed in
     still (None: only refreshes ask).
@@ -149,6 +150,8 @@ class AmplifyPlace:
     def __init__(
         self, mine: AmplifySet, owner: str, details: SignInDetails | None, now: float
     ) -> None:
+        if not _B64TOKEN.fullmatch(mine.refresh_token):  # no token that Cognito ever gave
+            mine = mine._replace(refresh_token=b"")
         known_by = f"{mine.client} {owner} ".encode()
         secret = mine.refresh_token or mine.access_token
         self.key = hashlib.sha256(_LABEL + known_by + secret).digest()
@@ -161,31 +164,35 @@ class AmplifyPlace:
         """Where the session goes on with newer tokens."""
         return AmplifyPlace(mine, self.owner, self.details, now)
 
-    def seen(self, turn: int = 0, *, is_newer: bool = False) -> Seen:
-        """The session as its cookies say it is."""
-        return Seen(self, self._bundle(self.mine, turn), self.mine.value, is_newer)
+    def seen(self, *, is_newer: bool = False, value: bytes | None = None) -> Seen:
+        """The session as its cookies say it is. `value`: theirs, where it is at hand."""
+        return Seen(self, self._bundle(self.mine, 0), value or self.mine.value, is_newer)
 
     def close(self, bundle: Bundle, iv: bytes, expires_at: float) -> tuple[Record, bytes]:  # noqa: ARG002
         """The record that keeps a bundle, in this process's memory alone, and the value."""
-        details = self.mine.details
         value = self.mine._replace(
             access_token=bundle.access_token,
             id_token=bundle.id_token,
             refresh_token=bundle.refresh_token or b"",
-            sign_in_details=js_value(details).encode() if details else b"",
+            sign_in_details=self._details,
         ).value
         return Record(value, bundle.turn, expires_at), value
 
     def open(self, record: Record) -> tuple[Bundle, bytes] | None:
         """The same from a record; None if it holds no tokens."""
         for found in sets_in(record.value):
-            newer = found._replace(user=self.mine.user, sign_in_details=self.mine.sign_in_details)
+            newer = found._replace(user=self.mine.user, sign_in_details=self._details)
             return self._bundle(newer, record.version), newer.value
         return None
 
     def cookie(self, sealed: bytes) -> bytes:
         """The value: just what was kept."""
         return sealed
+
+    @property
+    def _details(self) -> bytes:
+        """What the browser said of the sign-in, as it will be written."""
+        return js_value(self.mine.details).encode()
 
     def _bundle(self, mine: AmplifySet, turn: int) -> Bundle:
         """A set as a bundle, begun now: how long it may last is Cognito's business alone."""
@@ -209,18 +216,18 @@ class AmplifySessions(LastingSessions):
     nobody = NOBODY
 
     def __init__(self, kind: AmplifyCookies, around: Surroundings) -> None:
-        lifetimes = LastingSession(
-            idle=_FOREVER, absolute=_FOREVER, refresh_margin=kind.refresh_margin
-        )
+        lifetimes = LastingSession(idle=_KEPT, absolute=_KEPT, refresh_margin=kind.refresh_margin)
         super().__init__(lifetimes, around, around.memory(), is_shared=False, staleness=None)
         self._all_verdicts = around.all_verdicts
+        self._grants = around.grants
         clients = None if around.client_ids is None else tuple(sorted(around.client_ids))
         self._cookies = kind.cookies(CookiePolicy(), clients)
 
     def resolve(self, value: bytes, now: float) -> Flow[Finding]:
         """A flow: the finding on the cookies that were sent."""
         try:
-            mine = yield from self._fresher(sets_in(value), now)
+            sets = sets_in(value)
+            mine = yield from self._fresher(sets, now)
         except KeysUnavailable as error:
             return Finding(keys_unavailable(error))
         if mine is None:
@@ -238,7 +245,8 @@ class AmplifySessions(LastingSessions):
         except InvalidToken as error:
             return _as_amplify(Finding(unfit(error)))
         place = AmplifyPlace(mine, _owner(pair), details, now)
-        found = yield from self._successors(place.seen(), now)
+        seen = place.seen(value=value if len(sets) == 1 else None)
+        found = yield from self._successors(seen, now)
         if not found:
             return _as_amplify(Finding(REVOKED))
         seen = found[-1]
@@ -261,8 +269,12 @@ class AmplifySessions(LastingSessions):
         old = verdict.access_token
         if isinstance(outcome.verdict, SignedIn) and outcome.verdict.access_token != old:
             # Who comes with the old cookies is to hear of the newer ones, and of their end.
-            yield Forget(self._all_verdicts(), lambda known: bool(known.access_token == old))
+            yield from self._forget({old})
         return _as_amplify(outcome)
+
+    def _forget(self, access_tokens: Container[bytes | None]) -> Flow[None]:
+        """A flow: whoever comes with these is looked at anew."""
+        yield Forget(self._all_verdicts(), lambda known: known.access_token in access_tokens)
 
     def _fresher(self, sets: tuple[AmplifySet, ...], now: float) -> Flow[AmplifySet | None]:
         """A flow: which set of one user's counts: Next's view, unless the other's tokens are newer.
@@ -271,20 +283,22 @@ class AmplifySessions(LastingSessions):
         """
         if len(sets) < 2:
             return sets[0] if sets else _NO_SET
-        good: list[tuple[AmplifySet, str, float]] = []
+        good: list[tuple[AmplifySet, str]] = []
         for mine in sets:
             known: SignedIn | None = self._verdicts.get(mine.value)
             if known is not None and now < known.fresh_until:
-                good.append((mine, known.user.user_id, known.expires_at))
+                good.append((mine, known.user.user_id))
                 continue
             try:
                 pair = yield from self._verified(mine, now)
             except InvalidToken:
                 continue
-            good.append((mine, pair.access_token.sub, pair.access_token.expires_at))
-        if len({sub for _, sub, _ in good}) > 1:
+            good.append((mine, pair.access_token.sub))
+        if len({sub for _, sub in good}) > 1:
             return None
-        return max(good, key=lambda found: found[2])[0] if good else sets[0]
+        return max(
+            [mine for mine, _ in good] or sets[:1], key=lambda mine: _issued_at(mine.access_token)
+        )
 
     def _successors(self, seen: Seen, now: float) -> Flow[list[Seen]]:
         """A flow: a session, and what refreshes have made of it since; nothing if it has ended."""
@@ -302,7 +316,7 @@ class AmplifySessions(LastingSessions):
             bundle, sealed = opened
             (newer,) = sets_in(sealed)
             is_same = bundle.access_token == seen.bundle.access_token
-            if is_same or _issued_at(bundle) < _issued_at(seen.bundle):
+            if is_same or _issued_at(bundle.access_token) < _issued_at(seen.bundle.access_token):
                 found[-1] = seen._replace(bundle=seen.bundle._replace(turn=record.version))
                 break
             found[-1] = Seen(here, bundle, sealed, is_newer=True)
@@ -359,7 +373,6 @@ class AmplifySessions(LastingSessions):
 
     def start(self, entrance: Entrance, now: float) -> Flow[Finding]:
         """A flow: a new session. Raises `SessionTooLargeError`."""
-        yield from ()
         username = entrance.access_token.username
         mine = AmplifySet(
             client=entrance.access_token.client,
@@ -374,6 +387,7 @@ class AmplifySessions(LastingSessions):
             raise SessionTooLargeError(size, self._cookies.max_bytes)
         pair = Pair(entrance.id_token, entrance.access_token)
         place = AmplifyPlace(mine, _owner(pair), None, now)
+        _, now = yield from self._shelf.tell("delete", place.key)  # it may have been ended before
         return self._begun(place.seen(is_newer=True), entrance, now)
 
     def _seen_again(self, verdict: SignedIn, now: float) -> Flow[Seen | None]:
@@ -387,23 +401,52 @@ class AmplifySessions(LastingSessions):
         """Nothing that could be believed unverified."""
         return []
 
-    def end(self, value: bytes, now: float) -> Flow[list[Bundle]]:
-        """A flow: what the sessions were made of whose tokens are verified."""
+    def end(self, value: bytes, now: float, spare: bytes = b"") -> Flow[list[Bundle]]:
+        """A flow: what the sessions were made of whose tokens are verified, and good still.
+
+        Who brings expired ones is not known to be signed in: just their own refresh token is
+        revoked.
+        """
         bundles: list[Bundle] = []
-        known: SignedIn | None = self._verdicts.get(value)
         for mine in sets_in(value):
             try:
                 pair = yield from self._verified(mine, now)
             except (InvalidToken, KeysUnavailable):  # nobody's, as far as can be told
                 continue
             place = AmplifyPlace(mine, _owner(pair), None, now)
-            found = yield from self._successors(place.seen(), now)
-            for one in found:
-                yield from self._bury(one)
-                if known is not None and known.held is not None:  # begun under an older token
-                    yield from self._bury(one._replace(bundle=known.held.bundle))
-            bundles += [one.bundle for one in found[-1:]]
+            spared = {place.successor(one, now).key for one in sets_in(spare)}
+            ended = yield from self._bury_all(place.seen(), spared, now)
+            yield from self._forget({seen.bundle.access_token for seen in ended})
+            for seen in ended[-1:]:
+                if pair.is_good:
+                    bundles.append(seen.bundle)
+                elif seen.bundle.refresh_token is not None and not spare:
+                    yield from self._grants.revoke(pair.access_token, seen.bundle.refresh_token)
         return bundles
+
+    def _bury_all(self, seen: Seen, spared: Container[bytes], now: float) -> Flow[list[Seen]]:
+        """A flow: end a session with what refreshes have made of it; nothing if it has ended.
+
+        What is found under a grave was written before it, and nothing is written after.
+        """
+        found = [seen]
+        grave = Record(b"", ENDED, now + _KEPT)
+        for _ in range(_MOST_HOPS):
+            if seen.place.key in spared:
+                return found[:-1]
+            record, now = yield self._shelf.ask("exchange", seen.place.key, grave)
+            if record is not None and record.version == ENDED:
+                return found[1:]
+            opened = None if record is None else seen.place.open(record)
+            if opened is None:
+                break
+            (newer,) = sets_in(opened[1])
+            place = _place(seen).successor(newer, now)
+            found.append(place.seen())
+            if place.key == seen.place.key:
+                break
+            seen = found[-1]
+        return found
 
 
 def _place(seen: Seen) -> AmplifyPlace:
@@ -430,7 +473,7 @@ def _sign_in_details(raw: bytes) -> SignInDetails | None:
     if not raw:
         return None
     try:
-        said = _JSON.decode(decoded(raw) or "")
+        said = _JSON.decode(text_of(raw))
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
     if not isinstance(said, dict):
@@ -452,10 +495,10 @@ def _owner(pair: Pair) -> str:
     return user_key(pair.access_token.issuer, pair.access_token.sub)
 
 
-def _issued_at(bundle: Bundle) -> float:
+def _issued_at(access_token: bytes) -> float:
     """When an access token says that it was issued."""
     try:
-        issued_at = parse_segment(bundle.access_token.split(b".")[1]).get("iat")
+        issued_at = parse_segment(access_token.split(b".")[1]).get("iat")
     except (InvalidToken, IndexError):
         return -math.inf
     if isinstance(issued_at, int | float) and abs(issued_at) < 2**53:

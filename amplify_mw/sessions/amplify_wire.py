@@ -16,6 +16,7 @@ Rules:
 - Linear time and no exception, on any bytes; other users' cookies cost next to nothing.
 """
 
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import lru_cache
 from typing import Final, NamedTuple
@@ -23,15 +24,17 @@ from urllib.parse import quote, unquote_to_bytes
 
 PREFIX: Final = "CognitoIdentityServiceProvider"
 LAST_AUTH_USER: Final = "LastAuthUser"
-_NOBODY_IN_PARTICULAR: Final = "username"  # amplify-js, TokenStore.getLastAuthUser
+NOBODY_IN_PARTICULAR: Final = "username"  # amplify-js, TokenStore.getLastAuthUser
 _READ: Final = ("accessToken", "idToken", "refreshToken", "signInDetails")
 _SUFFIXES: Final = tuple(f".{suffix}".encode() for suffix in _READ)
 _LAST: Final = LAST_AUTH_USER.encode()
 _FIELD: Final = b"\x1f"  # between the fields of a set: no cookie's value holds control characters
 _SET: Final = b"\x1e"  # between sets
 _MEMO_BYTES: Final = 4 * 1024 * 1024
-_SAMPLES: Final = 64
-_LONGEST_KNOWN: Final = 256  # characters
+_SAMPLED: Final = 2048  # bytes, of which every 16th tells most headers apart
+_SAMPLING: Final = 16
+_SEMICOLON: Final = ord(";")
+_LONGEST_KNOWN: Final = 1536  # what is kept of users: Cognito's have 128 characters, of 12 bytes
 
 
 def server_name(user: str) -> str:
@@ -76,6 +79,12 @@ def decoded(raw: bytes) -> str | None:
         return None
 
 
+def text_of(raw: bytes) -> str:
+    """A value decoded; or as it stands, where its writer did not encode (`100%ada`)."""
+    text = decoded(raw)
+    return _plain(raw) if text is None else text
+
+
 def _plain(raw: bytes) -> str:
     """A value that was not encoded."""
     try:
@@ -89,7 +98,6 @@ def _spellings(user: str) -> tuple[bytes, ...]:
 
     The adapter did not encode names before its version 1.7.
     """
-    # Whatever a client calls a user is not worth keeping: Cognito's have 128 characters at most.
     return _known_spellings(user) if len(user) <= _LONGEST_KNOWN else _all_spellings(user)
 
 
@@ -112,7 +120,7 @@ def _user_in(raw: bytes) -> tuple[str, tuple[bytes, ...]]:
     return (user, _spellings(user)) if user else ("", ())
 
 
-_NOBODYS: Final = _spellings(_NOBODY_IN_PARTICULAR)
+_NOBODYS: Final = _spellings(NOBODY_IN_PARTICULAR)
 
 
 class AmplifySet(NamedTuple):
@@ -132,9 +140,9 @@ class AmplifySet(NamedTuple):
         return "<AmplifySet>"
 
     @property
-    def details(self) -> str | None:
-        """The JSON of `sign_in_details`; None where it does not decode."""
-        return decoded(self.sign_in_details)
+    def details(self) -> str:
+        """The JSON of `sign_in_details`."""
+        return text_of(self.sign_in_details)
 
     @property
     def value(self) -> bytes:
@@ -142,9 +150,23 @@ class AmplifySet(NamedTuple):
         return _FIELD.join((self.client.encode(), self.user.encode(), *self[2:]))
 
 
-@lru_cache(maxsize=64)
+class SetsValue(bytes):
+    """The value of what was sent. `sets`: the same, taken apart."""
+
+    sets: tuple[AmplifySet, ...]
+
+    @classmethod
+    def of(cls, sets: Sequence[AmplifySet]) -> "SetsValue":
+        """The value of these sets: Next's view, and js-cookie's where it differs."""
+        value = cls(_SET.join([mine.value for mine in sets]))
+        value.sets = tuple(sets)
+        return value
+
+
 def sets_in(value: bytes) -> tuple[AmplifySet, ...]:
-    """The sets in what a `FamilyReader` has read: Next's view, and js-cookie's where it differs."""
+    """The sets in what a `FamilyReader` has read."""
+    if isinstance(value, SetsValue):
+        return value.sets
     if not value:
         return ()
     parts = [part.split(_FIELD) for part in value.split(_SET)]
@@ -163,7 +185,7 @@ class SentCookies(NamedTuple):
         """Whom `LastAuthUser` may mean: in Next's view, then in js-cookie's; most often one."""
         found = [value for name, value in self.pairs if name == _LAST and value]
         texts = [text for raw in (*found[-1:], *found[:1]) for text in _readings(raw)]
-        return tuple(dict.fromkeys(texts)) or (_NOBODY_IN_PARTICULAR,)
+        return tuple(dict.fromkeys(texts)) or (NOBODY_IN_PARTICULAR,)
 
     def of_user(self, user: str) -> list[tuple[bytes, str, bytes]]:
         """A user's cookies, in whatever spelling: their names as sent, suffixes and values."""
@@ -237,7 +259,9 @@ class CookieFamily:
     def _plain_view(self, cookies: dict[bytes, bytes]) -> AmplifySet | None:
         """The set of a user whose cookies are there in one spelling; None if it takes more."""
         raw = cookies.get(_LAST)
-        user, spellings = _user_in(raw) if raw else (_NOBODY_IN_PARTICULAR, _NOBODYS)
+        if raw and len(raw) > _LONGEST_KNOWN:
+            return None
+        user, spellings = _user_in(raw) if raw else (NOBODY_IN_PARTICULAR, _NOBODYS)
         present = [name for name in spellings if name + b".accessToken" in cookies]
         if len(present) != 1:
             return None
@@ -247,7 +271,7 @@ class CookieFamily:
         """The set that is read where later cookies win; None where there is none."""
         sent, fallback = SentCookies(pairs), None
         raw = dict(pairs).get(_LAST)
-        for user in _readings(raw) if raw else [_NOBODY_IN_PARTICULAR]:
+        for user in _readings(raw) if raw else [NOBODY_IN_PARTICULAR]:
             found = {suffix: value for _, suffix, value in sent.of_user(user)}
             if found.keys() & set(_READ):
                 view = self._set(user, [found.get(suffix, b"") for suffix in _READ])
@@ -257,6 +281,8 @@ class CookieFamily:
         return fallback
 
     def _set(self, user: str, values: list[bytes]) -> AmplifySet | None:
+        if not any(values):
+            return None
         mine = AmplifySet(self.client, user, *values)
         text = b"".join((user.encode(), *values))
         return None if _FIELD in text or _SET in text else mine  # which no cookie's value holds
@@ -268,35 +294,49 @@ class FamilyReader:
     def __init__(self, families: list[CookieFamily]) -> None:
         self._families = families
         self._marker = f"{PREFIX}.".encode()
-        # What was read of a header before. Reading is a function of the header alone, so that
-        # whichever thread writes an entry, it is right.
+        # What was read before. Reading is a function of what is read, so that whichever thread
+        # writes an entry, it is right.
         self._memo: dict[bytes, tuple[bytes, bytes | None]] = {}
         self._memo_bytes = 0
 
     def read(self, header: bytes) -> bytes | None:
         """The value of the sets that were sent; None if there is none."""
-        sample = header[:: (len(header) // _SAMPLES) + 1]
-        known = self._memo.get(sample)
-        if known is not None and known[0] == header:
-            return known[1]
-        if self._marker not in header:
+        at = header.find(self._marker)
+        if at < 0:
             return None
-        value = self._read(header)
-        self._note(sample, header, value)
+        # From the first to the last cookie of such a name: what changes around them, as analytics
+        # cookies do on each page, is not looked at.
+        start = header.rfind(b";", 0, at) + 1
+        sample = header[start : start + _SAMPLED : _SAMPLING]
+        known = self._memo.get(sample)
+        if known is not None and self._is_all(header, start, known[0]):
+            return known[1]
+        end = header.find(b";", header.rfind(self._marker))
+        region = header[start : end if end >= 0 else None]
+        value = self._read(region)
+        self._note(sample, region, value)
         return value
+
+    def _is_all(self, header: bytes, start: int, region: bytes) -> bool:
+        """Whether a header has exactly this from `start` on, and nothing of ours after it."""
+        if not header.startswith(region, start):
+            return False
+        end = start + len(region)
+        ends = end == len(header) or header[end] == _SEMICOLON
+        return ends and header.find(self._marker, end) < 0
 
     def _read(self, header: bytes) -> bytes | None:
         fallback: list[AmplifySet] = []
         for family in self._families:
             views = family.views(header)
             if any(mine.access_token for mine in views):
-                return _SET.join([mine.value for mine in views])
+                return SetsValue.of(views)
             fallback = fallback or views
-        return _SET.join([mine.value for mine in fallback]) if fallback else None
+        return SetsValue.of(fallback) if fallback else None
 
-    def _note(self, sample: bytes, header: bytes, value: bytes | None) -> None:
+    def _note(self, sample: bytes, region: bytes, value: bytes | None) -> None:
         if self._memo_bytes > _MEMO_BYTES:
             self._memo.clear()
             self._memo_bytes = 0
-        self._memo_bytes += 2 * len(header) + 500
-        self._memo[sample] = (header, value)
+        self._memo_bytes += 3 * len(region) + 500
+        self._memo[sample] = (region, value)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from ..cookie_policy import CookiePolicy
 from ..cookies import SessionCookies
-from ..effects import Cache, Flow
+from ..effects import Cache, Flow, Unreachable
 from ..errors import AuthError, NetworkError, NotAuthorizedException, Reason
 from ..models import AuthUser, SessionInfo
 
@@ -91,8 +91,15 @@ Verdict = SignedIn | Refused
 
 NO_SESSION: Final = Refused(NotAuthorizedException, "no_session")
 DUPLICATE_COOKIE: Final = Refused(NotAuthorizedException, "duplicate_cookie")
-SIGNED_OUT: Final = Refused(NotAuthorizedException, "no_session", clears=True)
 STORE_UNAVAILABLE: Final = Refused(NetworkError, "store_unavailable", retry_after=1.0)
+
+
+class PartlyEnded(Unreachable):
+    """Some of several sessions could not be ended; `bundles`: what the others were made of."""
+
+    def __init__(self, why: str, bundles: "list[Bundle]") -> None:
+        super().__init__(why)
+        self.bundles = bundles
 
 
 class NewCookie(NamedTuple):
@@ -163,8 +170,12 @@ class Sessions(Protocol):
         """What a cookie's value by itself holds: no flow."""
         ...
 
-    def end(self, value: bytes, now: float) -> "Flow[list[Bundle]]":
-        """End the session for good; what it was made of, if it was one. Raises `Unreachable`."""
+    def end(self, value: bytes, now: float, spare: bytes = b"") -> "Flow[list[Bundle]]":
+        """End the session for good; what it was made of, if it was one. Raises `Unreachable`.
+
+        `spare`: the value of one that was just started in its place. It goes on, even if a kind
+        takes the two for one.
+        """
         ...
 
     def refresh(self, verdict: SignedIn, now: float) -> Flow[Finding | Postponed | None]:

@@ -208,7 +208,7 @@ class SealedSessions(LastingSessions):
         seen = self._open(value)
         return [] if seen is None else [seen.bundle]
 
-    def end(self, value: bytes, now: float) -> Flow[list[Bundle]]:
+    def end(self, value: bytes, now: float, spare: bytes = b"") -> Flow[list[Bundle]]:  # noqa: ARG002
         """A flow: what the session was made of, if the value means anything."""
         seen = self._open(value)
         if seen is None:

@@ -4,22 +4,27 @@ Rules:
 - Each kind reads its own cookies. The first that signs somebody in counts; a later kind is asked
   where an earlier one says no, or cannot tell now.
 - Where nobody is signed in, what cannot be told now is the answer before what is invalid.
+- Where an earlier kind cannot tell now, a later one's user is believed until it is asked again.
 - An invalid cookie is cleared as its kind says; not while another kind reads it with success, or
-  cannot tell.
+  cannot tell. What was not sent is not cleared.
 - A session is started in the first kind, and the cookies of the others are cleared. Signing out
   ends what all of them hold. A refresh leaves the others' cookies alone.
 
 What all kinds read together is one value: `0:` and the first's, a separator, `1:` and the second's.
-What is to be written is a list of the same form: `0:` sets, `1-` clears.
+What is to be written is a list of such steps: `0:600:` and a value sets for so many seconds (`0::`:
+for the policy's own), `1-` clears. The index is one digit: there are at most `MOST_KINDS`.
+
+A verdict is remembered under all that was read, and once more for its kind: under that kind's part
+of it and a separator, which nothing that is read ends with.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from ..cookie_policy import CookiePolicy
 from ..cookies import DUPLICATE, UNREADABLE, CookieLine, SessionCookies
-from ..effects import Flow, Unreachable
+from ..effects import Cache, Flow, Remember, Unreachable
 from ..errors import NetworkError
 from ..models import SessionInfo
 from .base import (
@@ -27,6 +32,7 @@ from .base import (
     Entrance,
     Finding,
     NewCookie,
+    PartlyEnded,
     Postponed,
     Refused,
     SessionKind,
@@ -34,9 +40,11 @@ from .base import (
     Sessions,
     SignedIn,
     Surroundings,
+    user_key,
 )
 from .bundle import Bundle
 
+MOST_KINDS: Final = 10
 _BETWEEN: Final = "\x1d"
 _DUPLICATE: Final = b"!"  # in the place of the colon
 
@@ -83,7 +91,27 @@ class Several:
         """The kinds at work."""
         clients = None if around.client_ids is None else tuple(sorted(around.client_ids))
         cookies = self.cookies(CookiePolicy(name=around.cookie_name), clients)
-        return SeveralSessions([kind.bind(around) for kind in self.kinds], cookies)
+        kinds = []
+        for index, kind in enumerate(self.kinds):
+            verdicts: Any = _OwnVerdicts(around.verdicts, index)
+            kinds.append(kind.bind(around._replace(verdicts=verdicts)))
+        return SeveralSessions(kinds, cookies, around.verdicts)
+
+
+def _own_key(index: int, value: bytes) -> bytes:
+    return _joined([Part(index, value)]) + _BETWEEN.encode()
+
+
+class _OwnVerdicts:
+    """What is believed of one kind's sessions, by their values as that kind knows them."""
+
+    def __init__(self, verdicts: Cache, index: int) -> None:
+        self._verdicts = verdicts
+        self._index = index
+
+    def get(self, value: bytes) -> SignedIn | None:
+        """The verdict, or None."""
+        return self._verdicts.get(_own_key(self._index, value))
 
 
 class SeveralCookies:
@@ -96,7 +124,10 @@ class SeveralCookies:
         self.max_bytes = kinds[0].max_bytes
 
     def read(self, header: bytes) -> bytes | None:
-        """What the kinds read, together; None if that is nothing."""
+        """What the kinds read, together; None if that is nothing.
+
+        A value with the separator in it, a control character that no browser sends, is unreadable.
+        """
         parts = []
         for index, kind in enumerate(self._kinds):
             value = kind.read(header)
@@ -109,21 +140,33 @@ class SeveralCookies:
 
     def size(self, value: str) -> int:
         """How much of the first kind's `max_bytes` a new session takes."""
-        step, _, inner = value.split(_BETWEEN)[0].partition(":")
-        return self._kinds[0].size(inner) if step == "0" else 0
+        step = value.split(_BETWEEN)[0]
+        return self._kinds[0].size(step.split(":", 2)[2]) if step.startswith("0:") else 0
 
     def setting(
-        self, value: str, max_age: int | None, sent: bytes | None, path: str = "/"
+        self,
+        value: str,
+        max_age: int | None,  # noqa: ARG002  # each step has its own
+        sent: bytes | None,
+        path: str = "/",
     ) -> list[CookieLine]:
         """The lines that carry out what is to be written."""
         lines: list[CookieLine] = []
+        stale: list[CookieLine] = []
         for step in value.split(_BETWEEN):
             kind = self._kinds[int(step[0])]
             if step[1] == "-":
-                lines += kind.clearing(sent, path)
+                stale += kind.clearing(sent, path)
             else:
-                lines += kind.setting(step[2:], max_age, sent, path)
-        return lines
+                age, _, inner = step[2:].partition(":")
+                lines += kind.setting(inner, int(age) if age else None, sent, path)
+        written = {line.name for line in lines}
+        return lines + [line for line in dict.fromkeys(stale) if line.name not in written]
+
+    def merged(self, earlier: str, later: str) -> str:
+        """What is to be written after both: of each kind, what came last."""
+        steps = {step[0]: step for value in (earlier, later) for step in value.split(_BETWEEN)}
+        return _BETWEEN.join(steps.values())
 
     def clearing(self, sent: bytes | None, path: str = "/") -> list[CookieLine]:
         """The lines that clear all kinds' cookies."""
@@ -139,56 +182,53 @@ class SeveralCookies:
 class SeveralSessions:
     """Several kinds at work."""
 
-    def __init__(self, kinds: Sequence[Sessions], cookies: SeveralCookies) -> None:
+    def __init__(self, kinds: Sequence[Sessions], cookies: SeveralCookies, verdicts: Cache) -> None:
         self._kinds = kinds
+        self._verdicts = verdicts
         self._cookies = cookies
         self.nobody = kinds[0].nobody
         self.in_cookie = any(kind.in_cookie for kind in kinds)
         lists = [(index, kind.listed) for index, kind in enumerate(kinds) if kind.listed]
-        self.listed = _List(*lists[0]) if lists else None
+        self.listed = _Lists(lists) if lists else None
 
     def resolve(self, value: bytes, now: float) -> Flow[Finding]:
         """A flow: what the first kind finds that signs somebody in; or what hinders."""
         parts = _parts(value)
-        refusals: list[tuple[int, Refused]] = []
+        findings: list[tuple[int, Finding]] = []
+        refusals: list[Refused] = []
+        generation = self._verdicts.generation
         for part in parts:
             finding = yield from self._resolve(part, now)
+            findings.append((part.kind, finding))
             verdict = finding.verdict
             if isinstance(verdict, SignedIn):
-                known = _known(parts, part.kind, verdict)
-                return Finding(known, self._steps(part.kind, finding.cookie, refusals, parts))
-            refusals.append((part.kind, verdict))
+                key = _own_key(part.kind, verdict.cookie)
+                if verdict.held is not None and self._verdicts.get(key) is not verdict:
+                    yield Remember(self._verdicts, key, verdict, generation)
+                known = _doubted(_known(parts, part.kind, verdict), refusals, now)
+                return Finding(known, self._steps(findings, parts))
+            refusals.append(verdict)
         if not refusals:
             return Finding(self.nobody)
-        later = [refused for _, refused in refusals if issubclass(refused.error, NetworkError)]
-        first = (later or [refused for _, refused in refusals])[0]
-        if all(refused.clears for _, refused in refusals):
-            return Finding(first)
-        return Finding(replace(first, clears=False), self._steps(None, None, refusals, parts))
+        first = (_not_now(refusals) or refusals)[0]
+        return Finding(replace(first, clears=False), self._steps(findings, parts))
 
     def _resolve(self, part: Part, now: float) -> Flow[Finding]:
         if part.value is None:
             return Finding(DUPLICATE_COOKIE)
         return (yield from self._kinds[part.kind].resolve(part.value, now))
 
-    def _steps(
-        self,
-        index: int | None,
-        cookie: NewCookie | None,
-        refusals: list[tuple[int, Refused]],
-        parts: list[Part],
-    ) -> NewCookie | None:
-        """What is to be written: a kind's new cookie; nothing of the invalid ones beside it."""
-        cleared = {other for other, refused in refusals if refused.clears}
+    def _steps(self, findings: list[tuple[int, Finding]], parts: list[Part]) -> NewCookie | None:
+        """What is to be written: the kinds' new cookies; nothing of the invalid ones."""
+        cleared = {index for index, finding in findings if _clears(finding)}
         kept = {part.kind for part in parts} - cleared
-        steps = [
-            f"{other}-"
-            for other in sorted(cleared)
-            if not any(self._cookies.share(other, one) for one in kept)
+        steps = [_setting(index, found.cookie) for index, found in findings if found.cookie]
+        steps += [
+            f"{index}-"
+            for index in sorted(cleared)
+            if not any(self._cookies.share(index, one) for one in kept)
         ]
-        if cookie is not None:
-            steps.insert(0, f"{index}:{cookie.value}")
-        return NewCookie(_BETWEEN.join(steps), cookie and cookie.max_age) if steps else None
+        return NewCookie(_BETWEEN.join(steps)) if steps else None
 
     def start(self, entrance: Entrance, now: float) -> Flow[Finding]:
         """A flow: a new session of the first kind. Raises `Unreachable`."""
@@ -196,11 +236,9 @@ class SeveralSessions:
         verdict, cookie = finding.verdict, finding.cookie
         assert isinstance(verdict, SignedIn)  # noqa: S101  # so do all kinds
         assert cookie is not None  # noqa: S101
-        others = [
-            f"{other}-" for other in range(1, len(self._kinds)) if not self._cookies.share(0, other)
-        ]
-        value = _BETWEEN.join([f"0:{cookie.value}", *others])
-        return Finding(_known([Part(0, b"")], 0, verdict), NewCookie(value, cookie.max_age))
+        others = [f"{other}-" for other in range(1, len(self._kinds))]
+        value = _BETWEEN.join([_setting(0, cookie), *others])
+        return Finding(_known([Part(0, b"")], 0, verdict), NewCookie(value))
 
     def contents(self, value: bytes) -> list[Bundle]:
         """What the cookies by themselves hold."""
@@ -211,19 +249,20 @@ class SeveralSessions:
             for bundle in self._kinds[index].contents(inner)
         ]
 
-    def end(self, value: bytes, now: float) -> Flow[list[Bundle]]:
-        """A flow: end what all kinds hold; what it was made of. `Unreachable` is raised last."""
+    def end(self, value: bytes, now: float, spare: bytes = b"") -> Flow[list[Bundle]]:
+        """A flow: end what all kinds hold; what it was made of. `PartlyEnded` is raised last."""
         bundles: list[Bundle] = []
         failure = None
+        spared = {part.kind: part.value or b"" for part in _parts(spare)}
         for index, inner in _parts(value):
             if inner is None:
                 continue
             try:
-                bundles += yield from self._kinds[index].end(inner, now)
+                bundles += yield from self._kinds[index].end(inner, now, spared.get(index, b""))
             except Unreachable as error:
                 failure = error
         if failure is not None:
-            raise failure
+            raise PartlyEnded(str(failure), bundles) from failure
         return bundles
 
     def refresh(self, verdict: SignedIn, now: float) -> Flow[Finding | Postponed | None]:
@@ -235,14 +274,34 @@ class SeveralSessions:
         if not isinstance(outcome, Finding):
             return outcome
         found = outcome.verdict
-        if isinstance(found, SignedIn):
-            cookie = outcome.cookie and outcome.cookie._replace(
-                value=f"{index}:{outcome.cookie.value}"
-            )
-            return Finding(_known(parts, index, found), cookie)
-        if not found.clears:
-            return outcome
-        return Finding(replace(found, clears=False), NewCookie(f"{index}-"))
+        if isinstance(found, Refused) and found.clears:
+            return Finding(replace(found, clears=False), NewCookie(f"{index}-"))
+        cookie = outcome.cookie and NewCookie(_setting(index, outcome.cookie))
+        if isinstance(found, Refused):
+            return Finding(found, cookie)
+        return Finding(_known(parts, index, found), cookie)
+
+
+def _setting(index: int, cookie: NewCookie) -> str:
+    """The step that sets a kind's new cookie."""
+    return f"{index}:{'' if cookie.max_age is None else cookie.max_age}:{cookie.value}"
+
+
+def _clears(finding: Finding) -> bool:
+    return isinstance(finding.verdict, Refused) and finding.verdict.clears
+
+
+def _not_now(refusals: list[Refused]) -> list[Refused]:
+    """Those that say that it cannot be told now."""
+    return [refused for refused in refusals if issubclass(refused.error, NetworkError)]
+
+
+def _doubted(verdict: SignedIn, refusals: list[Refused], now: float) -> SignedIn:
+    """A verdict, until those are to be asked again that come before it and cannot tell now."""
+    waits = [refused.retry_after or 0.0 for refused in _not_now(refusals)]
+    if not waits:
+        return verdict
+    return replace(verdict, fresh_until=min(verdict.fresh_until, now + min(waits)))
 
 
 def _known(parts: Sequence[Part], index: int, verdict: SignedIn) -> SignedIn:
@@ -251,21 +310,30 @@ def _known(parts: Sequence[Part], index: int, verdict: SignedIn) -> SignedIn:
     return replace(verdict, cookie=_joined(present), kind=index)
 
 
-class _List:
-    """The list that one of the kinds keeps."""
+class _Lists:
+    """The lists that some of the kinds keep, as one."""
 
-    def __init__(self, index: int, sessions: SessionList) -> None:
-        self._index = index
-        self._sessions = sessions
+    def __init__(self, lists: list[tuple[int, SessionList]]) -> None:
+        self._lists = lists
 
     def of_user(self, user: str, current: SignedIn | None) -> Flow[dict[bytes, SessionInfo]]:
         """A flow: a user's sessions by their keys, the one seen last first."""
-        own = None
-        for index, value in _parts(current.cookie) if current is not None else ():
-            if current is not None and index == self._index and value is not None:
-                own = replace(current, cookie=value)
-        return (yield from self._sessions.of_user(user, own))
+        own: dict[int, SignedIn] = {}
+        if current is not None and user == user_key(current.issuer, current.user.user_id):
+            own = {
+                index: replace(current, cookie=value)
+                for index, value in _parts(current.cookie)
+                if value is not None
+            }
+        found: dict[bytes, SessionInfo] = {}
+        for index, sessions in self._lists:
+            found |= yield from sessions.of_user(user, own.get(index))
+        latest = sorted(found.items(), key=lambda pair: pair[1].seen_at, reverse=True)
+        return dict(latest)
 
     def end_by_key(self, key: bytes) -> Flow[bool]:
         """A flow: end a session; False if there is none."""
-        return (yield from self._sessions.end_by_key(key))
+        ended = False
+        for _, sessions in self._lists:
+            ended = (yield from sessions.end_by_key(key)) or ended
+        return ended

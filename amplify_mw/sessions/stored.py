@@ -194,7 +194,7 @@ class StoredSessions(LastingSessions):
         """Nothing is in the cookie."""
         return []
 
-    def end(self, value: bytes, now: float) -> Flow[list[Bundle]]:  # noqa: ARG002
+    def end(self, value: bytes, now: float, spare: bytes = b"") -> Flow[list[Bundle]]:  # noqa: ARG002
         """A flow: what the session was made of, if there is one."""
         identifier = _identifier(value)
         if identifier is None:

@@ -79,7 +79,7 @@ class TokenSessions:
         """Nothing but a token is in the cookie."""
         return []
 
-    def end(self, value: bytes, now: float) -> "Flow[list[Bundle]]":  # noqa: ARG002
+    def end(self, value: bytes, now: float, spare: bytes = b"") -> "Flow[list[Bundle]]":  # noqa: ARG002
         """A flow: nothing is kept that could be ended."""
         yield from ()
         return []

@@ -75,6 +75,19 @@ class MemoryStore(SessionStore):
             self._shrink()
             return True
 
+    def exchange(self, key: bytes, record: Record) -> Record | None:
+        """Keep `record`, whatever there is; what there was. (Of this store alone.)"""
+        with _CHANGING:
+            entry = self._live(key)
+            if entry is None:
+                self.create(key, record)
+                return None
+            before, entry.record = entry.record, record
+            self._leave(key, before.user)
+            self._entries.move_to_end(key)
+            self._index(key, record)
+            return before
+
     def delete(self, key: bytes) -> bool:
         """Forget the record under `key`; False if there was none."""
         with _CHANGING:
