@@ -32,14 +32,14 @@ def run(program: str, pool: LocalUserPool) -> dict[str, Any]:
     return namespace
 
 
-def test_there_are_two_flask_programs_and_one_of_fastapi() -> None:
+def test_there_are_three_flask_programs_and_one_of_fastapi() -> None:
     found = [re.search(r"^from (\w+)", program, re.MULTILINE) for program in PROGRAMS]
-    assert [match and match[1] for match in found] == ["flask", "fastapi", "flask"]
+    assert [match and match[1] for match in found] == ["flask", "fastapi", "flask", "flask"]
 
 
 def test_the_flask_program_prints_what_the_readme_says(pool: LocalUserPool) -> None:
     client = run(PROGRAMS[0], pool)["app"].test_client()
-    shown = re.findall(r"\$ curl .*\n(.*)\n", README.read_text())
+    shown = re.findall(r"\$ curl .*\n(.*)\n", README.read_text())[:2]
     refused = client.get("/")
     client.set_cookie("amplify-session", pool.sign_in("ada").access_token)
     assert [client.get("/").text, refused.text] == shown
@@ -77,3 +77,10 @@ def test_the_program_that_signs_people_in_does_so_and_out(
         assert client.get("/", **site).text == "Hello ada."
         assert client.post("/sign-out", **site).text == "Goodbye."
         assert client.get("/", **site).status_code == 401
+
+
+def test_the_readme_counts_the_cases_of_the_comparison() -> None:
+    table = README.with_name("tests") / "amplify_js" / "PARITY.md"
+    counted = re.search(r"^(\d+) cases", table.read_text(), re.MULTILINE)
+    assert counted is not None
+    assert f"{counted[1]} cases one by one" in README.read_text()

@@ -1,0 +1,116 @@
+"""Amplify JS as npm installs it, once for each state of `package.json` and its lock file.
+
+It is kept in the user's cache folder, outside the checkout: 320 MB, most of it Next.js.
+`AMPLIFY_TEST_NODE_CACHE` names another folder.
+"""
+
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+
+HERE = Path(__file__).parent
+MANIFESTS = ("package.json", "package-lock.json")
+OLDEST_NODE = (20, 9)  # Next.js 16 needs it
+PATIENCE = 300.0  # seconds for an installation
+
+# `npm install` and not `npm ci`: that refuses a lock file without the binaries for platforms which
+# a registry leaves out, though none is wanted here.
+NPM_INSTALL = (
+    "npm",
+    "install",
+    "--ignore-scripts",
+    "--omit=optional",
+    "--prefer-offline",
+    "--no-audit",
+    "--no-fund",
+    "--no-progress",
+    "--fetch-retries=1",
+    "--fetch-retry-mintimeout=1000",
+    "--fetch-timeout=60000",
+)
+
+# npm's codes of what is not this suite's fault: a registry that is not there, or lacks a package.
+OUT_OF_REACH = re.compile(
+    r"ENOTFOUND|EAI_AGAIN|ECONN\w+|ETIMEDOUT|E(HOST|NET)UNREACH|ERR_SOCKET_TIMEOUT|ENOTCACHED|"
+    r"E4\d\d|E5\d\d|ETARGET|\w*CERT\w*"
+)
+
+
+class Unavailable(Exception):
+    """Amplify JS cannot be had on this machine; the text says why."""
+
+
+def node() -> str:
+    """The program. Raises `Unavailable`."""
+    program = shutil.which("node")
+    if program is None:
+        raise Unavailable("node is not installed")
+    version = subprocess.run([program, "--version"], capture_output=True, text=True).stdout
+    if tuple(map(int, re.findall(r"\d+", version)[:2])) < OLDEST_NODE:
+        oldest = ".".join(map(str, OLDEST_NODE))
+        raise Unavailable(f"node {oldest} or newer is needed; this is {version.strip()}")
+    return program
+
+
+def installed() -> Path:
+    """A folder with `node_modules` and this folder's scripts. Raises `Unavailable`."""
+    node()
+    home = _cache() / _digest(HERE / name for name in MANIFESTS)
+    home.parent.mkdir(parents=True, exist_ok=True)
+    with Path(f"{home}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another run may install at this moment
+        if not home.exists():
+            _install(home)
+        scripts = sorted(HERE.glob("*.mjs"))
+        # Scripts find packages in folders above their own only: they are put there.
+        folder = home / f"scripts-{_digest(scripts)}"
+        if not folder.exists():
+            attempt = _emptied(folder)
+            for script in scripts:
+                shutil.copy(script, attempt)
+            attempt.rename(folder)
+    return folder
+
+
+def _cache() -> Path:
+    named = os.environ.get("AMPLIFY_TEST_NODE_CACHE")
+    if named:
+        return Path(named)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "amplify_mw"
+
+
+def _digest(files: Iterable[Path]) -> str:
+    return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()[:16]
+
+
+def _emptied(folder: Path) -> Path:
+    """A folder to make another in; that gets its name when it is complete."""
+    attempt = folder.with_suffix(".part")
+    shutil.rmtree(attempt, ignore_errors=True)
+    attempt.mkdir()
+    return attempt
+
+
+def _install(home: Path) -> None:
+    if shutil.which("npm") is None:
+        raise Unavailable("npm is not installed")
+    attempt = _emptied(home)
+    for name in MANIFESTS:
+        shutil.copy(HERE / name, attempt)
+    try:
+        done = subprocess.run(
+            NPM_INSTALL, cwd=attempt, capture_output=True, text=True, timeout=PATIENCE
+        )
+    except subprocess.TimeoutExpired:
+        raise Unavailable(f"npm did not install Amplify JS within {PATIENCE:.0f} s") from None
+    if done.returncode:
+        code = re.search(r"npm (?:error|ERR!) code (\S+)", done.stderr)
+        if code and OUT_OF_REACH.fullmatch(code[1]):
+            raise Unavailable(f"the npm registry cannot be reached, or lacks a package: {code[1]}")
+        raise AssertionError(f"npm could not install Amplify JS:\n{done.stderr}")
+    attempt.rename(home)
