@@ -98,6 +98,8 @@ def _spellings(user: str) -> tuple[bytes, ...]:
 
     The adapter did not encode names before its version 1.7.
     """
+    if user.isascii() and user.replace("-", "").isalnum():  # as UUIDs are: all spell it so
+        return (user.encode(),)
     return _known_spellings(user) if len(user) <= _LONGEST_KNOWN else _all_spellings(user)
 
 
