@@ -12,6 +12,8 @@ from .identity import signed_in as signed_in
 from .identity import signed_out as signed_out
 from .pool import LocalUser as LocalUser
 from .pool import LocalUserPool as LocalUserPool
+from .redirects import AlteredRedirect as AlteredRedirect
+from .redirects import AuthorizeError as AuthorizeError
 from .server import Body as Body
 from .server import CognitoError as CognitoError
 from .server import Down as Down

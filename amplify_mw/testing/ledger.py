@@ -5,20 +5,31 @@ Rules:
 - All tokens of one sign-in, refreshed ones too, share an `origin_jti`. Revoking names that, so it
   never depends on what time it is.
 - The given clock decides every time in a token and every expiry.
+- A user of another identity provider has no password here, and an `identities` attribute.
+- The scope says which attributes an ID token holds, as at Cognito: all of them, unless it has
+  `email` or `phone` without `profile`.
 - Nothing here knows HTTP or locks; `LocalUserPool` does.
 """
 
+import base64
+import hashlib
+import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Final, Literal
 from uuid import uuid4
 
-from .signing import SigningKeys, opaque_token
+from .signing import SigningKeys, merged, opaque_token
 
 SELF_SERVICE_SCOPE: Final = "aws.cognito.signin.user.admin"
 TOKEN_LIFETIME: Final = 3600
 _VERIFIED: Final = {"email": "email_verified", "phone_number": "phone_number_verified"}
+_SCOPED: Final = {
+    "email": frozenset({"email", "email_verified"}),
+    "phone": frozenset({"phone_number", "phone_number_verified"}),
+}
+_SOCIAL: Final = frozenset({"Google", "Facebook", "LoginWithAmazon", "SignInWithApple"})
 
 TokenUse = Literal["id", "access"]
 UserStatus = Literal["CONFIRMED", "UNCONFIRMED", "RESET_REQUIRED"]
@@ -28,7 +39,8 @@ UserStatus = Literal["CONFIRMED", "UNCONFIRMED", "RESET_REQUIRED"]
 class LocalUser:
     """A user of the pool, as of now; a change makes a new one.
 
-    `attributes` are text, as `GetUser` returns them, without `sub`.
+    `attributes` are text, as `GetUser` returns them, without `sub`. `identity_provider`: the other
+    provider at which the user signs in, or None.
     """
 
     username: str
@@ -38,6 +50,7 @@ class LocalUser:
     attributes: Mapping[str, str] = field(default_factory=dict, repr=False)
     status: UserStatus = "CONFIRMED"
     enabled: bool = True
+    identity_provider: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +83,17 @@ class Stamp:
     expires_in: int
 
 
+@dataclass(frozen=True, slots=True)
+class Tampering:
+    """What is done to each token of a kind, in the words of `LocalUserPool.mint`."""
+
+    token_use: TokenUse
+    key: str
+    algorithm: str
+    claims: Mapping[str, Any] | None
+    header: Mapping[str, Any] | None
+
+
 class Ledger:
     """The users, keys and sign-ins of one pool.
 
@@ -90,6 +114,7 @@ class Ledger:
         self.keys = SigningKeys()
         self.users: dict[str, LocalUser] = {}
         self.refresh_tokens: dict[str, RefreshToken] = {}
+        self.tamperings: dict[object, Tampering] = {}  # of several for a kind the newest counts
         self._origins: dict[str, set[str]] = {}  # by sub: every origin_jti of the user's tokens
         self._revoked: set[str] = set()  # every origin_jti that is no longer good
 
@@ -120,8 +145,29 @@ class Ledger:
         """A fresh ID token and access token."""
         user, stamp = self.user(sign_in.username), self.stamp()
         return (
-            self.keys.write(id_claims(user, sign_in, stamp)),
-            self.keys.write(access_claims(user, sign_in, stamp)),
+            self.write("id", id_claims(user, sign_in, stamp)),
+            self.write("access", access_claims(user, sign_in, stamp)),
+        )
+
+    def issue_bound(self, sign_in: SignIn, nonce: str | None) -> tuple[str, str]:
+        """An ID token and access token for an authorization code (OpenID Connect Core 3.1.3.6)."""
+        user, stamp = self.user(sign_in.username), self.stamp()
+        access_token = self.write("access", access_claims(user, sign_in, stamp))
+        bound = {"at_hash": at_hash(access_token), "nonce": nonce}
+        claims = merged(id_claims(user, sign_in, stamp), bound)
+        return self.write("id", claims), access_token
+
+    def write(self, token_use: TokenUse, claims: Mapping[str, Any]) -> str:
+        """A token of this pool, or what the newest tampering makes of it."""
+        standing = reversed(self.tamperings.values())
+        tampering = next((one for one in standing if one.token_use == token_use), None)
+        if tampering is None:
+            return self.keys.write(claims)
+        return self.keys.write(
+            merged(claims, tampering.claims),
+            key=tampering.key,
+            algorithm=tampering.algorithm,
+            header=tampering.header,
         )
 
     def new_refresh_token(self, sign_in: SignIn) -> str:
@@ -161,19 +207,35 @@ def new_user(
     groups: Iterable[str],
     attributes: Mapping[str, str],
     status: UserStatus,
+    identity_provider: str | None = None,
 ) -> LocalUser:
-    """A user; `sub` is made unless it is among the attributes, `..._verified` are completed."""
+    """A user; `sub` is made unless it is among the attributes, `..._verified` are completed.
+
+    So is `identities` for a user of another provider.
+    """
     values = dict(attributes)
     sub = values.pop("sub", None) or str(uuid4())
     for name, verified in _VERIFIED.items():
         if name in values:
             values.setdefault(verified, "false")
-    return LocalUser(username, sub, password, tuple(groups), MappingProxyType(values), status)
+    if identity_provider is not None:
+        values.setdefault("identities", json.dumps([_identity(username, identity_provider)]))
+    attributes = MappingProxyType(values)
+    return LocalUser(
+        username,
+        sub,
+        password,
+        tuple(groups),
+        attributes,
+        status,
+        identity_provider=identity_provider,
+    )
 
 
 def id_claims(user: LocalUser, sign_in: SignIn, stamp: Stamp) -> dict[str, Any]:
     """The claims of an ID token, which hold the user's attributes."""
-    attributes = {name: _claim(name, value) for name, value in user.attributes.items()}
+    readable = scoped(user.attributes, sign_in.scope)
+    attributes = {name: _claim(user, name, value) for name, value in readable.items()}
     return {
         **attributes,
         **_common_claims(user, sign_in, stamp),
@@ -212,6 +274,40 @@ def _common_claims(user: LocalUser, sign_in: SignIn, stamp: Stamp) -> dict[str, 
     }
 
 
-def _claim(name: str, value: str) -> str | bool:
-    """An attribute as an ID token's claim: the `..._verified` ones are booleans there."""
+def scoped(attributes: Mapping[str, str], scope: str) -> dict[str, str]:
+    """The attributes that a scope lets an app read.
+
+    >>> scoped({"email": "ada@example.com", "name": "Ada"}, "openid email")
+    {'email': 'ada@example.com'}
+    """
+    scopes = set(scope.split())
+    wanted = [names for name, names in _SCOPED.items() if name in scopes]
+    if "profile" in scopes or not wanted:
+        return dict(attributes)
+    names = frozenset({"identities"}).union(*wanted)
+    return {name: value for name, value in attributes.items() if name in names}
+
+
+def at_hash(access_token: str) -> str:
+    """What binds an access token to its ID token (OpenID Connect Core 3.1.3.6)."""
+    half = hashlib.sha256(access_token.encode("ascii")).digest()[:16]
+    return base64.urlsafe_b64encode(half).rstrip(b"=").decode()
+
+
+def _claim(user: LocalUser, name: str, value: str) -> Any:
+    """An attribute as an ID token's claim: `..._verified` are booleans, `identities` a list."""
+    if name == "identities" and user.identity_provider is not None:
+        return json.loads(value)
     return value == "true" if name in _VERIFIED.values() else value
+
+
+def _identity(username: str, identity_provider: str) -> Mapping[str, str | None]:
+    """A member of `identities`, all of whose values are text at Cognito."""
+    return {
+        "userId": username.removeprefix(f"{identity_provider}_"),
+        "providerName": identity_provider,
+        "providerType": identity_provider if identity_provider in _SOCIAL else "OIDC",
+        "issuer": None,
+        "primary": "true",
+        "dateCreated": "1700000000000",
+    }

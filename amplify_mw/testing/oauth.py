@@ -1,20 +1,27 @@
-"""The OAuth 2 endpoints of the local user pool's domain: refresh and revoke.
+"""The endpoints of the local user pool's domain that apps ask: token, revoke and userInfo.
 
 Rules:
 - Answers and errors have the shapes of RFC 6749 5 and RFC 7009 2.2; like Cognito's, all errors are
-  HTTP 400.
+  HTTP 400. Those of userInfo are HTTP 401 (RFC 6750 3).
 - A client with a secret says who it is by Basic authentication, one without by its `client_id`.
 - Nothing here locks; `LocalUserPool` does.
 """
 
 import json
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final
 from urllib.parse import unquote_plus
 
 from werkzeug.wrappers import Request, Response
 
+from .authorization import OPENID
+from .codes import BadCode, Codes
+from .ledger import Ledger
 from .operations import Operations, Refused, is_same
+
+# By method and path: an operation's name, and what answers it.
+Paths = Mapping[tuple[str, str], tuple[str, Callable[[Request], Response]]]
 
 FORM: Final = "application/x-www-form-urlencoded"
 _NO_STORE: Final = {"Cache-Control": "no-store", "Pragma": "no-cache"}  # RFC 6749 5.1
@@ -29,15 +36,27 @@ class OAuthError(Exception):
 
 
 class Domain:
-    """The endpoints, on the operations of one pool. `paths`: the name of each, and what it does."""
+    """The endpoints, on the operations of one pool.
 
-    def __init__(self, operations: Operations, client_id: str, client_secret: str | None) -> None:
+    `paths`: by method and path, the name of each and what it does.
+    """
+
+    def __init__(
+        self, ledger: Ledger, operations: Operations, codes: Codes, client_secret: str | None
+    ) -> None:
+        self._ledger = ledger
         self._operations = operations
-        self._client_id = client_id
+        self._codes = codes
         self._client_secret = client_secret
-        self.paths: Mapping[str, tuple[str, Callable[[Request], Response]]] = {
-            "/oauth2/token": ("token", lambda request: self._answer(self._token, request)),
-            "/oauth2/revoke": ("revoke", lambda request: self._answer(self._revoke, request)),
+        self._grants: Mapping[str, Callable[[Request], Response]] = {
+            "refresh_token": self._refresh,
+            "authorization_code": self._redeem,
+        }
+        self.paths: Paths = {
+            ("POST", "/oauth2/token"): ("token", partial(self._answer, self._token)),
+            ("POST", "/oauth2/revoke"): ("revoke", partial(self._answer, self._revoke)),
+            ("GET", "/oauth2/userInfo"): ("userInfo", self._user_info),
+            ("POST", "/oauth2/userInfo"): ("userInfo", self._user_info),
         }
 
     def _answer(self, endpoint: Callable[[Request], Response], request: Request) -> Response:
@@ -50,8 +69,33 @@ class Domain:
             return _json(error.members, 400)
 
     def _token(self, request: Request) -> Response:
-        if _field(request, "grant_type") != "refresh_token":
+        grant = self._grants.get(_field(request, "grant_type"))
+        if grant is None:
             raise OAuthError("unsupported_grant_type")
+        return grant(request)
+
+    def _redeem(self, request: Request) -> Response:
+        code, redirect_uri = _field(request, "code"), _field(request, "redirect_uri")
+        code_verifier = (
+            _field(request, "code_verifier") if "code_verifier" in request.form else None
+        )
+        try:
+            sign_in, nonce = self._codes.redeem(code, redirect_uri, code_verifier)
+        except BadCode as bad:
+            raise OAuthError("invalid_grant", str(bad)) from bad
+        id_token, access_token = self._ledger.issue_bound(sign_in, nonce)
+        is_openid = OPENID in sign_in.scope.split()
+        return _json(
+            ({"id_token": id_token} if is_openid else {})
+            | {
+                "access_token": access_token,
+                "refresh_token": self._ledger.new_refresh_token(sign_in),
+                "expires_in": self._ledger.token_lifetime,
+                "token_type": "Bearer",
+            }
+        )
+
+    def _refresh(self, request: Request) -> Response:
         try:
             result = self._operations.refresh(_field(request, "refresh_token"))
         except Refused as refused:  # OAuth has one word for all of it
@@ -72,17 +116,26 @@ class Domain:
             raise OAuthError("unsupported_token_type") from refused
         return Response(b"", 200, _NO_STORE)
 
+    def _user_info(self, request: Request) -> Response:
+        shown = request.authorization
+        if shown is None or shown.type != "bearer" or not shown.token:
+            return _challenge("Access token is missing")
+        try:
+            return _json(self._operations.user_info(shown.token))
+        except Refused as refused:
+            return _challenge(refused.error.message)
+
     def _check_client(self, request: Request) -> None:
         shown = request.authorization
         if self._client_secret is None:
-            if shown is not None or _field(request, "client_id") != self._client_id:
+            if shown is not None or _field(request, "client_id") != self._ledger.client_id:
                 raise OAuthError("invalid_client")
             return
         if shown is None or shown.type != "basic":
             raise OAuthError("invalid_client", "client_secret_basic is missing")
         # Both were form-encoded before they were joined (RFC 6749 2.3.1).
         client_id, secret = (unquote_plus(part or "") for part in (shown.username, shown.password))
-        if client_id != self._client_id or not is_same(secret, self._client_secret):
+        if client_id != self._ledger.client_id or not is_same(secret, self._client_secret):
             raise OAuthError("invalid_client", "invalid_client_secret")
 
 
@@ -96,3 +149,12 @@ def _field(request: Request, name: str) -> str:
 
 def _json(members: Mapping[str, Any], status: int = 200) -> Response:
     return Response(json.dumps(members), status, _NO_STORE, content_type="application/json")
+
+
+def _challenge(description: str) -> Response:
+    """The answer to a request without a good access token (RFC 6750 3)."""
+    members = {"error": "invalid_token", "error_description": description}
+    response = _json(members, 401)
+    value = f'Bearer error="invalid_token", error_description="{description}"'
+    response.headers["WWW-Authenticate"] = value
+    return response

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from hmac import compare_digest
 from typing import Any, Final, NoReturn
 
-from .ledger import SELF_SERVICE_SCOPE, Ledger, LocalUser, SignIn
+from .ledger import SELF_SERVICE_SCOPE, Ledger, LocalUser, SignIn, scoped
 from .server import AMZ_JSON, CognitoError
 from .signing import BadToken
 
@@ -78,6 +78,26 @@ class Operations:
             return self._result(sign_in)
         return self._result(sign_in, RefreshToken=self._ledger.rotate(token, self._grace))
 
+    def authenticate(self, username: str, password: str) -> LocalUser:
+        """The user of that name and password. Raises `Refused`."""
+        user = self._ledger.users.get(username)
+        # An unknown user is not told from a wrong password (PreventUserExistenceErrors). Nor is
+        # one of another identity provider, who has none here.
+        if (
+            user is None
+            or user.identity_provider is not None
+            or not is_same(password, user.password)
+        ):
+            raise Refused("NotAuthorizedException", "Incorrect username or password.")
+        check_state(user)
+        return user
+
+    def user_info(self, access_token: str) -> Members:
+        """What the scope of a good access token lets an app read. Raises `Refused`."""
+        missing = Refused("NotAuthorizedException", "Access token does not contain openid scope")
+        user, scope = self._bearer(access_token, "openid", missing)
+        return {"sub": user.sub, **scoped(user.attributes, scope), "username": user.username}
+
     def revoke(self, token: str) -> None:
         """End the sign-in of a refresh token. Raises `Refused`."""
         if token.count(".") == 2:  # a JWT: only refresh tokens can be revoked
@@ -101,11 +121,7 @@ class Operations:
     def _password_flow(self, parameters: Members) -> Members:
         username, password = _text(parameters, "USERNAME"), _text(parameters, "PASSWORD")
         self._check_secret_hash(parameters, username)
-        user = self._ledger.users.get(username)
-        # An unknown user is not told from a wrong password (PreventUserExistenceErrors).
-        if user is None or not is_same(password, user.password):
-            raise Refused("NotAuthorizedException", "Incorrect username or password.")
-        _check_state(user)
+        user = self.authenticate(username, password)
         sign_in = self._ledger.begin(user, SELF_SERVICE_SCOPE, int(self._ledger.clock()))
         return self._result(sign_in, RefreshToken=self._ledger.new_refresh_token(sign_in))
 
@@ -177,22 +193,28 @@ class Operations:
         if self._ledger.clock() >= refresh_token.ends_at:
             message = "Refresh token has been invalidated by rotation"
             raise Refused("RefreshTokenReuseException", message)
-        _check_state(self._existing(sign_in.username, sign_in.sub))
+        check_state(self._existing(sign_in.username, sign_in.sub))
         return sign_in
 
     def _user_of(self, access_token: str) -> LocalUser:
         """The user whom a good access token lets manage the account."""
+        message = "Access Token does not have required scopes"
+        missing = Refused("NotAuthorizedException", message)
+        return self._bearer(access_token, SELF_SERVICE_SCOPE, missing)[0]
+
+    def _bearer(self, access_token: str, needed: str, missing: Refused) -> tuple[LocalUser, str]:
+        """The user and the scope of a good access token, with the `needed` one among them."""
         claims = self._access_claims(access_token)
         if not claims["exp"] > self._ledger.clock():
             raise Refused("NotAuthorizedException", "Access Token has expired")
         if self._ledger.is_revoked(str(claims.get("origin_jti"))):
             raise Refused("NotAuthorizedException", "Access Token has been revoked")
-        if SELF_SERVICE_SCOPE not in str(claims.get("scope")).split():
-            message = "Access Token does not have required scopes"
-            raise Refused("NotAuthorizedException", message)
+        scope = str(claims.get("scope"))
+        if needed not in scope.split():
+            raise missing
         user = self._existing(str(claims.get("username")), claims.get("sub"))
-        _check_state(user)
-        return user
+        check_state(user)
+        return user, scope
 
     def _access_claims(self, token: str) -> Members:
         """The claims of an access token of this pool, expired or not."""
@@ -212,7 +234,7 @@ class Operations:
         return user
 
 
-def _check_state(user: LocalUser) -> None:
+def check_state(user: LocalUser) -> None:
     """Refuse a user who is disabled, unconfirmed or in need of a new password."""
     if not user.enabled:
         raise Refused("NotAuthorizedException", "User is disabled.")

@@ -8,23 +8,37 @@ Rules:
 - No repr shows a token, a password or an attribute.
 """
 
-import json
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from functools import partial
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from werkzeug.wrappers import Request, Response
 
 from ..models import TokenSet
-from .ledger import CLAIMS, SELF_SERVICE_SCOPE, TOKEN_LIFETIME, Ledger, Stamp, TokenUse, new_user
+from . import discovery
+from .authorization import AppClient
+from .codes import Codes
+from .hosted import Hosted
+from .ledger import (
+    CLAIMS,
+    SELF_SERVICE_SCOPE,
+    TOKEN_LIFETIME,
+    Ledger,
+    Stamp,
+    Tampering,
+    TokenUse,
+    new_user,
+)
 from .ledger import LocalUser as LocalUser
-from .oauth import Domain
-from .operations import TARGET_PREFIX, Members, Operations, Refused
+from .oauth import Domain, Paths
+from .operations import TARGET_PREFIX, Operations, Refused
+from .redirects import AlteredRedirect as AlteredRedirect
+from .redirects import AuthorizeError as AuthorizeError
 from .server import ANY_OPERATION, Call, LoopbackServer, amz_response
 from .server import Body as Body
 from .server import CognitoError as CognitoError
@@ -56,6 +70,11 @@ class LocalUserPool:
     `issuer`: the `iss` of its tokens, for readers that believe Amazon's address alone, and are
     sent here by other means. By default it is where the pool is.
 
+    The pool's domain, where people sign in with a browser, is at `url`, too. `redirect_uris` and
+    `logout_uris`: where it may send them afterwards (None: anywhere). `identity_providers`: the
+    other providers' names, each with its identifiers (`idp_identifier`); those of the users count
+    as well. `adds_iss`: `iss` goes with the code or error (RFC 9207), which Cognito does not do.
+
     >>> with LocalUserPool() as pool:
     ...     user = pool.add_user("ada", email="ada@example.com", groups=["admins"])
     ...     tokens = pool.sign_in("ada")
@@ -74,6 +93,10 @@ class LocalUserPool:
         token_lifetime: int = TOKEN_LIFETIME,
         rotate_refresh_tokens: bool = False,
         rotation_grace: float = 0.0,
+        redirect_uris: Iterable[str] | None = None,
+        logout_uris: Iterable[str] | None = None,
+        identity_providers: Mapping[str, Iterable[str]] = MappingProxyType({}),
+        adds_iss: bool = False,
     ) -> None:
         self.user_pool_id = user_pool_id
         self.client_id = client_id
@@ -87,15 +110,32 @@ class LocalUserPool:
             rotates=rotate_refresh_tokens,
             grace=rotation_grace,
         )
-        self._domain = Domain(self._operations, client_id, client_secret)
-        self._server = LoopbackServer(self._route)
-        self._pages: Mapping[str, tuple[str, Callable[[], Members]]] = {
-            f"/{user_pool_id}/.well-known/jwks.json": ("jwks", self.jwks),
-            f"/{user_pool_id}/.well-known/openid-configuration": (
+        self._adds_iss = adds_iss
+        codes = Codes(self._ledger)
+        client = AppClient(
+            client_id,
+            _listed("redirect_uris", redirect_uris),
+            _listed("logout_uris", logout_uris),
+        )
+        hosted = Hosted(
+            self._ledger,
+            self._operations,
+            codes,
+            client,
+            identity_providers,
+            lambda: self.issuer if adds_iss else None,
+        )
+        documents = f"/{user_pool_id}/.well-known"
+        self._paths: Paths = {
+            ("GET", f"{documents}/jwks.json"): ("jwks", self._jwks),
+            ("GET", f"{documents}/openid-configuration"): (
                 "openid-configuration",
                 self._openid_configuration,
             ),
+            **Domain(self._ledger, self._operations, codes, client_secret).paths,
+            **hosted.paths,
         }
+        self._server = LoopbackServer(self._route)
 
     def start(self) -> None:
         """Serve, on a free port the first time. Does nothing if it serves already."""
@@ -157,8 +197,9 @@ class LocalUserPool:
     def requests(self) -> list[str]:
         """The operations asked for, in order of arrival: `jwks`, `GetUser`, `InitiateAuth`, ...
 
-        Those of the domain are `token` (`/oauth2/token`) and `revoke` (`/oauth2/revoke`). Anything
-        else over HTTP is noted as its method and path. Clear the list to start afresh.
+        Those of the domain are `authorize`, `login`, `signup`, `logout`, `token`, `revoke` and
+        `userInfo`, by the last part of their path. Anything else over HTTP is noted as its method
+        and path. Clear the list to start afresh.
         """
         return self._server.requests
 
@@ -180,8 +221,9 @@ class LocalUserPool:
         """Put `fault` in the way of `operation` (`*`: all): from now on, to the end of the `with`.
 
         `fault`: `Down()`, `Lost()`, `Status(503)`, `Throttling()`, `CognitoError(code, message)`,
-        `Body(content)`, `Redirect(url)` or `Drip()`. Without a `with` it stays, until the
-        `close()` of what is returned. Of several faults the newest is met.
+        `Body(content)`, `Redirect(url)` or `Drip()`; at the domain's pages also
+        `AuthorizeError(error, description)` or `AlteredRedirect(parameters)`. Without a `with` it
+        stays, until the `close()` of what is returned. Of several faults the newest is met.
         """
         if isinstance(fault, type) or not callable(getattr(fault, "meet", None)):
             name = fault.__name__ if isinstance(fault, type) else "Down"
@@ -190,11 +232,66 @@ class LocalUserPool:
         return self._server.fault(operation, fault)
 
     def _check_operation(self, operation: str) -> None:
-        pages = {name for name, _ in self._pages.values()}
-        endpoints = {name for name, _ in self._domain.paths.values()}
-        known = sorted({ANY_OPERATION} | pages | endpoints | self._operations.names)
+        endpoints = {name for name, _ in self._paths.values()}
+        known = sorted({ANY_OPERATION} | endpoints | self._operations.names)
         if operation not in known:
             raise ValueError(f"operation: write one of {', '.join(known)}; got {operation!r}")
+
+    def tamper(
+        self,
+        token_use: TokenUse = "id",  # noqa: S107 - a kind of token, not a secret
+        *,
+        key: str = "current",
+        algorithm: str = "RS256",
+        claims: Mapping[str, Any] | None = None,
+        header: Mapping[str, Any] | None = None,
+    ) -> "ExitStack[bool | None]":
+        """Issue wrong tokens of a kind: from now on, to the end of the `with`.
+
+        The words are those of `mint`: `claims={"nonce": None}`, `claims={"aud": "another"}`,
+        `algorithm="none"`. Without a `with` it stays, until the `close()` of what is returned. Of
+        several for one kind the newest counts.
+        """
+        _check_token_use(token_use)
+        entry = object()
+        with self._lock:
+            self._ledger.keys.write({}, key=key, algorithm=algorithm)  # which checks the two
+            tampering = Tampering(token_use, key, algorithm, claims, header)
+            self._ledger.tamperings[entry] = tampering
+        ended = ExitStack()
+        ended.callback(self._end_tampering, entry)
+        return ended
+
+    def _end_tampering(self, entry: object) -> None:
+        with self._lock:
+            del self._ledger.tamperings[entry]
+
+    def authorize(
+        self,
+        url: str,
+        username: str | None,
+        password: str | None = None,
+        *,
+        cookies: dict[str, str] | None = None,
+    ) -> str:
+        """Where an authorize URL leads a browser in the end, when that user signs in.
+
+        No browser is needed: redirects and forms go over HTTP, the way a browser would. The result
+        is a URL of the app, with `code` or `error`; nothing is asked of the app. `password`: by
+        default the right one. `username=None`: nobody is there to fill in a form. `cookies`: what
+        the browser holds, changed in place; by default it is a new one each time.
+
+        Raises `ValueError`, with what the page says, if the pool sends the browser nowhere.
+        """
+        from .browserless import walk  # an HTTP client, which only this needs
+
+        answers = {}
+        if username is not None:
+            if password is None:
+                with self._lock:
+                    password = self._ledger.user(username).password
+            answers = {"username": username, "password": password}
+        return walk(self.url, url, answers, {} if cookies is None else cookies)
 
     def add_user(
         self,
@@ -203,6 +300,7 @@ class LocalUserPool:
         *,
         groups: Iterable[str] = (),
         confirmed: bool = True,
+        identity_provider: str | None = None,
         attributes: Mapping[str, str] | None = None,
         **more_attributes: str,
     ) -> LocalUser:
@@ -210,13 +308,20 @@ class LocalUserPool:
 
         A `sub` is made unless one is among them; with `email` goes an `email_verified` of
         "false", likewise for `phone_number`. Raises `ValueError` if the user exists.
+
+        `identity_provider`: the user signs in there (`Google`, or any name) and has no password
+        here. Such a user has an `identities` attribute and is in a group of the provider's; Cognito
+        would name it `Google_1234`.
         """
+        if identity_provider is not None:
+            groups = (*groups, f"{self.user_pool_id}_{identity_provider}")
         user = new_user(
             username,
             password,
             groups=groups,
             attributes={**(attributes or {}), **more_attributes},
             status="CONFIRMED" if confirmed else "UNCONFIRMED",
+            identity_provider=identity_provider,
         )
         with self._lock:
             self._ledger.add(user)
@@ -283,8 +388,7 @@ class LocalUserPool:
         `algorithm`: `RS256` and its like, `none` (no signature), or `HS256` with the public key
         (PEM) as its secret. `claims` and `header` are merged last; None removes a member.
         """
-        if token_use not in CLAIMS:
-            raise ValueError(f"token_use: write 'id' or 'access'; got {token_use!r}")
+        _check_token_use(token_use)
         with self._lock:
             ordinary = self._ledger.stamp()
             stamp = Stamp(
@@ -300,15 +404,22 @@ class LocalUserPool:
                 self._ledger.note_origin(user, str(members["origin_jti"]))
             return self._ledger.keys.write(members, key=key, algorithm=algorithm, header=header)
 
-    def _openid_configuration(self) -> Members:
-        return {"issuer": self.issuer, "jwks_uri": self.jwks_url}
+    def _jwks(self, _request: Request) -> Response:
+        return discovery.response(self._ledger.keys.jwks())
+
+    def _openid_configuration(self, _request: Request) -> Response:
+        members = discovery.configuration(
+            self.url,
+            self.issuer,
+            self.jwks_url,
+            has_secret=self.client_secret is not None,
+            adds_iss=self._adds_iss,
+        )
+        return discovery.response(members)
 
     def _route(self, request: Request) -> Call:
-        name, page = self._pages.get(request.path, ("", None))
-        if request.method == "GET" and page:
-            return Call(name, partial(_page_response, page))
-        name, endpoint = self._domain.paths.get(request.path, ("", None))
-        if request.method == "POST" and endpoint:
+        name, endpoint = self._paths.get((request.method, request.path), ("", None))
+        if endpoint:
             return Call(name, partial(self._locked, endpoint, request))
         target = request.headers.get("X-Amz-Target")
         if request.method == "POST" and request.path == "/" and target:
@@ -329,6 +440,12 @@ class LocalUserPool:
         return amz_response(answer)
 
 
-def _page_response(page: Callable[[], Members]) -> Response:
-    headers = {"Cache-Control": "public, max-age=86400"}
-    return Response(json.dumps(page()), 200, headers, content_type="application/json")
+def _check_token_use(token_use: object) -> None:
+    if token_use not in CLAIMS:
+        raise ValueError(f"token_use: write 'id' or 'access'; got {token_use!r}")
+
+
+def _listed(name: str, uris: Iterable[str] | None) -> frozenset[str] | None:
+    if isinstance(uris, str):  # which would be a list of its characters
+        raise TypeError(f"{name}: write a list, such as [{uris!r}]")
+    return None if uris is None else frozenset(uris)

@@ -45,10 +45,11 @@ class Call:
 class Exchange:
     """One request, as a fault meets it.
 
-    `answer()` carries the operation out after all; `hang_up()` cuts the connection and does not
-    return; `closing` is set when the server ends.
+    `request` is what came; `answer()` carries the operation out after all; `hang_up()` cuts the
+    connection and does not return; `closing` is set when the server ends.
     """
 
+    request: Request
     answer: Callable[[], Response]
     hang_up: Callable[[], NoReturn]
     closing: threading.Event
@@ -292,7 +293,7 @@ class LoopbackServer:
         request = Request(environ)
         request.get_data()  # read, so that hanging up is a clean end and not a reset
         call = self._route(request)
-        exchange = Exchange(call.answer, partial(_hang_up, environ), self._closing)
+        exchange = Exchange(request, call.answer, partial(_hang_up, environ), self._closing)
         for gate in self._note(call.operation):
             gate.pass_through()
         if self._closing.is_set():  # which has opened the gates

@@ -159,8 +159,23 @@ def test_it_serves_its_key_set(pool: LocalUserPool, http: httpx2.Client) -> None
 
 
 def test_it_serves_its_openid_configuration(pool: LocalUserPool, http: httpx2.Client) -> None:
-    response = http.get(f"{pool.issuer}/.well-known/openid-configuration")
-    assert response.json() == {"issuer": pool.issuer, "jwks_uri": pool.jwks_url}
+    document = http.get(f"{pool.issuer}/.well-known/openid-configuration").json()
+    assert (document["issuer"], document["jwks_uri"]) == (pool.issuer, pool.jwks_url)
+    assert document["token_endpoint_auth_methods_supported"] == ["none"]
+    assert document["authorization_response_iss_parameter_supported"] is False
+    assert document["code_challenge_methods_supported"] == ["S256"]
+
+
+def test_its_endpoints_are_where_the_openid_configuration_says(
+    pool: LocalUserPool, http: httpx2.Client
+) -> None:
+    document = http.get(f"{pool.issuer}/.well-known/openid-configuration").json()
+    pool.requests.clear()
+    for name in ("authorization", "userinfo", "end_session"):
+        http.get(document[f"{name}_endpoint"])
+    for name in ("token", "revocation"):
+        http.post(document[f"{name}_endpoint"])
+    assert pool.requests == ["authorize", "userInfo", "logout", "token", "revoke"]
 
 
 def test_other_paths_and_methods_are_not_found(pool: LocalUserPool, http: httpx2.Client) -> None:

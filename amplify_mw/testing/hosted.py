@@ -1,0 +1,286 @@
+"""The endpoints of the local user pool's domain that people's browsers ask, as managed login's are.
+
+Rules:
+- `/oauth2/authorize` shows nothing: it sends a browser on, to the app or to `/login`, where the
+  pages are. Whoever is at `/login` or `/signup` brings the same parameters, read again each time.
+- A browser that has signed in is known by a cookie for an hour, but for what asks for more.
+- A form counts only with the value of a cookie in it, which no other site knows.
+- Nothing here locks; `LocalUserPool` does.
+"""
+
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Final, NoReturn
+
+from werkzeug.wrappers import Request, Response
+
+from . import pages
+from .authorization import (
+    AppClient,
+    AuthorizationRequest,
+    NoWayBack,
+    SentBack,
+    check_client,
+    is_allowed,
+    parse,
+)
+from .codes import Codes
+from .ledger import Ledger, LocalUser, new_user
+from .oauth import FORM, Paths
+from .operations import Operations, Refused, check_state, is_same
+from .pages import Frame
+
+SESSION_COOKIE: Final = "local-pool-session"
+FORM_COOKIE: Final = "local-pool-form"
+SESSION_LIFETIME: Final = 3600  # seconds, as at Cognito
+SHORTEST_PASSWORD: Final = 8
+_EXPIRED: Final = "The form had expired. Please try again."
+
+Page = Callable[[Frame], Response]
+
+
+@dataclass(frozen=True, slots=True)
+class _Session:
+    """Who signed in with a browser, and when."""
+
+    username: str
+    sub: str
+    auth_time: int
+
+
+class Hosted:
+    """The endpoints, on the ledger and codes of one pool. `paths`: as those of `Domain`.
+
+    `identity_providers`: the other providers' names, and the identifiers of each. `issuer`: the
+    `iss` that goes back to the app, or None.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        operations: Operations,
+        codes: Codes,
+        client: AppClient,
+        identity_providers: Mapping[str, Iterable[str]],
+        issuer: Callable[[], str | None],
+    ) -> None:
+        self._ledger = ledger
+        self._operations = operations
+        self._codes = codes
+        self._client = client
+        self._identity_providers = {name: set(ids) for name, ids in identity_providers.items()}
+        self._issuer = issuer
+        self._sessions: dict[str, _Session] = {}
+        self.paths: Paths = {
+            ("GET", "/oauth2/authorize"): ("authorize", partial(self._answer, self._authorize)),
+            ("GET", "/login"): ("login", partial(self._answer, self._show_login)),
+            ("POST", "/login"): ("login", partial(self._answer, self._log_in)),
+            ("GET", "/signup"): ("signup", partial(self._answer, self._show_signup)),
+            ("POST", "/signup"): ("signup", partial(self._answer, self._sign_up)),
+            ("GET", "/logout"): ("logout", partial(self._answer, self._log_out)),
+        }
+
+    def _answer(self, endpoint: Callable[[Request], Response], request: Request) -> Response:
+        try:
+            return endpoint(request)
+        except NoWayBack as error:
+            return pages.problem(error.code, error.description)
+        except SentBack as answer:
+            return _redirect(answer.url)
+
+    def _authorize(self, request: Request) -> Response:
+        asked = self._parse(request)
+        provider = self._provider(asked)
+        session = self._known(request, asked)
+        if session:
+            user = self._ledger.user(session.username)
+            is_meant = provider is None or provider == user.identity_provider
+            if is_meant and "select_account" not in asked.prompts:
+                return self._send_on(asked, user, session.auth_time)
+        if "none" in asked.prompts:
+            self._refuse(asked, "login_required", "The browser is not signed in")
+        return _redirect(f"/login?{asked.query}")
+
+    def _show_login(self, request: Request) -> Response:
+        asked = self._parse(request)
+        return self._show(request, asked, self._login_page(request, asked, asked.login_hint))
+
+    def _log_in(self, request: Request) -> Response:
+        asked = self._parse(request)
+        provider = self._provider(asked)
+        form = _form(request)
+        username = form.get("username", "")
+        known = self._known(request, asked)
+        page = self._login_page(request, asked, username)
+        if not _is_ours(request, form):
+            return self._show(request, asked, page, _EXPIRED, 403)
+        if known and provider is None and form.get("session") == "continue":
+            return self._send_on(asked, self._ledger.user(known.username), known.auth_time)
+        try:
+            user = self._identify(provider, username, form.get("password", ""))
+        except Refused as refused:
+            return self._show(request, asked, page, refused.error.message, 400)
+        return self._begin(asked, user)
+
+    def _show_signup(self, request: Request) -> Response:
+        asked = self._parse(request)
+        page = partial(pages.sign_up, username=asked.login_hint, email="")
+        return self._show(request, asked, page)
+
+    def _sign_up(self, request: Request) -> Response:
+        asked = self._parse(request)
+        form = _form(request)
+        username, email, password = (
+            form.get(name, "") for name in ("username", "email", "password")
+        )
+        page = partial(pages.sign_up, username=username, email=email)
+        if not _is_ours(request, form):
+            return self._show(request, asked, page, _EXPIRED, 403)
+        fault = next(self._faults(username, email, password), None)
+        if fault:
+            return self._show(request, asked, page, fault, 400)
+        user = new_user(
+            username, password, groups=(), attributes={"email": email}, status="CONFIRMED"
+        )
+        self._ledger.add(user)
+        return self._begin(asked, user)
+
+    def _log_out(self, request: Request) -> Response:
+        check_client(request.args, self._client)
+        uris = request.args.getlist("logout_uri")
+        if uris:
+            if len(uris) > 1 or not is_allowed(uris[0], self._client.logout_uris):
+                message = "The logout_uri is not one of the app client's."
+                raise NoWayBack("redirect_mismatch", message)
+            target = uris[0]
+        else:  # to sign in again
+            target = f"/login?{self._parse(request).query}"
+        self._sessions.pop(request.cookies.get(SESSION_COOKIE, ""), None)
+        response = _redirect(target)
+        response.delete_cookie(SESSION_COOKIE, httponly=True, samesite="Lax")
+        return response
+
+    def _parse(self, request: Request) -> AuthorizationRequest:
+        return parse(request.args, self._client, self._issuer())
+
+    def _refuse(self, asked: AuthorizationRequest, code: str, description: str) -> NoReturn:
+        raise SentBack(asked.back(self._issuer(), error=code, error_description=description))
+
+    def _provider(self, asked: AuthorizationRequest) -> str | None:
+        """The other provider that is asked for; None is the pool itself."""
+        wanted = asked.identity_provider
+        if asked.idp_identifier is not None and wanted is None:
+            providers = self._identity_providers.items()
+            wanted = next((name for name, ids in providers if asked.idp_identifier in ids), "")
+        if wanted in {None, "COGNITO"}:
+            return None
+        if wanted not in self._providers():
+            self._refuse(asked, "invalid_request", "The identity provider does not exist")
+        return wanted
+
+    def _providers(self) -> list[str]:
+        theirs = (user.identity_provider for user in self._ledger.users.values())
+        return sorted({*self._identity_providers, *(name for name in theirs if name is not None)})
+
+    def _identify(self, provider: str | None, username: str, password: str) -> LocalUser:
+        """Who has filled in the form. Raises `Refused`."""
+        if provider is None:
+            return self._operations.authenticate(username, password)
+        user = self._ledger.users.get(username)
+        if user is None or user.identity_provider != provider:
+            raise Refused("NotAuthorizedException", "There is no such user.")
+        check_state(user)
+        return user
+
+    def _session(self, request: Request) -> _Session | None:
+        """Who is signed in with this browser, if that still counts."""
+        session = self._sessions.get(request.cookies.get(SESSION_COOKIE, ""))
+        if session is None or self._ledger.clock() - session.auth_time > SESSION_LIFETIME:
+            return None
+        user = self._ledger.users.get(session.username)
+        if user is None or user.sub != session.sub:
+            return None
+        with suppress(Refused):
+            check_state(user)
+            return session
+        return None
+
+    def _known(self, request: Request, asked: AuthorizationRequest) -> _Session | None:
+        """Who can go on without a password."""
+        session = self._session(request)
+        is_enough = session and not asked.asks_anew(self._ledger.clock() - session.auth_time)
+        return session if is_enough else None
+
+    def _login_page(self, request: Request, asked: AuthorizationRequest, username: str) -> Page:
+        provider = self._provider(asked)
+        if provider is None:
+            known = self._known(request, asked)
+            name = known.username if known else None
+            return partial(
+                pages.sign_in, username=username, known=name, providers=self._providers()
+            )
+        users = self._ledger.users.values()
+        names = [user.username for user in users if user.identity_provider == provider]
+        return partial(pages.provider, name=provider, usernames=names)
+
+    def _show(
+        self,
+        request: Request,
+        asked: AuthorizationRequest,
+        page: Page,
+        alert: str = "",
+        status: int = 200,
+    ) -> Response:
+        # One value for all the forms that a browser has open.
+        token = request.cookies.get(FORM_COOKIE) or secrets.token_urlsafe(24)
+        response = page(Frame(asked.query, token, asked.redirect_uri, alert, status))
+        _set_cookie(response, FORM_COOKIE, token)
+        return response
+
+    def _begin(self, asked: AuthorizationRequest, user: LocalUser) -> Response:
+        """Know the browser from now on, and send it on."""
+        auth_time = int(self._ledger.clock())
+        session_id = secrets.token_urlsafe(24)
+        self._sessions[session_id] = _Session(user.username, user.sub, auth_time)
+        response = self._send_on(asked, user, auth_time)
+        _set_cookie(response, SESSION_COOKIE, session_id)
+        return response
+
+    def _send_on(self, asked: AuthorizationRequest, user: LocalUser, auth_time: int) -> Response:
+        code = self._codes.new(asked, user, auth_time)
+        return _redirect(asked.back(self._issuer(), code=code))
+
+    def _faults(self, username: str, email: str, password: str) -> Iterator[str]:
+        """What is wrong with a new user's form."""
+        if not 1 <= len(username) <= 128 or " " in username or not username.isprintable():
+            yield "Please choose a user name of at most 128 characters, without spaces."
+        if username in self._ledger.users:
+            yield "User already exists"
+        if len(email) > 2048 or "@" not in email or not email.isprintable():
+            yield "Invalid email address format."
+        if len(password) < SHORTEST_PASSWORD:
+            yield "Password did not conform with policy: Password not long enough"
+
+
+def _form(request: Request) -> Mapping[str, str]:
+    """What a form holds; nothing if it is of another kind than the pages' own."""
+    return request.form if request.mimetype == FORM else {}
+
+
+def _is_ours(request: Request, form: Mapping[str, str]) -> bool:
+    """Whether a form comes from a page that this browser was shown here."""
+    known = request.cookies.get(FORM_COOKIE, "")
+    return known != "" and is_same(form.get("_csrf", ""), known)
+
+
+def _set_cookie(response: Response, name: str, value: str) -> None:
+    # Without `Secure`: this is plain HTTP, which curl and other plain clients take at its word.
+    response.set_cookie(name, value, max_age=SESSION_LIFETIME, httponly=True, samesite="Lax")
+
+
+def _redirect(url: str) -> Response:
+    headers = {"Location": url, "Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
+    return Response(b"", 302, headers)
