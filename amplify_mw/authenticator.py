@@ -152,28 +152,28 @@ class Authenticator:
         generation = self.verdicts.generation
         finding = yield from self.sessions.resolve(value, now)
         verdict = finding.verdict
-        if self._verify_every is not None and isinstance(verdict, SignedIn):
-            verdict = yield from self._confirmed(verdict, self._verify_every, now)
-            finding = Finding(verdict, finding.cookie)
         visit = Visit(self, verdict)
         visit.take(finding)
+        if self._verify_every is not None and isinstance(verdict, SignedIn):
+            visit.take((yield from self._confirmed(verdict, self._verify_every, now)))
+            verdict = visit.verdict
         if isinstance(verdict, SignedIn) and self.verdicts.get(verdict.cookie) is not verdict:
             yield Remember(self.verdicts, verdict.cookie, verdict, generation)
         return visit
 
-    def _confirmed(self, verdict: SignedIn, every: float, now: float) -> Flow[Verdict]:
+    def _confirmed(self, verdict: SignedIn, every: float, now: float) -> Flow[Finding]:
         """A flow: the verdict, if Cognito says so too, or has said so not long ago."""
         endpoint = self._api_urls[verdict.issuer]
         answer = yield from self._attributes.confirm(verdict, endpoint, every, now)
         if not isinstance(answer, Failure):
-            return answer
+            return Finding(answer)
         if answer.ends_session:
             return (yield from self._ended(verdict, answer))
         if answer.reason == "missing_scope":
-            return Refused(NotAuthorizedException, "missing_scope")
-        return Refused(NetworkError, answer.reason, retry_after=answer.retry_after)
+            return Finding(Refused(NotAuthorizedException, "missing_scope"))
+        return Finding(Refused(NetworkError, answer.reason, retry_after=answer.retry_after))
 
-    def _ended(self, verdict: SignedIn, answer: Failure) -> Flow[Refused]:
+    def _ended(self, verdict: SignedIn, answer: Failure) -> Flow[Finding]:
         """A flow: Cognito says that the user is out, so that the session is over.
 
         Unless it may only mean that the access token has run out, and a refresh will tell.
@@ -183,11 +183,14 @@ class Authenticator:
         # By Cognito's clock it may have run out a leeway before ours says so.
         doubtful_from = verdict.expires_at - 2 * self.verifier.leeway - _DOUBT
         if refreshes and now >= doubtful_from:
-            return Refused(NetworkError, "cognito_unavailable", retry_after=_DOUBT)
+            return Finding(Refused(NetworkError, "cognito_unavailable", retry_after=_DOUBT))
+        own, cookie = self.sessions.own(verdict)
         with suppress(Unreachable):  # the next request asks Cognito again
-            yield from self.sessions.end(verdict.cookie, now)
+            yield from self.sessions.end(own, now)
         name = self.nobody.name and (answer.name or self.nobody.name)
-        return Refused(NotAuthorizedException, answer.reason, clears=True, name=name)
+        clears = cookie is NO_COOKIE
+        refused = Refused(NotAuthorizedException, answer.reason, clears=clears, name=name)
+        return Finding(refused, cookie)
 
     def finish(
         self,
@@ -225,11 +228,11 @@ class Authenticator:
             if visit.verdict is verdict:  # nobody signed in or out meanwhile
                 visit.attributes = answer
         elif answer.ends_session:
-            refused = yield from self._ended(verdict, answer)
-            if not refused.clears:
+            finding = yield from self._ended(verdict, answer)
+            if finding.cookie is None:
                 return UNAVAILABLE
             if visit.verdict is verdict:
-                visit.take(Finding(refused))
+                visit.take(finding)
         return answer
 
 

@@ -43,6 +43,9 @@ class CookieLine(NamedTuple):
     name: str
     value: str
 
+    def __repr__(self) -> str:
+        return f"<CookieLine {self.name}>"
+
 
 class CookieReader:
     """Reads the cookie `name` from `Cookie` headers.

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from .drive import BoundedCache
     from .stores.memory import MemoryStore
 
-_REMEMBERED = 1_000_000  # ends and successors of sealed sessions; an end takes about 500 bytes
+_REMEMBERED = 1_000_000  # ends (about 500 bytes each) and successors, which are soon dropped
 _remembered: "MemoryStore | None" = None
 _registering = threading.RLock()
 _engines: "weakref.WeakValueDictionary[AmplifyConfig, Engine]" = weakref.WeakValueDictionary()

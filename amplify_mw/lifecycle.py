@@ -214,7 +214,12 @@ def _end_replaced(
     home: Authenticator, value: bytes, new: bytes, entrance: Entrance, now: float
 ) -> Flow[None]:
     """The flight: end the session that was there. Its sign-in is revoked unless it goes on."""
-    bundles = yield from home.sessions.end(value, now, spare=new)
+    try:
+        bundles = yield from home.sessions.end(value, now, spare=new)
+    except PartlyEnded as error:
+        if not error.bundles:
+            raise
+        bundles = error.bundles  # to go back now would leave the user signed out of these
     yield Remember(home.verdicts, value, None)
     for bundle in bundles:
         old = _readable(home, bundle.access_token, now)
@@ -294,19 +299,24 @@ def _end_for_good(
         ended = error.bundles if isinstance(error, PartlyEnded) else []
         bundles, failure = ended + (bundles or home.sessions.contents(value)), error
     yield Remember(home.verdicts, value, None)
-    tokens = {bundle.access_token: bundle.refresh_token for bundle in bundles}
+    tokens = dict.fromkeys((bundle.access_token, bundle.refresh_token) for bundle in bundles)
     if known is not None and held is None and known.access_token is not None:
-        tokens.setdefault(known.access_token, None)
-    for token, refresh_token in tokens.items():
+        tokens.setdefault((known.access_token, None))
+    for token, refresh_token in tokens:
         access_token = _readable(home, token, now)
         if access_token is None:
             continue
-        if everywhere:
+        if everywhere and (known is None or _is_of(access_token, known)):
             failure = (yield from _end_all(home, access_token, refresh_token)) or failure
         elif refresh_token is not None:
             yield from home.grants.revoke(access_token, refresh_token)
     if failure is not None:
         raise failure
+
+
+def _is_of(token: VerifiedToken, known: SignedIn) -> bool:
+    """Whether a token is the signed-in user's: another kind of session may hold somebody else's."""
+    return (token.issuer, token.sub) == (known.issuer, known.user.user_id)
 
 
 def _end_all(

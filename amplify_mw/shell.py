@@ -76,7 +76,7 @@ class Shell:
         raise ConfigurationError(
             f"two middlewares around one app read {min(shared)!r} for {differ}, and each "
             "would clear the other's sessions: give one of them a cookie of its own, "
-            "AmplifyConfig(cookie=CookiePolicy(name='...'))"
+            "AmplifyConfig(cookie=CookiePolicy(name='...')), or an app client of its own"
         )
 
     def _guard(self, visit: Visit, asked: Asked) -> Answer | None:

@@ -22,7 +22,8 @@ PURE = [
     *("sessions.seal", "sessions.bundle", "sessions.record", "sessions.base", "sessions.token"),
     *("sessions.lifetimes", "sessions.place", "sessions.refreshing", "sessions.lasting"),
     *("sessions.sealed", "sessions.stored", "sessions.several"),
-    *("sessions.amplify_wire", "sessions.amplify_jar", "sessions.amplify_js"),
+    *("sessions.amplify_wire", "sessions.amplify_jar", "sessions.amplify_place"),
+    "sessions.amplify_js",
     "cognito.attributes",
     *("config", "access", "authenticator"),
 ]

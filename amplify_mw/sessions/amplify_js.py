@@ -10,18 +10,15 @@ Rules:
   has ended the session, and kept in every other case.
 - A refresh token that somebody else has used already leaves the cookies as they are: newer ones may
   be on their way to the browser.
-- What has become of a session (newer tokens, an end) is remembered in this process, by its refresh
-  token and user: nobody learns of it who does not bring both, the user by a token of Cognito's.
+- What has become of a session's tokens is remembered in this process: see `amplify_place`. An end
+  is remembered by the sign-in that all tokens of it name, whatever comes beside them.
 """
 
 import hashlib
-import json
 import math
-import re
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from typing import TYPE_CHECKING, Final, Literal, NoReturn
+from typing import TYPE_CHECKING, Final, Literal
 
 from ..cookie_policy import CookiePolicy
 from ..effects import Flow, Forget
@@ -33,11 +30,12 @@ from ..errors import (
     TokenExpiredException,
     check_number,
 )
-from ..models import AuthUser, SignInDetails
+from ..models import AuthUser
 from ..tokens.jwks import KeysUnavailable
 from ..tokens.verifier import InvalidToken, TokenUse, VerifiedToken, agree, parse_segment
 from .amplify_jar import AmplifyJar
-from .amplify_wire import AmplifySet, js_value, sets_in, text_of
+from .amplify_place import B64TOKEN, LABEL, AmplifyPlace, sign_in_details
+from .amplify_wire import AmplifySet, sets_in
 from .base import (
     Entrance,
     Finding,
@@ -61,12 +59,9 @@ if TYPE_CHECKING:
 
 _YEAR: Final = 365 * 24 * 3600  # seconds; amplify-js, adapter-core/constants.ts
 _KEPT: Final = 30 * 86_400.0  # seconds for which the end of a session is remembered
-_MOST_HOPS: Final = 100  # refreshes that may come within the life of a token
-_LABEL: Final = b"amplify_mw amplify cookies\0"
 _ENDED: Final[frozenset[Reason]] = frozenset(
     {"session_revoked", "user_not_found", "user_not_confirmed", "password_reset_required"}
 )
-_B64TOKEN: Final = re.compile(rb"[A-Za-z0-9._~+/=-]+")  # RFC 6750 2.1
 _UNAUTHENTICATED: Final = "UserUnAuthenticatedException"
 _NOT_REFRESHABLE: Final = "TokenRefreshException"
 _NO_SET: Final = AmplifySet("", "", b"", b"", b"", b"")
@@ -91,6 +86,9 @@ class AmplifyCookies:
     `verify_with_cognito_every`: seconds after which Cognito is asked whether the user is signed in
     still (None: only refreshes ask).
 
+    With several app clients, the first counts whose cookies hold an access token. An end of a
+    session is remembered by the process that was told of it. No `__Host-` protects these names: a
+    sibling subdomain can plant a set of its own.
     `AuthUser.sign_in_details` is what the browser says, and nobody has verified it.
     """
 
@@ -107,7 +105,7 @@ class AmplifyCookies:
         check_number("refresh_margin", self.refresh_margin, 0, 3600)
         if self.verify_with_cognito_every is not None:
             check_number("verify_with_cognito_every", self.verify_with_cognito_every, 1, 86_400)
-        if isinstance(self.former_domains, str):
+        if isinstance(self.former_domains, str) or not isinstance(self.former_domains, Sequence):
             raise ConfigurationError("former_domains: write a list, such as ['example.com']")
         object.__setattr__(self, "former_domains", tuple(self.former_domains))
         for domain in self.former_domains:
@@ -138,76 +136,6 @@ class AmplifyCookies:
         return AmplifySessions(self, around)
 
 
-class AmplifyPlace:
-    """A session in Amplify's cookies.
-
-    It is known by its user (`owner`, who was verified), and by its refresh token or else its access
-    token.
-    """
-
-    in_cookie = True
-
-    def __init__(
-        self, mine: AmplifySet, owner: str, details: SignInDetails | None, now: float
-    ) -> None:
-        if not _B64TOKEN.fullmatch(mine.refresh_token):  # no token that Cognito ever gave
-            mine = mine._replace(refresh_token=b"")
-        known_by = f"{mine.client} {owner} ".encode()
-        secret = mine.refresh_token or mine.access_token
-        self.key = hashlib.sha256(_LABEL + known_by + secret).digest()
-        self.mine = mine
-        self.owner = owner
-        self.details = details
-        self._now = now
-
-    def successor(self, mine: AmplifySet, now: float) -> "AmplifyPlace":
-        """Where the session goes on with newer tokens."""
-        return AmplifyPlace(mine, self.owner, self.details, now)
-
-    def seen(self, *, is_newer: bool = False, value: bytes | None = None) -> Seen:
-        """The session as its cookies say it is. `value`: theirs, where it is at hand."""
-        return Seen(self, self._bundle(self.mine, 0), value or self.mine.value, is_newer)
-
-    def close(self, bundle: Bundle, iv: bytes, expires_at: float) -> tuple[Record, bytes]:  # noqa: ARG002
-        """The record that keeps a bundle, in this process's memory alone, and the value."""
-        value = self.mine._replace(
-            access_token=bundle.access_token,
-            id_token=bundle.id_token,
-            refresh_token=bundle.refresh_token or b"",
-            sign_in_details=self._details,
-        ).value
-        return Record(value, bundle.turn, expires_at), value
-
-    def open(self, record: Record) -> tuple[Bundle, bytes] | None:
-        """The same from a record; None if it holds no tokens."""
-        for found in sets_in(record.value):
-            newer = found._replace(user=self.mine.user, sign_in_details=self._details)
-            return self._bundle(newer, record.version), newer.value
-        return None
-
-    def cookie(self, sealed: bytes) -> bytes:
-        """The value: just what was kept."""
-        return sealed
-
-    @property
-    def _details(self) -> bytes:
-        """What the browser said of the sign-in, as it will be written."""
-        return js_value(self.mine.details).encode()
-
-    def _bundle(self, mine: AmplifySet, turn: int) -> Bundle:
-        """A set as a bundle, begun now: how long it may last is Cognito's business alone."""
-        seen_at = float(math.floor(self._now))
-        return Bundle(
-            sid=self.key[:16],
-            turn=turn,
-            created_at=seen_at,
-            seen_at=seen_at,
-            id_token=mine.id_token,
-            access_token=mine.access_token,
-            refresh_token=mine.refresh_token or None,
-        )
-
-
 class AmplifySessions(LastingSessions):
     """Sessions in Amplify's cookies at work."""
 
@@ -235,7 +163,7 @@ class AmplifySessions(LastingSessions):
         if not mine.access_token:
             return Finding(NOBODY)
         try:
-            details = _sign_in_details(mine.sign_in_details)
+            details = sign_in_details(mine.sign_in_details)
         except ValueError:
             return Finding(NOBODY)
         try:
@@ -246,7 +174,7 @@ class AmplifySessions(LastingSessions):
             return _as_amplify(Finding(unfit(error)))
         place = AmplifyPlace(mine, _owner(pair), details, now)
         seen = place.seen(value=value if len(sets) == 1 else None)
-        found = yield from self._successors(seen, now)
+        found = yield from self._successors(seen, _sign_in(pair.access_token), now)
         if not found:
             return _as_amplify(Finding(REVOKED))
         seen = found[-1]
@@ -300,10 +228,13 @@ class AmplifySessions(LastingSessions):
             [mine for mine, _ in good] or sets[:1], key=lambda mine: _issued_at(mine.access_token)
         )
 
-    def _successors(self, seen: Seen, now: float) -> Flow[list[Seen]]:
+    def _successors(self, seen: Seen, sign_in: bytes, now: float) -> Flow[list[Seen]]:
         """A flow: a session, and what refreshes have made of it since; nothing if it has ended."""
-        found = [seen]
-        while len(found) <= _MOST_HOPS:
+        grave, now = yield from self._shelf.tell("load", sign_in)
+        if grave is not None:
+            return []
+        found, known = [seen], {seen.place.key}
+        while True:
             record, now = yield from self._shelf.tell("load", seen.place.key)
             if record is None:
                 break
@@ -321,8 +252,9 @@ class AmplifySessions(LastingSessions):
                 break
             found[-1] = Seen(here, bundle, sealed, is_newer=True)
             place = here.successor(newer, now)
-            if place.key == here.key:
+            if place.key in known:
                 break
+            known.add(place.key)
             seen = place.seen(is_newer=True)
             found.append(seen)
         return found
@@ -382,19 +314,23 @@ class AmplifySessions(LastingSessions):
             refresh_token=entrance.refresh_token or b"",
             sign_in_details=b"",
         )
+        if mine.refresh_token and not B64TOKEN.fullmatch(mine.refresh_token):
+            raise NotAuthorizedException(reason="malformed_token")
         size = self._cookies.size(mine.value.decode())
         if size > self._cookies.max_bytes:
             raise SessionTooLargeError(size, self._cookies.max_bytes)
         pair = Pair(entrance.id_token, entrance.access_token)
         place = AmplifyPlace(mine, _owner(pair), None, now)
-        _, now = yield from self._shelf.tell("delete", place.key)  # it may have been ended before
+        for key in (place.key, _sign_in(entrance.access_token)):  # it may have been ended before
+            _, now = yield from self._shelf.tell("delete", key)
         return self._begun(place.seen(is_newer=True), entrance, now)
 
     def _seen_again(self, verdict: SignedIn, now: float) -> Flow[Seen | None]:
         (mine,) = sets_in(verdict.cookie)
         owner = user_key(verdict.issuer, verdict.user.user_id)
         place = AmplifyPlace(mine, owner, verdict.user.sign_in_details, now)
-        found = yield from self._successors(place.seen(), now)
+        sign_in = self._sign_in_of(mine.access_token, now)
+        found = yield from self._successors(place.seen(), sign_in, now)
         return found[-1] if found else None
 
     def contents(self, value: bytes) -> list[Bundle]:  # noqa: ARG002
@@ -416,7 +352,12 @@ class AmplifySessions(LastingSessions):
             place = AmplifyPlace(mine, _owner(pair), None, now)
             spared = {place.successor(one, now).key for one in sets_in(spare)}
             ended = yield from self._bury_all(place.seen(), spared, now)
-            yield from self._forget({seen.bundle.access_token for seen in ended})
+            tokens = {mine.access_token, *(seen.bundle.access_token for seen in ended)}
+            going_on = {self._sign_in_of(one.access_token, now) for one in sets_in(spare)}
+            for key in {self._sign_in_of(token, now) for token in tokens} - going_on:
+                grave = Record(b"", ENDED, now + _KEPT)
+                yield self._shelf.ask("exchange", key, grave)
+            yield from self._forget_user(pair.access_token)
             for seen in ended[-1:]:
                 if pair.is_good:
                     bundles.append(seen.bundle)
@@ -429,9 +370,9 @@ class AmplifySessions(LastingSessions):
 
         What is found under a grave was written before it, and nothing is written after.
         """
-        found = [seen]
+        found, known = [seen], {seen.place.key}
         grave = Record(b"", ENDED, now + _KEPT)
-        for _ in range(_MOST_HOPS):
+        while True:
             if seen.place.key in spared:
                 return found[:-1]
             record, now = yield self._shelf.ask("exchange", seen.place.key, grave)
@@ -443,10 +384,22 @@ class AmplifySessions(LastingSessions):
             (newer,) = sets_in(opened[1])
             place = _place(seen).successor(newer, now)
             found.append(place.seen())
-            if place.key == seen.place.key:
+            if place.key in known:
                 break
+            known.add(place.key)
             seen = found[-1]
         return found
+
+    def _sign_in_of(self, access_token: bytes, now: float) -> bytes:
+        """`_sign_in` of an access token that was verified before."""
+        return _sign_in(self._verifier.read(access_token, now))
+
+    def _forget_user(self, access: VerifiedToken) -> Flow[None]:
+        """A flow: whoever comes with any tokens of this user is looked at anew."""
+        owner = access.issuer, access.sub
+        yield Forget(
+            self._all_verdicts(), lambda known: (known.issuer, known.user.user_id) == owner
+        )
 
 
 def _place(seen: Seen) -> AmplifyPlace:
@@ -467,28 +420,16 @@ def _as_amplify(finding: Finding) -> Finding:
     return Finding(replace(verdict, name=name, clears=clears), finding.cookie)
 
 
-@lru_cache(maxsize=1024)
-def _sign_in_details(raw: bytes) -> SignInDetails | None:
-    """What the browser says of the sign-in. Raises `ValueError` for what is no JSON."""
-    if not raw:
-        return None
-    try:
-        said = _JSON.decode(text_of(raw))
-    except RecursionError as error:
-        raise ValueError("nested too deeply") from error
-    if not isinstance(said, dict):
-        return None
-    login_id, flow = said.get("loginId"), said.get("authFlowType")
-    return SignInDetails(
-        login_id if isinstance(login_id, str) else None, flow if isinstance(flow, str) else None
-    )
+def _sign_in(access: VerifiedToken) -> bytes:
+    """The key of the grave of a sign-in, whatever refresh token comes with its access tokens.
 
-
-def _no_constant(_: str) -> NoReturn:
-    raise ValueError("NaN and Infinity are no JSON")
-
-
-_JSON: Final = json.JSONDecoder(parse_constant=_no_constant)
+    Cognito names the sign-in in all of its tokens; not where the app client has revocation off:
+    there an access token stands for itself.
+    """
+    origin = access.claims.get("origin_jti")
+    named = origin.encode() if isinstance(origin, str) else access.encoded
+    owner = user_key(access.issuer, access.sub)
+    return hashlib.sha256(LABEL + f"sign-in {access.client} {owner} ".encode() + named).digest()
 
 
 def _owner(pair: Pair) -> str:

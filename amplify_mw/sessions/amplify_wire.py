@@ -33,8 +33,9 @@ _SET: Final = b"\x1e"  # between sets
 _MEMO_BYTES: Final = 4 * 1024 * 1024
 _SAMPLED: Final = 2048  # bytes, of which every 16th tells most headers apart
 _SAMPLING: Final = 16
+_LONGEST_USER: Final = 128  # characters; longer ones are not Cognito's, and not kept
 _SEMICOLON: Final = ord(";")
-_LONGEST_KNOWN: Final = 1536  # what is kept of users: Cognito's have 128 characters, of 12 bytes
+_LONGEST_KNOWN: Final = 12 * _LONGEST_USER  # bytes, percent-encoded
 
 
 def server_name(user: str) -> str:
@@ -100,7 +101,7 @@ def _spellings(user: str) -> tuple[bytes, ...]:
     """
     if user.isascii() and user.replace("-", "").isalnum():  # as UUIDs are: all spell it so
         return (user.encode(),)
-    return _known_spellings(user) if len(user) <= _LONGEST_KNOWN else _all_spellings(user)
+    return _known_spellings(user) if len(user) <= _LONGEST_USER else _all_spellings(user)
 
 
 def _all_spellings(user: str) -> tuple[bytes, ...]:
@@ -156,6 +157,9 @@ class SetsValue(bytes):
     """The value of what was sent. `sets`: the same, taken apart."""
 
     sets: tuple[AmplifySet, ...]
+
+    def __repr__(self) -> str:
+        return "<SetsValue>"
 
     @classmethod
     def of(cls, sets: Sequence[AmplifySet]) -> "SetsValue":
@@ -291,7 +295,10 @@ class CookieFamily:
 
 
 class FamilyReader:
-    """Reads the sets of one or more clients from `Cookie` headers: the first that is signed in."""
+    """Reads the sets of one or more clients from `Cookie` headers.
+
+    Of several clients the first counts that has an access token there, good or not.
+    """
 
     def __init__(self, families: list[CookieFamily]) -> None:
         self._families = families
@@ -309,6 +316,8 @@ class FamilyReader:
         # From the first to the last cookie of such a name: what changes around them, as analytics
         # cookies do on each page, is not looked at.
         start = header.rfind(b";", 0, at) + 1
+        if header.startswith(b" ", start):
+            start += 1
         sample = header[start : start + _SAMPLED : _SAMPLING]
         known = self._memo.get(sample)
         if known is not None and self._is_all(header, start, known[0]):

@@ -178,6 +178,10 @@ class Sessions(Protocol):
         """
         ...
 
+    def own(self, verdict: SignedIn) -> tuple[bytes, NewCookie]:
+        """The value of a verdict's session alone, and what clears its cookies: no flow."""
+        ...
+
     def refresh(self, verdict: SignedIn, now: float) -> Flow[Finding | Postponed | None]:
         """The session with fresh tokens; None: it holds no refresh token. Raises `Unreachable`."""
         ...

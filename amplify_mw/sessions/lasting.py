@@ -18,6 +18,7 @@ from ..models import AuthUser
 from ..tokens.jwks import KeysUnavailable
 from ..tokens.verifier import InvalidToken, agree
 from .base import (
+    NO_COOKIE,
     NO_SESSION,
     STORE_UNAVAILABLE,
     Entrance,
@@ -240,6 +241,10 @@ class LastingSessions:
         return self._finding(outcome, pair, now)
 
     # Its beginning and its end.
+
+    def own(self, verdict: SignedIn) -> tuple[bytes, NewCookie]:
+        """The value of a verdict's session alone, and what clears its cookies."""
+        return verdict.cookie, NO_COOKIE
 
     def _begin(self, entrance: Entrance, now: float) -> Flow[tuple[Bundle, bytes]]:
         """A flow: the bundle of a new session, and an initialization vector to seal it with."""

@@ -265,6 +265,11 @@ class SeveralSessions:
             raise PartlyEnded(str(failure), bundles) from failure
         return bundles
 
+    def own(self, verdict: SignedIn) -> tuple[bytes, NewCookie]:
+        """The value of a verdict's session alone, and what clears its cookies."""
+        own = [part for part in _parts(verdict.cookie) if part.kind == verdict.kind]
+        return _joined(own), NewCookie(f"{verdict.kind}-")
+
     def refresh(self, verdict: SignedIn, now: float) -> Flow[Finding | Postponed | None]:
         """A flow: the session with fresh tokens. Raises `Unreachable`."""
         parts = _parts(verdict.cookie)

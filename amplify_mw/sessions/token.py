@@ -15,7 +15,16 @@ from ..errors import NetworkError, NotAuthorizedException, TokenExpiredException
 from ..models import AuthUser
 from ..tokens.jwks import KeysUnavailable
 from ..tokens.verifier import InvalidToken, VerifiedToken, Verifier
-from .base import NO_SESSION, Entrance, Finding, NewCookie, Refused, SignedIn, Surroundings
+from .base import (
+    NO_COOKIE,
+    NO_SESSION,
+    Entrance,
+    Finding,
+    NewCookie,
+    Refused,
+    SignedIn,
+    Surroundings,
+)
 
 if TYPE_CHECKING:
     from .bundle import Bundle
@@ -83,6 +92,10 @@ class TokenSessions:
         """A flow: nothing is kept that could be ended."""
         yield from ()
         return []
+
+    def own(self, verdict: SignedIn) -> tuple[bytes, NewCookie]:
+        """The value of a verdict's session alone, and what clears its cookies."""
+        return verdict.cookie, NO_COOKIE
 
     def refresh(self, verdict: SignedIn, now: float) -> Flow[None]:  # noqa: ARG002
         """A flow: there is no refresh token."""

@@ -86,6 +86,7 @@ class MemoryStore(SessionStore):
             self._leave(key, before.user)
             self._entries.move_to_end(key)
             self._index(key, record)
+            self._shrink()
             return before
 
     def delete(self, key: bytes) -> bool:

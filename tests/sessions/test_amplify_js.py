@@ -191,7 +191,6 @@ def noting(flow: Any, values: list[Any]) -> Any:
     values.append((yield from flow))
 
 
-# FAILS: with rotation, where the end has looked for newer tokens and the refresh writes them then
 def test_a_refresh_at_any_step_of_an_end_does_not_bring_the_session_back(
     make: Callable[..., AmplifyWorld], rotates: bool
 ) -> None:
