@@ -161,6 +161,8 @@ class SetsValue(bytes):
     def __repr__(self) -> str:
         return "<SetsValue>"
 
+    __str__ = __repr__
+
     @classmethod
     def of(cls, sets: Sequence[AmplifySet]) -> "SetsValue":
         """The value of these sets: Next's view, and js-cookie's where it differs."""
