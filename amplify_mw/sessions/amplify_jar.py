@@ -215,5 +215,7 @@ def _paths_above(path: str) -> list[str]:
     """The paths, but for the root, whose cookies a request for `path` brings; the widest first."""
     steps = path.split("/")[1:]
     paths = ["/" + "/".join(steps[: count + 1]) for count in range(min(len(steps), _MOST_PATHS))]
-    both = [spelled for path in paths for spelled in (path, f"{path.rstrip('/')}/")]
-    return [path for path in dict.fromkeys(both) if path != "/" and is_path(path)]
+    both = [spelled for above in paths for spelled in (above, f"{above.rstrip('/')}/")]
+    return [
+        above for above in dict.fromkeys(both) if above not in ("/", f"{path}/") and is_path(above)
+    ]
