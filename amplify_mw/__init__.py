@@ -40,12 +40,14 @@ from .models import SessionInfo as SessionInfo
 from .models import SignInDetails as SignInDetails
 from .models import Tokens as Tokens
 from .models import TokenSet as TokenSet
+from .routes.options import AuthRoutes as AuthRoutes
 from .sessions.token import TokenSession as TokenSession
 
 __all__ = [
     "AmplifyConfig",
     "AmplifyCookies",
     "AuthError",
+    "AuthRoutes",
     "AuthSession",
     "AuthUser",
     "BlockingCallError",

@@ -25,6 +25,7 @@ from urllib.parse import quote, unquote, urlencode, urlsplit
 from .config import AmplifyConfig
 from .errors import AuthError
 
+SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # RFC 9110 9.2.1
 _MAX_SPELLINGS: Final = 32
 _MAX_SUSPICIOUS: Final = 4096  # characters
 _SUSPICIOUS: Final = re.compile(r"\A(?!/)|//|/\.|[%\\\n]")
@@ -32,6 +33,7 @@ _STATUSES: Final = frozenset(HTTPStatus)
 _DETAILS: Final = {
     401: "Sign in to see this.",
     403: "This request is not allowed.",
+    405: "This address does not take this method.",
     503: "It cannot be told now who is signed in. Try again in a moment.",
 }
 
@@ -57,9 +59,9 @@ class AccessRules:
     def __init__(
         self, protect: Sequence[str], public: Sequence[str], ignore: Sequence[str]
     ) -> None:
-        self._protect = _Paths(protect)
-        self._public = _Paths(public)
-        self._ignore = _Paths(ignore)
+        self._protect = Paths(protect)
+        self._public = Paths(public)
+        self._ignore = Paths(ignore)
         self._unreadable = Access.PROTECTED if protect else Access.OPEN
 
     def of(self, path: str | None) -> Access:
@@ -71,8 +73,8 @@ class AccessRules:
             return self._unreadable
         if not _SUSPICIOUS.search(path):
             return self._decide([path])
-        spellings = _spellings(path)
-        return self._unreadable if spellings is None else self._decide(spellings)
+        found = spellings(path)
+        return self._unreadable if found is None else self._decide(found)
 
     def _decide(self, spellings: Iterable[str]) -> Access:
         if all(map(self._ignore.match, spellings)):
@@ -82,7 +84,7 @@ class AccessRules:
         return Access.OPEN if all(map(self._public.match, spellings)) else Access.PROTECTED
 
 
-class _Paths:
+class Paths:
     """A list of patterns, as a set of paths and a tuple of prefixes."""
 
     def __init__(self, patterns: Sequence[str]) -> None:
@@ -92,10 +94,11 @@ class _Paths:
         self._exact = frozenset(exact + [prefix.rstrip("/") for prefix in below])
 
     def match(self, path: str) -> bool:
+        """Whether a path is among them."""
         return path.startswith(self._below) or path.rstrip("/") in self._exact
 
 
-def _spellings(path: str) -> set[str] | None:
+def spellings(path: str) -> set[str] | None:
     """Every way `path` may be read further down; None if that cannot be said."""
     if len(path) > _MAX_SUSPICIOUS:
         return None
@@ -150,6 +153,9 @@ class Answer(NamedTuple):
     headers: tuple[tuple[str, str], ...]
     body: bytes
 
+    def __repr__(self) -> str:
+        return f"<Answer {self.status}>"
+
     @property
     def status_line(self) -> str:
         """Such as `401 Unauthorized`."""
@@ -172,7 +178,11 @@ class Asked(NamedTuple):
     query: str
     accept: str = ""
     sec_fetch_mode: str = ""
+    sec_fetch_site: str = ""
     is_preflight: bool = False  # CORS: OPTIONS with Access-Control-Request-Method
+
+    def __repr__(self) -> str:
+        return f"<Asked {self.method} {self.path!r}>"
 
     @property
     def is_navigation(self) -> bool:

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from .cookie_policy import CookiePolicy, is_host, is_loopback, split_origin
 from .errors import ConfigurationError, check_number, kind_of
+from .routes.options import AuthRoutes
 from .sessions.base import SessionKind
 from .sessions.several import MOST_KINDS, Several
 from .sessions.token import TokenSession
@@ -123,6 +124,11 @@ class AmplifyConfig:
     with a session cookie from any other is refused, unless the browser vouches for it
     (`Sec-Fetch-Site: same-origin`). `start_session` and the verbs that end sessions believe them,
     too, and name them where a browser does not vouch (old ones; any over plain http).
+    `routes`: an `AuthRoutes(origin=...)` serves the routes of hosted sign-in; it needs the pool's
+    `domain`. Its `sign-in` is then the `login_url`, unless another is given.
+    `csrf`: "origin" (the default) refuses requests with a signed-in user and an unsafe method that
+    another origin's page has made, as browsers tell; None leaves that to the app. `csrf_exempt`:
+    paths, as in `protect`, where it is not looked at. `origins` and the routes' own are believed.
     `attributes_ttl`: seconds for which a user's attributes are kept (default 60, 0 turns it off).
     `http_timeout`: seconds in which Cognito must have answered, in all (default 5).
     `cache_entries`, `cache_bytes`: the bounds of each cache (default 10,000 and 32 MiB).
@@ -149,6 +155,9 @@ class AmplifyConfig:
     public: Sequence[str] = ()
     ignore: Sequence[str] = ()
     login_url: str | None = None
+    routes: AuthRoutes | None = None
+    csrf: Literal["origin"] | None = "origin"
+    csrf_exempt: Sequence[str] = ()
     origins: Sequence[str] = ()
     attributes_ttl: float = 60.0
     http_timeout: float = 5.0
@@ -174,6 +183,7 @@ class AmplifyConfig:
             protect=_paths("protect", self.protect),
             public=_paths("public", self.public),
             ignore=_paths("ignore", self.ignore),
+            csrf_exempt=_paths("csrf_exempt", self.csrf_exempt),
             origins=tuple(
                 _origin("origins", origin) for origin in _strings("origins", self.origins)
             ),
@@ -183,8 +193,44 @@ class AmplifyConfig:
                 "public: it exempts paths from protect, which is empty; write protect=['/*'] too, "
                 "or leave public out"
             )
+        if self.csrf not in ("origin", None):
+            raise ConfigurationError("csrf: write 'origin', or None to leave it to the app")
+        if self.routes is not None:
+            self._check_routes(self.routes)
+            if self.login_url is None:
+                _set(self, login_url=f"{self.routes.prefix}/sign-in")
         if self.login_url is not None:
             _check_login_url(self.login_url)
+
+    def _check_routes(self, routes: AuthRoutes) -> None:
+        if not isinstance(routes, AuthRoutes):
+            raise ConfigurationError("routes: write AuthRoutes(origin='https://app.example.com')")
+        pool = self.user_pools[0]
+        if pool.domain is None:
+            raise ConfigurationError(
+                "routes: hosted sign-in is at the pool's domain; write domain='auth.example.com'"
+            )
+        if pool.client_id is None:
+            raise ConfigurationError("routes: sign-in is an app client's; write client_id='...'")
+        if not self.route_keys:
+            raise ConfigurationError(
+                "routes: write AuthRoutes(keys=['...']), as `amplify-mw keygen` prints one; all "
+                "processes need the same"
+            )
+
+    @property
+    def route_keys(self) -> tuple[bytes, ...]:
+        """What seals attempts to sign in: the routes' own keys, or else a sealed session's."""
+        kinds = self.session if isinstance(self.session, tuple) else (self.session,)
+        own = () if self.routes is None else self.routes.keys
+        found = [own, *(getattr(kind, "keys", ()) for kind in kinds)]
+        return tuple(next(filter(None, found), ()))
+
+    @property
+    def known_origins(self) -> frozenset[str]:
+        """The site's own origins."""
+        own = () if self.routes is None else (_origin("AuthRoutes.origin", self.routes.origin),)
+        return frozenset((*self.origins, *own))
 
     def _user_pools(self, pools: tuple[UserPool, ...]) -> tuple[UserPool, ...]:
         single = {field.name: getattr(self, field.name) for field in fields(UserPool) if field.init}
@@ -212,6 +258,8 @@ class AmplifyConfig:
         known = [field.name for field in fields(self) if field.init]
         for name in changes.keys() - known:
             raise ConfigurationError(_unknown_field(name, known))
+        if self.routes is not None and self.login_url == f"{self.routes.prefix}/sign-in":
+            changes = {"login_url": None, **changes}  # it goes with the routes
         return replace(self, **changes)
 
     @property

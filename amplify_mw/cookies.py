@@ -122,10 +122,12 @@ class SessionCookies(Protocol):
     """The cookies of a session kind: reading them from a header, and the lines that change them.
 
     `name`: what a challenge calls them. `names`: what tells them from the cookies of other kinds.
+    `is_strict`: browsers do not send them where another site's link leads here.
     `max_bytes`: what `size` may say at most.
     """
 
     name: str
+    is_strict: bool
     names: frozenset[str]
     max_bytes: int
     read: Callable[[bytes], bytes | Duplicate | None]
@@ -180,6 +182,7 @@ class SessionCookie:
         self.policy = policy
         self.name = policy.name
         self.names = frozenset({policy.name})
+        self.is_strict = policy.same_site == "Strict"
         self.max_bytes = max_bytes
         name = policy.name.encode("ascii")
         limit = -(-max_bytes // MAX_PAIR_BYTES)

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 logger = logging.getLogger("amplify_mw")
-_WORKERS: Final = {"keys": 4, "calls": 16, "sessions": 16, "ends": 4, "revocations": 4}
+_WORKERS: Final = {"keys": 4, "calls": 16, "sessions": 16, "codes": 8, "ends": 4, "revocations": 4}
 _HOWEVER_LATE: Final = {"ends", "revocations"}
 
 

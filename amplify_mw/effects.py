@@ -62,7 +62,7 @@ class Response(NamedTuple):
 
 # Which threads carry a flight. Keys have their own, so that nothing else can delay a verification;
 # and what ends a session has, and is carried out however late.
-Lane: TypeAlias = Literal["keys", "calls", "sessions", "ends", "revocations"]
+Lane: TypeAlias = Literal["keys", "calls", "sessions", "codes", "ends", "revocations"]
 
 
 class Flight(NamedTuple):

@@ -78,6 +78,9 @@ class Workshop:
             public=(),
             ignore=(),
             login_url=None,
+            routes=None,
+            csrf=None,
+            csrf_exempt=(),
             origins=(),
             cookie=CookiePolicy(name=config.cookie.name),
         )

@@ -60,6 +60,7 @@ class Spelling(NamedTuple, Generic[AnyStr]):
 
 
 _IN_PATH: Final = "/!$&'()*+,:;=@~"  # RFC 3986 3.3
+HOP_COOKIE: Final = "amplify-hop"
 _OWN_SITES: Final = {"same-origin", "none"}  # "none": typed, or from a bookmark
 TEXT: Final[Spelling[str]] = Spelling.of(str, str.title)
 OCTETS: Final[Spelling[bytes]] = Spelling.of(lambda text: text.encode("latin-1"), bytes.lower)
@@ -145,6 +146,20 @@ def request_header(request: object, name: str) -> list[str]:
     wanted = name.lower().encode("ascii")
     pairs: Iterable[tuple[bytes, bytes]] = request if isinstance(request, Iterable) else ()
     return [value.decode("latin-1") for key, value in pairs if key.lower() == wanted]
+
+
+def came_by_hop(request: object, cookies: bytes | None) -> bool:
+    """Whether a page of ours has just brought a browser here that another site had sent.
+
+    Such a request looks like the site's own, and is not: whoever set the link made it. It is told
+    by the hop's cookie, unless the visitor has done something meanwhile (`Sec-Fetch-User`).
+    """
+    return has_hopped(cookies) and not request_header(request, "Sec-Fetch-User")
+
+
+def has_hopped(cookies: bytes | None) -> bool:
+    """Whether a request brings the cookie of a hop to this very path."""
+    return cookies is not None and HOP_COOKIE.encode() + b"=" in cookies
 
 
 def request_path(request: Mapping[str, Any]) -> str:

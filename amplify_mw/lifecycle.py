@@ -27,7 +27,7 @@ from .errors import (
     SessionTooLargeError,
     TokenExpiredException,
 )
-from .headers import is_foreign
+from .headers import came_by_hop, is_foreign
 from .models import AuthSession, AuthUser, TokenSet
 from .sessions.base import (
     NO_COOKIE,
@@ -382,5 +382,6 @@ def refuse_foreign(visit: Visit, verb: str, *, allow_cross_site: bool) -> None:
     if allow_cross_site:
         return
     _refuse_late(visit, verb)
-    if is_foreign(visit.headers, visit.home.config.origins):
+    hopped = came_by_hop(visit.headers, visit.cookies)
+    if hopped or is_foreign(visit.headers, visit.home.config.known_origins):
         raise ForbiddenException(_CROSS_SITE, reason="cross_site")

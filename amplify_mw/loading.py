@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple, cast
 
 from .config import AmplifyConfig, KeyText
 from .errors import ConfigurationError
+from .routes.options import AuthRoutes
 
 
 class Variable(NamedTuple):
@@ -58,11 +59,30 @@ def from_outputs(source: Source, **options: Any) -> AmplifyConfig:
         )
     document = source if isinstance(source, Mapping) else _read_json(Path(source), "from_outputs")
     is_gen1 = any(str(key).startswith("aws_") for key in document)
-    pool_id, client_id = _gen1(document) if is_gen1 else _gen2(document)
-    return AmplifyConfig(**{"user_pool_id": pool_id, "client_id": client_id, **options})
+    found = _gen1(document) if is_gen1 else _gen2(document)
+    routes = options.get("routes")
+    if isinstance(routes, AuthRoutes):
+        options["routes"] = routes.completed(
+            scopes=found.scopes,
+            redirect_sign_in=found.redirect_sign_in,
+            redirect_sign_out=found.redirect_sign_out,
+        )
+    own = {"user_pool_id": found.user_pool_id, "client_id": found.client_id, "domain": found.domain}
+    return AmplifyConfig(**{**own, **options})
 
 
-def _gen2(document: Mapping[str, Any]) -> tuple[str, str]:
+class Outputs(NamedTuple):
+    """What a file of Amplify's says of auth. The last four are its `oauth` block's."""
+
+    user_pool_id: str
+    client_id: str
+    domain: str | None = None
+    scopes: tuple[str, ...] | None = None
+    redirect_sign_in: tuple[str, ...] | None = None
+    redirect_sign_out: tuple[str, ...] | None = None
+
+
+def _gen2(document: Mapping[str, Any]) -> Outputs:
     if not str(document.get("version", "")).startswith("1"):
         raise ConfigurationError(
             "from_outputs: this is neither amplify_outputs.json (version 1) nor a Gen 1 "
@@ -71,11 +91,44 @@ def _gen2(document: Mapping[str, Any]) -> tuple[str, str]:
     auth = document.get("auth")
     if not isinstance(auth, Mapping):
         raise ConfigurationError("from_outputs: the file has no 'auth' section; deploy auth first")
-    return _text(auth, "user_pool_id"), _text(auth, "user_pool_client_id")
+    pool_id, client_id = _text(auth, "user_pool_id"), _text(auth, "user_pool_client_id")
+    oauth = auth.get("oauth")
+    if not isinstance(oauth, Mapping):
+        return Outputs(pool_id, client_id)
+    return Outputs(
+        pool_id,
+        client_id,
+        oauth.get("domain") or None,
+        _list(oauth, "scopes"),
+        _list(oauth, "redirect_sign_in_uri"),
+        _list(oauth, "redirect_sign_out_uri"),
+    )
 
 
-def _gen1(document: Mapping[str, Any]) -> tuple[str, str]:
-    return _text(document, "aws_user_pools_id"), _text(document, "aws_user_pools_web_client_id")
+def _gen1(document: Mapping[str, Any]) -> Outputs:
+    pool_id = _text(document, "aws_user_pools_id")
+    client_id = _text(document, "aws_user_pools_web_client_id")
+    oauth = document.get("oauth")
+    if not isinstance(oauth, Mapping):
+        return Outputs(pool_id, client_id)
+    return Outputs(
+        pool_id,
+        client_id,
+        oauth.get("domain") or None,
+        _list(oauth, "scope"),
+        _list(oauth, "redirectSignIn"),
+        _list(oauth, "redirectSignOut"),
+    )
+
+
+def _list(document: Mapping[str, Any], key: str) -> tuple[str, ...] | None:
+    """The strings under a key; in Gen 1 they may be one text with commas."""
+    value = document.get(key)
+    is_text = isinstance(value, str)
+    parts = [part.strip() for part in str(value).split(",")] if is_text else value
+    if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
+        return None
+    return tuple(part for part in parts if part) or None
 
 
 def _text(document: Mapping[str, Any], key: str) -> str:

@@ -11,18 +11,26 @@ Rules:
 """
 
 import logging
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
-from .access import Answer, Asked
+from .access import SAFE_METHODS, Access, AccessRules, Answer, Asked, problem
 from .authenticator import Visit
 from .config import AmplifyConfig
 from .context import CURRENT
 from .engine import Engine
 from .errors import AuthError, ConfigurationError
+from .headers import has_hopped, is_foreign
+from .routes.options import AuthRoutes
+from .routes.pages import hop_here
 from .sessions.base import SignedIn
 
 logger = logging.getLogger("amplify_mw")
+_FORGED = (
+    "A page of another origin may not do this for who is signed in here. If it is one of your own, "
+    "name it in `origins`; see `csrf`."
+)
 
 
 class Shell:
@@ -44,6 +52,25 @@ class Shell:
         self._peek = self._home.peek
         self._nobody = self._home.nobody
         self._rules = self._home.rules
+        # As with `ignore`: a path is exempt only if every reading of it is.
+        self._exempt = AccessRules((), (), ignore=self._home.config.csrf_exempt)
+        self._own_origins = self._home.config.known_origins
+        self._route: Callable[[str], str | None] | None = None
+        routes = self._home.config.routes
+        if routes is not None:
+            from .routes.handler import RouteHandler  # for those who use them
+
+            self._refuse_ignored(routes)
+            handler = RouteHandler(self._home, routes)
+            self._route, self._answer_route = handler.find, handler.answer
+
+    def _refuse_ignored(self, routes: AuthRoutes) -> None:
+        for path in routes.paths:
+            if self._rules is not None and self._rules.of(path) is Access.IGNORED:
+                raise ConfigurationError(
+                    f"ignore: it covers {path!r}, one of the sign-in routes, which would not be "
+                    "there; leave it out, or give AuthRoutes another prefix"
+                )
 
     def _shares_visit(self, outer: Visit, cookies: bytes | None, *, is_same: bool) -> bool:
         """Whether `outer` is what this middleware would have found itself.
@@ -79,6 +106,27 @@ class Shell:
             "AmplifyConfig(cookie=CookiePolicy(name='...')), or an app client of its own"
         )
 
+    def _refusal(
+        self, visit: Visit, access: Access, asked: Asked, path: str | None
+    ) -> Answer | None:
+        """The answer to a request that may not pass; None if it may.
+
+        `path`: below the mount; None if it is no text.
+        """
+        if self._is_forged(visit, asked, path):
+            logger.debug("answered 403: foreign_origin")
+            return problem(403, _FORGED)
+        return self._guard(visit, asked) if access is Access.PROTECTED else None
+
+    def _is_forged(self, visit: Visit, asked: Asked, path: str | None) -> bool:
+        """Whether another origin's page made this request, in the name of who is signed in here."""
+        if self._home.config.csrf is None or asked.method in SAFE_METHODS:
+            return False
+        if not isinstance(visit.verdict, SignedIn) or visit.pinned:
+            return False
+        is_exempt = self._exempt.of(path) is Access.IGNORED
+        return not is_exempt and is_foreign(visit.headers, self._own_origins)
+
     def _guard(self, visit: Visit, asked: Asked) -> Answer | None:
         """The answer to a request for a protected path; None if it may pass."""
         if asked.is_preflight or self._home.refusals.is_login_page(asked):
@@ -86,7 +134,16 @@ class Shell:
         visit.asked = True
         if isinstance(visit.verdict, SignedIn):
             return None
+        if visit.verdict is self._nobody and self._withholds_cookies(visit, asked):
+            answer = hop_here(asked.path, asked.query, secure=self._home.config.cookie.secure)
+            if answer is not None:
+                return answer._replace(body=b"") if asked.method == "HEAD" else answer
         return answer_to(visit, asked, visit.verdict.exception())
+
+    def _withholds_cookies(self, visit: Visit, asked: Asked) -> bool:
+        """Whether a browser may have a cookie that it does not send with another site's link."""
+        is_theirs = asked.sec_fetch_site == "cross-site" and not has_hopped(visit.cookies)
+        return is_theirs and asked.is_navigation and self._home.cookie.is_strict
 
 
 def answer_here(asked: Asked, error: AuthError) -> Answer:

@@ -20,7 +20,7 @@ from contextvars import Context, copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from .access import Access, Answer, Asked
+from .access import SAFE_METHODS, Access, Answer, Asked
 from .authenticator import Visit
 from .config import AmplifyConfig
 from .context import CURRENT
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 # Read off its Enum on each request, a member costs 0.05 µs on Python 3.11.
 _OPEN, _PROTECTED, _IGNORED = Access.OPEN, Access.PROTECTED, Access.IGNORED
+_SAFE = SAFE_METHODS
 _VISIT = "amplify_mw.visit"
 
 
@@ -92,8 +93,14 @@ class AmplifyWSGIMiddleware(Shell):
                 return start_response(status, headers)
             return start_response(status, headers, exc_info)
 
-        if access is _PROTECTED:
-            answer = self._guard(visit, asked_by(environ))
+        if self._route is not None:
+            name = self._route(environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", ""))
+            if name is not None:
+                flow = self._answer_route(visit, asked_by(environ), name)
+                return _send(self.engine.driver.run(flow), start)
+        if access is _PROTECTED or environ.get("REQUEST_METHOD", "GET") not in _SAFE:
+            path = _text(environ.get("PATH_INFO", "") or "/")
+            answer = self._refusal(visit, access, asked_by(environ), path)
             if answer is not None:
                 return _send(answer, start)
         context = copy_context()
@@ -222,6 +229,7 @@ def asked_by(environ: WSGIEnvironment) -> Asked:
         query=environ.get("QUERY_STRING", ""),
         accept=environ.get("HTTP_ACCEPT", ""),
         sec_fetch_mode=environ.get("HTTP_SEC_FETCH_MODE", ""),
+        sec_fetch_site=environ.get("HTTP_SEC_FETCH_SITE", ""),
         is_preflight=environ.get("REQUEST_METHOD") == "OPTIONS"
         and "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in environ,
     )

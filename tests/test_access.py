@@ -550,3 +550,18 @@ class TestNext:
 
     def test_a_query_comes_back_as_it_was_sent(self) -> None:
         assert local_target("/a", "q=%C3%A9+b&r=%2F") == "/a?q=%C3%A9+b&r=%2F"
+
+
+SECRETS = ("the-code", "the-state", "the-cookie")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        asked("/auth/sign-in-callback", query="code=the-code&state=the-state"),
+        Answer(303, (("Location", "/?state=the-state"), ("Set-Cookie", "a=the-cookie")), b""),
+    ],
+    ids=["Asked", "Answer"],
+)
+def test_no_repr_shows_what_a_query_or_a_header_holds(value: object) -> None:
+    assert not [secret for secret in SECRETS if secret in repr(value)]

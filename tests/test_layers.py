@@ -25,10 +25,12 @@ PURE = [
     *("sessions.amplify_wire", "sessions.amplify_jar", "sessions.amplify_place"),
     "sessions.amplify_js",
     "cognito.attributes",
-    *("config", "access", "authenticator"),
+    *("routes.options", "config", "access", "authenticator"),
+    *("routes.target", "routes.attempt", "routes.provider", "routes.pages"),
 ]
 ROOMS = [
-    *("stores", "loading", "http", "drive", "engine", "context", "lifecycle", "devices", "guards"),
+    *("stores", "loading", "http", "drive", "engine", "context"),
+    *("lifecycle", "devices", "guards", "routes.handler"),
     *("shell", "wsgi", "asgi"),
     *("integrations", "testing", "demo", "cli", "__main__"),
 ]

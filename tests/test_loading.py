@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from amplify_mw import AmplifyConfig, ConfigurationError, UserPool
+from amplify_mw import AmplifyConfig, AuthRoutes, ConfigurationError, UserPool
 from amplify_mw.engine import Engine
 from amplify_mw.loading import VARIABLES, read_keys
+from amplify_mw.sessions.seal import key_text
 from amplify_mw.testing import LocalUserPool
 
 POOL_ID, CLIENT_ID = "eu-west-1_Ab12Cd34E", "2ab3cd4ef5gh6ij7kl8mn9op0q"
@@ -60,13 +61,15 @@ GEN1: dict[str, Any] = {
     "aws_cognito_region": "eu-west-1",
     "aws_user_pools_id": POOL_ID,
     "aws_user_pools_web_client_id": CLIENT_ID,
-    "oauth": {},
+    "oauth": {"domain": "abc.auth.eu-west-1.amazoncognito.com", "redirectSignIn": "http://a/,b"},
     "aws_cognito_username_attributes": ["EMAIL"],
     "aws_cognito_mfa_configuration": "OFF",
     "aws_appsync_graphqlEndpoint": "https://abc.appsync-api.eu-west-1.amazonaws.com/graphql",
 }
 
-EXPECTED = AmplifyConfig(user_pool_id=POOL_ID, client_id=CLIENT_ID)
+DOMAIN = "abc.auth.eu-west-1.amazoncognito.com"
+NAMED = AmplifyConfig(user_pool_id=POOL_ID, client_id=CLIENT_ID)
+EXPECTED = NAMED.replace(domain=DOMAIN)  # what GEN2 says
 
 
 def without(document: dict[str, Any], key: str) -> dict[str, Any]:
@@ -196,9 +199,9 @@ class TestEnvironment:
         self, name: str, value: str, option: str, meaning: Any
     ) -> None:
         environ = {"AMPLIFY_USER_POOL_ID": POOL_ID, "AMPLIFY_CLIENT_ID": CLIENT_ID, name: value}
-        expected = EXPECTED.replace(**{option: meaning})
+        expected = NAMED.replace(**{option: meaning})
         assert AmplifyConfig.from_env(environ) == expected
-        assert expected != EXPECTED
+        assert expected != NAMED
 
     def test_every_documented_variable_is_tested(self) -> None:
         marks = self.test_a_variable_is_an_option.pytestmark  # type: ignore[attr-defined]
@@ -259,7 +262,7 @@ class TestEnvironment:
     def test_options_win_and_stand_in_for_variables(self) -> None:
         environ = {"AMPLIFY_USER_POOL_ID": POOL_ID, "AMPLIFY_LOGIN_URL": "/login"}
         some = AmplifyConfig.from_env(environ, client_id=CLIENT_ID, login_url="/in", leeway=1)
-        assert some == EXPECTED.replace(login_url="/in", leeway=1)
+        assert some == NAMED.replace(login_url="/in", leeway=1)
 
     def test_pools_need_no_variables(self) -> None:
         pool = UserPool(user_pool_id=POOL_ID, client_id=CLIENT_ID)
@@ -275,14 +278,14 @@ class TestEnvironment:
             monkeypatch.delenv(name, raising=False)
         monkeypatch.setenv("AMPLIFY_USER_POOL_ID", POOL_ID)
         monkeypatch.setenv("AMPLIFY_CLIENT_ID", CLIENT_ID)
-        assert AmplifyConfig.from_env() == EXPECTED
+        assert AmplifyConfig.from_env() == NAMED
 
     def test_nothing_is_taken_from_the_environment_unasked(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         for name in VARIABLES:
             monkeypatch.setenv(name, "nonsense")
-        assert AmplifyConfig(user_pool_id=POOL_ID, client_id=CLIENT_ID) == EXPECTED
+        assert AmplifyConfig(user_pool_id=POOL_ID, client_id=CLIENT_ID) == NAMED
         assert AmplifyConfig.from_outputs(GEN2) == EXPECTED
 
 
@@ -296,7 +299,7 @@ class TestKeys:
     ) -> None:
         path = tmp_path / "jwks.json"
         path.write_text(json.dumps(jwks), encoding="utf-8")
-        for keys in (str(path), path, EXPECTED.replace(keys=jwks).keys):
+        for keys in (str(path), path, NAMED.replace(keys=jwks).keys):
             assert keys is not None
             assert json.loads(read_keys(keys)) == jwks
 
@@ -329,8 +332,107 @@ class TestKeys:
         path = tmp_path / "jwks.json"
         path.write_bytes(content)
         with pytest.raises(ConfigurationError, match=f"^keys: .*{said}"):
-            Engine.of(EXPECTED.replace(keys=path))
+            Engine.of(NAMED.replace(keys=path))
 
     def test_a_file_that_is_not_there_is_refused_when_the_middleware_is_built(self) -> None:
         with pytest.raises(ConfigurationError, match=r"^keys: nowhere\.json cannot be read"):
-            Engine.of(EXPECTED.replace(keys="nowhere.json"))
+            Engine.of(NAMED.replace(keys="nowhere.json"))
+
+
+HERE = "https://app.example.com"
+BACK, OUT = f"{HERE}/auth/sign-in-callback", f"{HERE}/auth/sign-out-callback"
+ROUTES = AuthRoutes(origin=HERE, keys=[key_text(bytes(32))])
+
+
+def gen2(**oauth: Any) -> dict[str, Any]:
+    """Gen 2's file, with another `oauth` block."""
+    return {**GEN2, "auth": {**GEN2["auth"], "oauth": {**GEN2["auth"]["oauth"], **oauth}}}
+
+
+def gen1(**oauth: Any) -> dict[str, Any]:
+    return {**GEN1, "oauth": {"domain": DOMAIN, **oauth}}
+
+
+LISTED = [
+    gen2(
+        scopes=["openid", "phone"],
+        redirect_sign_in_uri=["http://localhost:3000/", BACK],
+        redirect_sign_out_uri=[OUT],
+    ),
+    gen1(scope=["openid", "phone"], redirectSignIn=f"http://localhost:3000/,{BACK}",
+         redirectSignOut=OUT),
+    gen1(scope=["openid", "phone"], redirectSignIn=f"http://localhost:3000/ , {BACK}",
+         redirectSignOut=f" {OUT},"),
+]  # fmt: skip
+
+
+class TestRoutes:
+    @pytest.mark.parametrize("document", LISTED, ids=["gen2", "gen1", "gen1 with spaces"])
+    def test_the_oauth_block_configures_them(self, document: dict[str, Any]) -> None:
+        config = AmplifyConfig.from_outputs(document, routes=ROUTES)
+        assert config.routes is not None
+        assert config.domain == f"https://{DOMAIN}"
+        assert config.routes.scope == "openid phone"
+        assert config.routes.redirect_sign_in == ("http://localhost:3000/", BACK)
+        assert config.routes.redirect_sign_out == (OUT,)
+
+    @pytest.mark.parametrize(
+        ("document", "named"),
+        [
+            (GEN2, "redirect_sign_in"),
+            (gen1(redirectSignIn=f"{BACK}/", redirectSignOut=OUT), "redirect_sign_in"),
+            (gen2(redirect_sign_in_uri=[BACK]), "redirect_sign_out"),
+            (gen1(redirectSignIn=BACK, redirectSignOut=f"{HERE}/"), "redirect_sign_out"),
+        ],
+        ids=["gen2", "gen1", "gen2 out", "gen1 out"],
+    )
+    def test_a_redirect_uri_that_is_not_on_the_list_is_refused(
+        self, document: dict[str, Any], named: str
+    ) -> None:
+        with pytest.raises(ConfigurationError, match=f"is not among the app client's {named}"):
+            AmplifyConfig.from_outputs(document, routes=ROUTES)
+
+    def test_a_file_without_lists_leaves_them_to_the_pool(self) -> None:
+        config = AmplifyConfig.from_outputs(gen1(), routes=ROUTES)
+        assert config.routes == ROUTES
+
+    def test_what_is_written_wins_over_the_file(self) -> None:
+        own = AuthRoutes(
+            origin=HERE,
+            keys=ROUTES.keys,
+            scopes=["openid"],
+            redirect_sign_in=[BACK],
+            redirect_sign_out=[OUT],
+        )
+        config = AmplifyConfig.from_outputs(GEN2, routes=own)
+        assert config.routes == own
+
+    def test_scopes_without_openid_are_refused(self) -> None:
+        with pytest.raises(ConfigurationError, match="without 'openid' nobody is signed in"):
+            AmplifyConfig.from_outputs(gen1(scope=["email"]), routes=ROUTES)
+
+    @pytest.mark.parametrize("document", [GEN2, GEN1], ids=["gen2", "gen1"])
+    def test_without_an_oauth_block_there_is_no_hosted_sign_in(
+        self, document: dict[str, Any]
+    ) -> None:
+        document = {**without(document, "oauth")}
+        if "auth" in document:
+            document["auth"] = without(document["auth"], "oauth")
+        assert AmplifyConfig.from_outputs(document).domain is None
+        with pytest.raises(ConfigurationError, match=r"^routes: hosted sign-in is at the pool's"):
+            AmplifyConfig.from_outputs(document, routes=ROUTES)
+
+    @pytest.mark.parametrize(
+        "oauth",
+        [
+            {"scopes": None, "redirect_sign_in_uri": 7, "redirect_sign_out_uri": {}},
+            {"scopes": [1], "redirect_sign_in_uri": [BACK, None], "redirect_sign_out_uri": []},
+        ],
+    )
+    def test_lists_that_are_none_say_nothing(self, oauth: dict[str, Any]) -> None:
+        assert AmplifyConfig.from_outputs(gen2(**oauth), routes=ROUTES).routes == ROUTES
+
+    def test_no_instance_of_routes_is_refused_all_the_same(self) -> None:
+        wrong: Any = AuthRoutes
+        with pytest.raises(ConfigurationError, match=r"^routes: write AuthRoutes"):
+            AmplifyConfig.from_outputs(GEN2, routes=wrong)

@@ -589,7 +589,7 @@ def ended_late(site: Site, **options: Any) -> tuple[str, str]:
     browser, said = site.sign_in(), []
     end = by_handle(site, infos(site, browser)[0].handle, **options)
     answer = AppAnswer(later={"started": lambda: said.append(outcome(end))})
-    browser.ask(lambda: answer, method="POST", headers=FOREIGN)
+    browser.ask(lambda: answer, headers=FOREIGN)
     return said[0], browser.does().body
 
 

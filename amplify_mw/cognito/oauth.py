@@ -83,11 +83,12 @@ def _post(url: str, client: AppClient, form: Mapping[str, str]) -> Request:
     if client.secret is None:
         form = {**form, "client_id": client.client_id}
     else:
-        headers["authorization"] = _basic(client.client_id, client.secret)
+        headers["authorization"] = basic(client.client_id, client.secret)
     return Request("POST", url, headers, urlencode(form).encode("ascii"))
 
 
-def _basic(client_id: str, secret: str) -> str:
+def basic(client_id: str, secret: str) -> str:
+    """A client's Basic authentication."""
     # Form-encoded first, so that neither can hold a colon (RFC 6749 2.3.1, Appendix B).
     pair = f"{quote_plus(client_id)}:{quote_plus(secret)}"
     return "Basic " + b64encode(pair.encode("ascii")).decode("ascii")

@@ -1,0 +1,1 @@
+"""Sign-in routes that the middleware serves itself: hosted sign-in, and the way back."""

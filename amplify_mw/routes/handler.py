@@ -1,0 +1,409 @@
+"""The sign-in routes: what each request to one of them comes to.
+
+    sign-in, sign-up     an attempt is begun, and the browser sent to the pool
+    sign-in-callback     the attempt is used up: a session, or a page that says why not
+    sign-out             the session ends here, and the browser is sent to the pool to end it there
+    sign-out-callback    back from there
+
+Rules:
+- Nobody is signed in or out by another site's page. A link of another site to `sign-in` is asked
+  about first; to `sign-out` it is refused.
+- A callback counts only with the cookie of an attempt that this site has begun. The attempt is used
+  up by it, unless the provider could not be asked for tokens: then the page can be loaded again.
+- A callback that another site's redirect has brought without `SameSite=Strict` cookies goes once
+  around by itself, so that the session which is there ends with the new one's beginning.
+- Of several requests for one attempt one begins a session. Tokens that nobody uses are revoked.
+- A session is begun last, when everything has been checked: `state`, `iss`, the tokens, `nonce`,
+  `auth_time`. Whatever goes wrong before leaves the session that was there.
+- What comes from outside is compared, never repeated. Every parameter may occur once.
+- The answer to a callback is a page that goes on by itself (see `pages.hop`): after a redirect that
+  began at the pool no `SameSite=Strict` cookie would be sent.
+"""
+
+import hmac
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from html import escape
+from typing import Final, Literal
+from urllib.parse import parse_qsl, urlencode
+
+from ..access import Answer, Asked, problem
+from ..authenticator import Authenticator, Visit
+from ..cognito.api import AppClient, Failure, Refreshed
+from ..effects import Draw, Flight, Flow, Join, Unreachable
+from ..errors import AuthError, NetworkError, SessionTooLargeError
+from ..headers import came_by_hop, has_hopped, is_foreign, request_header
+from ..lifecycle import end_here, starting
+from ..models import TokenSet
+from ..sessions.base import SignedIn
+from ..tokens.jwks import KeysUnavailable
+from ..tokens.verifier import InvalidToken
+from .attempt import RANDOM, Attempt, Attempts
+from .options import AuthRoutes
+from .pages import hop, hop_cookie, hop_here, page, question, redirect
+from .provider import Provider, identity_provider
+from .target import safe_target
+
+Code = Literal[
+    "access_denied",
+    "provider_error",
+    "attempt_expired",
+    "bad_request",
+    "issuer_mismatch",
+    "code_rejected",
+    "token_refused",
+    "sign_in_too_old",
+    "session_too_large",
+    "provider_unavailable",
+    "provider_misconfigured",
+]
+_STATUSES: Final[Mapping[str, int]] = {
+    "access_denied": 403,
+    "provider_error": 502,
+    "attempt_expired": 400,
+    "bad_request": 400,
+    "issuer_mismatch": 400,
+    "code_rejected": 400,
+    "token_refused": 502,
+    "sign_in_too_old": 403,
+    "session_too_large": 500,
+    "provider_unavailable": 503,
+    "provider_misconfigured": 502,
+}
+_WORDS: Final[Mapping[str, str]] = {
+    "access_denied": "You were not signed in.",
+    "provider_error": "The sign-in service answered with an error.",
+    "attempt_expired": "This sign-in took too long, or was completed already.",
+    "bad_request": "This address does not belong to a sign-in.",
+    "issuer_mismatch": "This answer comes from another sign-in service.",
+    "code_rejected": "The sign-in service does not accept this answer any more.",
+    "token_refused": "The answer of the sign-in service could not be verified.",
+    "sign_in_too_old": "You were to sign in anew, and did not.",
+    "session_too_large": "This account has too much in its tokens to be signed in.",
+    "provider_unavailable": "The sign-in service cannot be reached just now.",
+    "provider_misconfigured": "The sign-in service does not accept this site.",
+}
+_RETRY: Final = "2"  # seconds
+_METHODS: Final = {"sign-in-callback": ("GET",), "sign-out": ("GET", "POST")}
+_PROMPTS: Final = frozenset({"none", "login", "consent", "select_account"})
+_MOST_CHARACTERS: Final = 8192  # of a query: the longest target, encoded once more, has room
+_LONGEST: Final = 256  # characters of what is passed on
+_USER_AGENT: Final = 256
+
+
+class Refusal(Exception):
+    """A sign-in comes to nothing. `uses_up`: the attempt with it."""
+
+    def __init__(self, code: Code, *, uses_up: bool = True) -> None:
+        super().__init__(code)
+        self.code: Code = code
+        self.uses_up = uses_up
+
+
+class Purchase:
+    """What a code has bought, for all requests that wait for it: the first of them has it."""
+
+    def __init__(self, tokens: Refreshed | Failure) -> None:
+        self.tokens = tokens
+        self._takers: list[object] = []
+
+    def is_mine(self) -> bool:
+        """Whether this is the first time of asking, in whatever thread."""
+        mark = object()
+        self._takers.append(mark)
+        return self._takers[0] is mark
+
+
+class RouteHandler:
+    """The routes of one configuration."""
+
+    def __init__(self, home: Authenticator, routes: AuthRoutes) -> None:
+        pool = home.config.user_pools[0]
+        client_id = (pool.client_id or ("",))[0]
+        self._home = home
+        self._routes = routes
+        self._issuer, self._client_id = pool.iss, client_id
+        self._attempts = Attempts(routes, home.config.route_keys, pool.iss, client_id)
+        self._provider = Provider(
+            domain=str(pool.domain),
+            token_url=str(pool.token_url),
+            client=AppClient(client_id, pool.client_secret),
+            redirect_uri=routes.callback_url,
+            scope=routes.scope,
+        )
+        self._origins = home.config.known_origins
+        self._names = routes.paths
+        self._barred = frozenset(path.lower() for path in self._names)
+        self.find = self._names.get
+
+    def answer(self, visit: Visit, asked: Asked, name: str) -> Flow[Answer]:
+        """A flow: the answer to a request for the route `name`."""
+        allowed = _METHODS.get(name, ("GET", "HEAD"))
+        if asked.method not in allowed:
+            refused = problem(405, headers=[("Allow", ", ".join(allowed))])
+            return refused._replace(body=b"") if asked.method == "HEAD" else refused
+        if name in ("sign-in", "sign-up"):
+            answer = yield from self._leave(visit, asked, name)
+        elif name == "sign-in-callback":
+            answer = yield from self._return(visit, asked)
+            if has_hopped(visit.cookies):  # the next way back may need a hop again
+                over = hop_cookie(f"{self._routes.prefix}/{name}", secure=self._routes.is_secure)
+                answer = answer._replace(headers=(*answer.headers, ("Set-Cookie", over.clearing)))
+        elif name == "sign-out":
+            answer = yield from self._sign_out(visit, asked)
+        else:
+            answer = redirect(self._routes.after_sign_out)
+        return answer._replace(body=b"") if asked.method == "HEAD" else answer
+
+    # Away to the pool.
+
+    def _leave(self, visit: Visit, asked: Asked, name: str) -> Flow[Answer]:
+        query = _query(asked.query)
+        if query is None:
+            return self._trouble("bad_request")
+        target = safe_target(query.get("next"), self._barred, self._routes.after_sign_in)
+        extra, max_age = _extra(query), _seconds(query.get("max_age"))
+        if _is_cross_site(visit, self._site_values("same-site")):
+            here = self._link(name, target, query)
+            return question(here, "Another site has sent you here.", "Go on to sign in")
+        is_new = bool(extra.keys() & {"prompt", "identity_provider", "idp_identifier"})
+        if isinstance(visit.verdict, SignedIn) and not is_new and max_age is None:
+            return redirect(target)
+        random, now = yield Draw(RANDOM)
+        attempt, iv = self._attempts.begin(random, target, max_age, now)
+        if max_age is not None:
+            extra["max_age"] = str(max_age)
+        where = "signup" if name == "sign-up" else "oauth2/authorize"
+        url = self._provider.authorization_url(where, attempt, extra)
+        lines = self._attempts.keep(attempt, iv, visit.cookies)
+        return redirect(url, [("Set-Cookie", line) for line in lines])
+
+    def _link(self, name: str, target: str, query: Mapping[str, str]) -> str:
+        """The address of a route, with what it was asked and is fit to be written."""
+        fields = {key: query[key] for key in _PASSED if key in query} | {"next": target}
+        return f"{self._routes.prefix}/{name}?{urlencode(fields)}"
+
+    # Back from there.
+
+    def _return(self, visit: Visit, asked: Asked) -> Flow[Answer]:
+        query = _query(asked.query)
+        state = (query or {}).get("state", "")
+        now = self._home.runner.clock()
+        attempt = self._attempts.find(state, visit.cookies, now)
+        if query is None or not state or bool(query.get("code")) == ("error" in query):
+            return self._trouble("bad_request")
+        is_theirs = asked.sec_fetch_site == "cross-site" and self._home.cookie.is_strict
+        if is_theirs and not has_hopped(visit.cookies):  # the session that is there is to end
+            again = hop_here(asked.path, asked.query, secure=self._routes.is_secure)
+            if again is not None:
+                return again
+        if attempt is None:
+            if isinstance(visit.verdict, SignedIn):  # the way back, taken twice
+                return hop(self._routes.after_sign_in)
+            return self._trouble("attempt_expired")
+        dropped = [("Set-Cookie", self._attempts.drop(attempt.state))]
+        try:
+            if not (yield from self._sign_in(visit, query, attempt, now)):
+                return hop(attempt.target)  # another request of this attempt has begun the session
+        except Refusal as refusal:
+            headers = dropped if refusal.uses_up else [("Retry-After", _RETRY)]
+            return self._trouble(refusal.code, attempt.target, headers)
+        return hop(attempt.target, dropped)
+
+    def _sign_in(
+        self, visit: Visit, query: Mapping[str, str], attempt: Attempt, now: float
+    ) -> Flow[bool]:
+        """A flow: redeem a code, and begin a session; False if that was done. Raises `Refusal`."""
+        issuer = query.get("iss")  # RFC 9207
+        if issuer is not None and not hmac.compare_digest(issuer.encode(), self._issuer.encode()):
+            raise Refusal("issuer_mismatch")
+        if "error" in query:
+            is_denied = query["error"] in ("access_denied", "login_required")
+            raise Refusal("access_denied" if is_denied else "provider_error")
+        tokens = yield from self._redeem(query["code"], attempt)
+        if tokens is None:
+            return False
+        try:
+            yield from self._begin(visit, tokens, attempt, now)
+        except Refusal:
+            yield from self._revoke(tokens, now)
+            raise
+        return True
+
+    def _revoke(self, tokens: Refreshed, now: float) -> Flow[None]:
+        """A flow: have tokens revoked that nobody will use."""
+        if tokens.refresh_token is None:
+            return
+        with suppress(InvalidToken):
+            access_token = self._home.verifier.read(tokens.access_token, now)
+            yield from self._home.grants.revoke(access_token, tokens.refresh_token)
+
+    def _begin(self, visit: Visit, tokens: Refreshed, attempt: Attempt, now: float) -> Flow[None]:
+        """A flow: a session with the tokens, if they are what was asked for. Raises `Refusal`."""
+        yield from self._check(tokens, attempt, now)
+        given = TokenSet(*(token.decode("ascii") if token else None for token in tokens))  # type: ignore[arg-type]
+        agent = " ".join(request_header(visit.headers, "User-Agent"))[:_USER_AGENT]
+        try:
+            yield from starting(visit, given, user_agent=agent, allow_cross_site=True)
+        except NetworkError:
+            raise Refusal("provider_unavailable") from None
+        except SessionTooLargeError:
+            raise Refusal("session_too_large") from None
+        except AuthError:
+            raise Refusal("token_refused") from None
+
+    def _redeem(self, code: str, attempt: Attempt) -> Flow[Refreshed | None]:
+        """A flow: the tokens that a code buys; None if another request has them.
+
+        Raises `Refusal`.
+        """
+        request = self._provider.token_request(code, attempt)
+
+        def flow(_: float) -> Flow[Purchase]:
+            response, _ = yield request
+            return Purchase(self._provider.read_tokens(response))
+
+        # Once, however often the browser asks meanwhile: a code is good for one try.
+        flight = Flight(("code", self._issuer, code, attempt.state), flow, "codes")
+        try:
+            purchase, _ = yield Join(flight)
+        except Unreachable:
+            raise Refusal("provider_unavailable", uses_up=False) from None
+        assert isinstance(purchase, Purchase)  # noqa: S101  # so says the flow
+        if isinstance(purchase.tokens, Failure):
+            raise _refusal_of(purchase.tokens)
+        return purchase.tokens if purchase.is_mine() else None
+
+    def _check(self, tokens: Refreshed, attempt: Attempt, now: float) -> Flow[None]:
+        """A flow: whether these tokens answer this attempt. Raises `Refusal`."""
+        try:
+            id_token = yield from self._home.verifier.verify(tokens.id_token, now)
+        except KeysUnavailable:
+            raise Refusal("provider_unavailable") from None
+        except InvalidToken:
+            raise Refusal("token_refused") from None
+        nonce = id_token.claims.get("nonce")
+        if not isinstance(nonce, str) or not hmac.compare_digest(
+            nonce.encode("utf-8", "replace"), attempt.nonce.encode()
+        ):
+            raise Refusal("token_refused")
+        if (id_token.issuer, id_token.client) != (self._issuer, self._client_id):
+            raise Refusal("token_refused")
+        if attempt.max_age is not None:  # OpenID Connect Core 3.1.3.7
+            shown_at = id_token.claims.get("auth_time")
+            leeway = self._home.verifier.leeway
+            oldest = now - attempt.max_age - leeway
+            if isinstance(shown_at, bool) or not isinstance(shown_at, int | float):
+                raise Refusal("sign_in_too_old")
+            if shown_at < oldest:
+                raise Refusal("sign_in_too_old")
+
+    # Out.
+
+    def _sign_out(self, visit: Visit, asked: Asked) -> Flow[Answer]:
+        if not self._may_sign_out(visit, asked):
+            return problem(403, "Only a page of this very site may sign you out.")
+        try:
+            yield from end_here(visit, everywhere=False)
+        except NetworkError as error:
+            return problem(503, headers=[("Retry-After", str(int(error.retry_after or 1)))])
+        url = self._provider.logout_url(self._routes.sign_out_callback_url)
+        # A policy `form-action 'self'` of the app's page holds a form's redirects to its own site.
+        return hop(url) if asked.method == "POST" else redirect(url)
+
+    def _may_sign_out(self, visit: Visit, asked: Asked) -> bool:
+        if asked.method == "POST":
+            return not is_foreign(visit.headers, self._origins)
+        policy = self._routes.get_sign_out
+        if policy == "never" or came_by_hop(visit.headers, visit.cookies):
+            return False
+        return _is_page(visit) and not _is_cross_site(
+            visit, self._site_values(policy), strictly=True
+        )
+
+    def _site_values(self, policy: str) -> frozenset[str]:
+        """What `Sec-Fetch-Site` may say. "none": typed, or from a bookmark."""
+        own = {"same-origin", "none"}
+        return frozenset(own | {"same-site"} if policy == "same-site" else own)
+
+    def _trouble(
+        self, code: Code, target: str = "", headers: Sequence[tuple[str, str]] = ()
+    ) -> Answer:
+        """The answer where a sign-in comes to nothing. `target`: where it was to lead."""
+        if self._routes.on_error is not None:
+            joint = "&" if "?" in self._routes.on_error else "?"
+            return hop(f"{self._routes.on_error}{joint}{urlencode({'error': code})}", headers)
+        link = f"{self._routes.prefix}/sign-in"
+        if target:
+            link += f"?{urlencode({'next': target})}"
+        again = f'<p><a href="{escape(link)}">Sign in</a></p>'
+        return page(_STATUSES[code], "Not signed in", _WORDS[code], more=again, headers=headers)
+
+
+_PASSED: Final = ("provider", "idp_identifier", "lang", "login_hint", "prompt", "max_age")
+
+
+def _query(text: str) -> dict[str, str] | None:
+    """The parameters of a query, each of which may occur once; None for what is none."""
+    if len(text) > _MOST_CHARACTERS:
+        return None
+    try:
+        pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=32, errors="strict")
+    except ValueError:
+        return None
+    query = dict(pairs)
+    return query if len(query) == len(pairs) else None
+
+
+def _extra(query: Mapping[str, str]) -> dict[str, str]:
+    """The parameters of an authorization request that a link may give."""
+    asked: dict[str, str] = {}
+    for name in ("lang", "login_hint", "idp_identifier"):
+        if _is_plain(query.get(name, "")):
+            asked[name] = query[name]
+    if query.get("prompt") in _PROMPTS:
+        asked["prompt"] = query["prompt"]
+    if _is_plain(query.get("provider", "")):
+        asked["identity_provider"] = identity_provider(query["provider"])
+    return asked
+
+
+def _is_plain(text: str) -> bool:
+    return bool(text) and len(text) <= _LONGEST and text.isprintable()
+
+
+def _seconds(text: str | None) -> int | None:
+    is_number = text is not None and text.isascii() and text.isdigit() and len(text) <= 9
+    return int(text) if text is not None and is_number else None
+
+
+def _refusal_of(failure: Failure) -> Refusal:
+    if failure.is_outage:
+        return Refusal("provider_unavailable", uses_up=False)
+    if failure.ends_session:  # invalid_grant
+        return Refusal("code_rejected")
+    return Refusal("provider_misconfigured")
+
+
+def _is_page(visit: Visit) -> bool:
+    """Whether a page is being opened, and not an image, a frame or a guess at what comes next."""
+    return (
+        set(request_header(visit.headers, "Sec-Fetch-Mode")) <= {"navigate"}
+        and set(request_header(visit.headers, "Sec-Fetch-Dest")) <= {"document"}
+        and not request_header(visit.headers, "Sec-Purpose")
+    )
+
+
+def _is_cross_site(visit: Visit, own: frozenset[str], *, strictly: bool = False) -> bool:
+    """Whether a browser says that another site's page asks.
+
+    `strictly`: and where it says nothing at all, that counts as such.
+    """
+    sites = request_header(visit.headers, "Sec-Fetch-Site")
+    origins = request_header(visit.headers, "Origin")
+    known = visit.home.config.known_origins
+    if sites:
+        return not own.issuperset(sites)
+    if origins:
+        return not all(origin in known for origin in origins)
+    return strictly

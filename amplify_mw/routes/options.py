@@ -1,0 +1,160 @@
+"""`AuthRoutes`: where the sign-in routes are, and where people are sent.
+
+Rules:
+- The site's origin comes from here and from nowhere else: no header of a request has a say in where
+  anybody is sent.
+- A redirect URI that Amplify's own list does not have is refused when the configuration is made.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Literal
+
+from ..cookie_policy import is_loopback, is_path, split_origin
+from ..errors import ConfigurationError, check_number
+
+_SCOPES: Final = ("openid", "email", "profile", "aws.cognito.signin.user.admin")
+_ROUTES: Final = ("sign-in", "sign-up", "sign-in-callback", "sign-out", "sign-out-callback")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuthRoutes:
+    """Routes for hosted sign-in, under Amplify's names.
+
+        GET        /auth/sign-in            to the pool's sign-in page; ?next= and ?provider=
+        GET        /auth/sign-up            to its page for new users
+        GET        /auth/sign-in-callback   where it sends people back to
+        GET, POST  /auth/sign-out           ends the session here and there
+        GET        /auth/sign-out-callback  where it sends people back to
+
+    `origin`: the site's own, such as `https://app.example.com`. `prefix`: the path above them,
+    with the mount's if the app is mounted.
+    `keys`: seal what a browser keeps during a sign-in (newest first, as `amplify-mw keygen` prints
+    them; all processes need the same). By default those of the `SealedSession`.
+    `scopes`: what is asked for; by default those of `amplify_outputs.json`, or openid, email,
+    profile and aws.cognito.signin.user.admin. Without `openid` there is no ID token.
+    `after_sign_in`, `after_sign_out`: paths to go to where no `next` says otherwise.
+    `on_error`: a path to go to when a sign-in comes to nothing, with `?error=` and a code; by
+    default a plain page says so.
+    `attempt_lifetime`: seconds in which a sign-in has to be completed (default 300).
+    `get_sign_out`: whose links may sign out: "same-origin" (the site's own), "same-site" (its
+    subdomains' too), or "never" (a form has to post).
+    `redirect_sign_in`, `redirect_sign_out`: the URIs that the app client allows, if known.
+
+    >>> AuthRoutes(origin="https://app.example.com").callback_url
+    'https://app.example.com/auth/sign-in-callback'
+    """
+
+    origin: str
+    prefix: str = "/auth"
+    keys: Sequence[str | bytes] = field(default=(), repr=False)
+    scopes: Sequence[str] | None = None
+    after_sign_in: str = "/"
+    after_sign_out: str = "/"
+    on_error: str | None = None
+    attempt_lifetime: int = 300
+    get_sign_out: Literal["same-origin", "same-site", "never"] = "same-origin"
+    redirect_sign_in: Sequence[str] | None = None
+    redirect_sign_out: Sequence[str] | None = None
+
+    def __post_init__(self) -> None:
+        scheme, host, _ = split_origin(self.origin)
+        if scheme == "http" and not is_loopback(host):
+            raise ConfigurationError(
+                f"AuthRoutes.origin: {self.origin!r} would send codes and cookies in the clear; "
+                "write an https:// origin, or http://localhost for development"
+            )
+        is_plain = is_path(self.prefix) and "//" not in self.prefix and "/." not in self.prefix
+        if not is_plain or self.prefix.endswith("/") or "%" in self.prefix:
+            raise ConfigurationError("AuthRoutes.prefix: write a decoded path such as '/auth'")
+        for name in ("after_sign_in", "after_sign_out", "on_error"):
+            self._check_target(name, getattr(self, name))
+        check_number("attempt_lifetime", self.attempt_lifetime, 30, 3600)
+        if self.get_sign_out not in ("same-origin", "same-site", "never"):
+            raise ConfigurationError(
+                "AuthRoutes.get_sign_out: write 'same-origin', 'same-site' or 'never'"
+            )
+        if isinstance(self.keys, str | bytes):
+            raise ConfigurationError("AuthRoutes.keys: write a list, keys=['...']")
+        _set(self, keys=_keys(self.keys))
+        for name in ("scopes", "redirect_sign_in", "redirect_sign_out"):
+            _set(self, **{name: _strings(name, getattr(self, name))})
+        if self.scopes is not None and "openid" not in self.scopes:
+            raise ConfigurationError("AuthRoutes.scopes: without 'openid' nobody is signed in")
+        self._check_listed("redirect_sign_in", self.callback_url)
+        self._check_listed("redirect_sign_out", self.sign_out_callback_url)
+
+    def _check_target(self, name: str, target: object) -> None:
+        is_target = isinstance(target, str) and re.fullmatch(r"[!-~]+", target) is not None
+        is_here = is_target and str(target).startswith("/") and str(target)[1:2] not in ("/", "\\")
+        if target is not None and not is_here:
+            raise ConfigurationError(f"AuthRoutes.{name}: write a path of this site, such as '/'")
+        if name == "on_error" and "#" in str(target):
+            raise ConfigurationError("AuthRoutes.on_error: the code goes into its query; drop '#'")
+        if target is not None and self.route_of(str(target).partition("?")[0]) is not None:
+            raise ConfigurationError(f"AuthRoutes.{name}: {target!r} is one of the routes itself")
+
+    def _check_listed(self, name: str, url: str) -> None:
+        listed: Sequence[str] | None = getattr(self, name)
+        if listed is not None and url not in listed:
+            raise ConfigurationError(
+                f"AuthRoutes: {url!r} is not among the app client's {name} ({', '.join(listed)}): "
+                "add it there, or write the origin and prefix of one that is"
+            )
+
+    @property
+    def callback_url(self) -> str:
+        """The redirect URI of sign-in."""
+        return f"{self.origin}{self.prefix}/sign-in-callback"
+
+    @property
+    def sign_out_callback_url(self) -> str:
+        """The redirect URI of sign-out."""
+        return f"{self.origin}{self.prefix}/sign-out-callback"
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether the site is on https."""
+        return self.origin.startswith("https:")
+
+    @property
+    def scope(self) -> str:
+        """What is asked for (RFC 6749 3.3)."""
+        return " ".join(_SCOPES if self.scopes is None else self.scopes)
+
+    @property
+    def paths(self) -> dict[str, str]:
+        """The routes' names by their paths."""
+        return {f"{self.prefix}/{name}": name for name in _ROUTES}
+
+    def route_of(self, path: str) -> str | None:
+        """The name of the route at a path; None if it is none."""
+        return self.paths.get(path)
+
+    def completed(self, **given: Any) -> "AuthRoutes":
+        """With what a file says of the app client, where nothing was said before."""
+        missing = {name: value for name, value in given.items() if getattr(self, name) is None}
+        return replace(self, **missing)
+
+
+def _set(target: object, **values: Any) -> None:
+    for name, value in values.items():
+        object.__setattr__(target, name, value)
+
+
+def _keys(keys: Sequence[str | bytes]) -> tuple[bytes, ...]:
+    if not keys:
+        return ()
+    from ..sessions.seal import parse_key  # 10 ms: for those who give some
+
+    return tuple(parse_key(key) for key in keys)
+
+
+def _strings(name: str, values: Any) -> tuple[str, ...] | None:
+    if values is None:
+        return None
+    is_list = not isinstance(values, str) and isinstance(values, Sequence)
+    if not is_list or not all(isinstance(value, str) and value for value in values):
+        raise ConfigurationError(f"AuthRoutes.{name}: write a list of strings; got {values!r}")
+    return tuple(values)

@@ -1,0 +1,108 @@
+"""The pages that the sign-in routes answer with: a hop, a question, and a word of regret.
+
+Rules:
+- No script, no style from elsewhere, nothing that can be framed: the policy allows nothing at all.
+- Nothing of a request or of the provider is on a page, but for a target that `safe_target` made or
+  an address of our own; and those are escaped.
+- Nothing here is kept by a cache.
+"""
+
+from collections.abc import Sequence
+from html import escape
+from typing import Final
+from urllib.parse import unquote
+
+from ..access import Answer, local_target, spellings
+from ..cookie_policy import CookiePolicy, is_path
+from ..headers import HOP_COOKIE
+
+_HOP_LASTS: Final = 10  # seconds
+_POLICY: Final = (
+    "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'"
+)
+_PAGE: Final = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8">{head}
+<meta name="viewport" content="width=device-width, initial-scale=1"><title>{title}</title>
+<style>:root{{color-scheme:light dark}}\
+body{{font:16px/1.5 system-ui,sans-serif;margin:20vh auto 0;max-width:32em;padding:0 1em}}\
+a{{color:inherit}}</style></head>
+<body><h1>{title}</h1><p>{text}</p>{more}</body></html>
+"""
+
+
+def page(
+    status: int,
+    title: str,
+    text: str,
+    *,
+    more: str = "",
+    head: str = "",
+    headers: Sequence[tuple[str, str]] = (),
+) -> Answer:
+    """A page. `more` and `head` are HTML."""
+    html = _PAGE.format(title=escape(title), text=escape(text), more=more, head=head)
+    body = html.encode()
+    own = (
+        ("Content-Type", "text/html; charset=utf-8"),
+        ("Content-Length", str(len(body))),
+        ("Cache-Control", "no-store"),
+        ("Content-Security-Policy", _POLICY),
+        ("Referrer-Policy", "no-referrer"),
+        ("X-Content-Type-Options", "nosniff"),
+    )
+    return Answer(status, (*own, *headers), body)
+
+
+def hop_here(path: str, query: str, *, secure: bool) -> Answer | None:
+    """A hop to the address that was asked for; None where that is not one plain address.
+
+    With it goes a cookie for this path, for some seconds: a request that brings it gets no second
+    hop, and was made by whoever had set the link.
+    """
+    target = local_target(path, query)
+    place = target.partition("?")[0]
+    if spellings(path) != {path} or not is_path(place) or unquote(place) != path:
+        return None
+    return hop(target, [("Set-Cookie", hop_cookie(place, secure=secure).setting("1"))])
+
+
+def hop_cookie(path: str, *, secure: bool) -> CookiePolicy:
+    """The cookie of a hop to a path."""
+    return CookiePolicy(
+        name=HOP_COOKIE, max_age=_HOP_LASTS, path=path, secure=secure, same_site="Lax"
+    )
+
+
+def hop(target: str, headers: Sequence[tuple[str, str]] = ()) -> Answer:
+    """A page that goes on to `target` by itself, as a page of this very site.
+
+    A browser sends `SameSite=Strict` cookies there, which it would not after a redirect that
+    another site has begun.
+    """
+    link = escape(target)
+    return page(
+        200,
+        "One moment",
+        "You are being taken to the page.",
+        more=f'<p><a href="{link}">Go on</a></p>',
+        head=f'<meta http-equiv="refresh" content="0;url={link}">',
+        headers=headers,
+    )
+
+
+def question(action: str, text: str, button: str) -> Answer:
+    """A page that asks whether to go on to `action`, a link of this site."""
+    return page(200, button, text, more=f'<p><a href="{escape(action)}">{escape(button)}</a></p>')
+
+
+def redirect(location: str, headers: Sequence[tuple[str, str]] = ()) -> Answer:
+    """Go elsewhere, with a GET."""
+    own = (
+        ("Location", location),
+        ("Content-Type", "text/plain"),
+        ("Content-Length", "0"),
+        ("Cache-Control", "no-store"),
+        ("Referrer-Policy", "no-referrer"),
+    )
+    return Answer(303, (*own, *headers), b"")

@@ -1,0 +1,140 @@
+"""The user pool's hosted sign-in, as OAuth 2 knows it: where to send people, and what a code buys.
+
+Rules:
+- Authlib's client speaks the protocol: authorization code with PKCE, S256 (RFC 7636). It sends
+  nothing by itself: what it would send is handed out, and the answer handed in.
+- What the provider describes in words is not passed on.
+"""
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlencode
+
+from ..cognito.api import UNAVAILABLE, AppClient, Failure, Refreshed, json_object, refreshed
+from ..cognito.oauth import basic, read_failure
+from ..effects import Request, Response
+from .attempt import Attempt
+
+if TYPE_CHECKING:
+    from authlib.oauth2.client import OAuth2Client
+
+_PROVIDERS: Final = {  # adapter-nextjs, auth/constant.ts
+    "google": "Google",
+    "facebook": "Facebook",
+    "amazon": "LoginWithAmazon",
+    "apple": "SignInWithApple",
+}
+_PATIENCE: Final = 2.0  # a code is good for one try
+
+
+class Provider:
+    """One app client of a pool's domain. `redirect_uri`: where people come back to."""
+
+    def __init__(
+        self, domain: str, token_url: str, client: AppClient, redirect_uri: str, scope: str
+    ) -> None:
+        self._domain = domain
+        self._token_url = token_url
+        self._client = client
+        self._redirect_uri = redirect_uri
+        self._scope = scope
+
+    def authorization_url(self, page: str, attempt: Attempt, asked: Mapping[str, str]) -> str:
+        """Where to send somebody. `page`: `oauth2/authorize` or `signup`.
+
+        `asked`: more parameters of the request (OpenID Connect Core 3.1.2.1, and Cognito's own).
+        """
+        url, _ = self._oauth.create_authorization_url(
+            f"{self._domain}/{page}",
+            state=attempt.state,
+            code_verifier=attempt.code_verifier,
+            nonce=attempt.nonce,
+            **asked,
+        )
+        return str(url)
+
+    def token_request(self, code: str, attempt: Attempt) -> Request:
+        """The request that redeems a code (RFC 6749 4.1.3)."""
+        session = _Capturing()
+        oauth = self._new_oauth(session)
+        try:
+            oauth.fetch_token(
+                self._token_url,
+                grant_type="authorization_code",
+                code=code,
+                code_verifier=attempt.code_verifier,
+                redirect_uri=self._redirect_uri,
+            )
+        except _Captured as captured:
+            return captured.request
+        raise AssertionError("Authlib has sent nothing")
+
+    def read_tokens(self, response: Response) -> Refreshed | Failure:
+        """The tokens that a code bought, or why it did not."""
+        failure = read_failure(response)
+        if failure is not None:
+            return failure
+        body = json_object(response)
+        tokens = refreshed(
+            body.get("id_token"), body.get("access_token"), body.get("refresh_token")
+        )
+        return UNAVAILABLE if isinstance(tokens, Failure) else tokens
+
+    def logout_url(self, logout_uri: str) -> str:
+        """Where somebody is signed out of the pool, and sent back from."""
+        query = urlencode({"client_id": self._client.client_id, "logout_uri": logout_uri})
+        return f"{self._domain}/logout?{query}"
+
+    @cached_property
+    def _oauth(self) -> "OAuth2Client":
+        return self._new_oauth(None)
+
+    def _new_oauth(self, session: Any) -> "OAuth2Client":
+        from authlib.oauth2.client import OAuth2Client  # 60 ms: for those who sign in here
+
+        client = OAuth2Client(
+            session,
+            self._client.client_id,
+            self._client.secret,
+            scope=self._scope,
+            redirect_uri=self._redirect_uri,
+            code_challenge_method="S256",
+        )
+        client.register_client_auth_method(("client_secret_basic", _basic))
+        return client
+
+
+def identity_provider(name: str) -> str:
+    """What Cognito calls a provider: four by their short names, all others as they are.
+
+    >>> identity_provider("google"), identity_provider("MyOIDC")
+    ('Google', 'MyOIDC')
+    """
+    return _PROVIDERS.get(name.lower(), name)
+
+
+def _basic(client: Any, method: str, uri: str, headers: dict[str, str], body: str) -> Any:  # noqa: ARG001
+    """Basic authentication, with both parts form-encoded first (RFC 6749 2.3.1)."""
+    headers["Authorization"] = basic(client.client_id, client.client_secret)
+    return uri, headers, body
+
+
+class _Captured(Exception):
+    """No error: what would have been sent."""
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+
+
+class _Capturing:
+    """A session of Authlib's that sends nothing."""
+
+    def post(self, url: str, *, data: Mapping[str, str], headers: Any, auth: Any) -> Any:
+        """Hand out what would be sent."""
+        spelled = {name.lower(): value for name, value in headers.items()}
+        spelled["cache-control"] = "no-store"
+        uri, spelled, body = auth.prepare("POST", url, spelled, urlencode(data))
+        headers = {name.lower(): value for name, value in spelled.items()}
+        request = Request("POST", uri, headers, body.encode("ascii"))
+        raise _Captured(request._replace(patience=_PATIENCE))

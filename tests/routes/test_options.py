@@ -1,0 +1,230 @@
+"""`AuthRoutes` and its place in a configuration: what cannot work is refused, with a mend."""
+
+from typing import Any
+
+import pytest
+
+from amplify_mw import (
+    AmplifyConfig,
+    AuthRoutes,
+    ConfigurationError,
+    SealedSession,
+    StoredSession,
+    TokenSession,
+    UserPool,
+)
+from amplify_mw.asgi import AmplifyASGIMiddleware
+from amplify_mw.sessions.seal import parse_key
+from amplify_mw.stores.memory import MemoryStore
+from amplify_mw.wsgi import AmplifyWSGIMiddleware
+from tests.routes.going import ORIGIN, auth_routes
+from tests.sites import KEYS
+
+POOL = {"user_pool_id": "eu-west-1_Ab12Cd34E", "client_id": "web", "domain": "auth.example.com"}
+
+
+def configured(routes: Any = None, **options: Any) -> AmplifyConfig:
+    return AmplifyConfig(**{**POOL, "routes": routes or auth_routes(), **options})
+
+
+def raw(*keys: str) -> tuple[bytes, ...]:
+    return tuple(parse_key(key) for key in keys)
+
+
+def test_the_defaults() -> None:
+    routes = AuthRoutes(origin=ORIGIN)
+    assert routes.callback_url == f"{ORIGIN}/auth/sign-in-callback"
+    assert routes.sign_out_callback_url == f"{ORIGIN}/auth/sign-out-callback"
+    assert routes.scope == "openid email profile aws.cognito.signin.user.admin"
+    assert (routes.after_sign_in, routes.after_sign_out, routes.on_error) == ("/", "/", None)
+    assert (routes.get_sign_out, routes.attempt_lifetime) == ("same-origin", 300)
+    assert sorted(routes.paths) == [
+        "/auth/sign-in",
+        "/auth/sign-in-callback",
+        "/auth/sign-out",
+        "/auth/sign-out-callback",
+        "/auth/sign-up",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("origin", "is_secure"),
+    [
+        (ORIGIN, True),
+        ("https://app.example.com:8443", True),
+        ("http://localhost:8000", False),
+        ("http://127.0.0.1", False),
+        ("http://[::1]:8000", False),
+        ("http://app.localhost", False),
+    ],
+)
+def test_an_origin_is_https_or_on_this_machine(origin: str, is_secure: bool) -> None:
+    assert AuthRoutes(origin=origin).is_secure is is_secure
+
+
+@pytest.mark.parametrize(
+    ("origin", "mend"),
+    [
+        ("http://app.example.com", "would send codes and cookies in the clear; write an https://"),
+        ("http://localhost.evil.example", "in the clear"),
+        ("https://app.example.com/", "write an origin, which is scheme, host and port"),
+        ("https://app.example.com/auth", "write an origin"),
+        ("https://user@app.example.com", "write an origin"),
+        ("https://*.example.com", "write an origin"),
+        ("app.example.com", "write an origin"),
+        ("ftp://app.example.com", "write an origin"),
+        ("", "write an origin"),
+        (None, "write an origin"),
+        ("https://app.example.com:port", "write an origin"),
+    ],
+)
+def test_another_origin_is_refused(origin: Any, mend: str) -> None:
+    with pytest.raises(ConfigurationError, match=mend):
+        AuthRoutes(origin=origin)
+
+
+WRONG: list[tuple[dict[str, Any], str]] = [
+    *(
+        ({"prefix": prefix}, r"^AuthRoutes.prefix: write a decoded path such as '/auth'")
+        for prefix in (
+            *("", "/", "auth", "/auth/", "//auth", "/a//b", "/a/../b", "/./a", "/a?b", "/a#b"),
+            *("/a b", "/a%20b", "/a\\b", "/é", "https://app.example.com/auth", None, 1),
+        )
+    ),
+    *(
+        ({name: target}, rf"^AuthRoutes.{name}: write a path of this site")
+        for name in ("after_sign_in", "after_sign_out", "on_error")
+        for target in ("", "home", "//evil.example", "/\\evil.example", "https://evil.example",
+                       "/a b", "/a\r\nb", "/é", 1)
+    ),
+    ({"after_sign_in": "/auth/sign-in"}, r"'/auth/sign-in' is one of the routes itself"),
+    ({"after_sign_out": "/auth/sign-out?a=b"}, "is one of the routes itself"),
+    ({"on_error": "/auth/sign-in"}, "is one of the routes itself"),
+    ({"on_error": "/sorry#top"}, r"^AuthRoutes.on_error: the code goes into its query; drop '#'"),
+    *(({"attempt_lifetime": wrong}, "attempt_lifetime") for wrong in (0, 29, 3601, "300", None)),
+    *(
+        ({"get_sign_out": wrong}, r"write 'same-origin', 'same-site' or 'never'")
+        for wrong in ("", "always", None, True)
+    ),
+    ({"keys": KEYS[0]}, r"^AuthRoutes.keys: write a list, keys=\['...'\]"),
+    ({"keys": ["short"]}, r"^keys: write 32 random bytes, base64url-encoded, as `amplify-mw"),
+    ({"scopes": "openid"}, r"^AuthRoutes.scopes: write a list of strings"),
+    ({"scopes": ["openid", 1]}, "^AuthRoutes.scopes: write a list"),
+    ({"scopes": ["email"]}, "^AuthRoutes.scopes: without 'openid' nobody is signed in"),
+    ({"scopes": []}, "^AuthRoutes.scopes: without 'openid'"),
+    ({"redirect_sign_in": f"{ORIGIN}/auth/sign-in-callback"}, "redirect_sign_in: write a list"),
+    (
+        {"redirect_sign_in": [f"{ORIGIN}/auth/sign-in-callback/", "https://b.example"]},
+        r"'https://app.example.com/auth/sign-in-callback' is not among the app client's "
+        r"redirect_sign_in \(.*, https://b.example\): add it there, or write the origin",
+    ),
+    ({"redirect_sign_in": []}, "is not among the app client's redirect_sign_in"),
+    ({"redirect_sign_out": [f"{ORIGIN}/"]}, "sign-out-callback' is not among the app client's"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("options", "mend"), WRONG, ids=str)
+def test_what_cannot_work_is_refused_by_name(options: dict[str, Any], mend: str) -> None:
+    with pytest.raises(ConfigurationError, match=mend) as caught:
+        auth_routes(**options)
+    assert KEYS[0] not in str(caught.value)
+
+
+def test_a_whole_list_with_the_right_uris_is_accepted() -> None:
+    routes = auth_routes(
+        redirect_sign_in=["http://localhost:3000/", f"{ORIGIN}/auth/sign-in-callback"],
+        redirect_sign_out=[f"{ORIGIN}/auth/sign-out-callback"],
+    )
+    assert routes.redirect_sign_in is not None
+
+
+@pytest.mark.parametrize(
+    ("options", "mend"),
+    [
+        ({"domain": None}, "^routes: hosted sign-in is at the pool's domain; write domain="),
+        ({"client_id": None}, "^routes: sign-in is an app client's; write client_id="),
+        ({"routes": AuthRoutes}, r"^routes: write AuthRoutes\(origin='https://app.example.com'\)"),
+        ({"routes": {"origin": ORIGIN}}, "^routes: write AuthRoutes"),
+        ({"routes": ORIGIN}, "^routes: write AuthRoutes"),
+        (
+            {"routes": AuthRoutes(origin=ORIGIN)},
+            r"^routes: write AuthRoutes\(keys=\['...'\]\), as `amplify-mw keygen` prints one",
+        ),
+        (
+            {"routes": AuthRoutes(origin=ORIGIN), "session": StoredSession(MemoryStore())},
+            "^routes: write AuthRoutes",
+        ),
+    ],
+    ids=str,
+)
+def test_routes_need_the_rest_of_the_configuration(options: dict[str, Any], mend: str) -> None:
+    with pytest.raises(ConfigurationError, match=mend):
+        configured(**options)
+
+
+def test_of_several_pools_the_first_is_signed_in_at() -> None:
+    pools = [
+        UserPool(user_pool_id="eu-west-1_First0001", client_id="a"),
+        UserPool(**{**POOL, "user_pool_id": "eu-west-1_Other0001"}),
+    ]
+    with pytest.raises(
+        ConfigurationError, match=r"^routes: hosted sign-in is at the pool's domain"
+    ):
+        AmplifyConfig(pools=pools, routes=auth_routes())
+    assert AmplifyConfig(pools=pools[::-1], routes=auth_routes()).routes is not None
+
+
+@pytest.mark.parametrize(
+    ("session", "keys"),
+    [
+        (SealedSession(keys=KEYS[:2]), raw(*KEYS[:2])),
+        ([TokenSession(), SealedSession(keys=KEYS[:1])], raw(KEYS[0])),
+        ([StoredSession(MemoryStore()), SealedSession(keys=KEYS[:1])], raw(KEYS[0])),
+    ],
+    ids=["sealed", "second", "besides a store"],
+)
+def test_keys_are_the_sealed_sessions_by_default(session: Any, keys: tuple[bytes, ...]) -> None:
+    routes = AuthRoutes(origin=ORIGIN)
+    assert configured(routes, session=session).route_keys == keys
+    own = AuthRoutes(origin=ORIGIN, keys=KEYS[2:])
+    assert configured(own, session=session).route_keys == raw(*KEYS[2:])
+
+
+def test_sign_in_is_the_login_page_unless_another_is_given() -> None:
+    assert configured().login_url == "/auth/sign-in"
+    assert configured(login_url="/login").login_url == "/login"
+
+
+def test_the_login_page_goes_with_the_routes() -> None:
+    config = configured()
+    assert config.replace(routes=auth_routes(prefix="/in")).login_url == "/in/sign-in"
+    assert config.replace(routes=None).login_url is None
+    assert config.replace(protect=["/a"]).login_url == "/auth/sign-in"
+    assert config.replace(routes=None, login_url="/login").login_url == "/login"
+    assert configured(login_url="/login").replace(routes=None).login_url == "/login"
+
+
+@pytest.mark.parametrize("origin", [ORIGIN, "https://APP.example.com", f"{ORIGIN}:443"])
+def test_the_routes_origin_is_the_sites_own(origin: str) -> None:
+    config = configured(auth_routes(origin=origin), origins=["https://www.example.com"])
+    assert config.known_origins == {ORIGIN, "https://www.example.com"}
+
+
+@pytest.mark.parametrize("middleware", [AmplifyWSGIMiddleware, AmplifyASGIMiddleware])
+@pytest.mark.parametrize("ignore", ["/auth/*", "/*", "/auth/sign-out"])
+def test_routes_that_are_not_looked_at_are_refused(middleware: Any, ignore: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"^ignore: it covers '/auth/sign-"):
+        middleware(None, configured(ignore=[ignore]))
+    middleware(None, configured(ignore=["/static/*", "/auth/theme.css"]))
+
+
+def test_no_repr_shows_a_key() -> None:
+    config = configured(session=SealedSession(keys=KEYS[:1]))
+    shown = f"{config!r} {config.routes!r}"
+    assert not [key for key in KEYS if key in shown or repr(parse_key(key)) in shown]
+
+
+def test_configurations_with_routes_are_values() -> None:
+    assert configured() == configured()
+    assert hash(configured().routes) == hash(configured().routes)
+    assert configured() != configured(auth_routes(prefix="/in"))

@@ -1,0 +1,178 @@
+"""Sign-out: the session ends here and at the pool, and no other site's page can do it."""
+
+from html import unescape
+from typing import Any
+
+import pytest
+
+from amplify_mw import AmplifyCookies, SealedSession, StoredSession
+from amplify_mw.effects import Unreachable
+from amplify_mw.stores.memory import MemoryStore
+from tests.routes.conftest import Build
+from tests.routes.going import ORIGIN, Visitor, pool_of, sent
+from tests.shells import Got
+from tests.sites import KEYS, NAME, Clock, town
+
+OUT = "/auth/sign-out"
+EVIL = "https://evil.example"
+KINDS: dict[str, Any] = {
+    "sealed": lambda: SealedSession(keys=KEYS[:1]),
+    "stored": lambda: StoredSession(MemoryStore()),
+    "amplify": AmplifyCookies,
+}
+
+
+def logout_of(got: Got) -> str:
+    """Where a sign-out goes on to: a form's by a page, for a policy may hold its redirects."""
+    if got.status == 303:
+        return str(got.one("location"))
+    assert got.status == 200
+    return unescape(got.body.partition('content="0;url=')[2].partition('"')[0])
+
+
+def signed_in(build: Build, *args: Any, **options: Any) -> Visitor:
+    visitor = Visitor(build(*args, **options))
+    visitor.sign_in()
+    assert visitor.user == "ada"
+    return visitor
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_the_session_ends_here_and_there(build: Build, kind: str, method: str) -> None:
+    visitor = signed_in(build, KINDS[kind]())
+    got = visitor.go(OUT, method=method)
+    assert visitor.user == "NotAuthorizedException no_session"
+    visitor.site.settle()
+    pool = pool_of(visitor)
+    assert pool.count("revoke") + pool.count("RevokeToken") == 1
+    url = logout_of(got)
+    assert url.startswith(f"{pool.url}/logout?")
+    uri = f"{ORIGIN}/auth/sign-out-callback"
+    assert sent(url) == {"client_id": pool.client_id, "logout_uri": uri}
+
+
+def test_the_pool_sends_people_back_to_after_sign_out(build: Build, clock: Clock) -> None:
+    with town(clock, logout_uris=[f"{ORIGIN}/auth/sign-out-callback"]) as pool:
+        visitor = signed_in(build, pool=pool, routes={"after_sign_out": "/bye?for=now"})
+        back = pool.authorize(str(visitor.go(OUT).one("location")), None)
+        got = visitor.come_back(back)
+        assert (got.status, got.one("location")) == (303, "/bye?for=now")
+        assert got.all("set-cookie") == []
+
+
+def test_who_has_signed_out_has_to_show_a_password_again(visitor: Visitor) -> None:
+    pool = pool_of(visitor)
+    browser: dict[str, str] = {}
+    visitor.come_back(pool.authorize(visitor.leave(), "ada", cookies=browser))
+    pool.authorize(str(visitor.go(OUT).one("location")), None, cookies=browser)
+    with pytest.raises(ValueError, match="nowhere"):
+        pool.authorize(visitor.leave(), None, cookies=browser)
+
+
+@pytest.mark.parametrize("cookie", [None, "junk"])
+def test_nobody_is_signed_out_all_the_same(visitor: Visitor, cookie: str | None) -> None:
+    if cookie:
+        visitor.jar[NAME] = cookie
+    got = visitor.go(OUT)
+    assert str(got.one("location")).startswith(f"{pool_of(visitor).url}/logout?")
+    assert NAME not in visitor.jar
+
+
+# Whose page may ask.
+
+REQUESTS: list[tuple[str, str, dict[str, str], bool]] = [
+    ("same-origin", "GET", {"Sec-Fetch-Site": "same-origin"}, True),
+    ("same-origin", "GET", {"Sec-Fetch-Site": "none"}, True),
+    ("same-origin", "GET", {"Sec-Fetch-Site": "same-site"}, False),
+    ("same-origin", "GET", {"Sec-Fetch-Site": "cross-site"}, False),
+    ("same-origin", "GET", {"Sec-Fetch-Site": "same-origin, cross-site"}, False),
+    ("same-origin", "GET", {"Sec-Fetch-Site": ""}, False),
+    ("same-origin", "GET", {}, False),  # an old browser does not tell
+    ("same-origin", "GET", {"Referer": f"{ORIGIN}/"}, False),
+    ("same-site", "GET", {"Sec-Fetch-Site": "same-origin"}, True),
+    ("same-site", "GET", {"Sec-Fetch-Site": "same-site"}, True),
+    ("same-site", "GET", {"Sec-Fetch-Site": "cross-site"}, False),
+    ("same-site", "GET", {}, False),
+    ("never", "GET", {"Sec-Fetch-Site": "same-origin"}, False),
+    ("never", "GET", {"Sec-Fetch-Site": "none"}, False),
+    ("never", "POST", {"Sec-Fetch-Site": "same-origin", "Origin": ORIGIN}, True),
+    ("same-origin", "POST", {"Sec-Fetch-Site": "same-origin", "Origin": ORIGIN}, True),
+    ("same-origin", "POST", {"Sec-Fetch-Site": "same-origin"}, True),
+    ("same-origin", "POST", {"Origin": ORIGIN}, True),  # an old browser's own page
+    ("same-origin", "POST", {}, True),  # no browser's, or a very old one's own page
+    ("same-origin", "POST", {"Sec-Fetch-Site": "cross-site", "Origin": EVIL}, False),
+    ("same-origin", "POST", {"Sec-Fetch-Site": "cross-site"}, False),
+    ("same-origin", "POST", {"Sec-Fetch-Site": "cross-site", "Origin": "null"}, False),
+    ("same-origin", "POST", {"Sec-Fetch-Site": "same-site", "Origin": "https://b.example.com"},
+     False),
+    ("same-site", "POST", {"Sec-Fetch-Site": "same-site", "Origin": "https://b.example.com"},
+     False),
+    ("same-origin", "POST", {"Origin": EVIL}, False),
+    ("same-origin", "POST", {"Origin": "null"}, False),
+    ("same-origin", "POST", {"Origin": f"{ORIGIN}.evil.example"}, False),
+    ("same-origin", "POST", {"Origin": ""}, False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("policy", "method", "headers", "is_good"), REQUESTS, ids=str)
+def test_who_may_sign_somebody_out(
+    build: Build, policy: str, method: str, headers: dict[str, str], is_good: bool
+) -> None:
+    site = build(routes={"get_sign_out": policy})
+    visitor = Visitor(site, site.sign_in().jar)
+    got = visitor.go(OUT, method=method, fetch_site=None, headers=headers)
+    assert got.status == ((200 if method == "POST" else 303) if is_good else 403)
+    assert visitor.user == ("NotAuthorizedException no_session" if is_good else "ada")
+    if not is_good:
+        assert got.one("content-type") == "application/problem+json"
+        assert (got.all("set-cookie"), got.one("location")) == ([], None)
+
+
+def test_another_origin_of_ones_own_may_post(build: Build) -> None:
+    other = "https://www.example.com"
+    headers = {"Origin": other, "Sec-Fetch-Site": "same-site"}
+    for origins, status in (([], 403), ([other], 200)):
+        site = build(origins=origins)
+        visitor = Visitor(site, site.sign_in().jar)
+        assert visitor.go(OUT, method="POST", fetch_site=None, headers=headers).status == status
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "OPTIONS", "PATCH"])
+def test_it_takes_no_other_method(visitor: Visitor, method: str) -> None:
+    got = visitor.go(OUT, method=method)
+    assert (got.status, got.one("allow")) == (405, "GET, POST")
+
+
+class FailingStore(MemoryStore):
+    """A store that can no longer delete."""
+
+    is_down = False
+
+    def delete(self, *args: Any, **kwargs: Any) -> Any:
+        if self.is_down:
+            raise Unreachable("down")
+        return super().delete(*args, **kwargs)
+
+
+def test_where_the_store_is_down_the_cookie_goes_and_the_rest_is_tried_again(
+    build: Build,
+) -> None:
+    store = FailingStore()
+    visitor = signed_in(build, StoredSession(store))
+    store.is_down = True
+    got = visitor.go(OUT)
+    assert (got.status, got.one("retry-after") is not None) == (503, True)
+    assert NAME not in visitor.jar
+    assert visitor.go(OUT).status == 303
+
+
+def test_the_sign_in_of_another_site_cannot_be_finished_here(build: Build) -> None:
+    """A page that sends people to a callback with its own code signs nobody in."""
+    site = build(routes={"on_error": "/sorry"})
+    attacker, victim = Visitor(site), Visitor(site)
+    victim.sign_in()
+    back = pool_of(attacker).authorize(attacker.leave(), "grace")
+    victim.come_back(back)
+    assert victim.user == "ada"
+    assert pool_of(attacker).count("token") == 1  # the victim's own

@@ -1,0 +1,286 @@
+"""`csrf="origin"`: what pages of other origins may not do for who is signed in."""
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from amplify_mw import ConfigurationError
+from amplify_mw.testing import LocalUserPool, signed_in
+from tests.routes.going import ORIGIN, auth_routes
+from tests.shells import ASGIShell, Ask, Got, Shell, WSGIShell
+from tests.sites import Clock, Site, session_of, town
+
+EVIL, SIBLING = "https://evil.example", "https://other.example.com"
+FOREIGN = {"Sec-Fetch-Site": "cross-site", "Origin": EVIL}
+Build = Callable[..., Site]
+
+
+@pytest.fixture
+def build(shell: Shell, tmp_path: Path) -> Iterator[Build]:
+    clock = Clock()
+    made: list[Site] = []
+    with town(clock) as pool:
+
+        def build(kind: str = "sealed", **options: Any) -> Site:
+            made.append(Site(shell, pool, clock, session_of(kind, clock, tmp_path), **options))
+            return made[-1]
+
+        yield build
+        for site in made:
+            site.close()
+
+
+def asks(site: Site, path: str = "/a", method: str = "POST", **facts: Any) -> Got:
+    """A request of who is signed in; of a foreign page's, unless `headers` say otherwise."""
+    facts = {"headers": FOREIGN, **facts}
+    return site.sign_in().does(path=path, method=method, **facts)
+
+
+METHODS = ["POST", "PUT", "PATCH", "DELETE", "BREW", "post", ""]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_unsafe_methods_of_a_foreign_page_are_refused(build: Build, method: str) -> None:
+    got = asks(build(), method=method)
+    assert got.status == 403
+    assert (got.one("content-type"), got.one("cache-control")) == (
+        "application/problem+json",
+        "no-store",
+    )
+    problem = json.loads(got.body)
+    assert (problem["status"], problem["title"]) == (403, "Forbidden")
+    assert "another origin" in problem["detail"]
+    assert EVIL not in got.body
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "TRACE"])
+def test_safe_methods_are_not(build: Build, method: str) -> None:
+    assert asks(build(), method=method).body == "ada"
+
+
+@pytest.mark.parametrize("kind", ["token", "sealed", "memory"])
+def test_it_is_so_for_each_kind_of_session(build: Build, kind: str) -> None:
+    assert asks(build(kind)).status == 403
+
+
+def test_a_refusal_changes_nothing(build: Build) -> None:
+    site = build("memory")
+    browser = site.sign_in()
+    got = browser.does(site.end(), method="POST", headers=FOREIGN)
+    assert (got.status, got.all("set-cookie")) == (403, [])
+    assert browser.does().body == "ada"
+
+
+@pytest.mark.parametrize("cookie", [None, "junk"])
+def test_who_is_not_signed_in_is_the_apps_business(build: Build, cookie: str | None) -> None:
+    site = build()
+    browser = site.browser({} if cookie is None else {"amplify-session": cookie})
+    assert browser.does(method="POST", headers=FOREIGN).status == 200
+
+
+PAGES: list[tuple[dict[str, str], list[str], bool]] = [
+    ({}, [], True),  # no browser
+    ({"Sec-Fetch-Site": "same-origin", "Origin": ORIGIN}, [], True),
+    ({"Sec-Fetch-Site": "same-origin", "Origin": "null"}, [], True),
+    ({"Sec-Fetch-Site": "none"}, [], True),
+    ({"Sec-Fetch-Site": "same-site", "Origin": SIBLING}, [], False),
+    ({"Sec-Fetch-Site": "same-site", "Origin": SIBLING}, [SIBLING], True),
+    ({"Sec-Fetch-Site": "cross-site", "Origin": SIBLING}, [SIBLING], True),
+    ({"Sec-Fetch-Site": "cross-site", "Origin": EVIL}, [SIBLING], False),
+    ({"Sec-Fetch-Site": "cross-site"}, [SIBLING], False),
+    ({"Sec-Fetch-Site": "cross-site", "Origin": "null"}, [], False),
+    ({"Sec-Fetch-Site": "same-site", "Origin": "null"}, [SIBLING], False),
+    ({"Sec-Fetch-Site": "same-origin, cross-site"}, [], False),
+    ({"Sec-Fetch-Site": "Same-Origin"}, [], False),  # no browser spells it so
+    ({"Sec-Fetch-Site": ""}, [], False),
+    ({"Origin": ORIGIN}, [ORIGIN], True),  # an old browser
+    ({"Origin": ORIGIN}, ["https://APP.example.com:443"], True),
+    ({"Origin": ORIGIN}, [], False),
+    ({"Origin": "null"}, [ORIGIN], False),
+    ({"Origin": ""}, [ORIGIN], False),
+    ({"Origin": f"{ORIGIN}, {EVIL}"}, [ORIGIN], False),
+    ({"Origin": f"{ORIGIN}:8443"}, [ORIGIN], False),
+    ({"Origin": "http://app.example.com"}, [ORIGIN], False),
+]
+
+
+@pytest.mark.parametrize(("headers", "origins", "is_good"), PAGES, ids=str)
+def test_whose_page_it_is_browsers_tell(
+    build: Build, headers: dict[str, str], origins: list[str], is_good: bool
+) -> None:
+    got = asks(build(origins=origins), headers=headers)
+    assert (got.status == 200) is is_good
+
+
+@pytest.mark.parametrize("origin", [ORIGIN, "https://APP.example.com:443"])
+def test_the_routes_own_origin_is_known(build: Build, origin: str) -> None:
+    site = build(routes=auth_routes(origin=origin))
+    assert asks(site, headers={"Origin": ORIGIN}).body == "ada"
+    assert asks(site, headers={"Origin": EVIL}).status == 403
+
+
+# A WSGI server joins them, which is among the pages above.
+@pytest.mark.parametrize("shell", [ASGIShell], indirect=True)
+def test_every_origin_that_is_sent_must_be_known(build: Build, shell: ASGIShell) -> None:
+    site = build(origins=[ORIGIN])
+    scope = shell.scope(Ask(cookies=site.sign_in().header, method="POST"))
+    scope["headers"] += [(b"origin", ORIGIN.encode()), (b"origin", EVIL.encode())]
+    messages: list[Any] = []
+
+    async def send(message: Any) -> None:
+        messages.append(message)
+
+    async def receive() -> Any:
+        return {"type": "http.request"}
+
+    asyncio.run(site.app(lambda: "hello")(scope, receive, send))
+    assert messages[0]["status"] == 403
+
+
+def test_it_can_be_left_to_the_app(build: Build) -> None:
+    assert asks(build(csrf=None)).body == "ada"
+
+
+@pytest.mark.parametrize("wrong", ["", "token", True, False])
+def test_csrf_is_one_of_two_words(pool: LocalUserPool, wrong: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"^csrf: write 'origin', or None"):
+        pool.config(csrf=wrong)
+
+
+# Exemptions.
+
+
+@pytest.mark.parametrize("path", ["/hooks", "/hooks/", "/hooks/a", "/hooks/a/b", "/paid", "/paid/"])
+def test_a_path_can_be_exempt(build: Build, path: str) -> None:
+    assert asks(build(csrf_exempt=["/hooks/*", "/paid"]), path).body == "ada"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/", "/hook", "/hooksa", "/paid/a", "/HOOKS/a", "/a/hooks/b"),
+        # read further down as /account, in one way or another
+        "/hooks/../account",
+        "/hooks/%2e%2e/account",
+        "/hooks/..%2faccount",
+        "/hooks/%252e%252e%252faccount",
+        "/hooks\\..\\account",
+        "/hooks/x/..//../account",
+        "/hooks/%" + "25" * 40 + "41",  # in too many to tell
+    ],
+)
+def test_no_spelling_widens_an_exemption(build: Build, path: str) -> None:
+    assert asks(build(csrf_exempt=["/hooks/*", "/paid"]), path).status == 403
+
+
+@pytest.mark.parametrize("path", ["/hooks//a", "/hooks/./a", "/hooks/a%20b", "/hooks/%61"])
+def test_an_exempt_path_is_exempt_in_spellings_that_lead_nowhere_else(
+    build: Build, path: str
+) -> None:
+    assert asks(build(csrf_exempt=["/hooks/*"]), path).body == "ada"
+
+
+@pytest.mark.parametrize("shell", [WSGIShell], indirect=True)
+@pytest.mark.parametrize(
+    ("path", "status"), [("/\xc3\xa9", "200 Said"), ("/\xff", "403 Forbidden")]
+)
+def test_bytes_that_are_no_text_are_not_exempt(
+    build: Build, shell: WSGIShell, path: str, status: str
+) -> None:
+    site = build(csrf_exempt=["/*"])
+    environ = shell.environ(Ask("/", cookies=site.sign_in().header, method="POST"))
+    environ |= {"PATH_INFO": path, "HTTP_SEC_FETCH_SITE": "cross-site"}
+    statuses: list[str] = []
+    site.app(lambda: "hello")(environ, lambda status, headers: statuses.append(status))
+    assert statuses == [status]
+
+
+def test_exemptions_are_below_the_mount_as_other_paths_are(build: Build) -> None:
+    site = build(csrf_exempt=["/hooks/*"], protect=["/account"])
+    assert asks(site, "/hooks/a", mount="/shop").body == "ada"
+    assert asks(site, "/a", mount="/hooks").status == 403
+
+
+@pytest.mark.parametrize("wrong", ["/a", ["a"], ["/a*"], ["/a/../b"], ["/a%2f"], [""], [1]])
+def test_exemptions_are_written_as_other_paths_are(pool: LocalUserPool, wrong: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"^csrf_exempt: "):
+        pool.config(csrf_exempt=wrong)
+
+
+def test_a_guarded_path_is_no_exception(build: Build) -> None:
+    site = build(protect=["/account"])
+    assert asks(site, "/account").status == 403
+    assert asks(site, "/account", headers={"Sec-Fetch-Site": "same-origin"}).body == "ada"
+    assert site.browser().does(path="/account", method="POST", headers=FOREIGN).status == 401
+
+
+def test_an_ignored_path_is_not_looked_at(build: Build) -> None:
+    assert asks(build(ignore=["/hooks/*"]), "/hooks/a").status == 200
+
+
+# Around it.
+
+
+def send(site: Site, app: Any, **facts: Any) -> Got:
+    cookies = site.sign_in().header
+    return site.shell.send(app, Ask(cookies=cookies, method="POST", headers=FOREIGN, **facts))
+
+
+def test_of_two_middlewares_of_one_configuration_the_outer_one_asks(build: Build) -> None:
+    site = build()
+    app = site.shell.middleware(site.app(lambda: "hello"), site.engine)
+    assert send(site, app).status == 403
+
+
+def test_each_of_two_configurations_asks(build: Build) -> None:
+    site, lenient = build(), build(csrf=None)
+    for inner, outer in ((site, lenient), (lenient, site)):
+        app = site.shell.middleware(inner.app(lambda: "hello"), outer.engine)
+        assert send(site, app).status == 403
+
+
+def test_a_test_may_say_who_is_signed_in(build: Build) -> None:
+    site = build()
+    with signed_in("grace"):
+        assert site.browser().does(method="POST", headers=FOREIGN).body == "grace"
+
+
+def test_the_log_says_so_without_the_origin(build: Build, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG", logger="amplify_mw")
+    asks(build())
+    assert "answered 403: foreign_origin" in caplog.messages
+    assert EVIL not in caplog.text
+
+
+@pytest.mark.parametrize("csrf", ["origin", None])
+def test_websockets_have_a_rule_of_their_own(tmp_path: Path, csrf: Any) -> None:
+    with town(clock := Clock()) as pool:
+        kind = session_of("sealed", clock, tmp_path)
+        site = Site(ASGIShell(), pool, clock, kind, csrf=csrf, csrf_exempt=["/*"])
+        for origin, answer in ((EVIL, "websocket.close"), (None, "websocket.accept")):
+            assert _shake_hands(site, origin) == answer
+        site.close()
+
+
+def _shake_hands(site: Site, origin: str | None) -> str:
+    headers = {} if origin is None else {"Origin": origin}
+    scope = site.shell.scope(Ask(cookies=site.sign_in().header, headers=headers))  # type: ignore[union-attr]
+    del scope["method"]
+    messages: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "websocket.accept"})
+
+    async def receive() -> Any:
+        return {"type": "websocket.connect"}
+
+    async def keep(message: Any) -> None:
+        messages.append(message)
+
+    middleware: Any = site.shell.middleware(app, site.engine)
+    asyncio.run(middleware({**scope, "type": "websocket"}, receive, keep))
+    return str(messages[0]["type"])
