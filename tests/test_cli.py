@@ -40,7 +40,7 @@ class Demo:
 
     @property
     def url(self) -> str:
-        return re.search(r"http://127\.0\.0\.1:\d+/", self.announcement)[0]
+        return re.search(r"http://localhost:\d+/", self.announcement)[0]
 
     def get(self) -> str:
         with build_opener(ProxyHandler({})).open(self.url, timeout=LIMIT) as response:
@@ -96,7 +96,7 @@ def test_a_signal_ends_the_demo_cleanly(demo, number):
 def test_without_a_choice_a_free_port_stands_in_for_a_taken_one(usual_port_taken):
     demo = Demo()
     try:
-        assert demo.url != "http://127.0.0.1:8000/"
+        assert demo.url != "http://localhost:8000/"
         assert "Who is signed in?" in demo.get()
     finally:
         demo.close()

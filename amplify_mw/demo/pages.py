@@ -14,11 +14,13 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from importlib.resources import files
 from typing import Any, Final
+from urllib.parse import quote
 
 from markupsafe import Markup, escape
 
 from amplify_mw import AuthUser, CookiePolicy, SessionInfo, Tokens
 
+from .device import in_words
 from .people import PASSWORD, PEOPLE
 from .profile import Profile
 
@@ -78,9 +80,12 @@ _LINKS: Final = (
 
 _SIGNED_IN: Final = Markup(
     '<div class="who"><span>{username}</span>'
-    '<form method="post" action="/sign-out"><button class="second">Sign out</button></form></div>'
+    '<form method="post" action="/auth/sign-out"><button class="second">Sign out</button></form>'
+    "</div>"
 )
-_SIGNED_OUT: Final = Markup('<div class="who"><a href="/sign-in">Sign in</a></div>')
+_SIGNED_OUT: Final = Markup(
+    '<div class="who"><a href="/auth/sign-in?next={next}">Sign in</a></div>'
+)
 
 
 def _page(title: str, main: Markup, *, user: AuthUser | None = None, path: str = "") -> str:
@@ -90,12 +95,13 @@ def _page(title: str, main: Markup, *, user: AuthUser | None = None, path: str =
         )
         for link, text in _LINKS
     ]
+    after = quote(path or "/", safe="")
     return _PAGE.format(
         title=title,
         icon=_ICON,
         style=Markup(_STYLE),  # noqa: S704 - the file beside this one
         links=Markup().join(links),
-        who=_SIGNED_IN.format(username=user.username) if user else _SIGNED_OUT,
+        who=_SIGNED_IN.format(username=user.username) if user else _SIGNED_OUT.format(next=after),
         main=main,
     )
 
@@ -120,8 +126,8 @@ _TRY_IT: Final = Markup("""\
 <ol>
 <li>Open the <a href="/members">members&rsquo; page</a>. The middleware protects it, and sends you
 to sign in.</li>
-<li>Sign in as <code>{username}</code> with the password <code>{password}</code>. You are taken
-back to where you wanted to go.</li>
+<li>That is the user pool&rsquo;s own page, at another address. Sign in as <code>{username}</code>
+with the password <code>{password}</code>. You are taken back to where you wanted to go.</li>
 <li>Look at the <a href="/profile">profile</a>, and at the code that made it.</li>
 <li>Sign in once more from another browser or a private window. Each is on the list of
 <a href="/devices">your devices</a>; end one from the other.</li>
@@ -254,8 +260,10 @@ _COOKIE_REFUSED: Final = Markup("""\
 <p>Your browser sent a session cookie that means nothing here. So nobody is signed in, and this very
 response ends the cookie:</p>
 <pre class="wraps"><code>Set-Cookie: {clearing}</code></pre>
-<p class="actions"><a class="button" href="/sign-in">Sign in again</a>
+<p class="actions"><a class="button" href="/auth/sign-in?next=%2F">Sign in again</a>
 <a href="/">Load this page again</a></p>
+<p class="note">Only this site has forgotten you. The user pool remembers this browser for an hour
+from the sign-in on, and asks for no password until then.</p>
 </section>
 <section class="card">
 <h2>What happened</h2>
@@ -325,8 +333,9 @@ checks nothing.</p>
 <section class="card">
 <h2>Who checks</h2>
 <p>The middleware, before the page&rsquo;s code is called. Without a user, a browser is sent to
-<code>login_url</code> and comes back to where it wanted to go; anything else is answered
-<code>401</code>.</p>
+<code>/auth/sign-in</code> and comes back to where it wanted to go; anything else is answered
+<code>401</code>. The routes below <code>/auth</code> are the middleware&rsquo;s, too: this site has
+no code of its own that signs anybody in.</p>
 {code}
 </section>
 """)
@@ -385,12 +394,13 @@ def devices(user: AuthUser, sessions: Iterable[SessionInfo], now: float, code: M
 
 
 def _device(session: SessionInfo, now: float) -> Markup:
+    name = in_words(session.user_agent)
     return _DEVICE.format(
-        name=session.user_agent,
+        name=name,
         badge=_THIS_DEVICE if session.is_current else "",
         created=_distance(session.created_at, now),
         seen="now" if session.is_current else _distance(session.seen_at, now),
-        button="" if session.is_current else _END.format(session.handle, session.user_agent),
+        button="" if session.is_current else _END.format(session.handle, name),
     )
 
 
@@ -413,52 +423,30 @@ def excerpt(*functions: Callable[..., Any]) -> Markup:
     return Markup('<pre tabindex="0"><code>{}</code></pre>').format(code)
 
 
-# Signing in
+# A sign-in that came to nothing
 
-_SIGN_IN: Final = Markup("""\
-<h1>Sign in</h1>
-{notice}
-<section class="card">
-<form method="post">
-<label for="username">User name</label>
-<input id="username" name="username" autocomplete="username" autocapitalize="none"
- spellcheck="false" required value="{username}"{focus_username}>
-<label for="password">Password</label>
-<input id="password" name="password" type="password" autocomplete="current-password"
- required{focus_password}>
-<div><button>Sign in</button></div>
-</form>
-</section>
-{people}
+_NOT_SIGNED_IN: Final = Markup("""\
+<h1>That did not sign you in.</h1>
+<p class="lead">{reason}</p>
+<p class="actions"><a class="button" href="/auth/sign-in?next=%2F">Sign in</a>
+<a href="/">Home</a></p>
 """)
-
-_WANTS: Final = Markup(
-    '<p class="lead">Sign in to go on to <span class="value">{wants}</span>.</p>'
-)
-_REFUSAL: Final = Markup('<p class="card bad" role="alert">{refusal}</p>')
-
-_REFUSALS: Final = {
-    "NotAuthorizedException": "That user name and password do not go together.",
-    "UserNotConfirmedException": "This account was never confirmed, so it cannot sign in.",
+_REASONS: Final = {
+    "access_denied": "The user pool says that it was not wanted.",
+    "attempt_expired": Markup(
+        "It took longer than five minutes, or was completed already. Or it began under another "
+        'name than <a href="{origin}/">{origin}</a>, which is where the user pool sends people '
+        "back to."
+    ),
+    "provider_unavailable": "The user pool does not answer. Try again in a moment.",
 }
+_ANOTHER_REASON: Final = "What came back from the user pool was not what this site had asked for."
 
 
-def sign_in_form(
-    user: AuthUser | None, *, wants: str | None = None, username: str = "", refusal: str = ""
-) -> str:
-    """The form. `wants`: the page it was asked for. `refusal`: Cognito's name for what is wrong."""
-    notice = _WANTS.format(wants=wants) if wants else Markup()
-    if refusal:
-        notice = _REFUSAL.format(refusal=_REFUSALS.get(refusal, f"Cognito refused: {refusal}."))
-    focus = Markup(" autofocus")
-    main = _SIGN_IN.format(
-        notice=notice,
-        username=username,
-        focus_username="" if username else focus,
-        focus_password=focus if username else "",
-        people=_people(),
-    )
-    return _page("Sign in", main, user=user)
+def not_signed_in(user: AuthUser | None, code: str, origin: str) -> str:
+    """A sign-in has come to nothing. `code`: the routes' word for why."""
+    reason = _REASONS.get(code, _ANOTHER_REASON).format(origin=origin)
+    return _page("Not signed in", _NOT_SIGNED_IN.format(reason=reason), user=user)
 
 
 # Errors
@@ -469,11 +457,6 @@ _ERROR: Final = Markup('<h1>{title}</h1><p class="lead">{text}</p><p><a href="/"
 def error(title: str, text: str) -> str:
     """A page for what went wrong."""
     return _page(title, _ERROR.format(title=title, text=text))
-
-
-def unavailable() -> str:
-    """The user pool does not answer."""
-    return error("Not now", "The user pool does not answer. Try again in a moment.")
 
 
 def _rows(facts: Iterable[tuple[str, str]]) -> Markup:

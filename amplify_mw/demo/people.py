@@ -6,7 +6,7 @@ from typing import Final
 
 from amplify_mw.testing import LocalUserPool
 
-PASSWORD: Final = "correct horse"  # noqa: S105 - printed on the sign-in page
+PASSWORD: Final = "correct horse"  # noqa: S105 - printed on the home page
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from .people import PASSWORD, PEOPLE, add_people
 from .site import make_app
 
 HOST: Final = "127.0.0.1"
+NAME: Final = "localhost"  # another site than the pool's 127.0.0.1, as it would be at Amazon
 USUAL_PORT: Final = 8000
 _POLL_INTERVAL: Final = 0.2  # seconds; what ending waits for at most
 _TOKEN_LIFETIME: Final = 300  # seconds; the least Cognito allows, so that a refresh is soon seen
@@ -28,8 +29,7 @@ def run(port: int | None = None) -> None:
     with LocalUserPool(token_lifetime=_TOKEN_LIFETIME) as pool, _listen(port) as listening:
         add_people(pool)
         chosen = listening.getsockname()[1]
-        origin = f"http://{HOST}:{chosen}"
-        with closing(make_app(pool, origin)) as app:
+        with closing(make_app(pool, _origin(chosen))) as app:
             server = make_server(
                 HOST,
                 chosen,
@@ -40,7 +40,7 @@ def run(port: int | None = None) -> None:
             )
             _show_log()
             _end_on_signals(server)
-            _say(_announcement(origin, pool))
+            _say(_announcement(chosen, pool))
             server.serve_forever(_POLL_INTERVAL)
     _say("The demo has ended.")
 
@@ -73,7 +73,12 @@ def _show_log() -> None:
     logger.setLevel(logging.DEBUG)
 
 
-def _announcement(origin: str, pool: LocalUserPool) -> str:
+def _origin(port: int) -> str:
+    return f"http://{NAME}:{port}"
+
+
+def _announcement(port: int, pool: LocalUserPool) -> str:
+    origin = _origin(port)
     width = max(len(person.username) for person in PEOPLE)
     people = [f"{person.username:<{width}}   {person.about}" for person in PEOPLE]
     return "\n".join(
@@ -81,11 +86,12 @@ def _announcement(origin: str, pool: LocalUserPool) -> str:
             "A small site with sign-in, and a user pool for it, on this machine alone.",
             "",
             f"  Open      {origin}/",
+            f"            (by this name: to a browser http://{HOST}:{port}/ is another site)",
             "  Sign in   " + "\n            ".join(people),
             f"  Password  {PASSWORD}",
             "  End       Ctrl-C",
             "",
-            f"The user pool speaks Cognito's API at {pool.url}/",
+            f"The user pool, with its sign-in page and Cognito's API, is at {pool.url}/",
             "What the library logs follows.",
             "",
         ]

@@ -1,28 +1,28 @@
 """The demo's site: a plain WSGI app, and the middleware around it.
 
 What there is to see:
-- `make_app` puts the middleware around the site. That is all the wiring there is.
+- `make_app` puts the middleware around the site. That is all the wiring there is, and all there is
+  of signing in: the middleware serves the routes below `/auth` itself.
 - `profile` hands no request to the functions of `profile.py`, and they know the user.
 - `members` checks nothing: `protect=` does, before the view is called.
-- `sign_in` starts a session with the tokens that Cognito gave, and `sign_out` ends it. The cookie
-  is the library's business.
 - `devices` lists the user's sessions, and `end_device` ends any of them, at once.
+- No view looks at where a form comes from: the middleware refuses what another site's page posts.
 """
 
+import os
 import time
 from collections.abc import Iterable
 from contextlib import suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
-from urllib.parse import unquote, urlsplit
 
-import httpx2
-from werkzeug.exceptions import Forbidden, HTTPException
+from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map, Rule
 from werkzeug.utils import redirect
 from werkzeug.wrappers import Request, Response
 
 from amplify_mw import (
+    AuthRoutes,
     AuthUser,
     CookiePolicy,
     NotAuthorizedException,
@@ -32,38 +32,35 @@ from amplify_mw import (
     fetch_auth_session,
     get_current_user,
     list_sessions,
-    start_session,
 )
-from amplify_mw.access import local_target
 from amplify_mw.stores.memory import MemoryStore
 from amplify_mw.testing import LocalUserPool
 from amplify_mw.wsgi import AmplifyWSGIMiddleware
 
 from . import pages
-from .cognito import CognitoClient, SignInRefused
-from .device import in_words
 from .profile import ask_who_it_is, find_person, make_profile
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 HOUR: Final = 3600
+KEY_BYTES: Final = 32
 
 
 def make_app(pool: LocalUserPool, origin: str) -> AmplifyWSGIMiddleware:
     """The site at `origin`, inside the middleware, for the users of `pool`."""
+    key = os.urandom(KEY_BYTES)  # several processes need the same one
     config = pool.config(
         cookie=CookiePolicy.for_origin(origin),
         session=StoredSession(MemoryStore(), idle=HOUR),
+        routes=AuthRoutes(origin=origin, keys=[key], on_error="/not-signed-in"),
         protect=["/members/*"],
-        login_url="/sign-in",
     )
-    site = Site(config.cookie, CognitoClient(pool.url, pool.client_id))
-    return AmplifyWSGIMiddleware(site, config)
+    return AmplifyWSGIMiddleware(Site(config.cookie, origin), config)
 
 
 class Site:
-    """The WSGI app. `cookie`: the session's. `cognito`: where users sign in."""
+    """The WSGI app. `cookie`: the session's. `origin`: the site's own."""
 
     urls = Map(
         [
@@ -72,9 +69,7 @@ class Site:
             Rule("/members", endpoint="members", methods=["GET"]),
             Rule("/devices", endpoint="devices", methods=["GET"]),
             Rule("/devices/end", endpoint="end_device", methods=["POST"]),
-            Rule("/sign-in", endpoint="sign_in_form", methods=["GET"]),
-            Rule("/sign-in", endpoint="sign_in", methods=["POST"]),
-            Rule("/sign-out", endpoint="sign_out", methods=["POST"]),
+            Rule("/not-signed-in", endpoint="not_signed_in", methods=["GET"]),
             Rule("/sign-out-everywhere", endpoint="sign_out_everywhere", methods=["POST"]),
             Rule("/refresh", endpoint="refresh", methods=["POST"]),
             Rule("/corrupt", endpoint="corrupt", methods=["POST"]),
@@ -82,16 +77,16 @@ class Site:
         merge_slashes=False,  # such a path is a 404, not a redirect
     )
 
-    def __init__(self, cookie: CookiePolicy, cognito: CognitoClient) -> None:
+    def __init__(self, cookie: CookiePolicy, origin: str) -> None:
         self.cookie = cookie
-        self.cognito = cognito
+        self.origin = origin
 
     def __call__(
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> Iterable[bytes]:
         """Serve one request."""
         request = Request(environ)
-        request.max_content_length = 10_000  # bytes; the largest form here is the sign-in's
+        request.max_content_length = 10_000  # bytes; the largest form here has one handle
         try:
             endpoint, _ = self.urls.bind("localhost").match(request.path, request.method)
             response: Response = getattr(self, endpoint)(request)
@@ -123,40 +118,17 @@ class Site:
         code = pages.excerpt(make_app, Site.members)
         return html(pages.members(get_current_user(), code))
 
-    # Signing in and out
+    # Signing in and out: what the routes leave to the site
 
-    def sign_in_form(self, request: Request) -> Response:
-        """The empty form. The middleware sends visitors here, with `?next=`."""
-        return html(pages.sign_in_form(user_or_none(), wants=request.args.get("next")))
-
-    def sign_in(self, request: Request) -> Response:
-        """Let Cognito check the password, and start a session with the tokens it gives."""
-        username = request.form.get("username", "")
-        try:
-            tokens = self.cognito.sign_in(username, request.form.get("password", ""))
-        except SignInRefused as refused:
-            return self._sign_in_again(username, refused)
-        except httpx2.HTTPError:
-            return html(pages.unavailable(), HTTPStatus.SERVICE_UNAVAILABLE)
-        start_session(tokens, user_agent=in_words(request.user_agent.string))
-        return see_other(next_page(request))
-
-    def sign_out(self, _request: Request) -> Response:
-        """Sign out here. A request that another site's page made is refused."""
-        end_session()
-        return see_other("/")
+    def not_signed_in(self, request: Request) -> Response:
+        """Where a sign-in ends that comes to nothing, with a code that says why."""
+        code = request.args.get("error", "")
+        return html(pages.not_signed_in(user_or_none(), code, self.origin))
 
     def sign_out_everywhere(self, _request: Request) -> Response:
-        """Sign out here and on every other device."""
+        """Sign out on every device; then, by the route, of the user pool."""
         end_session(everywhere=True)
-        return see_other("/")
-
-    def _sign_in_again(self, username: str, refused: SignInRefused) -> Response:
-        page = pages.sign_in_form(user_or_none(), username=username, refusal=refused.name)
-        response = html(page, HTTPStatus.UNAUTHORIZED)
-        challenge = f'Cookie realm="sign-in", cookie-name="{self.cookie.name}"'
-        response.headers["WWW-Authenticate"] = challenge  # RFC 9110 15.5.2 asks for one
-        return response
+        return redirect("/auth/sign-out", HTTPStatus.TEMPORARY_REDIRECT)  # it stays a POST
 
     # Devices
 
@@ -182,7 +154,6 @@ class Site:
 
     def corrupt(self, request: Request) -> Response:
         """Set the cookie to a guessed id, as a forger would, to see what the next page does."""
-        refuse_other_sites(request)
         response = see_other("/")
         if user_or_none():
             guess = with_another_start(request.cookies[self.cookie.name])
@@ -196,26 +167,6 @@ def user_or_none() -> AuthUser | None:
         return get_current_user()
     except NotAuthorizedException:
         return None
-
-
-def refuse_other_sites(request: Request) -> None:
-    """Let only this site's own pages post. What starts or ends a session sees to it by itself.
-
-    The cookie is SameSite=Strict, but to a browser another port of this host is the same site.
-    """
-    if request.headers.get("Sec-Fetch-Site", "none") not in ("same-origin", "none"):
-        raise Forbidden("This form was sent by another site.")
-
-
-def next_page(request: Request) -> str:
-    """Where to go after signing in: `next`, if it is a path of this site, else the profile."""
-    try:
-        wanted = urlsplit(request.args.get("next", ""))
-    except ValueError:
-        return "/profile"
-    if wanted.scheme or wanted.netloc or not wanted.path.startswith("/"):
-        return "/profile"
-    return local_target(unquote(wanted.path), wanted.query)
 
 
 def with_another_start(value: str) -> str:
