@@ -26,7 +26,3 @@ def pool() -> Iterator[LocalUserPool]:
     with LocalUserPool(issuer=issuer()) as pool:
         pool.add_user("ada", email="ada@example.com", name="Ada")
         yield pool
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "node: asks Amplify JS in Node, which npm installs")

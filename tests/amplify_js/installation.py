@@ -1,7 +1,7 @@
-"""Amplify JS as npm installs it, once for each state of `package.json` and its lock file.
+"""What npm installs for a folder of tests, once for each state of its `package.json` and lock file.
 
-It is kept in the user's cache folder, outside the checkout: 320 MB, most of it Next.js.
-`AMPLIFY_TEST_NODE_CACHE` names another folder.
+It is kept in the user's cache folder, outside the checkout: for Amplify JS 320 MB, most of it
+Next.js. `AMPLIFY_TEST_NODE_CACHE` names another folder.
 """
 
 import fcntl
@@ -42,31 +42,38 @@ OUT_OF_REACH = re.compile(
 
 
 class Unavailable(Exception):
-    """Amplify JS cannot be had on this machine; the text says why."""
+    """Node, or its packages, cannot be had on this machine; the text says why."""
 
 
-def node() -> str:
+def node(oldest: tuple[int, int] = OLDEST_NODE) -> str:
     """The program. Raises `Unavailable`."""
     program = shutil.which("node")
     if program is None:
         raise Unavailable("node is not installed")
     version = subprocess.run([program, "--version"], capture_output=True, text=True).stdout
-    if tuple(map(int, re.findall(r"\d+", version)[:2])) < OLDEST_NODE:
-        oldest = ".".join(map(str, OLDEST_NODE))
-        raise Unavailable(f"node {oldest} or newer is needed; this is {version.strip()}")
+    if tuple(map(int, re.findall(r"\d+", version)[:2])) < oldest:
+        wanted = ".".join(map(str, oldest))
+        raise Unavailable(f"node {wanted} or newer is needed; this is {version.strip()}")
     return program
 
 
-def installed() -> Path:
-    """A folder with `node_modules` and this folder's scripts. Raises `Unavailable`."""
-    node()
-    home = _cache() / _digest(HERE / name for name in MANIFESTS)
+def installed(
+    source: Path = HERE,
+    borrowed: Iterable[Path] = (),
+    oldest_node: tuple[int, int] = OLDEST_NODE,
+) -> Path:
+    """A folder with `node_modules` and the scripts of `source`. Raises `Unavailable`.
+
+    `borrowed`: scripts from elsewhere that are put there, too.
+    """
+    node(oldest_node)
+    home = _cache() / _digest(source / name for name in MANIFESTS)
     home.parent.mkdir(parents=True, exist_ok=True)
     with Path(f"{home}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # another run may install at this moment
         if not home.exists():
-            _install(home)
-        scripts = sorted(HERE.glob("*.mjs"))
+            _install(source, home)
+        scripts = [*sorted(source.glob("*.mjs")), *borrowed]
         # Scripts find packages in folders above their own only: they are put there.
         folder = home / f"scripts-{_digest(scripts)}"
         if not folder.exists():
@@ -96,21 +103,21 @@ def _emptied(folder: Path) -> Path:
     return attempt
 
 
-def _install(home: Path) -> None:
+def _install(source: Path, home: Path) -> None:
     if shutil.which("npm") is None:
         raise Unavailable("npm is not installed")
     attempt = _emptied(home)
     for name in MANIFESTS:
-        shutil.copy(HERE / name, attempt)
+        shutil.copy(source / name, attempt)
     try:
         done = subprocess.run(
             NPM_INSTALL, cwd=attempt, capture_output=True, text=True, timeout=PATIENCE
         )
     except subprocess.TimeoutExpired:
-        raise Unavailable(f"npm did not install Amplify JS within {PATIENCE:.0f} s") from None
+        raise Unavailable(f"npm was not done within {PATIENCE:.0f} s") from None
     if done.returncode:
         code = re.search(r"npm (?:error|ERR!) code (\S+)", done.stderr)
         if code and OUT_OF_REACH.fullmatch(code[1]):
             raise Unavailable(f"the npm registry cannot be reached, or lacks a package: {code[1]}")
-        raise AssertionError(f"npm could not install Amplify JS:\n{done.stderr}")
+        raise AssertionError(f"npm could not install {source.name}:\n{done.stderr}")
     attempt.rename(home)
