@@ -4,7 +4,17 @@ import argparse
 import platform
 from importlib.metadata import PackageNotFoundError, version
 
-from . import amplify_cookies, first_seen, imports, many, memory, overhead, sealed, stored
+from . import (
+    amplify_cookies,
+    first_seen,
+    imports,
+    many,
+    memory,
+    overhead,
+    routes,
+    sealed,
+    stored,
+)
 from .harness import FULL, QUICK, Plan
 
 PACKAGES = (
@@ -17,7 +27,7 @@ PACKAGES = (
     "redis",
     "werkzeug",
 )
-PARTS = (overhead, first_seen, sealed, stored, amplify_cookies, many, imports, memory)
+PARTS = (overhead, routes, first_seen, sealed, stored, amplify_cookies, many, imports, memory)
 
 
 def installed(name: str) -> str:

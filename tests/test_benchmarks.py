@@ -3,7 +3,17 @@
 import pytest
 
 import benchmarks.__main__ as command
-from benchmarks import amplify_cookies, first_seen, imports, many, memory, overhead, sealed, stored
+from benchmarks import (
+    amplify_cookies,
+    first_seen,
+    imports,
+    many,
+    memory,
+    overhead,
+    routes,
+    sealed,
+    stored,
+)
 from benchmarks.harness import TINY, Row, Spread, calibrated, interleaved, table
 
 
@@ -11,6 +21,7 @@ from benchmarks.harness import TINY, Row, Spread, calibrated, interleaved, table
     ("benchmark", "lines"),
     [
         (overhead, ["pays: WSGI", "pays: ASGI", "no cookie: amplify_mw", "known token: floor"]),
+        (routes, ["requests: WSGI", "requests: ASGI", "no cookie: routes", "known token: routes"]),
         (first_seen, ["raw RSA-2048 verify", "WSGI: first seen", "ASGI: bad signature"]),
         (sealed, ["known sealed", "ASGI: first seen sealed", "decrypt_compact, JSON, decode"]),
         (stored, ["bare SELECT", "SQLiteStore.ask, inline", "known session, SQLiteStore", "Redis"]),

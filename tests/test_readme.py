@@ -1,13 +1,20 @@
 """The README's programs run, and print what it says. (Its `>>>` examples run as doctests.)"""
 
+import json
 import re
+from html import escape, unescape
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
+from werkzeug.test import Client
 
+from amplify_mw import AmplifyConfig, AuthRoutes
+from amplify_mw.routes import handler
 from amplify_mw.testing import LocalUserPool
+from amplify_mw.testing.pool import AuthorizeError, Down
 
 README = Path(__file__).parent.parent / "README.md"
 PROGRAMS = [
@@ -15,16 +22,16 @@ PROGRAMS = [
     for block in re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
     if ">>>" not in block
 ]
-OUTPUTS = 'from_outputs("amplify_outputs.json"'
+OUTPUTS = re.compile(r'\.from_outputs\(\s*"amplify_outputs\.json"')
 
 
 def run(program: str, pool: LocalUserPool) -> dict[str, Any]:
     """Run a program, with what names Amazon pointed at the local pool."""
     local = f"(user_pool_id={pool.user_pool_id!r}, client_id={pool.client_id!r}, "
-    local += f"endpoint_url={pool.url!r}, issuer={pool.issuer!r}"
-    assert f".{OUTPUTS}" in program
+    local += f"endpoint_url={pool.url!r}, issuer={pool.issuer!r}, domain={pool.url!r}"
+    assert OUTPUTS.search(program)
     amazon = f'boto3.client("cognito-idp", endpoint_url={pool.url!r}, region_name="eu-west-1")'
-    program = program.replace(f".{OUTPUTS}", local).replace(
+    program = OUTPUTS.sub(lambda _: local, program).replace(
         'boto3.client("cognito-idp", region_name="eu-west-1")', amazon
     )
     namespace: dict[str, Any] = {"__name__": "app"}
@@ -32,9 +39,15 @@ def run(program: str, pool: LocalUserPool) -> dict[str, Any]:
     return namespace
 
 
-def test_there_are_three_flask_programs_and_one_of_fastapi() -> None:
-    found = [re.search(r"^from (\w+)", program, re.MULTILINE) for program in PROGRAMS]
-    assert [match and match[1] for match in found] == ["flask", "fastapi", "flask", "flask"]
+def test_there_are_four_flask_programs_and_one_of_fastapi() -> None:
+    found = [re.search(r"^from (flask|fastapi)", program, re.MULTILINE) for program in PROGRAMS]
+    assert [match and match[1] for match in found] == [
+        "flask",
+        "fastapi",
+        "flask",
+        "flask",
+        "flask",
+    ]
 
 
 def test_the_flask_program_prints_what_the_readme_says(pool: LocalUserPool) -> None:
@@ -77,6 +90,156 @@ def test_the_program_that_signs_people_in_does_so_and_out(
         assert client.get("/", **site).text == "Hello ada."
         assert client.post("/sign-out", **site).text == "Goodbye."
         assert client.get("/", **site).status_code == 401
+
+
+SITE = "https://app.example.com"
+SEALED = 'SealedSession(keys=[os.environ["SESSION_KEY"]])'
+ROUTES = f'AuthRoutes(origin="{SITE}")'
+STORE = "__import__('amplify_mw.stores').stores.MemoryStore()"
+ROUTES_WITH_KEY = f'AuthRoutes(origin="{SITE}", keys=[{KEY!r}])'
+HOSTED_KINDS = {
+    SEALED: ROUTES,
+    f"__import__('amplify_mw').StoredSession({STORE})": ROUTES_WITH_KEY,
+    f"[{SEALED}, __import__('amplify_mw').TokenSession()]": ROUTES,
+}
+
+
+class Browser:
+    """A browser at the site of the program that has the sign-in routes."""
+
+    def __init__(self, app: Any) -> None:
+        self._client = app.test_client()
+
+    def get(self, url: str, site: str = "same-origin") -> Any:
+        """Open a page. `site`: where it is opened from."""
+        headers = {"Accept": "text/html", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Site": site}
+        path = url.removeprefix(SITE)
+        page = self._client.get(path, base_url=SITE, headers=headers)
+        if f'content="0;url={escape(path)}"' not in page.text:
+            return page
+        headers["Sec-Fetch-Site"] = "same-origin"  # a page that goes to itself, with all cookies
+        return self._client.get(path, base_url=SITE, headers=headers)
+
+    def post(self, path: str, site: str = "same-origin") -> Any:
+        """Send an empty form."""
+        return self._client.post(path, base_url=SITE, headers={"Sec-Fetch-Site": site})
+
+
+def next_page(page: Any) -> str:
+    """Where a page leads to by itself."""
+    (url,) = re.findall('content="0;url=(.+?)"', page.text)
+    return unescape(url)
+
+
+@pytest.fixture(params=HOSTED_KINDS.items(), ids=["sealed", "stored", "several"])
+def browser(
+    request: pytest.FixtureRequest, pool: LocalUserPool, monkeypatch: pytest.MonkeyPatch
+) -> Browser:
+    monkeypatch.setenv("SESSION_KEY", KEY)
+    kind, routes = request.param
+    assert SEALED in PROGRAMS[3]
+    assert ROUTES in PROGRAMS[3]
+    program = PROGRAMS[3].replace(SEALED, kind).replace(ROUTES, routes)
+    return Browser(run(program, pool)["app"])
+
+
+def test_the_program_with_the_routes_signs_people_in_and_takes_them_back(
+    browser: Browser, pool: LocalUserPool
+) -> None:
+    (link,) = re.findall('href="(.+?)"', browser.get("/").text)
+    back = browser.get(pool.authorize(browser.get(link).location, "ada"), "cross-site")
+    target = next_page(back)
+    assert target == "/account"
+    assert browser.get(target).text.startswith("Hello ada. ")
+
+
+def test_the_programs_guarded_page_leads_to_the_pool_and_back(
+    browser: Browser, pool: LocalUserPool
+) -> None:
+    leaving = browser.get(browser.get("/account").location).location
+    assert leaving.startswith(f"{pool.url}/oauth2/authorize?")
+    back = browser.get(pool.authorize(leaving, "ada"), "cross-site")
+    assert next_page(back) == "/account"
+
+
+def test_the_programs_button_signs_out_here_and_at_the_pool(
+    browser: Browser, pool: LocalUserPool
+) -> None:
+    cookies: dict[str, str] = {}
+    leaving = browser.get("/auth/sign-in?next=/account").location
+    browser.get(pool.authorize(leaving, "ada", cookies=cookies), "cross-site")
+    (action,) = re.findall('action="(.+?)"', browser.get("/account").text)
+    home = pool.authorize(next_page(browser.post(action)), None, cookies=cookies)
+    assert browser.get(home, "cross-site").location == "/"
+    assert browser.get("/account").status_code == 302
+    assert "local-pool-session" not in cookies
+
+
+def test_below_a_mount_the_prefix_begins_with_it(
+    pool: LocalUserPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (prefix,) = re.findall(r'`(prefix="/\w+/auth")`', README.read_text())
+    monkeypatch.setenv("SESSION_KEY", KEY)
+    routes = f"{ROUTES[:-1]}, {prefix})"
+    app = run(PROGRAMS[3].replace(ROUTES, routes), pool)["app"]
+    mounted = DispatcherMiddleware(app.wsgi_app, {"/shop": app.wsgi_app})
+    away = Client(mounted).get("/shop/auth/sign-in").location
+    assert "%2Fshop%2Fauth%2Fsign-in-callback" in away
+
+
+def test_other_sites_neither_sign_in_nor_out_nor_post(
+    browser: Browser, pool: LocalUserPool
+) -> None:
+    browser.get(pool.authorize(browser.get("/auth/sign-in").location, "ada"))
+    asked = browser.get("/auth/sign-in", "cross-site")
+    refused = [browser.get("/auth/sign-out", "cross-site"), browser.post("/", "cross-site")]
+    assert (asked.status_code, "Location" in asked.headers) == (200, False)
+    assert [answer.status_code for answer in refused] == [403, 403]
+    assert browser.get("/account").status_code == 200
+
+
+def test_the_step_up_of_the_readme_asks_for_the_password_again(
+    browser: Browser, pool: LocalUserPool
+) -> None:
+    (link,) = re.findall(r"`(/auth/sign-in\?prompt=.+?)`", README.read_text())
+    cookies: dict[str, str] = {}
+    first = browser.get("/auth/sign-in").location
+    browser.get(pool.authorize(first, "ada", cookies=cookies), "cross-site")
+    with pytest.raises(ValueError, match="nowhere"):
+        pool.authorize(browser.get(link).location, None, cookies=cookies)
+    again = pool.authorize(browser.get(link).location, "ada", cookies=cookies)
+    assert next_page(browser.get(again, "cross-site")) == "/account/delete"
+
+
+@pytest.mark.parametrize(
+    ("operation", "fault"), [("authorize", AuthorizeError("access_denied")), ("token", Down())]
+)
+def test_a_code_of_the_readme_has_the_status_that_it_says(
+    browser: Browser, pool: LocalUserPool, operation: str, fault: Any
+) -> None:
+    code = "access_denied" if operation == "authorize" else "provider_unavailable"
+    leaving = browser.get("/auth/sign-in").location
+    with pool.fault(operation, fault):
+        back = browser.get(pool.authorize(leaving, "ada"), "cross-site")
+    assert f"| `{code}` | {back.status_code} |" in README.read_text()
+
+
+def test_the_readme_has_every_code_of_a_sign_in_that_comes_to_nothing() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (\d{3}) \|", README.read_text(), re.MULTILINE)
+    assert {code: int(status) for code, status in rows} == handler._STATUSES
+
+
+def test_the_oauth_block_of_the_readme_configures_the_routes() -> None:
+    (block,) = re.findall(r"```json\n(.*?)```", README.read_text(), re.DOTALL)
+    auth = {"user_pool_id": "eu-west-1_Ab12Cd34E", "user_pool_client_id": "web"}
+    outputs = {"version": "1.4", "auth": {**auth, "oauth": json.loads(block)}}
+    routes = AuthRoutes(origin=SITE, keys=[KEY])
+    config = AmplifyConfig.from_outputs(outputs, routes=routes)
+    assert config.domain == "https://myapp.auth.eu-west-1.amazoncognito.com"
+    assert config.routes is not None
+    assert config.routes.redirect_sign_in == (config.routes.callback_url,)
+    assert config.routes.redirect_sign_out == (config.routes.sign_out_callback_url,)
+    assert config.routes.scope == AuthRoutes(origin=SITE).scope
 
 
 def test_the_readme_counts_the_cases_of_the_comparison() -> None:
