@@ -15,7 +15,8 @@ Rules:
 - Of several requests for one attempt one begins a session. Tokens that nobody uses are revoked.
 - A session is begun last, when everything has been checked: `state`, `iss`, the tokens, `nonce`,
   `auth_time`. Whatever goes wrong before leaves the session that was there.
-- What comes from outside is compared, never repeated. Every parameter may occur once.
+- What the provider sends is compared, never repeated, but in the address of a callback that goes
+  once around. Every parameter may occur once.
 - The answer to a callback is a page that goes on by itself (see `pages.hop`): after a redirect that
   began at the pool no `SameSite=Strict` cookie would be sent.
 """

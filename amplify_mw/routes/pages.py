@@ -2,8 +2,8 @@
 
 Rules:
 - No script, no style from elsewhere, nothing that can be framed: the policy allows nothing at all.
-- Nothing of a request or of the provider is on a page, but for a target that `safe_target` made or
-  an address of our own; and those are escaped.
+- Nothing of the provider is on a page, and nothing of a request but an address of this very site:
+  one of our own, a target that `safe_target` made, or the one that was asked for. All are escaped.
 - Nothing here is kept by a cache.
 """
 

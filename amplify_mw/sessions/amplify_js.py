@@ -35,7 +35,7 @@ from ..tokens.jwks import KeysUnavailable
 from ..tokens.verifier import InvalidToken, TokenUse, VerifiedToken, agree, parse_segment
 from .amplify_jar import AmplifyJar
 from .amplify_place import B64TOKEN, LABEL, AmplifyPlace, sign_in_details
-from .amplify_wire import AmplifySet, sets_in
+from .amplify_wire import NOBODY_IN_PARTICULAR, AmplifySet, sets_in
 from .base import (
     Entrance,
     Finding,
@@ -308,7 +308,7 @@ class AmplifySessions(LastingSessions):
         username = entrance.access_token.username
         mine = AmplifySet(
             client=entrance.access_token.client,
-            user="".join(filter(str.isprintable, username)) or username,
+            user="".join(filter(str.isprintable, username)) or NOBODY_IN_PARTICULAR,
             access_token=entrance.access_token.encoded,
             id_token=entrance.id_token.encoded,
             refresh_token=entrance.refresh_token or b"",
