@@ -17,7 +17,6 @@ import json
 import re
 from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
-from http import HTTPStatus
 from math import ceil
 from typing import Final, NamedTuple
 from urllib.parse import quote, unquote, urlencode, urlsplit
@@ -29,7 +28,6 @@ SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # RFC 9110
 _MAX_SPELLINGS: Final = 32
 _MAX_SUSPICIOUS: Final = 4096  # characters
 _SUSPICIOUS: Final = re.compile(r"\A(?!/)|//|/\.|[%\\\n]")
-_STATUSES: Final = frozenset(HTTPStatus)
 _DETAILS: Final = {
     401: "Sign in to see this.",
     403: "This request is not allowed.",
@@ -159,7 +157,7 @@ class Answer(NamedTuple):
     @property
     def status_line(self) -> str:
         """Such as `401 Unauthorized`."""
-        return f"{self.status} {HTTPStatus(self.status).phrase}"
+        return f"{self.status} {_phrase(self.status)}"
 
     @property
     def octets(self) -> list[tuple[bytes, bytes]]:
@@ -245,14 +243,24 @@ def _path_of_this_site(url: str | None, origins: Sequence[str]) -> str | None:
     return unquote(parts.path) if is_here and parts.path else None
 
 
+def _phrase(status: int) -> str:
+    """What HTTP calls a status; "" if it has no name for it."""
+    from http import HTTPStatus  # 2 ms: only answers of our own have a phrase
+
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return ""
+
+
 def problem(
     status: int, detail: str | None = None, headers: Sequence[tuple[str, str]] = ()
 ) -> Answer:
     """An RFC 9457 problem document."""
-    status = status if status in _STATUSES else 500
+    status = status if _phrase(status) else 500
     document = {
         "type": "about:blank",
-        "title": HTTPStatus(status).phrase,
+        "title": _phrase(status),
         "status": status,
         "detail": detail or _DETAILS.get(status, "The request could not be authenticated."),
     }

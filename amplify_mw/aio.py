@@ -30,7 +30,8 @@ from .lifecycle import (
     session_of,
     starting,
 )
-from .models import AuthSession, AuthUser, SessionInfo
+from .models import AuthUser
+from .session_models import AuthSession, SessionInfo
 from .tokens.given import TokenSource
 
 __all__ = [

@@ -94,18 +94,18 @@ class AmplifyASGIMiddleware(Shell):
         if access is _IGNORED:
             await self.app(scope, receive, send)
             return
-        visit: Visit | None
+        value = None if cookies is None else self._read(cookies)
         if outer is not None and outer.pinned:
-            visit = outer.pinned_at(self._home)
-        elif cookies is None:
-            visit = Visit(self._home, self._nobody)
-        elif (visit := self._peek(cookies, self._clock())) is None:
-            flow = self._home.authenticate(cookies, self._clock())
+            visit = outer.pinned_at(self._home, cookies, headers)
+        elif value is None:
+            visit = Visit(self._home, self._nobody, cookies, headers, outer)
+        elif (verdict := self._known(value)) and self._clock() < verdict.fresh_until:
+            visit = Visit(self._home, verdict, cookies, headers, outer)
+        else:
+            flow = self._home.authenticate(value, self._clock())
             visit = await self.engine.driver.arun(flow)
+            visit.of_request(cookies, headers, outer)
             log_refusal(visit)
-        visit.cookies = cookies
-        visit.headers = headers
-        visit.outer = outer
 
         async def finishing_send(message: Any) -> None:
             if not visit.begun and message["type"] in _STARTS:

@@ -1,6 +1,7 @@
 """The decision core: what a request's cookie means, and what its response must say.
 
-    peek          what is known already, at once; None when it takes more
+    read          the value of the session's cookie
+    known         what is known of that value already; it holds until `fresh_until`
     authenticate  a flow, for the rest
     finish        the response's headers, once, when they go
 
@@ -10,7 +11,7 @@ Rules:
   and did: that the user was asked for, that the cookie is to be cleared.
 """
 
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, AnyStr, Final
 
@@ -22,7 +23,6 @@ from .cookies import DUPLICATE
 from .effects import Cache, Flow, FlowRunner, Remember, Unreachable
 from .errors import NetworkError, NotAuthorizedException
 from .headers import Spelling, request_path, varied, with_cookies, with_default_cookies
-from .models import AuthSession, Jwt, Tokens
 from .sessions.base import (
     DUPLICATE_COOKIE,
     NO_COOKIE,
@@ -33,7 +33,7 @@ from .sessions.base import (
     SignedIn,
     Verdict,
 )
-from .tokens.verifier import Verifier, parse_segment
+from .tokens.verifier import Verifier
 
 if TYPE_CHECKING:
     from .cognito.grants import Grants
@@ -55,29 +55,47 @@ class Visit:
     this one.
     """
 
-    asked = False
-    writes: NewCookie | None = None
-    by_app = False
-    begun = False
-    lapses = False
-    pinned = False
-    attributes: Mapping[str, str] | None = None
-    cookies: bytes | None = None
-    headers: object = None
-    outer: "Visit | None" = None
+    # A default that a class holds is slow to read through an instance on Python 3.11.
+    __slots__ = (
+        *("asked", "attributes", "begun", "by_app", "cookies", "headers", "home", "lapses"),
+        *("outer", "pinned", "verdict", "writes"),
+    )
 
-    def __init__(self, home: "Authenticator", verdict: Verdict) -> None:
+    def __init__(
+        self,
+        home: "Authenticator",
+        verdict: Verdict,
+        cookies: bytes | None = None,
+        headers: object = None,
+        outer: "Visit | None" = None,
+    ) -> None:
         self.home = home
         self.verdict = verdict
+        self.cookies = cookies
+        self.headers = headers
+        self.outer = outer
+        self.asked = False
+        self.begun = False
+        self.writes: NewCookie | None = None
+        self.by_app = False
+        self.lapses = False
+        self.pinned = False
+        self.attributes: Mapping[str, str] | None = None
 
     @property
     def clears(self) -> bool:
         """Whether the response is to clear the cookie."""
         return self.writes is NO_COOKIE
 
-    def pinned_at(self, home: "Authenticator") -> "Visit":
+    def of_request(self, cookies: bytes | None, headers: object, outer: "Visit | None") -> None:
+        """Note whose visit it is."""
+        self.cookies = cookies
+        self.headers = headers
+        self.outer = outer
+
+    def pinned_at(self, home: "Authenticator", cookies: bytes | None, headers: object) -> "Visit":
         """What a test has pinned, for one request of a middleware inside it."""
-        visit = Visit(home, self.verdict)
+        visit = Visit(home, self.verdict, cookies, headers, self)
         visit.pinned = True
         visit.attributes = self.attributes
         return visit
@@ -129,22 +147,12 @@ class Authenticator:
             cookie_name=self.cookie.name, login_url=config.login_url, origins=config.origins
         )
         self._verify_every = config.kind.verify_with_cognito_every
-        self._read = self.cookie.read
+        # Two of the three steps of most requests, without a call of ours around them.
+        self.read = self.cookie.read
+        self.known: Callable[[Any], SignedIn | None] = verdicts.get
 
-    def peek(self, header: bytes, now: float) -> Visit | None:
-        """The visit of a request whose cookie is absent or known; None if it takes a flow."""
-        value: Any = self._read(header)
-        if value is None:
-            return Visit(self, self.nobody)
-        try:
-            verdict = self.verdicts[value]
-        except KeyError:
-            return None
-        return Visit(self, verdict) if now < verdict.fresh_until else None
-
-    def authenticate(self, header: bytes, now: float) -> Flow[Visit]:
-        """A flow: the visit of any request."""
-        value = self._read(header)
+    def authenticate(self, value: Any, now: float) -> Flow[Visit]:
+        """A flow: the visit of a request whose cookie `read` as `value`."""
         if value is None:
             return Visit(self, self.nobody)
         if value is DUPLICATE:
@@ -234,17 +242,3 @@ class Authenticator:
             if visit.verdict is verdict:
                 visit.take(finding)
         return answer
-
-
-def auth_session(verdict: SignedIn) -> AuthSession:
-    """The tokens of a session, as fresh values that share nothing with other requests."""
-    tokens = Tokens(
-        _jwt(verdict.id_token), _jwt(verdict.access_token), verdict.user.sign_in_details
-    )
-    return AuthSession(tokens, verdict.user.user_id)
-
-
-def _jwt(token: bytes | None) -> Jwt | None:
-    if token is None:
-        return None
-    return Jwt(token.decode("ascii"), parse_segment(token.split(b".")[1]))

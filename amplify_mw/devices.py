@@ -12,7 +12,7 @@ from .context import current_visit, refuse_on_event_loop, signed_in_verdict
 from .effects import Flow, Unreachable
 from .errors import ConfigurationError
 from .lifecycle import end_here, refuse_foreign
-from .models import SessionInfo
+from .session_models import SessionInfo
 from .sessions.base import STORE_UNAVAILABLE, SessionList, SignedIn, user_key
 
 

@@ -108,12 +108,9 @@ class Cache(Protocol):
 
     generation: int
 
-    def __getitem__(self, key: bytes) -> Any:
-        """The value, or a `KeyError`."""
-        ...
-
-    def get(self, key: bytes) -> Any | None:
-        """The value, or None."""
+    @property
+    def get(self) -> Callable[[Any], Any | None]:
+        """Gives the value under a key, or None."""
         ...
 
     def put(self, key: bytes, value: Sized, generation: int | None = None) -> None:

@@ -13,10 +13,9 @@ Rules:
 """
 
 from contextlib import suppress
-from dataclasses import replace
 from typing import Final
 
-from .authenticator import Authenticator, Visit, auth_session
+from .authenticator import Authenticator, Visit
 from .context import current_visit, refuse_on_event_loop, signed_in_verdict
 from .cookies import Duplicate
 from .effects import Flight, Flow, Join, Remember, Unreachable
@@ -28,7 +27,8 @@ from .errors import (
     TokenExpiredException,
 )
 from .headers import came_by_hop, is_foreign
-from .models import AuthSession, AuthUser, TokenSet
+from .models import AuthUser
+from .session_models import AuthSession, Jwt, Tokens, TokenSet
 from .sessions.base import (
     NO_COOKIE,
     STORE_UNAVAILABLE,
@@ -45,7 +45,7 @@ from .sessions.base import (
 from .sessions.token import keys_unavailable
 from .tokens.given import TokenSource, token_set
 from .tokens.jwks import KeysUnavailable
-from .tokens.verifier import InvalidToken, VerifiedToken, agree
+from .tokens.verifier import InvalidToken, VerifiedToken, agree, parse_segment
 
 _USER_AGENT_LENGTH: Final = 256
 _CROSS_SITE: Final = (
@@ -120,7 +120,7 @@ def session_of(visit: Visit) -> AuthSession:
     # Nobody is signed in, as opposed to its not being known now.
     if isinstance(verdict, Refused) and issubclass(verdict.error, NotAuthorizedException):
         return AuthSession()
-    return auth_session(signed_in_verdict(visit))
+    return _auth_session(signed_in_verdict(visit))
 
 
 def starting(
@@ -269,7 +269,7 @@ def end_here(visit: Visit, *, everywhere: bool) -> Flow[None]:
     has_user = isinstance(before, SignedIn)
     if value is None and visit.writes is None and not (has_user or _sent_cookie(visit)):
         return
-    signed_out = replace(visit.home.nobody, clears=True)
+    signed_out = visit.home.nobody._replace(clears=True)
     _settle(visit, Finding(signed_out, NO_COOKIE), "end_session")
     if value is None:  # a test's pinned user has none
         return
@@ -358,7 +358,7 @@ def _refresh(visit: Visit, verdict: SignedIn) -> Flow[AuthSession]:
             visit.take(outcome)
         if visit.home.sessions.in_cookie:  # as in `_settle`; a later request brings the cookie
             _refuse_late(visit, "fetch_auth_session")
-        return auth_session(signed_in_verdict(visit))
+        return _auth_session(signed_in_verdict(visit))
     assert isinstance(outcome, Postponed)  # noqa: S101  # it does hold a refresh token
     raise outcome.refused.exception()
 
@@ -385,3 +385,17 @@ def refuse_foreign(visit: Visit, verb: str, *, allow_cross_site: bool) -> None:
     hopped = came_by_hop(visit.headers, visit.cookies)
     if hopped or is_foreign(visit.headers, visit.home.config.known_origins):
         raise ForbiddenException(_CROSS_SITE, reason="cross_site")
+
+
+def _auth_session(verdict: SignedIn) -> AuthSession:
+    """The tokens of a session, as fresh values that share nothing with other requests."""
+    tokens = Tokens(
+        _jwt(verdict.id_token), _jwt(verdict.access_token), verdict.user.sign_in_details
+    )
+    return AuthSession(tokens, verdict.user.user_id)
+
+
+def _jwt(token: bytes | None) -> Jwt | None:
+    if token is None:
+        return None
+    return Jwt(token.decode("ascii"), parse_segment(token.split(b".")[1]))

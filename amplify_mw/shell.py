@@ -12,8 +12,7 @@ Rules:
 
 import logging
 from collections.abc import Callable
-from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .access import SAFE_METHODS, Access, AccessRules, Answer, Asked, problem
 from .authenticator import Visit
@@ -22,9 +21,10 @@ from .context import CURRENT
 from .engine import Engine
 from .errors import AuthError, ConfigurationError
 from .headers import has_hopped, is_foreign
-from .routes.options import AuthRoutes
-from .routes.pages import hop_here
 from .sessions.base import SignedIn
+
+if TYPE_CHECKING:
+    from .routes.options import AuthRoutes
 
 logger = logging.getLogger("amplify_mw")
 _FORGED = (
@@ -49,7 +49,8 @@ class Shell:
         self.engine = Engine.of(config)
         self._clock = self.engine.clock
         self._home = self.engine.authenticator
-        self._peek = self._home.peek
+        self._read = self._home.read
+        self._known = self._home.known
         self._nobody = self._home.nobody
         self._rules = self._home.rules
         # As with `ignore`: a path is exempt only if every reading of it is.
@@ -64,7 +65,7 @@ class Shell:
             handler = RouteHandler(self._home, routes)
             self._route, self._answer_route = handler.find, handler.answer
 
-    def _refuse_ignored(self, routes: AuthRoutes) -> None:
+    def _refuse_ignored(self, routes: "AuthRoutes") -> None:
         for path in routes.paths:
             if self._rules is not None and self._rules.of(path) is Access.IGNORED:
                 raise ConfigurationError(
@@ -135,6 +136,8 @@ class Shell:
         if isinstance(visit.verdict, SignedIn):
             return None
         if visit.verdict is self._nobody and self._withholds_cookies(visit, asked):
+            from .routes.pages import hop_here  # for those whose cookies are strict
+
             answer = hop_here(asked.path, asked.query, secure=self._home.config.cookie.secure)
             if answer is not None:
                 return answer._replace(body=b"") if asked.method == "HEAD" else answer
@@ -162,7 +165,7 @@ def answer_to(visit: Visit, asked: Asked, error: AuthError) -> Answer:
     visit.asked = True
     signed_in = isinstance(visit.verdict, SignedIn)
     answer = visit.home.refusals.to(asked, error, signed_in=signed_in)
-    if answer.status == HTTPStatus.INTERNAL_SERVER_ERROR:  # nobody's cookie: a fault to be found
+    if answer.status == 500:  # nobody's cookie: a fault to be found
         logger.error("answered 500: %s", error.reason, exc_info=error)
     else:
         logger.debug("answered %d: %s", answer.status, error.reason)

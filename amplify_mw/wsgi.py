@@ -71,17 +71,17 @@ class AmplifyWSGIMiddleware(Shell):
                 return self.app(environ, start_response)
         if access is _IGNORED:
             return self.app(environ, start_response)
-        visit: Visit | None
+        value = None if cookies is None else self._read(cookies)
         if outer is not None and outer.pinned:
-            visit = outer.pinned_at(self._home)
-        elif cookies is None:
-            visit = Visit(self._home, self._nobody)
-        elif (visit := self._peek(cookies, self._clock())) is None:
-            visit = self.engine.driver.run(self._home.authenticate(cookies, self._clock()))
+            visit = outer.pinned_at(self._home, cookies, environ)
+        elif value is None:
+            visit = Visit(self._home, self._nobody, cookies, environ, outer)
+        elif (verdict := self._known(value)) and self._clock() < verdict.fresh_until:
+            visit = Visit(self._home, verdict, cookies, environ, outer)
+        else:
+            visit = self.engine.driver.run(self._home.authenticate(value, self._clock()))
+            visit.of_request(cookies, environ, outer)
             log_refusal(visit)
-        visit.cookies = cookies
-        visit.headers = environ
-        visit.outer = outer
         environ[_VISIT] = visit
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:

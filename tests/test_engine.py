@@ -21,6 +21,7 @@ from amplify_mw.testing import LocalUserPool
 from amplify_mw.testing.pool import Body, Down, Status
 from amplify_mw.tokens.jwks import COOL_DOWN, MAX_AGE, RETRY_PAUSE
 from amplify_mw.wsgi import AmplifyWSGIMiddleware
+from tests.visits import visiting
 
 CONFIG: dict[str, Any] = {"user_pool_id": "eu-west-1_Ab12Cd34E", "client_id": "web"}
 
@@ -199,7 +200,7 @@ def engine(pool: LocalUserPool, now: list[float]) -> Iterator[Engine]:
 def visit_of(engine: Engine, cookie: str) -> Any:
     header = b"amplify-session=" + cookie.encode()
     home, now = engine.authenticator, engine.clock()
-    return home.peek(header, now) or engine.driver.run(home.authenticate(header, now))
+    return engine.driver.run(visiting(home, header, now))
 
 
 def reason_of(engine: Engine, cookie: str) -> str:

@@ -16,7 +16,16 @@ PACKAGE = Path(amplify_mw.__file__).parent
 
 # Top to bottom; a module imports from what stands above it. A folder's modules form no cycle.
 PURE = [
-    *("errors", "models", "effects", "base64url", "cookie_policy", "cookies", "headers"),
+    *(
+        "errors",
+        "models",
+        "session_models",
+        "effects",
+        "base64url",
+        "cookie_policy",
+        "cookies",
+        "headers",
+    ),
     *("tokens.jwks", "tokens.verifier", "tokens.given"),
     *("cognito.api", "cognito.oauth", "cognito.pace", "cognito.grants"),
     *("sessions.seal", "sessions.bundle", "sessions.record", "sessions.base", "sessions.token"),

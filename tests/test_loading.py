@@ -11,6 +11,7 @@ from amplify_mw.engine import Engine
 from amplify_mw.loading import VARIABLES, read_keys
 from amplify_mw.sessions.seal import key_text
 from amplify_mw.testing import LocalUserPool
+from tests.visits import visiting
 
 POOL_ID, CLIENT_ID = "eu-west-1_Ab12Cd34E", "2ab3cd4ef5gh6ij7kl8mn9op0q"
 
@@ -309,9 +310,8 @@ class TestKeys:
             path = tmp_path / "jwks.json"
             path.write_text(json.dumps(pool.jwks()), encoding="utf-8")
             engine = Engine(pool.config(keys=path))
-            flow = engine.authenticator.authenticate(
-                b"amplify-session=" + pool.mint("ada").encode(), engine.clock()
-            )
+            header = b"amplify-session=" + pool.mint("ada").encode()
+            flow = visiting(engine.authenticator, header, engine.clock())
             visit = engine.driver.run(flow)
             assert visit.verdict.user is not None
             assert pool.requests == []

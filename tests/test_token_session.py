@@ -9,12 +9,13 @@ import pytest
 from amplify_mw.engine import Engine
 from amplify_mw.sessions.base import SignedIn
 from amplify_mw.testing import LocalUserPool
+from tests.visits import visiting
 
 
 def resolve(engine: Engine, token: str) -> Any:
     """The verdict on a token."""
     cookie = f"{engine.authenticator.config.cookie.name}={token}".encode()
-    return engine.driver.run(engine.authenticator.authenticate(cookie, engine.clock())).verdict
+    return engine.driver.run(visiting(engine.authenticator, cookie, engine.clock())).verdict
 
 
 @pytest.mark.parametrize("count", [0, 10, 100])

@@ -15,7 +15,6 @@ Rules:
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
 from ..effects import Request, Response
@@ -43,8 +42,7 @@ THROTTLED: Final = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(NamedTuple):
     """What a failed call means. `ends_session`: the user is signed out by Cognito's own word.
 
     `may_be_reuse`: or somebody else has been given a newer refresh token.
@@ -102,7 +100,7 @@ REFRESH_PATIENCE: Final = 2.0
 _REFRESH_FAILURES: Final[Mapping[str, Failure]] = {
     **_FAILURES,
     **{
-        name: replace(_FAILURES[name], ends_session=True, name=name)
+        name: _FAILURES[name]._replace(ends_session=True, name=name)
         for name in ("UserNotConfirmedException", "PasswordResetRequiredException")
     },
     "TokenRevokedException": Failure(

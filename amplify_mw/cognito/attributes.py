@@ -14,8 +14,7 @@ Rules:
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from ..effects import Cache, Flight, Flow, Join, Remember, Unreachable
 from ..errors import NotAuthorizedException
@@ -43,12 +42,14 @@ _NOT_ATTRIBUTES: Final = frozenset(  # the protocol's own claims (RFC 7519, Open
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Attributes:
+class Attributes(NamedTuple):
     """The attributes of one user, as of `asked_at` (seconds since the epoch)."""
 
-    values: Mapping[str, str] = field(repr=False)
+    values: Mapping[str, str]
     asked_at: float
+
+    def __repr__(self) -> str:
+        return f"<Attributes as of {self.asked_at}>"
 
     @property
     def size(self) -> int:
@@ -99,10 +100,10 @@ class AttributeSource:
             return _MISSING_SCOPE
         answer = yield from self._ask(verdict.access_token, endpoint, every, now)
         if isinstance(answer, Attributes):
-            return replace(verdict, fresh_until=min(verdict.fresh_until, answer.asked_at + every))
+            return verdict._replace(fresh_until=min(verdict.fresh_until, answer.asked_at + every))
         known: Attributes | None = self._cache.get(_digest(verdict.access_token))
         if answer.is_outage and known is not None and now < known.asked_at + 2 * every:
-            return replace(verdict, fresh_until=min(verdict.fresh_until, now + _RETRY))
+            return verdict._replace(fresh_until=min(verdict.fresh_until, now + _RETRY))
         return answer
 
     def _ask(

@@ -10,7 +10,6 @@ Rules:
 """
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Final, TypeVar
 
 from ..effects import Flow, Outage
@@ -40,7 +39,7 @@ class Pace:
 
     def meanwhile(self, now: float) -> Failure:
         """What whoever would ask in a pause is told."""
-        return replace(self._last, retry_after=min(max(self._paused_until - now, 1.0), _LONGEST))
+        return self._last._replace(retry_after=min(max(self._paused_until - now, 1.0), _LONGEST))
 
     def heed(self, answer: T | Failure, why: str, departed: float, now: float) -> Flow[T | Failure]:
         """A flow: note an answer to what was asked at `departed`; the answer to pass on."""

@@ -35,7 +35,7 @@ from ..effects import Draw, Flight, Flow, Join, Unreachable
 from ..errors import AuthError, NetworkError, SessionTooLargeError
 from ..headers import came_by_hop, has_hopped, is_foreign, request_header
 from ..lifecycle import end_here, starting
-from ..models import TokenSet
+from ..session_models import TokenSet
 from ..sessions.base import SignedIn
 from ..tokens.jwks import KeysUnavailable
 from ..tokens.verifier import InvalidToken

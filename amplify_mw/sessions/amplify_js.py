@@ -417,7 +417,7 @@ def _as_amplify(finding: Finding) -> Finding:
         is_over = verdict.error is TokenExpiredException
         name = _NOT_REFRESHABLE if is_over else _UNAUTHENTICATED
     clears = verdict.clears and verdict.reason in _ENDED
-    return Finding(replace(verdict, name=name, clears=clears), finding.cookie)
+    return Finding(verdict._replace(name=name, clears=clears), finding.cookie)
 
 
 def _sign_in(access: VerifiedToken) -> bytes:

@@ -19,14 +19,14 @@ of it and a separator, which nothing that is read ends with.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from ..cookie_policy import CookiePolicy
 from ..cookies import DUPLICATE, UNREADABLE, CookieLine, SessionCookies
 from ..effects import Cache, Flow, Remember, Unreachable
 from ..errors import NetworkError
-from ..models import SessionInfo
+from ..session_models import SessionInfo
 from .base import (
     DUPLICATE_COOKIE,
     Entrance,
@@ -212,7 +212,7 @@ class SeveralSessions:
         if not refusals:
             return Finding(self.nobody)
         first = (_not_now(refusals) or refusals)[0]
-        return Finding(replace(first, clears=False), self._steps(findings, parts))
+        return Finding(first._replace(clears=False), self._steps(findings, parts))
 
     def _resolve(self, part: Part, now: float) -> Flow[Finding]:
         if part.value is None:
@@ -276,12 +276,12 @@ class SeveralSessions:
         parts = _parts(verdict.cookie)
         index = verdict.kind
         (inner,) = [part.value for part in parts if part.kind == index]
-        outcome = yield from self._kinds[index].refresh(replace(verdict, cookie=inner or b""), now)
+        outcome = yield from self._kinds[index].refresh(verdict._replace(cookie=inner or b""), now)
         if not isinstance(outcome, Finding):
             return outcome
         found = outcome.verdict
         if isinstance(found, Refused) and found.clears:
-            return Finding(replace(found, clears=False), NewCookie(f"{index}-"))
+            return Finding(found._replace(clears=False), NewCookie(f"{index}-"))
         cookie = outcome.cookie and NewCookie(_setting(index, outcome.cookie))
         if isinstance(found, Refused):
             return Finding(found, cookie)
@@ -307,13 +307,13 @@ def _doubted(verdict: SignedIn, refusals: list[Refused], now: float) -> SignedIn
     waits = [refused.retry_after or 0.0 for refused in _not_now(refusals)]
     if not waits:
         return verdict
-    return replace(verdict, fresh_until=min(verdict.fresh_until, now + min(waits)))
+    return verdict._replace(fresh_until=min(verdict.fresh_until, now + min(waits)))
 
 
 def _known(parts: Sequence[Part], index: int, verdict: SignedIn) -> SignedIn:
     """A kind's verdict, known by all that was sent."""
     present = [Part(index, verdict.cookie) if part.kind == index else part for part in parts]
-    return replace(verdict, cookie=_joined(present), kind=index)
+    return verdict._replace(cookie=_joined(present), kind=index)
 
 
 class _Lists:
@@ -327,7 +327,7 @@ class _Lists:
         own: dict[int, SignedIn] = {}
         if current is not None and user == user_key(current.issuer, current.user.user_id):
             own = {
-                index: replace(current, cookie=value)
+                index: current._replace(cookie=value)
                 for index, value in _parts(current.cookie)
                 if value is not None
             }

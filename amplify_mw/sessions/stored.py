@@ -19,7 +19,7 @@ from .. import base64url
 from ..cookie_policy import CookiePolicy
 from ..cookies import SessionCookie
 from ..effects import Draw, Flow, Unreachable
-from ..models import SessionInfo
+from ..session_models import SessionInfo
 from .base import Entrance, Finding, SignedIn, Surroundings, user_key
 from .bundle import Bundle, pack, unpack
 from .lasting import INVALID, STORE_DOWN, LastingSessions

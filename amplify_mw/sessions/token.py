@@ -152,4 +152,4 @@ def _names(claim: Any) -> frozenset[str]:
     """The names in a claim that should be a list of strings."""
     if not claim or not isinstance(claim, list):
         return _NONE
-    return frozenset(name for name in claim if isinstance(name, str) and name)
+    return frozenset([name for name in claim if isinstance(name, str) and name])

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from ..errors import NotAuthorizedException
-from ..models import TokenSet
+from ..session_models import TokenSet
 from .verifier import MAX_TOKEN_BYTES
 
 TokenSource = TokenSet | Mapping[str, Any]

@@ -16,8 +16,8 @@ Rules:
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ..effects import (
     Cache,
@@ -41,6 +41,7 @@ MAX_AGE: Final = 3600.0
 STALE_LIMIT: Final = 24 * 3600.0
 MAX_KEY_SET_BYTES: Final = 256 * 1024
 FOREVER: Final = float("inf")
+_NO_KEYS: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 class BadKeySet(ValueError):
@@ -103,14 +104,16 @@ def _import_key(jwk: Mapping[str, Any]) -> "RSAKey":
     return key
 
 
-@dataclass(frozen=True, slots=True)
-class KeyState:
+class KeyState(NamedTuple):
     """What is known of a key set at one moment; replaced as a whole, by the one flight."""
 
-    keys: "Mapping[str, RSAKey]" = field(default_factory=dict, repr=False)
+    keys: "Mapping[str, RSAKey]" = _NO_KEYS
     fetched_at: float = -FOREVER  # when the request for `keys` left
     next_fetch: float = -FOREVER  # nothing is fetched before this
     is_failing: bool = False
+
+    def __repr__(self) -> str:
+        return f"<KeyState of {len(self.keys)} keys>"
 
     @property
     def is_preloaded(self) -> bool:

@@ -4,7 +4,7 @@ import json
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
@@ -27,6 +27,7 @@ from amplify_mw.models import AuthUser
 from amplify_mw.sessions.base import Refused, SignedIn
 from amplify_mw.testing import LocalUserPool
 from amplify_mw.testing.pool import Body, CognitoError, Down, Status, Throttling
+from tests.visits import is_known, visiting
 
 ENDPOINT = "https://pool.example/"
 T = 1000.0
@@ -373,7 +374,7 @@ def test_cognitos_word_holds_for_so_many_seconds(fly: Pilot) -> None:
 
 
 def test_cognitos_word_does_not_prolong_a_verdict(fly: Pilot) -> None:
-    brief = replace(verdict(), fresh_until=T + 10)
+    brief = verdict()._replace(fresh_until=T + 10)
     assert confirming(fly, T, GOOD, brief).fresh_until == T + 10
 
 
@@ -437,9 +438,7 @@ class Site:
     def visit(self, cookie: str) -> Visit:
         header = b"amplify-session=" + cookie.encode()
         home = self.engine.authenticator
-        return home.peek(header, self.now[0]) or self.engine.driver.run(
-            home.authenticate(header, self.now[0])
-        )
+        return self.engine.driver.run(visiting(home, header, self.now[0]))
 
     def attributes(self, visit: Visit) -> Any:
         assert isinstance(visit.verdict, SignedIn)
@@ -514,7 +513,8 @@ def test_a_user_whom_cognito_refuses_is_signed_out_and_forgotten(site: Site, tok
     assert site.attributes(visit).reason == "session_revoked"
     assert isinstance(visit.verdict, Refused)
     assert visit.clears
-    assert site.engine.authenticator.peek(b"amplify-session=" + token.encode(), site.now[0]) is None
+    home = site.engine.authenticator
+    assert not is_known(home, b"amplify-session=" + token.encode(), site.now[0])
 
 
 @pytest.mark.parametrize(

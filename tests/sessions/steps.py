@@ -30,11 +30,12 @@ from amplify_mw.effects import (
 )
 from amplify_mw.engine import Engine
 from amplify_mw.lifecycle import ending, refreshing, starting
-from amplify_mw.models import AuthSession, TokenSet
+from amplify_mw.session_models import AuthSession, TokenSet
 from amplify_mw.sessions.base import NO_COOKIE, NO_SESSION, SignedIn
 from amplify_mw.stores.base import StoreUnavailable
 from amplify_mw.stores.memory import MemoryStore
 from amplify_mw.testing import LocalUserPool
+from tests.visits import visiting
 
 T = 1_800_000_000.0
 KEYS = [bytes(range(32))]
@@ -248,11 +249,7 @@ class Process:
     def visiting(self, cookie: str) -> Any:
         """A flow: a request with this cookie."""
         header = b"amplify-session=" + cookie.encode()
-        visit = self.home.peek(header, self.world.now)
-        if visit is None:
-            visit = yield from self.home.authenticate(header, self.world.now)
-        visit.cookies = header
-        return visit
+        return visiting(self.home, header, self.world.now)
 
     def visit(self, cookie: str) -> Visit:
         visit: Visit = self.world.run(self.visiting(cookie))

@@ -31,6 +31,7 @@ from tests.sessions.steps import (
     step_to,
     told,
 )
+from tests.visits import visiting
 
 HOUR = 3600.0
 DUE = T + HOUR - 4
@@ -66,11 +67,7 @@ class AmplifyProcess(Process):
     def coming(self, jar: Jar) -> Any:
         """A flow: a request with these cookies, as they are now."""
         header = jar.header().encode()
-        visit = self.home.peek(header, self.world.now)
-        if visit is None:
-            visit = yield from self.home.authenticate(header, self.world.now)
-        visit.cookies = header
-        return visit
+        return visiting(self.home, header, self.world.now)
 
     def come(self, jar: Jar) -> Visit:
         """What becomes of a request whose response never arrives."""
@@ -475,7 +472,7 @@ def test_no_bytes_in_any_cookie_do_more_than_sign_nobody_in(
         ]
     )
     world.now = at
-    visit = world.run(process.home.authenticate(header, at))
+    visit = world.run(visiting(process.home, header, at))
     if isinstance(visit.verdict, SignedIn):
         assert visit.verdict.user.username == "ada"
     if visit.writes not in (None, NO_COOKIE):

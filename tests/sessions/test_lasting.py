@@ -28,6 +28,7 @@ from tests.sessions.steps import (
     step_to,
     told,
 )
+from tests.visits import visiting
 
 KINDS = ["sealed", "coordinated", "stored"]
 SHARED = ["coordinated", "stored"]
@@ -1136,11 +1137,11 @@ def test_many_threads_share_one_refresh(kind: str) -> None:
         header = b"amplify-session=" + cookie_after(visit, "").encode()
         now[0] = OVER
         with pool.hold("GetTokensFromRefreshToken") as gate, ThreadPoolExecutor(8) as threads:
-            asked = [threads.submit(run, home.authenticate(header, now[0])) for _ in range(8)]
+            asked = [threads.submit(run, visiting(home, header, now[0])) for _ in range(8)]
             gate.wait_for_arrivals(1)
             gate.release()
         visits = [each.result() for each in asked]
-        late = run(home.authenticate(header, now[0]))
+        late = run(visiting(home, header, now[0]))
         process.engine.close()
     assert len({access_token(each) for each in [*visits, late]}) == 1
     assert pool.count("GetTokensFromRefreshToken") == 1

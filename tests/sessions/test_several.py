@@ -27,6 +27,7 @@ from amplify_mw.sessions.several import MOST_KINDS, Several, SeveralCookies, _pa
 from amplify_mw.stores.memory import MemoryStore
 from amplify_mw.testing import LocalUserPool
 from tests.sites import KEYS, NAME
+from tests.visits import visiting
 
 NOW = 1_800_000_000.0
 SESSION = NAME.encode()
@@ -84,7 +85,7 @@ class Street:
 
     def visit(self, engine: Engine, header: bytes) -> Visit:
         """What a request with that `Cookie` header finds, the first time."""
-        found: Visit = engine.driver.run(engine.authenticator.authenticate(header, NOW))
+        found: Visit = engine.driver.run(visiting(engine.authenticator, header, NOW))
         return found
 
     def alone_on(self, header: bytes) -> Callable[[Engine], Verdict | None]:
@@ -205,7 +206,7 @@ def test_each_of_the_most_kinds_is_read(pool: LocalUserPool, index: int) -> None
     values = []
     for session in (kinds[index], kinds):
         engine = Engine(pool.config(session=session, keys=pool.jwks()), clock=lambda: NOW)
-        visit = engine.driver.run(engine.authenticator.authenticate(b"; ".join(values), NOW))
+        visit = engine.driver.run(visiting(engine.authenticator, b"; ".join(values), NOW))
         if not values:
             flow = starting(visit, pool.sign_in("ada"), user_agent="", allow_cross_site=True)
             engine.driver.run(flow)
