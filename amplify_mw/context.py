@@ -56,7 +56,14 @@ def get_current_user() -> AuthUser:
     Raises `NotAuthorizedException` or `TokenExpiredException` when nobody is signed in,
     `NetworkError` when that cannot be told now, `OutsideRequestError` outside a request.
     """
-    return signed_in_verdict(current_visit()).user
+    visit = CURRENT.get()
+    if visit is None:
+        raise OutsideRequestError
+    visit.asked = True
+    verdict = visit.verdict
+    if type(verdict) is SignedIn and not visit.lapses:  # nearly always, and without another call
+        return verdict.user
+    return signed_in_verdict(visit).user
 
 
 def fetch_user_attributes() -> dict[str, str]:

@@ -32,11 +32,12 @@ class Spelling(NamedTuple, Generic[AnyStr]):
     any: AnyStr
     comma: AnyStr
     cache_control: AnyStr
-    private: AnyStr
     no_store: AnyStr
     set_cookie: AnyStr
     equals: AnyStr
     blank: AnyStr
+    vary_cookie: tuple[AnyStr, AnyStr]  # whole headers, as nearly every answer gains them
+    cache_private: tuple[AnyStr, AnyStr]
 
     @classmethod
     def of(
@@ -51,11 +52,12 @@ class Spelling(NamedTuple, Generic[AnyStr]):
             any=write("*"),
             comma=write(","),
             cache_control=write("cache-control"),
-            private=write("private"),
             no_store=write("no-store"),
             set_cookie=write("set-cookie"),
             equals=write("="),
             blank=write(" \t"),
+            vary_cookie=(spell(write("vary")), write("Cookie")),
+            cache_private=(spell(write("cache-control")), write("private")),
         )
 
 
@@ -110,18 +112,26 @@ def varied(
     headers: list[tuple[AnyStr, AnyStr]], words: Spelling[AnyStr], *, signed_in: bool
 ) -> list[tuple[AnyStr, AnyStr]]:
     """`headers` of an answer that depends on the cookie."""
-    result = list(headers)
     names = [name.lower() for name, _ in headers]
+    result = list(headers)
+    if words.vary in names:
+        _name_cookie(result, names, words)
+    else:
+        result.append(words.vary_cookie)
+    if signed_in and words.cache_control not in names:
+        result.append(words.cache_private)
+    return result
+
+
+def _name_cookie(
+    headers: list[tuple[AnyStr, AnyStr]], names: list[AnyStr], words: Spelling[AnyStr]
+) -> None:
+    """Name `Cookie` in the first `Vary` of `headers`, unless one of them does."""
     varying = [index for index, name in enumerate(names) if name == words.vary]
-    if not varying:
-        result.append((words.spell(words.vary), words.cookie))
-    elif not any(_names_cookie(headers[index][1], words) for index in varying):
+    if not any(_names_cookie(headers[index][1], words) for index in varying):
         name, value = headers[varying[0]]
         value = value.strip(words.blank)
-        result[varying[0]] = (name, value + words.comma + words.cookie if value else words.cookie)
-    if signed_in and words.cache_control not in names:
-        result.append((words.spell(words.cache_control), words.private))
-    return result
+        headers[varying[0]] = (name, value + words.comma + words.cookie if value else words.cookie)
 
 
 def _names_cookie(vary: AnyStr, words: Spelling[AnyStr]) -> bool:

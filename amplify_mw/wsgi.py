@@ -58,7 +58,11 @@ class AmplifyWSGIMiddleware(Shell):
         if self._rules is not None:
             access = self._rules.of(_text(environ.get("PATH_INFO", "") or "/"))
         cookie = environ.get("HTTP_COOKIE")
-        cookies = None if cookie is None else cookie.encode("latin-1", "replace")
+        if cookie is None:
+            cookies = value = None
+        else:
+            cookies = cookie.encode("latin-1", "replace")
+            value = self._read(cookies)
         outer = CURRENT.get()
         if outer is not None:
             is_same = outer.cookies == cookies and environ.get(_VISIT) is outer
@@ -71,7 +75,6 @@ class AmplifyWSGIMiddleware(Shell):
                 return self.app(environ, start_response)
         if access is _IGNORED:
             return self.app(environ, start_response)
-        value = None if cookies is None else self._read(cookies)
         if outer is not None and outer.pinned:
             visit = outer.pinned_at(self._home, cookies, environ)
         elif value is None:
@@ -146,28 +149,24 @@ class _Body:
         self._body = body
         self._context = context
         self._answer = answer
-        self._next: Callable[[], bytes] | None = None
-        self._replacement: Iterator[bytes] | None = None
         self._is_closed = False
 
     def __iter__(self) -> Iterator[bytes]:
-        return self
-
-    def __next__(self) -> bytes:
-        if self._replacement is not None:
-            return next(self._replacement)
+        run = self._context.run
         try:
-            if self._next is None:
-                self._next = self._context.run(iter, self._body).__next__
-            item = self._context.run(self._next)
+            advance = run(iter, self._body).__next__
+            while True:
+                item = run(advance)
+                if item:
+                    self._answer = None  # bytes have gone: too late for another answer
+                yield item
+        except StopIteration:
+            return
         except AuthError as error:
             if self._answer is None:
                 raise
-            self._replacement = iter(self._answer(error))
-            return next(self._replacement, b"")
-        if item:
-            self._answer = None  # bytes have gone: too late for another answer
-        return item
+            replacement = self._answer(error)
+        yield from replacement or [b""]
 
     def close(self) -> None:
         """Close the app's body, once."""

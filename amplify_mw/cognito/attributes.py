@@ -14,6 +14,7 @@ Rules:
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 from ..effects import Cache, Flight, Flow, Join, Remember, Unreachable
@@ -100,10 +101,10 @@ class AttributeSource:
             return _MISSING_SCOPE
         answer = yield from self._ask(verdict.access_token, endpoint, every, now)
         if isinstance(answer, Attributes):
-            return verdict._replace(fresh_until=min(verdict.fresh_until, answer.asked_at + every))
+            return replace(verdict, fresh_until=min(verdict.fresh_until, answer.asked_at + every))
         known: Attributes | None = self._cache.get(_digest(verdict.access_token))
         if answer.is_outage and known is not None and now < known.asked_at + 2 * every:
-            return verdict._replace(fresh_until=min(verdict.fresh_until, now + _RETRY))
+            return replace(verdict, fresh_until=min(verdict.fresh_until, now + _RETRY))
         return answer
 
     def _ask(

@@ -14,6 +14,7 @@ Rules:
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from ..cookie_policy import CookiePolicy
@@ -29,7 +30,9 @@ if TYPE_CHECKING:
     from .bundle import Bundle
 
 
-class SignedIn(NamedTuple):  # every new session makes one; a frozen dataclass takes 1 µs longer
+# Frozen by `Final`, for the type checker: at run time that would take 1 µs of every new session.
+@dataclass(slots=True, eq=False, repr=False)
+class SignedIn:
     """A user is signed in.
 
     `cookie`: the value that said so. `kind`: which of several kinds of session it is. `issuer`: the
@@ -39,18 +42,18 @@ class SignedIn(NamedTuple):  # every new session makes one; a frozen dataclass t
     a cache, roughly.
     """
 
-    user: AuthUser
-    cookie: bytes
-    issuer: str
-    id_token: bytes | None
-    access_token: bytes | None
-    groups: frozenset[str]
-    scopes: frozenset[str]
-    expires_at: float
-    fresh_until: float
-    size: int
-    held: "Held | None" = None
-    kind: int = 0
+    user: Final[AuthUser]
+    cookie: Final[bytes]
+    issuer: Final[str]
+    id_token: Final[bytes | None]
+    access_token: Final[bytes | None]
+    groups: Final[frozenset[str]]
+    scopes: Final[frozenset[str]]
+    expires_at: Final[float]
+    fresh_until: Final[float]
+    size: Final[int]
+    held: Final["Held | None"] = None
+    kind: Final[int] = 0
 
     def __repr__(self) -> str:
         return f"<SignedIn {self.user!r}>"

@@ -13,7 +13,7 @@ Rules:
 import hashlib
 import hmac
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from ..cookie_policy import CookiePolicy
@@ -174,7 +174,7 @@ class SealedSessions(LastingSessions):
             return Finding(REVOKED)
         known: SignedIn | None = self._verdicts.get(value)
         if latest is seen and known and known.held and now < known.held.due_at:
-            return Finding(known._replace(fresh_until=self._fresh_until(known.held.due_at, now)))
+            return Finding(replace(known, fresh_until=self._fresh_until(known.held.due_at, now)))
         return (yield from self.settle(latest, now))
 
     def _open(self, value: bytes) -> Seen | None:

@@ -19,7 +19,7 @@ of it and a separator, which nothing that is read ends with.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
 from ..cookie_policy import CookiePolicy
@@ -276,7 +276,7 @@ class SeveralSessions:
         parts = _parts(verdict.cookie)
         index = verdict.kind
         (inner,) = [part.value for part in parts if part.kind == index]
-        outcome = yield from self._kinds[index].refresh(verdict._replace(cookie=inner or b""), now)
+        outcome = yield from self._kinds[index].refresh(replace(verdict, cookie=inner or b""), now)
         if not isinstance(outcome, Finding):
             return outcome
         found = outcome.verdict
@@ -307,13 +307,13 @@ def _doubted(verdict: SignedIn, refusals: list[Refused], now: float) -> SignedIn
     waits = [refused.retry_after or 0.0 for refused in _not_now(refusals)]
     if not waits:
         return verdict
-    return verdict._replace(fresh_until=min(verdict.fresh_until, now + min(waits)))
+    return replace(verdict, fresh_until=min(verdict.fresh_until, now + min(waits)))
 
 
 def _known(parts: Sequence[Part], index: int, verdict: SignedIn) -> SignedIn:
     """A kind's verdict, known by all that was sent."""
     present = [Part(index, verdict.cookie) if part.kind == index else part for part in parts]
-    return verdict._replace(cookie=_joined(present), kind=index)
+    return replace(verdict, cookie=_joined(present), kind=index)
 
 
 class _Lists:
@@ -327,7 +327,7 @@ class _Lists:
         own: dict[int, SignedIn] = {}
         if current is not None and user == user_key(current.issuer, current.user.user_id):
             own = {
-                index: current._replace(cookie=value)
+                index: replace(current, cookie=value)
                 for index, value in _parts(current.cookie)
                 if value is not None
             }

@@ -118,17 +118,18 @@ def _signed_in(token: VerifiedToken) -> SignedIn:
     is_id = token.token_use == "id"  # noqa: S105  # no password
     groups = groups_of(token)
     scopes = _NONE if is_id else scopes_of(token)
+    encoded = token.encoded
     return SignedIn(
         user=AuthUser(token.username, token.sub),
-        cookie=token.encoded,
+        cookie=encoded,
         issuer=token.issuer,
-        id_token=token.encoded if is_id else None,
-        access_token=None if is_id else token.encoded,
+        id_token=encoded if is_id else None,
+        access_token=None if is_id else encoded,
         groups=groups,
         scopes=scopes,
         expires_at=token.expires_at,
         fresh_until=token.fresh_until,
-        size=len(token.encoded) + size_of(groups, scopes),
+        size=len(encoded) + size_of(groups, scopes),
     )
 
 
@@ -145,7 +146,8 @@ def scopes_of(token: VerifiedToken) -> frozenset[str]:
 
 def size_of(groups: frozenset[str], scopes: frozenset[str]) -> int:
     """Bytes of a verdict beside its tokens, roughly."""
-    return _OVERHEAD + sum([_NAME + len(name) for name in [*groups, *scopes]])
+    names = _NAME * (len(groups) + len(scopes))
+    return _OVERHEAD + names + sum(map(len, groups)) + sum(map(len, scopes))
 
 
 def _names(claim: Any) -> frozenset[str]:

@@ -68,6 +68,8 @@ class Connections:
     """Connections to the file `traces.file`, which was at `path`. `timeout`: to wait for a turn."""
 
     _inherited: ClassVar[list["Connections"]] = []  # kept for good, so that nothing closes them
+    # What is collected with a cycle is finalized in any order: these wait for `__del__`.
+    _held: ClassVar[dict[int, tuple[list[sqlite3.Connection], sqlite3.Connection]]] = {}
 
     def __init__(
         self, path: str, real: str, traces: Traces, timeout: float, writer: sqlite3.Connection
@@ -84,6 +86,7 @@ class Connections:
         self._returned = Condition()
         self._writer = writer
         self._writing = Lock()
+        self._held[id(self)] = (self._idle, writer)
 
     def is_current(self) -> bool:
         """Whether these are lent to this process, and their file is still where it was."""
@@ -188,6 +191,7 @@ class Connections:
     def __del__(self) -> None:
         if self._pid == os.getpid():
             self.retire()
+            self._held.pop(id(self), None)
         else:
             self._inherited.append(self)
 

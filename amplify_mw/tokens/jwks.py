@@ -148,6 +148,11 @@ class KeySource:
         state = self.state
         return max(state.fetched_at + MAX_AGE, state.next_fetch, now)
 
+    def at_hand(self, kid: str, now: float) -> "RSAKey | None":
+        """The key, if it is here and the set is fresh; `key_for` for the rest."""
+        state = self.state
+        return state.keys.get(kid) if now - state.fetched_at <= MAX_AGE else None
+
     def key_for(self, kid: str, issued_by: float, now: float) -> "Flow[tuple[RSAKey, float]]":
         """A flow: the key, and the time. Raises `UnknownKey` or `KeysUnavailable`.
 

@@ -143,12 +143,14 @@ class Verifier:
         issued_at = _time(parsed.claims, "iat", default=-math.inf)
         if issued_at > now + self.leeway:
             raise InvalidToken("token_not_yet_valid")
-        try:
-            # `iat` is in whole seconds of Cognito's clock, which may differ from ours.
-            issued_by = issued_at + 1 + self.leeway
-            key, now = yield from pool.keys.key_for(parsed.header["kid"], issued_by, now)
-        except UnknownKey:
-            raise InvalidToken("unknown_key") from None
+        key = pool.keys.at_hand(parsed.header["kid"], now)
+        if key is None:
+            try:
+                # `iat` is in whole seconds of Cognito's clock, which may differ from ours.
+                issued_by = issued_at + 1 + self.leeway
+                key, now = yield from pool.keys.key_for(parsed.header["kid"], issued_by, now)
+            except UnknownKey:
+                raise InvalidToken("unknown_key") from None
         if not _signature_is_good(parsed, key):
             raise InvalidToken("bad_signature")
         verified = self._believe(token, parsed.claims, pool, issued_at, now)

@@ -4,7 +4,7 @@ import json
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
 
@@ -374,7 +374,7 @@ def test_cognitos_word_holds_for_so_many_seconds(fly: Pilot) -> None:
 
 
 def test_cognitos_word_does_not_prolong_a_verdict(fly: Pilot) -> None:
-    brief = verdict()._replace(fresh_until=T + 10)
+    brief = replace(verdict(), fresh_until=T + 10)
     assert confirming(fly, T, GOOD, brief).fresh_until == T + 10
 
 
