@@ -27,7 +27,7 @@ from .config import AmplifyConfig
 from .context import CURRENT, unbind
 from .engine import Engine
 from .errors import AuthError
-from .headers import OCTETS
+from .headers import OCTETS, varied
 from .shell import Shell, answer_here, answer_to, log_refusal, logger, only_auth_error
 
 if TYPE_CHECKING:
@@ -36,11 +36,8 @@ if TYPE_CHECKING:
 # Read off its Enum on each request, a member costs 0.05 µs on Python 3.11.
 _OPEN, _PROTECTED, _IGNORED = Access.OPEN, Access.PROTECTED, Access.IGNORED
 _SAFE = SAFE_METHODS
-_STARTS = frozenset(
-    {
-        *("http.response.start", "websocket.accept", "websocket.http.response.start"),
-        "websocket.close",
-    }
+_WEBSOCKET_STARTS = frozenset(
+    {"websocket.accept", "websocket.http.response.start", "websocket.close"}
 )
 
 
@@ -108,13 +105,16 @@ class AmplifyASGIMiddleware(Shell):
             log_refusal(visit)
 
         async def finishing_send(message: Any) -> None:
-            if not visit.begun and message["type"] in _STARTS:
+            if message["type"] == "http.response.start":
                 visit.begun = True
-                if visit.writes is not None or (visit.asked and kind == "http"):
+                if visit.asked or visit.writes is not None:
                     message = _finished(message, visit, scope)
-                if kind == "http":  # no server takes up the next request before the body's end
-                    await send(message)
-                    return
+                await send(message)  # no server takes up the next request before the body's end
+                return
+            if not visit.begun and message["type"] in _WEBSOCKET_STARTS:
+                visit.begun = True
+                if visit.writes is not None and message["type"] != "websocket.close":
+                    message = _finished(message, visit, scope)  # (that one has no headers)
             token = CURRENT.set(None)
             try:
                 await send(message)
@@ -198,11 +198,11 @@ def _joined_cookies(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
 
 
 def _finished(message: Any, visit: Visit, scope: Any) -> Any:
-    if message["type"] == "websocket.close":
-        return message  # it has no headers
-    headers = list(message.get("headers") or ())
-    if visit.writes is not None:  # cookies are compared by name
-        headers = [(bytes(name), bytes(value)) for name, value in headers]
+    headers = message.get("headers") or ()
+    if visit.writes is None:  # nearly always: the user was asked for, and no more
+        signed_in = visit.verdict.user is not None
+        return {**message, "headers": varied(headers, OCTETS, signed_in=signed_in)}
+    headers = [(bytes(name), bytes(value)) for name, value in headers]  # they are compared
     return {**message, "headers": visit.home.finish(visit, headers, OCTETS, scope)}
 
 

@@ -11,7 +11,7 @@ Rules:
   and did: that the user was asked for, that the cookie is to be cleared.
 """
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, AnyStr, Final
 
@@ -203,7 +203,7 @@ class Authenticator:
     def finish(
         self,
         visit: Visit,
-        headers: list[tuple[AnyStr, AnyStr]],
+        headers: Iterable[tuple[AnyStr, AnyStr]],
         words: Spelling[AnyStr],
         request: Mapping[str, Any],
     ) -> list[tuple[AnyStr, AnyStr]]:
@@ -213,16 +213,18 @@ class Authenticator:
         """
         if visit.asked:
             signed_in = isinstance(visit.verdict, SignedIn)
-            headers = varied(headers, words, signed_in=signed_in)
-        if visit.writes is not None:
-            path = request_path(request)
-            if visit.writes is NO_COOKIE:
-                lines = self.cookie.clearing(visit.cookies, path)
-            else:
-                lines = self.cookie.setting(*visit.writes, visit.cookies, path)
-            put = with_cookies if visit.by_app else with_default_cookies
-            headers = put(headers, lines, words)
-        return headers
+            found = varied(headers, words, signed_in=signed_in)
+        else:
+            found = list(headers)
+        if visit.writes is None:
+            return found
+        path = request_path(request)
+        if visit.writes is NO_COOKIE:
+            lines = self.cookie.clearing(visit.cookies, path)
+        else:
+            lines = self.cookie.setting(*visit.writes, visit.cookies, path)
+        put = with_cookies if visit.by_app else with_default_cookies
+        return put(found, lines, words)
 
     def fetch_attributes(
         self, visit: Visit, verdict: SignedIn, now: float

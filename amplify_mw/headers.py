@@ -13,13 +13,15 @@ Both shells share this: WSGI spells headers in `str`, ASGI in `bytes`; a `Spelli
 """
 
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from typing import Any, AnyStr, Final, Generic, NamedTuple
+from dataclasses import dataclass
+from typing import Any, AnyStr, Final, Generic
 from urllib.parse import quote
 
 from .cookies import CookieLine
 
 
-class Spelling(NamedTuple, Generic[AnyStr]):
+@dataclass(slots=True, eq=False)
+class Spelling(Generic[AnyStr]):
     """The words that are compared and written, in the shell's own string type (`write`).
 
     Names are compared in lower case; `spell` gives them the case that the shell's servers expect.
@@ -109,25 +111,29 @@ def _uncached(
 
 
 def varied(
-    headers: list[tuple[AnyStr, AnyStr]], words: Spelling[AnyStr], *, signed_in: bool
+    headers: Iterable[tuple[AnyStr, AnyStr]], words: Spelling[AnyStr], *, signed_in: bool
 ) -> list[tuple[AnyStr, AnyStr]]:
     """`headers` of an answer that depends on the cookie."""
-    names = [name.lower() for name, _ in headers]
     result = list(headers)
-    if words.vary in names:
-        _name_cookie(result, names, words)
+    varies = cached = False
+    for name, _ in result:
+        lowered = name.lower()
+        if lowered == words.vary:
+            varies = True
+        elif lowered == words.cache_control:
+            cached = True
+    if varies:
+        _name_cookie(result, words)
     else:
         result.append(words.vary_cookie)
-    if signed_in and words.cache_control not in names:
+    if signed_in and not cached:
         result.append(words.cache_private)
     return result
 
 
-def _name_cookie(
-    headers: list[tuple[AnyStr, AnyStr]], names: list[AnyStr], words: Spelling[AnyStr]
-) -> None:
+def _name_cookie(headers: list[tuple[AnyStr, AnyStr]], words: Spelling[AnyStr]) -> None:
     """Name `Cookie` in the first `Vary` of `headers`, unless one of them does."""
-    varying = [index for index, name in enumerate(names) if name == words.vary]
+    varying = [index for index, (name, _) in enumerate(headers) if name.lower() == words.vary]
     if not any(_names_cookie(headers[index][1], words) for index in varying):
         name, value = headers[varying[0]]
         value = value.strip(words.blank)

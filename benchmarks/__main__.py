@@ -1,74 +1,91 @@
-"""Print every table: `python -m benchmarks [--quick | --million]`."""
+"""Ask every question: `python -m benchmarks [--quick] [question ...]`."""
 
 import argparse
-import platform
-from importlib.metadata import PackageNotFoundError, version
+import shlex
+import sys
+import traceback
+from collections.abc import Iterable, Sequence
+from importlib import import_module
+from pathlib import Path
+from time import perf_counter
 
-from . import (
-    amplify_cookies,
-    first_seen,
-    imports,
-    many,
-    memory,
-    overhead,
-    routes,
-    sealed,
-    stored,
-)
 from .harness import FULL, QUICK, Plan
+from .report import Table, aims, heading, write
 
+RESULTS = Path(__file__).with_name("RESULTS.md")
+QUESTIONS = {
+    "overhead": "what does a request pay?",
+    "routes": "what do the sign-in routes cost other requests?",
+    "first_seen": "what does a session cost that was never seen, or that is refused?",
+    "sealed": "what does a sealed session cost?",
+    "stored": "what does a stored session cost?",
+    "amplify_cookies": "what do Amplify's cookies cost?",
+    "verification": "what does verifying a token cost, by its size?",
+    "peers": "what would another library cost?",
+    "servers": "what does it cost behind a real server?",
+    "flood": "what does a flood of forged tokens cost?",
+    "growth": "what grows with the header and the users?",
+    "threads": "what grows with tasks and threads?",
+    "many": "what grows with stored sessions?",
+    "imports": "what does it cost to exist?",
+    "memory": "what does a cache hold?",
+}
 PACKAGES = (
     "amplify-mw",
     "asgiref",
+    "authlib",
     "cachetools",
     "cryptography",
+    "django",
+    "fastapi",
+    "flask",
     "httpx2",
     "joserfc",
     "redis",
+    "starlette",
     "werkzeug",
 )
-PARTS = (overhead, routes, first_seen, sealed, stored, amplify_cookies, many, imports, memory)
 
 
-def installed(name: str) -> str:
-    """The version, where it is installed: only some tables need redis."""
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "(not installed)"
+def answer(questions: Iterable[str], plan: Plan, head: str, results: Path | None) -> bool:
+    """Print each table as it is done, and the aims at last; whether all could be measured."""
+    print(head, flush=True)
+    found: list[Table] = []
+    is_whole = True
+    for question in questions:
+        begun = perf_counter()
+        try:
+            for table in import_module(f"benchmarks.{question}").tables(plan):
+                print(table, flush=True)
+                found.append(table)
+                if results is not None:
+                    write(results, head, found)
+        except Exception:  # noqa: BLE001  # an hour's other tables are worth keeping
+            traceback.print_exc()
+            is_whole = False
+        print(f"({question}: {perf_counter() - begun:.0f} s)\n", file=sys.stderr, flush=True)
+    print(aims(found))
+    return is_whole
 
 
-def versions() -> str:
-    """What was measured, and on what."""
-    packages = ", ".join(f"{name} {installed(name)}" for name in PACKAGES)
-    python = f"{platform.python_implementation()} {platform.python_version()}"
-    return f"{python} on {platform.platform()}\n{packages}\n"
-
-
-def report(plan: Plan) -> None:
-    """Print what was measured, and every table."""
-    print(versions())
-    for part in PARTS:
-        print(part.tables(plan), flush=True)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    choice = parser.add_mutually_exclusive_group()
-    choice.add_argument("--quick", action="store_true", help="a minute, noisier")
-    choice.add_argument(
-        "--million",
-        action="store_true",
-        help="only look-ups among a million sessions: some minutes, 7 GB of disk, 4 GB of memory",
+def main(arguments: Sequence[str] | None = None) -> int:
+    questions = "\n".join(f"  {name:17}{text}" for name, text in QUESTIONS.items())
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description=__doc__,
+        epilog=f"questions:\n{questions}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    chosen = parser.parse_args()
-    if chosen.million:
-        print(versions())
-        for part in many.parts(FULL, many.MILLION):
-            print(part, flush=True)
-    else:
-        report(QUICK if chosen.quick else FULL)
+    parser.add_argument("--quick", action="store_true", help="under ten minutes, noisier")
+    parser.add_argument("--results", type=Path, help="where to write the report")
+    parser.add_argument("questions", nargs="*", metavar="question", choices=[[], *QUESTIONS])
+    chosen = parser.parse_args(arguments)
+    words = [*(["--quick"] if chosen.quick else []), *chosen.questions]
+    head = heading(shlex.join(["python", "-m", "benchmarks", *words]), PACKAGES)
+    results = chosen.results or (None if chosen.questions else RESULTS)
+    is_whole = answer(chosen.questions or QUESTIONS, QUICK if chosen.quick else FULL, head, results)
+    return 0 if is_whole else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

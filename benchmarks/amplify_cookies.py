@@ -36,6 +36,7 @@ from amplify_mw.testing import LocalUserPool
 from amplify_mw.wsgi import AmplifyWSGIMiddleware
 
 from .harness import FULL, Call, Plan, Row, drive, in_processes, table
+from .report import Limit, Table, at_most
 from .requests import OTHERS, asgi_app, ask, cookie_header, environ, scope, wsgi_app
 from .sessions import sign_in
 from .tokens import CLIENT_ID, Mint
@@ -278,28 +279,34 @@ def first_rows() -> list[Row]:
     rows = []
     for shell in SHELLS:
         unit = _row(shell, "one token", None)
-        rows += [unit, _row(shell, "Amplify's cookies", unit, 2.2)]
+        aim = f"first sight of Amplify's cookies, {shell}: of one token"
+        rows += [unit, _row(shell, "Amplify's cookies", unit, at_most(2.2), aim)]
     return rows
 
 
-def known_rows(unit: str, change: str = "", bar: float | None = None) -> list[Row]:
+def known_rows(unit: str, change: str = "", limit: Limit | None = None) -> list[Row]:
     rows = []
     for shell in SHELLS:
         session = _row(shell, f"{unit}{change}", None)
-        rows += [session, _row(shell, f"Amplify's cookies{change}", session, bar)]
+        aim = f"known Amplify's cookies, {shell}: of a known {unit}"
+        rows += [session, _row(shell, f"Amplify's cookies{change}", session, limit, aim)]
     return rows
 
 
-def stale_rows(change: str = "", bar: float | None = None) -> list[Row]:
+def stale_rows(sight: str, change: str = "", limit: Limit | None = None) -> list[Row]:
+    """`sight`: for the report's words, "known" or "first sight of"."""
     rows = []
     for shell in SHELLS:
         alone = _row(shell, f"Amplify's cookies{change}", None)
-        rows += [alone, *(_row(shell, f"{_stale(size)}{change}", alone, bar) for size in STALE)]
+        rows.append(alone)
+        for size in STALE:
+            aim = f"{sight} Amplify's cookies amid {size} of others', {shell}: of these alone"
+            rows.append(_row(shell, f"{_stale(size)}{change}", alone, limit, aim))
     return rows
 
 
-def _row(shell: str, kind: str, unit: Row | None, bar: float | None = None) -> Row:
-    return Row(f"{shell}: {kind}", f"{shell}: bare app, {kind}", unit, bar)
+def _row(shell: str, kind: str, unit: Row | None, limit: Limit | None = None, aim: str = "") -> Row:
+    return Row(f"{shell}: {kind}", f"{shell}: bare app, {kind}", unit, limit, aim)
 
 
 def beside_rows() -> list[Row]:
@@ -308,24 +315,31 @@ def beside_rows() -> list[Row]:
     return [theirs, *ours]
 
 
-def tables(plan: Plan = FULL) -> str:
+def tables(plan: Plan = FULL) -> Iterator[Table]:
     first = in_processes("benchmarks.amplify_cookies:first_cases", plan.shorter)
+    yield table("What a first sight of Amplify's cookies costs", first_rows(), first, unit="token")
+    yield table(
+        "What a first sight of Amplify's cookies costs, with stale users'",
+        stale_rows("first sight of", limit=at_most(2.0)),
+        first,
+        unit="ones alone",
+    )
     known = in_processes("benchmarks.amplify_cookies:known_cases", plan.shorter)
     title = "What a known user of Amplify's cookies costs"
-    found = [
-        table("What a first sight of Amplify's cookies costs", first_rows(), first, unit="token"),
-        table("The same with stale users' cookies", stale_rows(bar=2.0), first, unit="alone"),
-    ]
     for unit in ("token session", "sealed session"):
-        rows = known_rows(unit, bar=2.0) + known_rows(unit, _CHANGING)
-        found.append(table(f"{title} (beside a {unit})", rows, known, unit=unit.split()[0]))
-    rows = stale_rows(bar=2.0) + stale_rows(_CHANGING)
-    found.append(table(f"{title}, with stale users'", rows, known, unit="alone"))
+        rows = known_rows(unit, limit=at_most(2.0)) + known_rows(unit, _CHANGING)
+        yield table(f"{title} (beside a {unit})", rows, known, unit=unit.split()[0])
+    rows = stale_rows("known", limit=at_most(2.0)) + stale_rows("known", _CHANGING)
+    yield table(f"{title}, with stale users'", rows, known, unit="ones alone")
+    yield beside_amplify(f"{title}, beside Amplify's server", plan.shorter)
+
+
+def beside_amplify(title: str, plan: Plan) -> Table:
     scripts = amplify_js()
-    if scripts is not None:
-        runs = beside(scripts, plan.shorter)
-        found.append(table(f"{title}, beside Amplify's server", beside_rows(), runs, "Amplify"))
-    return "\n".join(found)
+    if scripts is None:
+        why = "Left out: no Node, or not the packages that tests/amplify_js installs."
+        return Table(title, ("", "µs a call"), [], notes=[why])
+    return table(title, beside_rows(), beside(scripts, plan), unit="Amplify")
 
 
 # Amplify itself.
@@ -373,4 +387,4 @@ def beside(scripts: Path, plan: Plan) -> list[dict[str, float]]:
 
 
 if __name__ == "__main__":
-    print(tables())
+    print(*tables(), sep="\n")

@@ -8,7 +8,10 @@ What both floors do:
   ASGI by `reset`, WSGI by running the app in a copy of the context, so that the server's own
   context never holds a user;
 - wrap `send` or `start_response`, and a WSGI body that is no finished list or tuple, so that a
-  cookie could be cleared and a streamed body would see its user.
+  cookie could be cleared and a streamed body would see its user;
+- ASGI: unbind it while the server's own `receive` and `send` run (but for the response's start). A
+  server takes the context in which they are called for the connection's next request (uvicorn does,
+  when requests are pipelined), which would then begin with this one's user.
 
 What they leave out, and the library does: several `Cookie` headers, duplicates and look-alike
 names; nesting and pinned visits; access rules; errors that become answers; `close()` just once.
@@ -72,13 +75,27 @@ class FloorASGI:
         visit = visit_of(header, self.prefix, self.known)
 
         async def wrapped_send(message):
-            if visit.clears and message["type"] == "http.response.start":
-                message = {**message, "headers": clearing(message["headers"])}
-            await send(message)
+            if message["type"] == "http.response.start":
+                if visit.clears:
+                    message = {**message, "headers": clearing(message["headers"])}
+                await send(message)
+                return
+            token = VISIT.set(None)
+            try:
+                await send(message)
+            finally:
+                VISIT.reset(token)
+
+        async def wrapped_receive():
+            token = VISIT.set(None)
+            try:
+                return await receive()
+            finally:
+                VISIT.reset(token)
 
         token = VISIT.set(visit)
         try:
-            await self.app(scope, receive, wrapped_send)
+            await self.app(scope, wrapped_receive, wrapped_send)
         finally:
             VISIT.reset(token)
 

@@ -23,6 +23,8 @@ from pathlib import Path
 from statistics import median
 from time import perf_counter
 
+from .report import Aim, Limit, Spread, Table
+
 _ROOT = Path(__file__).parents[1]  # where `python -m benchmarks` finds itself
 
 
@@ -51,32 +53,22 @@ Call = Callable[[], object]
 class Row:
     """One line of a table: the time of `case`, less that of `bare`, in multiples of `unit`'s.
 
-    `bar`: the multiple that it should not exceed.
+    `limit`: what that multiple is held to, and `aim` what the report calls it.
     """
 
     case: str
     bare: str | None = None
     unit: "Row | None" = None
-    bar: float | None = None
+    limit: Limit | None = None
+    aim: str = ""
 
     def overhead(self, run: Mapping[str, float]) -> float:
         return run[self.case] - (run[self.bare] if self.bare else 0.0)
 
-
-@dataclass(frozen=True)
-class Spread:
-    """A median over processes, and the least and the greatest."""
-
-    middle: float
-    least: float
-    most: float
-
-    @classmethod
-    def of(cls, values: Sequence[float]) -> "Spread":
-        return cls(median(values), min(values), max(values))
-
-    def text(self, digits: int = 2) -> str:
-        return f"{self.middle:.{digits}f} [{self.least:.{digits}f}-{self.most:.{digits}f}]"
+    def ratio(self, runs: Sequence[Mapping[str, float]]) -> Spread | None:
+        if self.unit is None:
+            return None
+        return Spread.of([self.overhead(run) / self.unit.overhead(run) for run in runs])
 
 
 def drive(coroutine) -> None:
@@ -92,6 +84,8 @@ def interleaved(cases: Mapping[str, Call], rounds: int, batch: float) -> dict[st
     """Microseconds a call of each case, in this process: the medians of the rounds."""
     counts = {name: calibrated(call, batch) for name, call in cases.items()}
     times: dict[str, list[float]] = {name: [] for name in cases}
+    gc.collect()
+    gc.freeze()  # what is there by now is not looked at again and again
     gc.disable()
     try:
         for _ in range(rounds):
@@ -130,24 +124,32 @@ def in_processes(cases: str, plan: Plan, *arguments: str) -> list[dict[str, floa
 
 
 def table(
-    title: str, rows: Sequence[Row], runs: Sequence[Mapping[str, float]], unit: str = "floor"
-) -> str:
-    """The rows as text: the time, the overhead over the bare app, the ratio to the unit's."""
-    width = max(len(row.case) for row in rows)
-    head = f"{'':{width}}{'µs a call':>24}{'µs over bare':>24}{'times the ' + unit:>24}"
-    if any(row.bar is not None for row in rows):
-        head += f"{'at most':>9}"
-    return "\n".join([title, "", head, *(_line(row, runs, width) for row in rows), ""])
+    title: str,
+    rows: Sequence[Row],
+    runs: Sequence[Mapping[str, float]],
+    unit: str = "floor",
+    about: str = "",
+    notes: Sequence[str] = (),
+) -> Table:
+    """The time, the overhead over the bare app, and the ratio to the unit's, of each row."""
+    head = ("", "µs a call", "µs over bare", f"times the {unit}", "aim")
+    aims = []
+    for row in rows:
+        ratio = row.ratio(runs)
+        if row.limit is not None and ratio is not None:
+            aims.append(Aim(row.aim or f"{title}: {row.case}", ratio, row.limit))
+    return Table(title, head, [_cells(row, runs) for row in rows], about, notes, aims)
 
 
-def _line(row: Row, runs: Sequence[Mapping[str, float]], width: int) -> str:
-    columns = [Spread.of([run[row.case] for run in runs]).text(), "", ""]
-    if row.bare is not None:
-        columns[1] = Spread.of([row.overhead(run) for run in runs]).text()
-    if row.unit is not None:
-        columns[2] = Spread.of([row.overhead(run) / row.unit.overhead(run) for run in runs]).text()
-    line = f"{row.case:{width}}" + "".join(f"{column:>24}" for column in columns)
-    return line.rstrip() if row.bar is None else f"{line}{row.bar:>9}"
+def _cells(row: Row, runs: Sequence[Mapping[str, float]]) -> tuple[str, ...]:
+    ratio = row.ratio(runs)
+    return (
+        row.case,
+        Spread.of([run[row.case] for run in runs]).text(),
+        Spread.of([row.overhead(run) for run in runs]).text() if row.bare is not None else "",
+        ratio.text() if ratio is not None else "",
+        str(row.limit or ""),
+    )
 
 
 def main() -> None:

@@ -1,19 +1,25 @@
-"""Does a store with very many sessions answer as one with a thousand? What does a session take?
+"""What grows with stored sessions? Look-ups among a thousand and a million, and what one takes.
 
-Records of a real session's size, each of another user, are created one by one as sign-ins do, in a
-store of 1,000 and in a large one. Then sessions of each are looked up at random, by turns.
-
-    python -m benchmarks            the large store holds 20,000
-    python -m benchmarks --million  1,000,000: some minutes, 7 GB of disk and then 4 GB of memory
+- Records of a real session's size, each of another user, are created one by one, as by sign-ins.
+- Then sessions are looked up at random in stores of each size, by turns; and so are the same keys
+  by what reads as many bytes and makes nothing of them: a `SELECT` of a two-column table in a file
+  of its own, redis-py's `GET` of the same key, and `dict.get`. What these lose as they grow, to the
+  page cache and the processor's caches, no store can win back.
+- One Valkey holds all of its stores, each in a database of its own.
+- A size is left out, and the table says so, where the disk or the memory is too small for it, or
+  where filling would take longer than `PATIENCE`.
 """
 
+import gc
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from hashlib import sha256
 from itertools import cycle
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from time import perf_counter, time
 from typing import Any
 
@@ -24,18 +30,30 @@ from amplify_mw.stores.memory import MemoryStore
 from amplify_mw.stores.redis import RedisStore
 from amplify_mw.stores.sqlite import SQLiteStore
 
-from .harness import FULL, TINY, Call, Plan, Row, in_processes, table
+from .harness import FULL, TINY, Call, Plan, in_processes
 from .memory import allocated
+from .report import Aim, Limit, Spread, Table, at_most
 from .sessions import sign_in
 from .stored import bare_select, fill_bare
 from .tokens import Mint
-from .valkey import Valkey, missing
+from .valkey import Valkey, missing, server_versions
 
-MILLION = 1_000_000
-SMALL = {TINY: 20}
-LARGE = {TINY: 100}
+SIZES = {FULL: (1_000, 10_000, 100_000, 1_000_000), TINY: (20, 100)}
+SHORT = (1_000, 10_000)
+PATIENCE = 300  # seconds to fill a store
+LARGE = 500_000  # sessions, from which on there must be room:
+DISK, MEMORY = 10 * 10**9, 7 * 10**9  # bytes
 SAMPLE = 20_000  # look-ups by turns: more than any cache of a reader's own holds
-IN_MEMORY = 20_000
+COUNTED = 10_000  # sessions whose memory tracemalloc counts
+
+
+@dataclass(frozen=True)
+class Filled:
+    """A store of so many sessions, the bytes that one takes there, the seconds to create it."""
+
+    sessions: int
+    each: float
+    seconds: float
 
 
 def key_of(number: int) -> bytes:
@@ -86,120 +104,226 @@ def some(sessions: int) -> list[bytes]:
     return [key_of(draw.randrange(sessions)) for _ in range(SAMPLE)]
 
 
-def lookups(store: Any, sessions: int) -> Call:
-    following = cycle(some(sessions))
+def bare_of(verb: str, sessions: int) -> str:
+    return f"{verb} among {sessions}"
+
+
+def ours_of(sessions: int) -> str:
+    return f"load among {sessions}"
+
+
+def lookups(load: Callable[[bytes], object], keys: Sequence[bytes]) -> Call:
+    """One look-up a call, each of which finds its session."""
+    following = cycle(keys)
 
     def call():
-        assert store.load(next(following)) is not None
+        assert load(next(following)) is not None
 
     return call
 
 
-def gets(url: str, sessions: int) -> Call:
-    import redis
-
-    get = redis.Redis.from_url(url).get
-    following = cycle([b"amplify_mw:s:" + key for key in some(sessions)])
-
-    def call():
-        assert get(next(following)) is not None
-
-    return call
+# The cases: stores that are there, or, in memory, that each process fills.
 
 
 def sqlite_cases(folder: str, *counts: str) -> dict[str, Call]:
     cases = {}
     for count in map(int, counts):
-        path = os.path.join(folder, f"{count}.db")
-        cases[f"SELECT among {count:,}"] = bare_select(f"{path}.bare", some(count))
-        cases[f"load among {count:,}"] = lookups(SQLiteStore(path), count)
+        path, keys = os.path.join(folder, f"{count}.db"), some(count)
+        cases[bare_of("SELECT", count)] = bare_select(f"{path}.bare", keys)
+        cases[ours_of(count)] = lookups(SQLiteStore(path).load, keys)
     return cases
 
 
-def redis_cases(*servers: str) -> dict[str, Call]:
+def valkey_cases(*stores: str) -> dict[str, Call]:
+    import redis
+
     cases = {}
-    for url, text in zip(servers[::2], servers[1::2], strict=True):
-        count = int(text)
-        cases[f"GET among {count:,}"] = gets(url, count)
-        cases[f"load among {count:,}"] = lookups(RedisStore(url), count)
+    for url, text in zip(stores[::2], stores[1::2], strict=True):
+        count, get = int(text), redis.Redis.from_url(url).get
+        names = [b"amplify_mw:s:" + key for key in some(count)]
+        cases[bare_of("GET", count)] = lookups(get, names)
+        cases[ours_of(count)] = lookups(RedisStore(url).load, some(count))
     return cases
 
 
-def rows(verb: str, few: int, many: int) -> list[Row]:
-    bare = Row(f"{verb} among {few:,}")
-    ours = Row(f"load among {few:,}")
-    return [
-        bare,
-        Row(f"{verb} among {many:,}", unit=bare),
-        ours,
-        Row(f"load among {many:,}", unit=ours, bar=1.5),
-    ]
+def memory_cases(*counts: str) -> dict[str, Call]:
+    like, cases = template(), {}
+    gc.disable()  # which would look at a million sessions again and again
+    for count in map(int, counts):
+        store, keys = MemoryStore(max_sessions=count), some(count)
+        fill(store, count, like)
+        bare = {key_of(number): os.urandom(8) for number in range(count)}
+        cases[bare_of("dict.get", count)] = lookups(bare.get, keys)
+        cases[ours_of(count)] = lookups(store.load, keys)
+    return cases
 
 
-def of_sqlite(plan: Plan, few: int, many: int, like: Record) -> str:
-    with TemporaryDirectory(prefix="amplify_mw-benchmark-") as folder:
-        for count in (few, many):
-            path = os.path.join(folder, f"{count}.db")
-            store = SQLiteStore(path)
-            seconds = fill(store, count, like)
-            store.close()
-            size = sum(found.stat().st_size for found in Path(folder).glob(f"{count}.db*"))
-            keys = sorted(map(key_of, range(count)))  # in any other order it takes too long
-            fill_bare(f"{path}.bare", ((key, os.urandom(len(like.value))) for key in keys))
-        runs = in_processes("benchmarks.many:sqlite_cases", plan, folder, str(few), str(many))
-    return table(
-        f"Looking up one of very many sessions: SQLite ({size / many:,.0f} bytes on disk each, "
-        f"{seconds / many * 1e6:.0f} µs to create)",
-        rows("SELECT", few, many),
-        runs,
-        unit="fewer",
-    )
+# The tables.
 
 
-def of_redis(plan: Plan, few: int, many: int, like: Record) -> str:
-    title = "Looking up one of very many sessions: Valkey"
-    if (why := missing()) is not None:
-        return f"{title}\n\nskipped ({why})\n"
-    with Valkey() as small, Valkey() as large:
-        fill(RedisStore(small.url), few, like)
-        store, empty = RedisStore(large.url), large.memory()
-        seconds = fill(store, many, like)
-        size = large.memory() - empty
-        servers = (small.url, str(few), large.url, str(many))
-        runs = in_processes("benchmarks.many:redis_cases", plan, *servers)
-    return table(
-        f"{title} ({size / many:,.0f} bytes of memory each, {seconds / many * 1e6:.0f} µs to "
-        "create)",
-        rows("GET", few, many),
-        runs,
-        unit="fewer",
-    )
+def of_memory(sizes: Sequence[int], plan: Plan, like: Record) -> Table:
+    counted = min(sizes[-1], COUNTED)
 
-
-def of_memory(sessions: int, like: Record) -> str:
     def filled() -> MemoryStore:
         store = MemoryStore()
-        fill(store, sessions, like)
+        fill(store, counted, like)
         return store
 
-    held = allocated(filled) / sessions
-    return f"A session in MemoryStore: {held:,.0f} bytes ({sessions:,} of them)\n"
+    each = allocated(filled) / counted
+    seconds = fill(MemoryStore(), counted, like) / counted
+    sizes, notes = roomy(sizes)
+    plan = replace(plan, processes=min(plan.processes, 3))  # each of which fills its own
+    runs = in_processes("benchmarks.many:memory_cases", plan, *map(str, sizes))
+    return grown(
+        "MemoryStore",
+        "dict.get",
+        [Filled(count, each, seconds) for count in sizes],
+        runs,
+        notes=[*notes, f"Bytes and the time to create one are those of {counted:,} sessions."],
+    )
 
 
-def parts(plan: Plan, large: int) -> Iterator[str]:
-    """The tables, one by one: each takes its time."""
-    plan = plan.shorter
-    few, many = SMALL.get(plan, 1_000), LARGE.get(plan, large)
-    like = template()
-    yield f"A session's record: {len(like.value):,} bytes of tokens, encrypted\n"
-    yield of_sqlite(plan, few, many, like)
-    yield of_redis(plan, few, many, like)
-    yield of_memory(min(many, IN_MEMORY), like)
+def of_sqlite(sizes: Sequence[int], plan: Plan, like: Record) -> Table:
+    sizes, notes = roomy(sizes)
+    with TemporaryDirectory(prefix="amplify_mw-benchmark-") as folder:
+        found, more = filled_patiently(sizes, partial(fill_sqlite, folder, like=like))
+        counts = [str(each.sessions) for each in found]
+        runs = in_processes("benchmarks.many:sqlite_cases", plan, folder, *counts)
+    return grown("SQLite", "SELECT", found, runs, at_most(1.5), [*notes, *more])
 
 
-def tables(plan: Plan = FULL) -> str:
-    return "\n".join(parts(plan, 20_000))
+def fill_sqlite(folder: str, sessions: int, like: Record) -> Filled:
+    path = os.path.join(folder, f"{sessions}.db")
+    store = SQLiteStore(path)
+    seconds = fill(store, sessions, like)
+    store.close()
+    size = sum(found.stat().st_size for found in Path(folder).glob(f"{sessions}.db*"))
+    keys = sorted(map(key_of, range(sessions)))  # in any other order it takes too long
+    fill_bare(f"{path}.bare", ((key, os.urandom(len(like.value))) for key in keys))
+    return Filled(sessions, size / sessions, seconds / sessions)
+
+
+def of_valkey(sizes: Sequence[int], plan: Plan, like: Record) -> Table:
+    if (why := missing()) is not None:
+        return Table(title_of("Valkey"), ("sessions",), [], notes=[f"Left out: {why}."])
+    sizes, notes = roomy(sizes)
+    with Valkey() as server:
+        urls = {count: server.database(at) for at, count in enumerate(sizes)}
+        found, more = filled_patiently(
+            sizes, lambda count: fill_valkey(server, urls[count], count, like)
+        )
+        stores = [text for each in found for text in (urls[each.sessions], str(each.sessions))]
+        runs = in_processes("benchmarks.many:valkey_cases", plan, *stores)
+    return grown(
+        "Valkey", "GET", found, runs, at_most(1.5), [f"{server_versions()}.", *notes, *more]
+    )
+
+
+def fill_valkey(server: Valkey, url: str, sessions: int, like: Record) -> Filled:
+    store, before = RedisStore(url), server.memory()
+    seconds = fill(store, sessions, like)
+    store.close()
+    return Filled(sessions, (server.memory() - before) / sessions, seconds / sessions)
+
+
+def filled_patiently(
+    sizes: Sequence[int], fill_one: Callable[[int], Filled]
+) -> tuple[list[Filled], list[str]]:
+    """The stores of these sizes, one after another, and a note if it would take too long."""
+    found: list[Filled] = []
+    for count in sizes:
+        if found and found[-1].seconds * count > PATIENCE:
+            return found, [
+                f"{count:,} sessions are left out: creating them would take "
+                f"{found[-1].seconds * count:,.0f} seconds here."
+            ]
+        found.append(fill_one(count))
+    return found, []
+
+
+def roomy(sizes: Sequence[int]) -> tuple[Sequence[int], list[str]]:
+    """The sizes that there is room for here, and a note if that is not all."""
+    large = [count for count in sizes if count >= LARGE]
+    has_room = free_disk() >= DISK and free_memory() >= MEMORY
+    if not large or has_room:
+        return sizes, []
+    note = (
+        f"{large[0]:,} sessions are left out: that takes {DISK / 1e9:.0f} GB of disk and "
+        f"{MEMORY / 1e9:.0f} GB of memory, and so much was not free here."
+    )
+    return [count for count in sizes if count < LARGE], [note]
+
+
+def free_disk() -> int:
+    found = os.statvfs(gettempdir())
+    return found.f_bavail * found.f_frsize
+
+
+def free_memory() -> int:
+    """Bytes that may be had without swapping, by Linux's account; 0 where there is none."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+
+
+def grown(
+    place: str,
+    verb: str,
+    found: Sequence[Filled],
+    runs: Sequence[Mapping[str, float]],
+    limit: Limit | None = None,
+    notes: Sequence[str] = (),
+) -> Table:
+    """A line for each size: what the bare look-up takes, and ours, and how both have grown."""
+    few, most = found[0].sessions, found[-1].sessions
+    rows = []
+    for each in found:
+        bare, ours = bare_of(verb, each.sessions), ours_of(each.sessions)
+        rows.append(
+            (
+                f"{each.sessions:,}",
+                spread(runs, bare).text(),
+                spread(runs, bare, bare_of(verb, few)).text(),
+                spread(runs, ours).text(),
+                spread(runs, ours, ours_of(few)).text(),
+                spread(runs, ours, bare).text(),
+                f"{each.each:,.0f}",
+                f"{each.seconds * 1e6:.0f}",
+            )
+        )
+    aims = []
+    if limit is not None:
+        what = f"look-up among {most:,} sessions, {place}: of one among {few:,}"
+        aims.append(Aim(what, spread(runs, ours_of(most), ours_of(few)), limit))
+    head = (
+        "sessions",
+        f"{verb}, µs",
+        f"times {few:,}'s",
+        "load, µs",
+        f"times {few:,}'s",
+        f"load / {verb}",
+        "bytes each",
+        "µs to create",
+    )
+    return Table(title_of(place), head, rows, notes=notes, aims=aims)
+
+
+def title_of(place: str) -> str:
+    return f"Looking up one of very many sessions: {place}"
+
+
+def spread(runs: Sequence[Mapping[str, float]], case: str, unit: str | None = None) -> Spread:
+    return Spread.of([run[case] / (run[unit] if unit else 1.0) for run in runs])
+
+
+def tables(plan: Plan = FULL) -> Iterator[Table]:
+    sizes, like = SIZES.get(plan, SHORT), template()
+    for each in (of_memory, of_sqlite, of_valkey):
+        table = each(sizes, plan.shorter, like)
+        yield replace(table, about=f"A record has {len(like.value):,} bytes of encrypted tokens.")
 
 
 if __name__ == "__main__":
-    print(tables())
+    print(*tables(), sep="\n")

@@ -2,7 +2,7 @@
 
 A session is read from its store for every request, known or not: that is how its end is seen at
 once. `store.load` is that read, blocking; `store.ask` is the same as an event loop has it. A whole
-request (find the cookie, read the store, compare with what is known) has no bar of its own.
+request (find the cookie, read the store, compare with what is known) has no limit of its own.
 
 The units read as many bytes and make nothing of them: `SELECT value FROM bare WHERE key = ?` of a
 table of these two columns with the same keys, in a file of its own, through an open connection; and
@@ -15,7 +15,7 @@ import asyncio
 import atexit
 import os
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import cycle
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -29,10 +29,11 @@ from amplify_mw.stores.sqlite import SQLiteStore
 from amplify_mw.wsgi import AmplifyWSGIMiddleware
 
 from .harness import FULL, Call, Plan, Row, drive, in_processes, table
+from .report import Table, at_most
 from .requests import asgi_app, asgi_calls, ask, cookie_header, wsgi_app, wsgi_calls
 from .sessions import sign_in
 from .tokens import Mint
-from .valkey import Valkey, missing
+from .valkey import Valkey, missing, server_versions
 
 COUNT = 200
 PER_TASK = 50
@@ -40,8 +41,18 @@ PER_TASK = 50
 SELECT = Row("bare SELECT")
 SQLITE = [
     SELECT,
-    Row("SQLiteStore.load", unit=SELECT, bar=3.0),
-    Row("SQLiteStore.ask, inline", unit=SELECT, bar=3.0),
+    Row(
+        "SQLiteStore.load",
+        unit=SELECT,
+        limit=at_most(3.0),
+        aim="SQLiteStore.load: of a bare SELECT",
+    ),
+    Row(
+        "SQLiteStore.ask, inline",
+        unit=SELECT,
+        limit=at_most(3.0),
+        aim="SQLiteStore.ask on an event loop: of a bare SELECT",
+    ),
     Row("WSGI: bare app"),
     Row("WSGI: known session, MemoryStore", "WSGI: bare app", SELECT),
     Row("WSGI: known session, SQLiteStore", "WSGI: bare app", SELECT),
@@ -54,11 +65,16 @@ GET = Row("redis-py GET")
 AIO_GET = Row("asyncio: redis-py GET")
 REDIS = [
     GET,
-    Row("RedisStore.load", unit=GET, bar=1.4),
+    Row("RedisStore.load", unit=GET, limit=at_most(1.4), aim="RedisStore.load: of redis-py's GET"),
     Row("WSGI: bare app"),
     Row("WSGI: known session, RedisStore", "WSGI: bare app", GET),
     AIO_GET,
-    Row("asyncio: RedisStore.ask", unit=AIO_GET, bar=1.4),
+    Row(
+        "asyncio: RedisStore.ask",
+        unit=AIO_GET,
+        limit=at_most(1.4),
+        aim="RedisStore.ask on asyncio: of redis-py's awaited GET",
+    ),
     Row("ASGI: known session, RedisStore", unit=AIO_GET),
 ]
 
@@ -223,15 +239,18 @@ def _one_of(run: dict[str, float]) -> dict[str, float]:
     return {name: time / PER_TASK if name in tasks else time for name, time in run.items()}
 
 
-def tables(plan: Plan = FULL) -> str:
+def tables(plan: Plan = FULL) -> Iterator[Table]:
     runs = in_processes("benchmarks.stored:sqlite_cases", plan.shorter)
-    parts = [table("What a stored session costs: SQLite", SQLITE, runs, unit="SELECT")]
-    title = "What a stored session costs: Redis"
+    about = f"SQLite {sqlite3.sqlite_version}, {COUNT} sessions."
+    yield table("What a stored session costs: SQLite", SQLITE, runs, unit="SELECT", about=about)
+    title = "What a stored session costs: Valkey"
     if (why := missing()) is not None:
-        return "\n".join([*parts, f"{title}\n\nskipped ({why})\n"])
+        yield Table(title, ("", "µs a call"), [], notes=[f"Left out: {why}."])
+        return
     runs = [_one_of(run) for run in in_processes("benchmarks.stored:redis_cases", plan.shorter)]
-    return "\n".join([*parts, table(title, REDIS, runs, unit="GET")])
+    about = f"{server_versions()}, {COUNT} sessions."
+    yield table(title, REDIS, runs, unit="GET", about=about)
 
 
 if __name__ == "__main__":
-    print(tables())
+    print(*tables(), sep="\n")

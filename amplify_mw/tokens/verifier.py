@@ -13,6 +13,7 @@ Rules:
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, NoReturn
 
@@ -38,7 +39,6 @@ class InvalidToken(Exception):
         self.reason: Reason = reason
 
 
-# Named tuples, since a frozen dataclass takes 1 µs longer to make and every new token makes two.
 class TrustedPool(NamedTuple):
     """Whose tokens count: the issuer, its keys, its app clients (None: any client's)."""
 
@@ -47,35 +47,39 @@ class TrustedPool(NamedTuple):
     client_ids: frozenset[str] | None
 
 
-class ParsedToken(NamedTuple):
+# These two are frozen by `Final`, for the type checker: every new token makes both, and at run time
+# that would take 1 µs of each. (A named tuple's fields take five times as long to read as a slot.)
+@dataclass(slots=True, eq=False, repr=False)
+class ParsedToken:
     """A token taken apart; nothing in it is believed yet."""
 
-    header: Mapping[str, Any]
-    claims: Mapping[str, Any]
-    signed: bytes
-    signature: bytes
+    header: Final[Mapping[str, Any]]
+    claims: Final[Mapping[str, Any]]
+    signed: Final[bytes]
+    signature: Final[bytes]
 
     def __repr__(self) -> str:
         return "<ParsedToken>"
 
 
-class VerifiedToken(NamedTuple):
+@dataclass(slots=True, eq=False, repr=False)
+class VerifiedToken:
     """A token that is ours.
 
     `expires_at`: from when on it is not ours (`exp` and the leeway). `fresh_until`: when to verify
     it again. `lifetime`: seconds from `iat` to `exp`.
     """
 
-    encoded: bytes
-    claims: Mapping[str, Any]
-    issuer: str
-    client: str
-    token_use: TokenUse
-    username: str
-    sub: str
-    expires_at: float
-    fresh_until: float
-    lifetime: float
+    encoded: Final[bytes]
+    claims: Final[Mapping[str, Any]]
+    issuer: Final[str]
+    client: Final[str]
+    token_use: Final[TokenUse]
+    username: Final[str]
+    sub: Final[str]
+    expires_at: Final[float]
+    fresh_until: Final[float]
+    lifetime: Final[float]
 
     def __repr__(self) -> str:
         return f"<VerifiedToken: {self.token_use} of {self.issuer}>"
@@ -85,11 +89,8 @@ def parse_token(token: bytes) -> ParsedToken:
     """Take `token` apart. Raises `InvalidToken` (`malformed_token`)."""
     if len(token) > MAX_TOKEN_BYTES:
         raise InvalidToken("malformed_token")
-    segments = token.split(b".")
-    if len(segments) != 3:
-        raise InvalidToken("malformed_token")
-    header, claims, signature = segments
-    signed = token[: len(header) + 1 + len(claims)]
+    signed, _, signature = token.rpartition(b".")
+    header, _, claims = signed.partition(b".")  # further segments make these no base64url
     try:
         raw = base64url.decode(signature)
     except ValueError as error:
@@ -104,7 +105,7 @@ def parse_segment(segment: bytes) -> dict[str, Any]:
         value, end = _JSON.raw_decode(text)
         if end != len(text):
             raise ValueError("there is more than one value")
-        if "\\u" in text:
+        if "\\" in text:
             json.dumps(value, ensure_ascii=False).encode("utf-8")  # refuses lone surrogates
     except (ValueError, RecursionError) as error:
         raise InvalidToken("malformed_token") from error
