@@ -37,7 +37,7 @@ from amplify_mw.wsgi import AmplifyWSGIMiddleware
 
 from .harness import FULL, Call, Plan, Row, drive, in_processes, table
 from .report import Limit, Table, at_most
-from .requests import OTHERS, asgi_app, ask, cookie_header, environ, scope, wsgi_app
+from .requests import OTHERS, asgi_app, ask, cookie_header, environ, receive, scope, send, wsgi_app
 from .sessions import sign_in
 from .tokens import CLIENT_ID, Mint
 
@@ -77,12 +77,6 @@ def wsgi_calls(app: Callable, headers: Headers) -> Call:
 def asgi_calls(app: Callable, headers: Headers) -> Call:
     model = scope(None)
     octets = (tuple(piece.encode() for piece in pieces) for pieces in headers)
-
-    async def receive():
-        return {"type": "http.request", "body": b"", "more_body": False}
-
-    async def send(message):
-        pass
 
     def call():
         sent = [*model["headers"], (b"cookie", b"".join(next(octets)))]

@@ -36,19 +36,19 @@ from amplify_mw.engine import Engine
 from amplify_mw.tokens.jwks import COOL_DOWN
 from amplify_mw.wsgi import AmplifyWSGIMiddleware
 
-from .growth import in_fresh_processes
-from .harness import FULL, QUICK, TINY, Plan, Row, interleaved, table
+from .harness import FULL, QUICK, TINY, Plan, Row, in_fresh_processes, interleaved, table
 from .report import Aim, Spread, Table, at_most, installed, versions
 from .requests import (
     asgi_app,
     asgi_calls,
     cookie_header,
+    receive,
     scope,
+    send,
     wsgi_app,
     wsgi_call,
     wsgi_calls,
 )
-from .threads import receive, send
 
 GOOD = {TINY: 20}  # signed tokens, which take a millisecond each
 FORGED = {TINY: 20}  # of each kind; when all were sent they come again, of which nothing is kept

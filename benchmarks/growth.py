@@ -12,18 +12,13 @@ All sizes of one question are measured by turns in the same processes, and a row
 the same row at the smallest size. Tasks and threads have a file of their own.
 """
 
-import base64
 import gc
-import json
 import secrets
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import count
-from multiprocessing import get_context
 from statistics import median
 from time import time
-from typing import Any
 
 from amplify_mw import AmplifyConfig, AuthUser
 from amplify_mw.asgi import AmplifyASGIMiddleware
@@ -31,9 +26,22 @@ from amplify_mw.engine import Engine
 from amplify_mw.wsgi import AmplifyWSGIMiddleware
 
 from .floor import Entry, FloorASGI, FloorWSGI
-from .harness import FULL, QUICK, TINY, Call, Plan, Row, in_processes, interleaved, table, timed
+from .harness import (
+    FULL,
+    QUICK,
+    TINY,
+    Call,
+    Plan,
+    Row,
+    compared,
+    in_fresh_processes,
+    in_processes,
+    interleaved,
+    table,
+    timed,
+)
 from .memory import allocated
-from .report import Aim, Limit, Spread, Table, at_most
+from .report import Aim, Spread, Table, at_most
 from .requests import (
     asgi_app,
     asgi_call,
@@ -44,7 +52,7 @@ from .requests import (
     wsgi_call,
     wsgi_calls,
 )
-from .tokens import COOKIE, Mint
+from .tokens import COOKIE, Mint, username
 
 SHELLS = {
     "WSGI": (wsgi_app, FloorWSGI, AmplifyWSGIMiddleware, wsgi_calls),
@@ -67,21 +75,6 @@ ABOUT_USERS = (
     "more were seen than are kept, each\nnew one evicts an old one."
 )
 SIGNED = {TINY: 10}  # first-seen tokens, which take a millisecond each to sign
-
-
-def in_fresh_processes(measure: Callable[..., dict], plan: Plan, *arguments: Any) -> list[dict]:
-    """What `measure(plan, *arguments)` gives, in fresh processes one after the other."""
-    runs = []
-    for _ in range(plan.processes):
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
-            runs.append(process.submit(measure, plan, *arguments).result())
-    return runs
-
-
-def username(token: str) -> str:
-    """Whose token it is."""
-    claims = base64.urlsafe_b64decode(token.split(".")[1] + "==")
-    return json.loads(claims)["cognito:username"]
 
 
 def header_with(size: str, place: str, token: str) -> str:
@@ -128,15 +121,6 @@ def _check(config: AmplifyConfig | Engine, header: str, user: str | None) -> Non
     wsgi_call(AmplifyWSGIMiddleware(wsgi, config), header)()
     asgi_call(AmplifyASGIMiddleware(asgi, config), header)()
     assert seen == [user, user], seen
-
-
-def compared(
-    cases: Sequence[tuple[str, str | None]], limit: Limit | None = None, aim: str = ""
-) -> list[Row]:
-    """Rows for these cases and their bare apps, in multiples of the first; `limit`: the last's."""
-    first = Row(*cases[0])
-    *between, last = [Row(case, bare, first) for case, bare in cases[1:]]
-    return [first, *between, replace(last, limit=limit, aim=aim)]
 
 
 def header_rows(shell: str, sizes: Sequence[str]) -> list[Row]:

@@ -16,12 +16,15 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
 from importlib import import_module
 from itertools import repeat
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 from time import perf_counter
+from typing import Any
 
 from .report import Aim, Limit, Spread, Table
 
@@ -121,6 +124,24 @@ def in_processes(cases: str, plan: Plan, *arguments: str) -> list[dict[str, floa
         for _ in range(plan.processes)
     )
     return [json.loads(run.stdout) for run in runs]
+
+
+def in_fresh_processes(measure: Callable[..., dict], plan: Plan, *arguments: Any) -> list[dict]:
+    """What `measure(plan, *arguments)` gives, in fresh processes one after the other."""
+    runs = []
+    for _ in range(plan.processes):
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+            runs.append(process.submit(measure, plan, *arguments).result())
+    return runs
+
+
+def compared(
+    cases: Sequence[tuple[str, str | None]], limit: Limit | None = None, aim: str = ""
+) -> list[Row]:
+    """Rows for these cases and their bare apps, in multiples of the first; `limit`: the last's."""
+    first = Row(*cases[0])
+    *between, last = [Row(case, bare, first) for case, bare in cases[1:]]
+    return [first, *between, replace(last, limit=limit, aim=aim)]
 
 
 def table(

@@ -93,12 +93,6 @@ def asgi_calls(app, cookies: Sequence[str | None]) -> Call:
     """Requests of `app`, one a call, with these `Cookie` headers by turns."""
     following = cycle([scope(cookie) for cookie in cookies])
 
-    async def receive():
-        return {"type": "http.request", "body": b"", "more_body": False}
-
-    async def send(message):
-        pass
-
     def call():
         model = next(following)
         drive(app({**model, "headers": model["headers"].copy()}, receive, send))
@@ -118,6 +112,14 @@ def wsgi_calls(app, cookies: Sequence[str | None]) -> Call:
             pass
 
     return call
+
+
+async def receive():
+    return {"type": "http.request", "body": b"", "more_body": False}
+
+
+async def send(message):
+    pass
 
 
 async def asgi_app(scope, receive, send):

@@ -29,11 +29,20 @@ from amplify_mw.asgi import AmplifyASGIMiddleware
 from amplify_mw.wsgi import AmplifyWSGIMiddleware
 
 from .floor import VISIT, Entry, FloorASGI, FloorWSGI
-from .growth import compared, in_fresh_processes, username
-from .harness import FULL, TINY, Plan, Row, calibrated, interleaved, table
+from .harness import (
+    FULL,
+    TINY,
+    Plan,
+    Row,
+    calibrated,
+    compared,
+    in_fresh_processes,
+    interleaved,
+    table,
+)
 from .report import Aim, Spread, Table, at_least, at_most
-from .requests import asgi_app, cookie_header, environ, scope, wsgi_app
-from .tokens import Mint
+from .requests import asgi_app, cookie_header, environ, receive, scope, send, wsgi_app
+from .tokens import Mint, username
 
 TASKS = {TINY: (1, 10)}
 EACH = 10  # requests of one task: what it takes to make a task and run a loop is shared by them
@@ -70,14 +79,6 @@ async def asking_app(scope, receive, send):
     await asyncio.sleep(0)
     assert before == get_current_user().username == scope[USER]
     await asgi_app(scope, receive, send)
-
-
-async def receive():
-    return {"type": "http.request", "body": b"", "more_body": False}
-
-
-async def send(message):
-    pass
 
 
 async def serve(app, models: Sequence[dict]) -> None:

@@ -1,54 +1,74 @@
-"""Each benchmark runs and prints its table. How long anything takes is nobody's business here."""
+"""Each question is asked, in seconds. How long anything takes is nobody's business here."""
+
+from importlib import import_module
+from pathlib import Path
 
 import pytest
 
 import benchmarks.__main__ as command
-from benchmarks import (
-    amplify_cookies,
-    first_seen,
-    imports,
-    many,
-    memory,
-    overhead,
-    routes,
-    sealed,
-    stored,
-)
-from benchmarks.harness import TINY, Row, Spread, calibrated, interleaved, table
+from benchmarks import imports
+from benchmarks.harness import TINY, Row, calibrated, interleaved, table
+from benchmarks.report import Aim, Spread, Table, aims, at_least, at_most, grid, write
 
-
-@pytest.mark.parametrize(
-    ("benchmark", "lines"),
-    [
-        (overhead, ["pays: WSGI", "pays: ASGI", "no cookie: amplify_mw", "known token: floor"]),
-        (routes, ["requests: WSGI", "requests: ASGI", "no cookie: routes", "known token: routes"]),
-        (first_seen, ["raw RSA-2048 verify", "WSGI: first seen", "ASGI: bad signature"]),
-        (sealed, ["known sealed", "ASGI: first seen sealed", "decrypt_compact, JSON, decode"]),
-        (stored, ["bare SELECT", "SQLiteStore.ask, inline", "known session, SQLiteStore", "Redis"]),
-        (
-            amplify_cookies,
-            ["first sight", "ASGI: Amplify's, 100 kB header", "beside a sealed session"],
-        ),
-        (many, ["load among 100", "on disk each", "Valkey", "A session in MemoryStore"]),
-        (imports, ["bare interpreter", "import amplify_mw.wsgi", "construct (keys preloaded)"]),
-        (memory, ["Cached verdicts of 20 users", "Cached attributes of 20 users", "10 entries"]),
+# Some of what each question's tables say, whatever is installed here.
+SAID = {
+    "overhead": ["pays: WSGI", "pays: ASGI", "no cookie: amplify_mw", "known token: floor"],
+    "routes": ["requests: WSGI", "requests: ASGI", "no cookie: routes", "known token: routes"],
+    "first_seen": ["one: WSGI", "one: ASGI", "raw RSA-2048 verify", "refused token: expired"],
+    "sealed": ["known sealed", "ASGI: first seen sealed", "decrypt_compact, JSON, decode"],
+    "stored": ["bare SELECT", "SQLiteStore.ask, inline", "known session, SQLiteStore", "Redis"],
+    "amplify_cookies": ["first sight", "ASGI: Amplify's, 100 kB header", "beside a sealed"],
+    "verification": [
+        "1,208 bytes: raw RSA-2048 verify",
+        "joserfc decode",
+        "8,000 bytes: amplify_mw",
     ],
-    ids=lambda value: getattr(value, "__name__", ""),
-)
-def test_a_benchmark_prints_its_table(benchmark: object, lines: list[str]) -> None:
-    printed = benchmark.tables(TINY)  # type: ignore[attr-defined]
-    assert [line for line in lines if line not in printed] == []
+    "peers": ["SessionMiddleware", "fastapi-cognito", "Flask-Login", "Clerk", "Auth0", "Django"],
+    "servers": ["uvicorn", "granian", "gunicorn", "waitress"],
+    "flood": ["ASGI: forged signature", "unknown kid, issued just now", "leaves behind"],
+    "growth": ["8 kB", "10 seen, known: amplify_mw", "100 seen"],
+    "threads": ["10 tasks", "2 threads"],
+    "many": ["MemoryStore", "SQLite", "Valkey"],
+    "imports": ["bare interpreter", "import amplify_mw.wsgi", "first request"],
+    "memory": ["verdict on a sealed session", "a user's attributes", "10 entries"],
+}
 
 
-def test_the_command_prints_the_versions_and_every_table(
-    capsys: pytest.CaptureFixture[str],
+def test_every_question_has_its_file() -> None:
+    assert SAID.keys() == command.QUESTIONS.keys()
+
+
+@pytest.mark.parametrize("question", SAID)
+def test_a_question_is_answered(question: str) -> None:
+    found = "\n".join(map(str, import_module(f"benchmarks.{question}").tables(TINY)))
+    assert [text for text in SAID[question] if text not in found] == []
+
+
+def test_the_command_prints_and_writes_what_it_found(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command.report(TINY)
-    printed = capsys.readouterr().out
-    titles = ["cryptography ", "pays: WSGI", "first-seen", "importing costs", "Cached verdicts"]
-    places = [printed.find(title) for title in titles]
-    assert -1 not in places
-    assert places == sorted(places)
+    results = tmp_path / "RESULTS.md"
+    assert command.answer(["routes"], TINY, "# A head\n", results)
+    printed, written = capsys.readouterr().out, results.read_text(encoding="utf-8")
+    for text in (printed, written):
+        assert "# A head" in text
+        assert "## What the sign-in routes cost other requests: ASGI" in text
+        assert "## Aims" in text
+
+
+def test_a_question_that_fails_takes_no_others_along(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = tmp_path / "RESULTS.md"
+    assert not command.answer(["no_such_question", "routes"], TINY, "", results)
+    assert "routes cost" in results.read_text(encoding="utf-8")
+    assert "no_such_question" in capsys.readouterr().err
+
+
+def test_a_mistyped_question_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        command.main(["overheads"])
+    assert "overhead" in capsys.readouterr().err
 
 
 def test_importing_the_wsgi_shell_loads_nothing_heavy() -> None:
@@ -60,18 +80,38 @@ def test_importing_the_wsgi_shell_loads_nothing_heavy() -> None:
 def test_a_ratio_is_that_of_overheads_within_one_process() -> None:
     floor = Row("floor", "bare")
     runs = [{"bare": 1.0, "floor": 2.0, "ours": 3.0}, {"bare": 2.0, "floor": 4.0, "ours": 6.0}]
-    printed = table("A title", [floor, Row("ours", "bare", floor)], runs)
-    assert printed.splitlines()[-1].split() == [
-        *("ours", "4.50", "[3.00-6.00]", "3.00", "[2.00-4.00]", "2.00", "[2.00-2.00]")
+    found = table("A title", [floor, Row("ours", "bare", floor, at_most(1.5))], runs)
+    assert found.rows[-1] == (
+        *("ours", "4.50 [3.00-6.00]", "3.00 [2.00-4.00]", "2.00 [2.00-2.00]", "<= 1.5"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("limit", "figure", "is_met"),
+    [(at_most(2), 2.0, True), (at_most(2), 2.1, False), (at_least(5), 4.9, False)],
+)
+def test_an_aim_says_whether_it_was_met(limit, figure: float, is_met: bool) -> None:
+    aim = Aim("what", Spread.of([figure]), limit)
+    assert aim.is_met is is_met
+    said = aims([Table("A title", ("",), [], aims=[aim])])
+    assert said.rows[0][-1] == ("yes" if is_met else "no")
+    assert said.notes == [f"{int(is_met)} of 1 met."]
+
+
+def test_a_table_is_markdown_with_columns_as_wide_as_their_cells() -> None:
+    assert grid(("", "times"), [("ours", "1.25"), ("theirs",)]).splitlines() == [
+        "|        | times |",
+        "| ------ | ----: |",
+        "| ours   |  1.25 |",
+        "| theirs |       |",
     ]
 
 
-def test_a_bar_stands_at_the_end_of_its_line() -> None:
-    unit = Row("unit")
-    rows = [unit, Row("ours", unit=unit, bar=1.5)]
-    head, *lines = table("A title", rows, [{"unit": 2.0, "ours": 1.0}]).splitlines()[2:]
-    assert head.split()[-2:] == ["at", "most"]
-    assert [line.split()[-1] for line in lines] == ["[2.00-2.00]", "1.5"]
+def test_a_report_begins_with_the_aims(tmp_path: Path) -> None:
+    path = tmp_path / "RESULTS.md"
+    write(path, "# A head\n", [Table("A title", ("case", "µs"), [("ours", "1")])])
+    titles = [line for line in path.read_text(encoding="utf-8").splitlines() if "# " in line]
+    assert titles == ["# A head", "## Aims", "## A title"]
 
 
 def test_cases_are_called_by_turns() -> None:

@@ -147,15 +147,9 @@ def _serve_asgi(peer: Peer, headers: Sequence[dict[str, str]]) -> Callable[[], A
         models.append(model)
     following, app = cycle(models), peer.app
 
-    async def receive():
-        return {"type": "http.request", "body": b"", "more_body": False}
-
-    async def send(message):
-        pass
-
     async def serve() -> None:
         model = next(following)
-        await app({**model, "headers": model["headers"].copy()}, receive, send)
+        await app({**model, "headers": model["headers"].copy()}, requests.receive, requests.send)
 
     return serve
 
