@@ -50,33 +50,43 @@ class CookieLine(NamedTuple):
 class CookieReader:
     """Reads the cookie `name` from `Cookie` headers.
 
+    `read(header)` gives its value, None if it was not sent, `DUPLICATE` if it is ambiguous.
+
     >>> CookieReader(b"amplify-session").read(b"theme=dark; amplify-session=abc")
     b'abc'
     """
 
     def __init__(self, name: bytes) -> None:
         self._name = name
-        self._first = name + b"="
-        self._later = b"; " + self._first
-        self._width = len(self._first)
-
-    def read(self, header: bytes) -> bytes | Duplicate | None:
-        """The cookie's value, None if it was not sent, `DUPLICATE` if it is ambiguous."""
-        at = header.find(self._name)
-        if at < 0:
-            return None
-        # The one spelling that browsers send is found without looking at any other cookie.
-        start = at + self._width
-        if header[at - 2 : start] == self._later or header[:start] == self._first:
-            end = header.find(b";", start)
-            if end < 0:
-                return header[start:].strip(b" \t")
-            if header.find(self._name, end) < 0:
-                return header[start:end].strip(b" \t")
-        return self._read_any_spelling(header)
+        self.read = _reader(name, self._read_any_spelling)
 
     def _read_any_spelling(self, header: bytes) -> bytes | Duplicate | None:
         return _sent(header, {self._name}).get(self._name)
+
+
+def _reader(
+    name: bytes, read_any_spelling: Callable[[bytes], bytes | Duplicate | None]
+) -> Callable[[bytes], bytes | Duplicate | None]:
+    """What reads a header: a closure, whose names are found faster than an object's attributes."""
+    first = name + b"="
+    later = b"; " + first
+    width = len(first)
+
+    def read(header: bytes) -> bytes | Duplicate | None:
+        at = header.find(name)
+        if at < 0:
+            return None
+        # The one spelling that browsers send is found without looking at any other cookie.
+        start = at + width
+        if header[at - 2 : start] == later or header[:start] == first:
+            end = header.find(b";", start)
+            if end < 0:
+                return header[start:].strip(b" \t")
+            if header.find(name, end) < 0:
+                return header[start:end].strip(b" \t")
+        return read_any_spelling(header)
+
+    return read
 
 
 class ChunkReader(CookieReader):

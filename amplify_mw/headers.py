@@ -20,7 +20,7 @@ from urllib.parse import quote
 from .cookies import CookieLine
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class Spelling(Generic[AnyStr]):
     """The words that are compared and written, in the shell's own string type (`write`).
 

@@ -190,8 +190,10 @@ class Connections:
 
     def __del__(self) -> None:
         if self._pid == os.getpid():
-            self.retire()
-            self._held.pop(id(self), None)
+            try:
+                self.retire()
+            finally:
+                self._held.pop(id(self), None)
         else:
             self._inherited.append(self)
 
