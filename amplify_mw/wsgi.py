@@ -149,24 +149,29 @@ class _Body:
         self._body = body
         self._context = context
         self._answer = answer
+        self._next: Callable[[], bytes] | None = None
+        self._replacement: Iterator[bytes] | None = None
         self._is_closed = False
 
+    # No generator: it would end with the first error of a body that can go on.
     def __iter__(self) -> Iterator[bytes]:
-        run = self._context.run
+        return self
+
+    def __next__(self) -> bytes:
+        if self._replacement is not None:
+            return next(self._replacement)
         try:
-            advance = run(iter, self._body).__next__
-            while True:
-                item = run(advance)
-                if item:
-                    self._answer = None  # bytes have gone: too late for another answer
-                yield item
-        except StopIteration:
-            return
+            if self._next is None:
+                self._next = self._context.run(iter, self._body).__next__
+            item = self._context.run(self._next)
         except AuthError as error:
             if self._answer is None:
                 raise
-            replacement = self._answer(error)
-        yield from replacement or [b""]
+            self._replacement = iter(self._answer(error))
+            return next(self._replacement, b"")
+        if item:
+            self._answer = None  # bytes have gone: too late for another answer
+        return item
 
     def close(self) -> None:
         """Close the app's body, once."""

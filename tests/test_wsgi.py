@@ -9,7 +9,13 @@ from wsgiref.util import FileWrapper
 
 import pytest
 
-from amplify_mw import AmplifyConfig, AuthError, get_current_user, require_auth
+from amplify_mw import (
+    AmplifyConfig,
+    AuthError,
+    NotAuthorizedException,
+    get_current_user,
+    require_auth,
+)
 from amplify_mw.context import CURRENT
 from amplify_mw.testing import LocalUserPool
 from amplify_mw.wsgi import AmplifyWSGIMiddleware
@@ -162,6 +168,51 @@ def test_the_servers_file_wrapper_is_handed_on_untouched(wrap: Any, pool: LocalU
 
         given = environ(pool, **{"wsgi.file_wrapper": FileWrapper})
         assert wrap(app)(given, Server().start_response) is wrapper
+
+
+def test_a_body_can_be_stepped_through_and_can_go_on_after_an_error(
+    wrap: Any, pool: LocalUserPool
+) -> None:
+    class Stumbling:
+        def __init__(self) -> None:
+            self.steps = iter((b"1", ValueError("once"), b"2"))
+
+        def __iter__(self) -> Iterator[bytes]:
+            return self
+
+        def __next__(self) -> bytes:
+            step = next(self.steps)
+            if isinstance(step, ValueError):
+                raise step
+            return step
+
+    def app(environ: Any, start_response: Any) -> Iterator[bytes]:
+        start_response("200 OK", [])
+        return Stumbling()
+
+    body = wrap(app)(environ(pool), Server().start_response)
+    assert iter(body) is body
+    assert next(body) == b"1"
+    with pytest.raises(ValueError, match="once"):
+        next(body)
+    assert list(body) == [b"2"]
+    assert list(body) == []
+
+
+def test_the_guards_answer_is_sent_once_however_often_a_body_is_iterated(
+    wrap: Any, pool: LocalUserPool
+) -> None:
+    class Refusing:
+        def __iter__(self) -> Iterator[bytes]:
+            raise NotAuthorizedException(reason="no_cookie")
+
+    def app(environ: Any, start_response: Any) -> Any:
+        return Refusing()
+
+    server = Server()
+    body = wrap(app)(environ(pool), server.start_response)
+    assert len([*body, *body, *body]) == 1
+    assert [call[0] for call in server.calls] == ["401 Unauthorized"]
 
 
 def test_an_error_at_the_first_item_gets_the_guards_answer(wrap: Any, pool: LocalUserPool) -> None:
