@@ -81,11 +81,16 @@ class BoundedCache:
         with self._lock:
             if generation is not None and generation != self.generation:
                 return
-            self._take_out(key)
             size = value.size
-            if size <= self._size:
-                self._values[key] = value
-                self.held += size
+            if size > self._size:
+                self._take_out(key)
+                return
+            older = self._values.get(key)
+            self._values[key] = value  # at once: no reader finds it gone meanwhile
+            self.held += size
+            if older is not None:
+                self._values.move_to_end(key)
+                self.held -= older.size
             while self.held > self._size or len(self._values) > self._entries:
                 _, oldest = self._values.popitem(last=False)
                 self.held -= oldest.size

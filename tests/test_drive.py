@@ -934,6 +934,30 @@ def test_a_value_put_again_is_replaced() -> None:
     assert (cache.get(b"a"), cache.held) == (Value(500), 500)
 
 
+def test_a_value_is_there_all_the_while_it_is_being_replaced() -> None:
+    seen: list[object] = []
+
+    class Watching:
+        @property
+        def size(self) -> int:  # asked for in the middle of a change
+            seen.append(cache.get(b"a"))
+            return 400
+
+    cache = BoundedCache(10, 1000)
+    cache.put(b"a", Watching())
+    seen.clear()
+    cache.put(b"a", Watching())
+    assert seen
+    assert None not in seen
+
+
+def test_a_value_put_again_is_young_again() -> None:
+    cache = BoundedCache(2, 1000)
+    for key in (b"a", b"b", b"a", b"c"):
+        cache.put(key, Value(1))
+    assert list(cache) == [b"a", b"c"]
+
+
 OPERATIONS = st.one_of(
     st.tuples(st.just("put"), st.binary(max_size=1), st.integers(0, 2000)),
     st.tuples(st.just("discard"), st.binary(max_size=1), st.just(0)),
