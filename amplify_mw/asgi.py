@@ -104,7 +104,7 @@ class AmplifyASGIMiddleware(Shell):
             log_refusal(visit)
 
         async def finishing_send(message: Any) -> None:
-            if message["type"] == "http.response.start":
+            if message["type"] == "http.response.start" and not visit.begun:
                 visit.begun = True
                 if visit.writes is not None:
                     message = _finished(message, visit, scope)

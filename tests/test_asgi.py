@@ -133,6 +133,24 @@ def test_unknown_keys_of_a_start_are_kept(wrap: Any) -> None:
     assert "headers" not in start
 
 
+def test_a_second_start_is_the_servers_to_refuse(wrap: Any, pool: LocalUserPool) -> None:
+    start = {"type": "http.response.start", "status": 200, "headers": []}
+    got: list[tuple[object, object]] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        name()
+        await send(start)
+        await send(start)
+
+    async def server(message: Any) -> None:
+        got.append((message, copy_context().get(CURRENT)))
+
+    asyncio.run(wrap(app)(http(pool), REQUEST, server))
+    assert got[0][0] is not start
+    assert got[1] == (start, None)
+    assert got[1][0] is start
+
+
 def test_several_cookie_fields_are_one(wrap: Any, pool: LocalUserPool) -> None:
     seen: list[str] = []
 
