@@ -27,6 +27,7 @@ from .errors import TokenExpiredException as TokenExpiredException
 from .errors import UserNotConfirmedException as UserNotConfirmedException
 from .models import AuthUser as AuthUser
 from .models import SignInDetails as SignInDetails
+from .routes.options import AuthRoutes as AuthRoutes
 from .sessions.token import TokenSession as TokenSession
 
 __all__ = [
@@ -84,7 +85,6 @@ if TYPE_CHECKING:
     from .lifecycle import end_session as end_session
     from .lifecycle import fetch_auth_session as fetch_auth_session
     from .lifecycle import start_session as start_session
-    from .routes.options import AuthRoutes as AuthRoutes
     from .session_models import AuthSession as AuthSession
     from .session_models import Jwt as Jwt
     from .session_models import SessionInfo as SessionInfo
@@ -98,7 +98,6 @@ if TYPE_CHECKING:
 
 _LATER: Final = {
     "AmplifyCookies": ".sessions.amplify_js",
-    "AuthRoutes": ".routes.options",
     "AuthSession": ".session_models",
     "Jwt": ".session_models",
     "SealedSession": ".sessions.sealed",

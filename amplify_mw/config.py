@@ -13,16 +13,14 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+from typing import Any, Final, Literal, get_args
 from urllib.parse import urlsplit
 
 from .cookie_policy import CookiePolicy, is_host, is_loopback, split_origin
 from .errors import ConfigurationError, check_number, kind_of
+from .routes.options import AuthRoutes
 from .sessions.base import SessionKind
 from .sessions.token import TokenSession
-
-if TYPE_CHECKING:
-    from .routes.options import AuthRoutes
 
 _POOL_ID = re.compile(r"([a-z]{2,4}(?:-[a-z]+)+-[0-9])_[0-9A-Za-z]+")
 _PATTERN = re.compile(r"(?!.*//)/[^*?%\\\x00-\x1F]*(?:(?<=/)\*)?")  # a path, or all below one
@@ -156,7 +154,7 @@ class AmplifyConfig:
     public: Sequence[str] = ()
     ignore: Sequence[str] = ()
     login_url: str | None = None
-    routes: "AuthRoutes | None" = None
+    routes: AuthRoutes | None = None
     csrf: Literal["origin"] | None = "origin"
     csrf_exempt: Sequence[str] = ()
     origins: Sequence[str] = ()
@@ -203,9 +201,7 @@ class AmplifyConfig:
         if self.login_url is not None:
             _check_login_url(self.login_url)
 
-    def _check_routes(self, routes: "AuthRoutes") -> None:
-        from .routes.options import AuthRoutes  # as elsewhere here: only those who use it pay
-
+    def _check_routes(self, routes: AuthRoutes) -> None:
         if not isinstance(routes, AuthRoutes):
             raise ConfigurationError("routes: write AuthRoutes(origin='https://app.example.com')")
         pool = self.user_pools[0]

@@ -12,7 +12,7 @@ Rules:
 
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .access import SAFE_METHODS, Access, AccessRules, Answer, Asked, problem
 from .authenticator import Visit
@@ -21,10 +21,8 @@ from .context import CURRENT
 from .engine import Engine
 from .errors import AuthError, ConfigurationError
 from .headers import has_hopped, is_foreign
+from .routes.options import AuthRoutes
 from .sessions.base import SignedIn
-
-if TYPE_CHECKING:
-    from .routes.options import AuthRoutes
 
 logger = logging.getLogger("amplify_mw")
 _FORGED = (
@@ -65,7 +63,7 @@ class Shell:
             handler = RouteHandler(self._home, routes)
             self._route, self._answer_route = handler.find, handler.answer
 
-    def _refuse_ignored(self, routes: "AuthRoutes") -> None:
+    def _refuse_ignored(self, routes: AuthRoutes) -> None:
         for path in routes.paths:
             if self._rules is not None and self._rules.of(path) is Access.IGNORED:
                 raise ConfigurationError(

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 
@@ -251,6 +252,14 @@ def test_the_verbs_have_the_same_names_in_both() -> None:
     assert exported("aio") - {"T"} == set(amplify_mw.aio.__all__)
     values = {name for name in exported("") if isinstance(getattr(amplify_mw, name), type)}
     assert exported("") - values | {"ServerAuthManager"} == set(amplify_mw.aio.__all__)
+
+
+@pytest.mark.parametrize("name", sorted(set(amplify_mw.__all__) - VERBS))
+def test_annotations_of_a_public_class_can_be_read(name: str) -> None:
+    """Tools that build on them (settings, dependency injection) ask for them while they run."""
+    if isinstance(value := getattr(amplify_mw, name), type):
+        assert get_type_hints(value) is not None
+        assert get_type_hints(value.__init__) is not None
 
 
 def test_what_is_imported_later_is_what_type_checkers_see() -> None:
