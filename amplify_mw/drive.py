@@ -190,11 +190,14 @@ class Driver:
 
     def _act(self, effect: Effect) -> Any:
         """Do what needs no waiting, or (in a flight) what does."""
-        match effect:
-            case Remember(cache, key, value, generation) if value is not None:
-                cache.put(key, value, generation)
-            case Remember(cache, key):
+        if isinstance(effect, Remember):  # every new session: a pattern would cost 0.3 µs
+            cache, key, value, generation = effect
+            if value is None:
                 cache.discard(key)
+            else:
+                cache.put(key, value, generation)
+            return None
+        match effect:
             case Request():
                 return self._http.send(effect)
             case Draw(size):

@@ -146,8 +146,12 @@ def scopes_of(token: VerifiedToken) -> frozenset[str]:
 
 def size_of(groups: frozenset[str], scopes: frozenset[str]) -> int:
     """Bytes of a verdict beside its tokens, roughly."""
-    names = _NAME * (len(groups) + len(scopes))
-    return _OVERHEAD + names + sum(map(len, groups)) + sum(map(len, scopes))
+    size = _OVERHEAD
+    for name in groups:
+        size += _NAME + len(name)
+    for name in scopes:
+        size += _NAME + len(name)
+    return size
 
 
 def _names(claim: Any) -> frozenset[str]:

@@ -206,17 +206,12 @@ class Verifier:
             raise InvalidToken("token_not_yet_valid")
         ends_at = _time(claims, "exp", default=None)
         expires_at = ends_at + self.leeway
+        fresh_until = min(expires_at, pool.keys.fresh_until(now))
+        lifetime = ends_at - issued_at
+        issuer = pool.issuer
+        # In the order of the fields: keywords would take 0.25 µs of every new token.
         return VerifiedToken(
-            encoded=token,
-            claims=claims,
-            issuer=pool.issuer,
-            client=client,
-            token_use=use,
-            username=username,
-            sub=sub,
-            expires_at=expires_at,
-            fresh_until=min(expires_at, pool.keys.fresh_until(now)),
-            lifetime=ends_at - issued_at,
+            token, claims, issuer, client, use, username, sub, expires_at, fresh_until, lifetime
         )
 
 
