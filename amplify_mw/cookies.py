@@ -243,9 +243,12 @@ class SessionCookie:
 
         The single one is cleared unseen: one that another response has just set would be read.
         """
-        found = _sent(sent, self._chunks) if sent and self._chunks else {}
-        stale = [self.policy, *(chunk for name, chunk in self._chunks.items() if name in found)]
-        return [CookieLine(policy.name, policy.clearing) for policy in stale]
+        single = CookieLine(self.name, self.policy.clearing)
+        if not sent or not self._chunks:
+            return [single]
+        found = _sent(sent, self._chunks)
+        stale = [chunk for name, chunk in self._chunks.items() if name in found]
+        return [single, *(CookieLine(chunk.name, chunk.clearing) for chunk in stale)]
 
     def size(self, value: str) -> int:
         """How many bytes of cookies, names and values, `value` takes."""

@@ -34,12 +34,14 @@ class Spelling(Generic[AnyStr]):
     any: AnyStr
     comma: AnyStr
     cache_control: AnyStr
-    no_store: AnyStr
     set_cookie: AnyStr
     equals: AnyStr
     blank: AnyStr
-    vary_cookie: tuple[AnyStr, AnyStr]  # whole headers, as nearly every answer gains them
+    setting: AnyStr  # "Set-Cookie", as it is written
+    lengths: Container[int]  # of "Vary" and "Cache-Control": few other headers are compared at all
+    vary_cookie: tuple[AnyStr, AnyStr]  # whole headers, as answers gain them
     cache_private: tuple[AnyStr, AnyStr]
+    cache_no_store: tuple[AnyStr, AnyStr]
 
     @classmethod
     def of(
@@ -54,12 +56,14 @@ class Spelling(Generic[AnyStr]):
             any=write("*"),
             comma=write(","),
             cache_control=write("cache-control"),
-            no_store=write("no-store"),
             set_cookie=write("set-cookie"),
             equals=write("="),
             blank=write(" \t"),
+            setting=spell(write("set-cookie")),
+            lengths=frozenset({len("vary"), len("cache-control")}),
             vary_cookie=(spell(write("vary")), write("Cookie")),
             cache_private=(spell(write("cache-control")), write("private")),
+            cache_no_store=(spell(write("cache-control")), write("no-store")),
         )
 
 
@@ -74,9 +78,11 @@ def with_default_cookies(
     headers: list[tuple[AnyStr, AnyStr]], lines: Sequence[CookieLine], words: Spelling[AnyStr]
 ) -> list[tuple[AnyStr, AnyStr]]:
     """`headers` with the cookies set, unless the app itself sets one of them."""
-    names = {words.write(line.name) for line in lines}
-    if any(_cookie_set_by(header, words) in names for header in headers):
-        return headers
+    own = [value for name, value in headers if name.lower() == words.set_cookie]
+    if own:
+        names = _names(lines, words)
+        if any(_cookie_of(value, words) in names for value in own):
+            return headers
     return _uncached(headers, lines, words)
 
 
@@ -84,16 +90,22 @@ def with_cookies(
     headers: list[tuple[AnyStr, AnyStr]], lines: Sequence[CookieLine], words: Spelling[AnyStr]
 ) -> list[tuple[AnyStr, AnyStr]]:
     """`headers` with the cookies set, in the place of what the app itself sets by their names."""
-    names = {words.write(line.name) for line in lines}
-    others = [header for header in headers if _cookie_set_by(header, words) not in names]
+    names = _names(lines, words)
+    others = [
+        (name, value)
+        for name, value in headers
+        if name.lower() != words.set_cookie or _cookie_of(value, words) not in names
+    ]
     return _uncached(others, lines, words)
 
 
-def _cookie_set_by(header: tuple[AnyStr, AnyStr], words: Spelling[AnyStr]) -> AnyStr | None:
-    """The name of the cookie that a header sets; None for any other header."""
-    if header[0].lower() != words.set_cookie:
-        return None
-    return header[1].partition(words.equals)[0].strip(words.blank)
+def _names(lines: Sequence[CookieLine], words: Spelling[AnyStr]) -> set[AnyStr]:
+    return {words.write(line.name) for line in lines}
+
+
+def _cookie_of(value: AnyStr, words: Spelling[AnyStr]) -> AnyStr:
+    """The name of the cookie that a `Set-Cookie` sets."""
+    return value.partition(words.equals)[0].strip(words.blank)
 
 
 def _uncached(
@@ -101,12 +113,9 @@ def _uncached(
 ) -> list[tuple[AnyStr, AnyStr]]:
     if not lines:
         return headers
-    kept: list[tuple[AnyStr, AnyStr]] = [
-        header for header in headers if header[0].lower() != words.cache_control
-    ]
-    kept.append((words.spell(words.cache_control), words.no_store))
-    set_cookie = words.spell(words.set_cookie)
-    kept.extend((set_cookie, words.write(line.value)) for line in lines)
+    kept = [header for header in headers if header[0].lower() != words.cache_control]
+    kept.append(words.cache_no_store)
+    kept += [(words.setting, words.write(line.value)) for line in lines]
     return kept
 
 
@@ -117,11 +126,12 @@ def varied(
     result = list(headers)
     varies = cached = False
     for name, _ in result:
-        lowered = name.lower()
-        if lowered == words.vary:
-            varies = True
-        elif lowered == words.cache_control:
-            cached = True
+        if len(name) in words.lengths:
+            lowered = name.lower()
+            if lowered == words.vary:
+                varies = True
+            elif lowered == words.cache_control:
+                cached = True
     if varies:
         _name_cookie(result, words)
     else:
