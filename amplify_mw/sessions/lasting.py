@@ -150,6 +150,7 @@ class LastingSessions:
         groups, scopes = groups_of(id_token), scopes_of(access_token)
         cookie = seen.place.cookie(seen.sealed)
         length = len(bundle.id_token) + len(bundle.access_token) + len(bundle.refresh_token or b"")
+        kept = len(cookie) if cookie == seen.sealed else len(cookie) + len(seen.sealed)
         return SignedIn(
             user=self._user(seen, pair),
             cookie=cookie,
@@ -160,7 +161,7 @@ class LastingSessions:
             scopes=scopes,
             expires_at=min(id_token.expires_at, access_token.expires_at),
             fresh_until=self._fresh_until(due_at, now),
-            size=length + sum(map(len, {cookie, seen.sealed})) + size_of(groups, scopes),
+            size=length + kept + size_of(groups, scopes),
             held=Held(bundle, seen.sealed, due_at),
         )
 

@@ -116,21 +116,14 @@ def refused(error: InvalidToken) -> Refused:
 
 def _signed_in(token: VerifiedToken) -> SignedIn:
     is_id = token.token_use == "id"  # noqa: S105  # no password
+    user, cookie = AuthUser(token.username, token.sub), token.encoded
+    id_token, access_token = (cookie, None) if is_id else (None, cookie)
     groups = groups_of(token)
     scopes = _NONE if is_id else scopes_of(token)
-    encoded = token.encoded
-    return SignedIn(
-        user=AuthUser(token.username, token.sub),
-        cookie=encoded,
-        issuer=token.issuer,
-        id_token=encoded if is_id else None,
-        access_token=None if is_id else encoded,
-        groups=groups,
-        scopes=scopes,
-        expires_at=token.expires_at,
-        fresh_until=token.fresh_until,
-        size=len(encoded) + size_of(groups, scopes),
-    )
+    size = len(cookie) + size_of(groups, scopes)
+    issuer, ends, fresh = token.issuer, token.expires_at, token.fresh_until
+    # In the order of the fields: keywords would take 0.25 µs of every new session.
+    return SignedIn(user, cookie, issuer, id_token, access_token, groups, scopes, ends, fresh, size)
 
 
 def groups_of(token: VerifiedToken) -> frozenset[str]:
