@@ -100,7 +100,7 @@ class AmplifyWSGIMiddleware(Shell):
             if name is not None:
                 flow = self._answer_route(visit, asked_by(environ), name)
                 return _send(self.engine.driver.run(flow), start)
-        method = environ.get("REQUEST_METHOD", "GET")
+        method = environ["REQUEST_METHOD"]
         if access is _PROTECTED or (method != "GET" and method not in SAFE_METHODS):
             path = _text(environ.get("PATH_INFO", "") or "/")
             answer = self._refusal(visit, access, asked_by(environ), path)
@@ -228,13 +228,13 @@ def asked_by(environ: WSGIEnvironment) -> Asked:
     """What a WSGI request asked for."""
     path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
     return Asked(
-        method=environ.get("REQUEST_METHOD", "GET"),
+        method=environ["REQUEST_METHOD"],
         path=_text(path) or path,
         query=environ.get("QUERY_STRING", ""),
         accept=environ.get("HTTP_ACCEPT", ""),
         sec_fetch_mode=environ.get("HTTP_SEC_FETCH_MODE", ""),
         sec_fetch_site=environ.get("HTTP_SEC_FETCH_SITE", ""),
-        is_preflight=environ.get("REQUEST_METHOD") == "OPTIONS"
+        is_preflight=environ["REQUEST_METHOD"] == "OPTIONS"
         and "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in environ,
     )
 

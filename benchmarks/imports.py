@@ -75,7 +75,8 @@ from amplify_mw.stores.sqlite import SQLiteStore
 more = {"session": StoredSession(SQLiteStore("/nowhere/sessions.db"))}
 """
 _REQUEST = """
-assert app({{"HTTP_COOKIE": "amplify-session=" + {token!r}}}, lambda *_: None) == [b"ok"]
+environ = {{"REQUEST_METHOD": "GET", "HTTP_COOKIE": "amplify-session=" + {token!r}}}
+assert app(environ, lambda *_: None) == [b"ok"]
 """
 _TELL = "\nimport json, sys; print(json.dumps(sorted(sys.modules)))"
 # KiB. Where there is no such file, as on macOS, nothing is known.

@@ -140,7 +140,7 @@ def app(environ: Any, start_response: Any) -> list[bytes]:
 
 
 def ask_wsgi(config: AmplifyConfig | Engine, cookie: str) -> bytes:
-    environ = {"HTTP_COOKIE": f"amplify-session={cookie}", "PATH_INFO": "/"}
+    environ = {"REQUEST_METHOD": "GET", "HTTP_COOKIE": f"amplify-session={cookie}"}
     return b"".join(AmplifyWSGIMiddleware(app, config)(environ, lambda *_: None))  # type: ignore[arg-type,return-value]
 
 
