@@ -123,7 +123,7 @@ def varied(
     headers: Iterable[tuple[AnyStr, AnyStr]], words: Spelling[AnyStr], *, signed_in: bool
 ) -> list[tuple[AnyStr, AnyStr]]:
     """`headers` of an answer that depends on the cookie."""
-    result = [*headers]
+    result = list(headers)
     varies = cached = False
     for name, _ in result:
         if len(name) in words.lengths:
