@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from .access import SAFE_METHODS, Access, Answer, Asked, problem
 from .authenticator import Visit
 from .config import AmplifyConfig
-from .context import CURRENT, unbind
+from .context import bind, bound, reset, unbind
 from .engine import Engine
 from .errors import AuthError
 from .headers import OCTETS, varied
@@ -74,7 +74,7 @@ class AmplifyASGIMiddleware(Shell):
                     cookies = _joined_cookies(headers)
                     break
                 cookies = value
-        outer = CURRENT.get()
+        outer = bound()
         if outer is not None:
             is_same = outer.headers is headers
             if access is _IGNORED and not (is_same or outer.pinned):
@@ -118,17 +118,17 @@ class AmplifyASGIMiddleware(Shell):
                 visit.begun = True
                 if visit.writes is not None and message["type"] != "websocket.close":
                     message = _finished(message, visit, scope)  # (that one has no headers)
-            token = CURRENT.set(None)
+            token = bind(None)
             try:
                 await send(message)
             finally:
                 try:  # noqa: SIM105  # `unbind`, written out where it is called most
-                    CURRENT.reset(token)
+                    reset(token)
                 except ValueError:
                     pass
 
         async def unbound_receive() -> Any:
-            token = CURRENT.set(None)
+            token = bind(None)
             try:
                 return await receive()
             finally:
@@ -148,7 +148,7 @@ class AmplifyASGIMiddleware(Shell):
             if answer is not None:
                 await _answer(answer, scope, receive, finishing_send)
                 return
-        token = CURRENT.set(visit)
+        token = bind(visit)
         try:
             await self.app(scope, unbound_receive, finishing_send)
         except (AuthError, BaseExceptionGroup) as raised:
@@ -158,13 +158,13 @@ class AmplifyASGIMiddleware(Shell):
             await _answer(answer_to(visit, asked_by(scope), error), scope, None, finishing_send)
         finally:
             try:  # noqa: SIM105  # likewise
-                CURRENT.reset(token)
+                reset(token)
             except ValueError:
                 pass
 
     async def _call_unbound(self, scope: Any, receive: Any, send: Any) -> None:
         """Call the app without the user of the request that this one is made within."""
-        token = CURRENT.set(None)
+        token = bind(None)
         try:
             await self.app(scope, receive, send)
         finally:

