@@ -61,11 +61,11 @@ FRAMES = 20  # of an allocation's stack, which tell whose it is
 WARM_UP = {TINY: 20}  # requests before it, which fill what is of a fixed size
 FIRST = "first seen"
 ABOUT_FLOOD = (
-    "What is allocated and not freed, by tracemalloc, after a flood and after one that is ten "
-    "times as large;\nwhat each further request leaves behind; and fetches of the key set after "
-    f"the first, while {COOL_DOWNS} cool-downs pass.\nA token with an unknown `kid` that says it "
-    "was issued just now may be signed with a key that is newer than\nthe key set: for these one "
-    "fetch is made after each cool-down, however many come."
+    "What is allocated and not freed, by tracemalloc and without the user pool's own server, after "
+    "a flood and\nafter one that is ten times as large; what each further request leaves behind; "
+    f"and fetches of the key set after\nthe first, while {COOL_DOWNS} cool-downs pass. A token "
+    "with an unknown `kid` that says it was issued just now\nmay be signed with a key that is "
+    "newer than the key set: for these one fetch is made after each cool-down,\nhowever many come."
 )
 
 
