@@ -1,7 +1,6 @@
 """`SQLiteStore`: the contract, its file, and what may happen to it."""
 
 import asyncio
-import ctypes
 import hashlib
 import os
 import resource
@@ -701,19 +700,36 @@ def test_what_a_child_keeps_outlasts_its_parents_connections(
     assert store.load(OTHER) == RECORD
 
 
-def test_a_child_that_was_forked_behind_pythons_back_has_its_own(store: SQLiteStore) -> None:
-    store.load(KEY)
-    child = ctypes.PyDLL(None).fork()
-    if child == 0:
-        status = 1
-        with suppress(BaseException):
-            signal.alarm(20)
-            status = 0 if store.load(KEY) == RECORD and store.create(OTHER, RECORD) else 1
-        os._exit(status)
+FORKER = """
+import ctypes, os, signal, sys
+from amplify_mw.sessions.record import Record
+from amplify_mw.stores.sqlite import SQLiteStore
 
-    assert os.waitpid(child, 0)[1] == 0
+path, key, other = sys.argv[1], bytes.fromhex(sys.argv[2]), bytes.fromhex(sys.argv[3])
+store = SQLiteStore(path)
+record = store.load(key)
+assert record is not None
+child = ctypes.PyDLL(None).fork()
+if child == 0:
+    status = 1
+    try:
+        signal.alarm(20)
+        status = 0 if store.load(key) == record and store.create(other, record) else 1
+    finally:
+        os._exit(status)
+assert os.waitpid(child, 0)[1] == 0
+assert store.load(other) == record
+assert store.replace(key, record)
+"""
+
+
+def test_a_child_that_was_forked_behind_pythons_back_has_its_own(
+    store: SQLiteStore, path: Path
+) -> None:
+    """In a process of one thread: another's wish for the GIL would outlive it in the child."""
+    arguments = [str(path), KEY.hex(), OTHER.hex()]
+    subprocess.run([sys.executable, "-c", FORKER, *arguments], check=True, timeout=60)
     assert store.load(OTHER) == RECORD
-    assert store.replace(KEY, RECORD)
 
 
 # Processes
