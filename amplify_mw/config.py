@@ -48,7 +48,8 @@ class UserPool:
     `user_pool_id`: such as `eu-west-1_Ab12Cd34E`; its first part is the region.
     `client_id`: an app client id, several, or None for any client of the pool.
     `endpoint_url`: where the pool's API is, if not at Amazon (an emulator).
-    `issuer`: the `iss` of its tokens, if not Amazon's.
+    `issuer`: the `iss` of its tokens, if not Amazon's. Beside an `endpoint_url`, where the keys are
+    then, it is compared and never fetched, so that any `http://` address will do.
     `keys`: a key set (JWKS) that is never fetched: a mapping, or the path of a JSON file.
     `client_secret`: of the app client, if it has one; it belongs to one client.
     `domain`: where the pool's hosted sign-in is: `auth.example.com`, or
@@ -86,7 +87,10 @@ class UserPool:
         suffix = _PARTITIONS.get(region.partition("-")[0], "amazonaws.com")
         amazon = f"https://cognito-idp.{region}.{suffix}"
         endpoint = _address("endpoint_url", _given(self.endpoint_url, amazon)).rstrip("/")
-        issuer = _address("issuer", _given(self.issuer, f"{amazon}/{self.user_pool_id}"))
+        # Nothing is fetched from the issuer beside an endpoint_url: an emulator's may be http.
+        plain = self.endpoint_url is not None
+        issuer = _given(self.issuer, f"{amazon}/{self.user_pool_id}")
+        issuer = _address("issuer", issuer, may_be_plain=plain)
         home = issuer if self.endpoint_url is None else f"{endpoint}/{self.user_pool_id}"
         client_id = _client_id(self.client_id)
         domain = _domain(self.domain)
@@ -305,8 +309,11 @@ def _given(url: str | None, default: str) -> str:
     return default if url is None else url
 
 
-def _address(name: str, url: Any) -> str:
-    """An address that may be trusted to be the one that is meant."""
+def _address(name: str, url: Any, *, may_be_plain: bool = False) -> str:
+    """An address that may be trusted to be the one that is meant.
+
+    `may_be_plain`: http:// will do, since nothing is fetched from there.
+    """
     # urlsplit passes over some of what is not printable
     is_clean = isinstance(url, str) and url.isascii() and url.isprintable() and " " not in url
     try:
@@ -315,7 +322,8 @@ def _address(name: str, url: Any) -> str:
     except ValueError as error:
         raise ConfigurationError(f"{name}: write an address; got {url!r}") from error
     host = parts.hostname or ""
-    secure = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))
+    may_be_plain = may_be_plain or is_loopback(host)
+    secure = parts.scheme == "https" or (parts.scheme == "http" and may_be_plain)
     is_bare = not parts.query and not parts.fragment and "@" not in parts.netloc
     if not (secure and is_bare and is_host(host)):
         raise ConfigurationError(

@@ -31,6 +31,7 @@ from .effects import (
     Meanwhile,
     Outage,
     Pause,
+    Rejection,
     Remember,
     Request,
     Sized,
@@ -216,6 +217,8 @@ class Driver:
                     cache.drop(which)
             case Outage():
                 _report(effect)
+            case Rejection():
+                _report_rejection(effect)
             case _:
                 raise AssertionError(f"a driver waits for {type(effect).__name__} itself")
         return None
@@ -259,6 +262,14 @@ def _report(outage: Outage) -> None:
         logger.warning("%s answers again", outage.what)
     else:
         logger.warning("%s does not answer (%s); %s", outage.what, outage.why, outage.meanwhile)
+
+
+def _report_rejection(rejection: Rejection) -> None:
+    what, code, mend, outcome, over = rejection
+    if over:
+        logger.warning("%s is accepted again", what)
+    else:
+        logger.warning("Cognito refuses %s (%s): %s; %s", what, code, mend, outcome)
 
 
 class Flights:

@@ -205,6 +205,19 @@ class Outage(NamedTuple):
     meanwhile: str = "sessions are kept meanwhile"
 
 
+class Rejection(NamedTuple):
+    """Tell the operator, once, that Cognito refuses `what`, or (`over`) accepts it again.
+
+    `code`: Cognito's own name for it. `mend`: what to change. `outcome`: what becomes of sessions.
+    """
+
+    what: str
+    code: str = ""
+    mend: str = ""
+    outcome: str = "sessions are kept meanwhile"
+    over: bool = False
+
+
 Effect: TypeAlias = (
     Request
     | Join
@@ -217,6 +230,7 @@ Effect: TypeAlias = (
     | Pause
     | Meanwhile
     | Outage
+    | Rejection
 )
 Flow: TypeAlias = Generator[Effect, Any, T]
 

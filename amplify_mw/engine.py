@@ -144,6 +144,7 @@ def _api(pool: UserPool) -> "PoolApi":
         client_secret=pool.client_secret,
         token_url=pool.token_url,
         revoke_url=pool.revoke_url,
+        is_amazons=pool.endpoint_url is None,
     )
 
 

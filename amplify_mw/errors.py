@@ -51,7 +51,12 @@ Reason = Literal[
     "store_unavailable",  # the session store cannot be asked now
     "throttled",  # Cognito asked us to slow down
     "cognito_unavailable",  # no answer, a 5xx, or not Cognito's kind of answer
-    "cognito_error",  # an answer that says the request itself was wrong
+    "cognito_misconfigured",  # Cognito refuses the app client or the set-up; the log says the mend
+    "firewall_blocked",  # the web ACL of the user pool blocks this server's requests
+    "client_not_found",  # the app client was deleted since
+    "trigger_refused",  # a Lambda trigger of the user pool refuses this user
+    "trigger_failed",  # a Lambda trigger of the user pool failed
+    "cognito_error",  # any other error of Cognito's
 ]
 """Why a user could not be told or was refused: stable, lower_snake, for logs."""
 

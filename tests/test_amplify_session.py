@@ -716,6 +716,7 @@ ENDS = {  # Cognito's word that the sign-in is over: the name, the reason
         "password_reset_required",
     ),
     "UserNotConfirmedException": ("UserNotConfirmedException", "user_not_confirmed"),
+    "UserLambdaValidationException": ("UserLambdaValidationException", "trigger_refused"),
 }
 UNAVAILABLE = ("NetworkError", "cognito_unavailable")
 DELAYS: dict[str, tuple[Any, tuple[str, str]]] = {  # everything else
@@ -732,15 +733,19 @@ DELAYS: dict[str, tuple[Any, tuple[str, str]]] = {  # everything else
     "no answer": (Down(), UNAVAILABLE),
     "InvalidParameterException": (
         CognitoError("InvalidParameterException"),
-        ("InvalidParameterException", "cognito_error"),
+        ("InvalidParameterException", "cognito_misconfigured"),
     ),
-    "UserLambdaValidationException": (
-        CognitoError("UserLambdaValidationException", "no"),
-        ("UserLambdaValidationException", "cognito_error"),
+    "UnexpectedLambdaException": (
+        CognitoError("UnexpectedLambdaException", "no"),
+        ("UnexpectedLambdaException", "trigger_failed"),
+    ),
+    "ForbiddenException": (
+        CognitoError("ForbiddenException", "Request not allowed due to WAF block."),
+        ("ForbiddenException", "firewall_blocked"),
     ),
     "ResourceNotFoundException": (
         CognitoError("ResourceNotFoundException"),
-        ("ResourceNotFoundException", "cognito_error"),
+        ("ResourceNotFoundException", "cognito_misconfigured"),
     ),
     "garbage": (Body(b"<html>Sign in to the hotel's network"), UNAVAILABLE),
     "tokens that are none": (

@@ -5,9 +5,15 @@ Rules:
 - An error's code is read as the AWS SDKs read it (`x-amzn-errortype`, else `code`, `__type`; cut
   at `,` and `:`, after `#`), and becomes one of our errors by one table. Throttling arrives as
   HTTP 400.
-- Cognito's own messages are not passed on: they may quote what was sent.
-- Refreshing is the one place where more errors end a session (`_REFRESH_FAILURES`), and where a
-  refusal of the app client itself must not be taken for one of the user.
+- Every error that Cognito's service model lists for one of these operations has its line in the
+  operation's table (`FAILURES`); what none lists is `cognito_error`, and concerns one user alone.
+- Cognito's own messages are not passed on: they may quote what was sent. They are looked at where
+  one code means several things (`_closer`).
+- Refreshing is the one place where more errors end a session, and where a refusal of the app
+  client itself must not be taken for one of the user.
+- That the app client does not exist ends a session only where Amazon's own endpoint of the pool
+  says so of the client that the pool's signed token names: it was deleted, for good. Elsewhere
+  the endpoint may be the wrong one.
 - A refresh is given more time than other calls: an answer that is lost may have held the only
   refresh token that goes on.
 """
@@ -15,7 +21,7 @@ Rules:
 import json
 import re
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from ..effects import Request, Response
 from ..errors import (
@@ -42,11 +48,17 @@ THROTTLED: Final = frozenset(
 )
 
 
+# Who else would get the same answer now: all who ask the endpoint, the users of the app client, or
+# perhaps nobody.
+Scope: TypeAlias = Literal["endpoint", "client", "user"]
+
+
 class Failure(NamedTuple):
     """What a failed call means. `ends_session`: the user is signed out by Cognito's own word.
 
     `may_be_reuse`: or somebody else has been given a newer refresh token.
     `message`: what to say instead of the error's own sentence.
+    `code`: Cognito's name for it, fit for a log. `mend`: what an operator can do about it.
     """
 
     error: type[AuthError]
@@ -57,11 +69,21 @@ class Failure(NamedTuple):
     retry_after: float | None = None
     message: str | None = None
     may_be_reuse: bool = False
+    code: str = ""
+    mend: str = ""
 
     @property
     def is_outage(self) -> bool:
         """Whether Cognito gave no real answer."""
         return self.reason in ("throttled", "cognito_unavailable")
+
+    @property
+    def scope(self) -> Scope:
+        """Who else would get this answer now."""
+        if self.is_outage:
+            return "endpoint"
+        is_everybodys = self.reason in ("cognito_misconfigured", "firewall_blocked")
+        return "client" if is_everybodys else "user"
 
     def exception(self) -> AuthError:
         """A fresh exception that says this."""
@@ -70,10 +92,27 @@ class Failure(NamedTuple):
             reason=self.reason,
             name=self.name,
             status_code=self.status_code,
+            recovery_suggestion=self.mend or None,
             retry_after=self.retry_after,
         )
 
 
+def misconfigured(mend: str) -> Failure:
+    """A refusal that stays until `mend` is done. It ends no session."""
+    return Failure(AuthError, "cognito_misconfigured", mend=mend)
+
+
+UNAVAILABLE: Final = Failure(NetworkError, "cognito_unavailable")
+THROTTLING: Final = Failure(NetworkError, "throttled")
+REJECTED_CLIENT: Final = misconfigured("check client_id and client_secret")
+UNKNOWN: Final = Failure(
+    AuthError, "cognito_error", mend="look it up in the Amazon Cognito API reference"
+)
+_FIREWALL: Final = Failure(
+    NetworkError,
+    "firewall_blocked",
+    mend="let this server's requests pass the AWS WAF web ACL of the user pool",
+)
 _FAILURES: Final[Mapping[str, Failure]] = {
     "NotAuthorizedException": Failure(NotAuthorizedException, "session_revoked", ends_session=True),
     "UserNotFoundException": Failure(
@@ -83,17 +122,28 @@ _FAILURES: Final[Mapping[str, Failure]] = {
     "PasswordResetRequiredException": Failure(
         AuthError, "password_reset_required", "PasswordResetRequiredException", 403
     ),
-    "InternalErrorException": Failure(NetworkError, "cognito_unavailable"),
-    "ServiceUnavailableException": Failure(NetworkError, "cognito_unavailable"),
+    "InternalErrorException": UNAVAILABLE,
+    "ServiceUnavailableException": UNAVAILABLE,
+    "ResourceNotFoundException": misconfigured(
+        "check user_pool_id, client_id and endpoint_url (its Region): there is no such pool or "
+        "app client"
+    ),
+    "InvalidParameterException": misconfigured("check the settings of the app client"),
+    "OperationNotEnabledException": misconfigured(
+        "ask the pool's primary Region: a replica in a secondary one does not do this "
+        "(endpoint_url)"
+    ),
+    "ForbiddenException": _FIREWALL,
 }
-UNAVAILABLE: Final = Failure(NetworkError, "cognito_unavailable")
-THROTTLING: Final = Failure(NetworkError, "throttled")
-REJECTED_CLIENT: Final = Failure(
-    AuthError,
-    "cognito_error",
-    message="Cognito does not accept the app client: check client_id and client_secret.",
-)
 REFRESH_PATIENCE: Final = 2.0
+_BY_REFRESH_TOKEN: Final = misconfigured(
+    'check client_secret; refresh_api="InitiateAuth" needs an app client that allows '
+    "ALLOW_REFRESH_TOKEN_AUTH and does not rotate refresh tokens"
+)
+_SENDING_ROLE: Final = misconfigured("mend the role by which the user pool sends messages")
+_FAILED_TRIGGER: Final = Failure(
+    NetworkError, "trigger_failed", mend="look into the log of the pool's Lambda trigger"
+)
 # Who may not sign in goes on with no session either; a call that only reads leaves that to the
 # next refresh. What an unknown, expired, revoked or foreign refresh token and a disabled user get
 # is NotAuthorizedException (`Invalid Refresh Token`, `Refresh Token has been revoked`, ...).
@@ -113,7 +163,62 @@ _REFRESH_FAILURES: Final[Mapping[str, Failure]] = {
         ends_session=True,
         may_be_reuse=True,
     ),
+    # A trigger's own word that this user gets no tokens. One that crashes says the same: hence
+    # the mend.
+    "UserLambdaValidationException": Failure(
+        NotAuthorizedException,
+        "trigger_refused",
+        ends_session=True,
+        mend="the pool's Lambda trigger refuses users; look into its log if it should not",
+    ),
+    "UnexpectedLambdaException": _FAILED_TRIGGER,
+    "InvalidLambdaResponseException": _FAILED_TRIGGER,
+    "InvalidParameterException": _BY_REFRESH_TOKEN,
+    "UnsupportedOperationException": _BY_REFRESH_TOKEN,
+    "InvalidUserPoolConfigurationException": misconfigured("mend the user pool's configuration"),
+    "InvalidSmsRoleAccessPolicyException": _SENDING_ROLE,
+    "InvalidSmsRoleTrustRelationshipException": _SENDING_ROLE,
+    "InvalidEmailRoleAccessPolicyException": _SENDING_ROLE,
+    "FeatureUnavailableInTierException": misconfigured(
+        "choose a feature plan of the user pool that has this, or switch the feature off"
+    ),
 }
+_REVOCATION_FAILURES: Final[Mapping[str, Failure]] = {
+    **_FAILURES,
+    "UnauthorizedException": REJECTED_CLIENT,
+    "InvalidParameterException": REJECTED_CLIENT,
+    "UnsupportedOperationException": misconfigured("switch token revocation on for the app client"),
+    "UnsupportedTokenTypeException": UNKNOWN._replace(
+        mend="start sessions with the refresh token as refresh_token, and no other token"
+    ),
+}
+FAILURES: Final[Mapping[str, Mapping[str, Failure]]] = {
+    "GetUser": _FAILURES,
+    "GetTokensFromRefreshToken": _REFRESH_FAILURES,
+    "InitiateAuth": _REFRESH_FAILURES,
+    "RevokeToken": _REVOCATION_FAILURES,
+    "GlobalSignOut": _FAILURES,
+}
+"""What the errors of each operation mean, beside those that throttle (`THROTTLED`)."""
+
+_NO_SUCH_OPERATION: Final = misconfigured(
+    "this endpoint has no such operation; for an emulator without GetTokensFromRefreshToken write "
+    'refresh_api="InitiateAuth"'
+)
+# By the names of AWS, of query APIs, and of cognito-local (which says it with status 500).
+_NO_SUCH_OPERATIONS: Final = frozenset(
+    {"UnknownOperationException", "InvalidAction", "Unsupported", "NotImplemented"}
+)
+_MISSING_SCOPE: Final = misconfigured(
+    "end_session(everywhere=True) needs sign-ins with the scope aws.cognito.signin.user.admin"
+)
+_DELETED_CLIENT: Final = Failure(
+    NotAuthorizedException,
+    "client_not_found",
+    ends_session=True,
+    mend="this app client was deleted; leave it out of client_id",
+)
+_FORGOTTEN_DEVICE: Final = _FAILURES["NotAuthorizedException"]
 _TOKEN: Final = re.compile(r"[!-~]{1,8192}")
 
 
@@ -207,11 +312,14 @@ def initiate_auth_refresh(
     return call(endpoint, "InitiateAuth", body)._replace(patience=REFRESH_PATIENCE)
 
 
-def read_refreshed(response: Response) -> Refreshed | Failure:
-    """The tokens in the answer of either of these, or what its failure means."""
+def read_refreshed(response: Response, own_client: str | None = None) -> Refreshed | Failure:
+    """The tokens in the answer of either of these, or what its failure means.
+
+    `own_client`: the app client's id, where the endpoint is known to be the pool's own.
+    """
     failure = read_failure(response, _REFRESH_FAILURES)
     if failure is not None:
-        return REJECTED_CLIENT if failure.ends_session and _blames_client(response) else failure
+        return _closer(failure, response, own_client)
     result = json_object(response).get("AuthenticationResult")
     result = result if isinstance(result, dict) else {}
     return refreshed(result.get("IdToken"), result.get("AccessToken"), result.get("RefreshToken"))
@@ -227,14 +335,28 @@ def refreshed(id_token: object, access_token: object, refresh_token: object) -> 
 
 
 def revoke_token(endpoint: str, client: AppClient, refresh_token: bytes) -> Request:
-    """Revoke a refresh token, with all tokens of its sign-in. `read_failure` reads the answer."""
+    """Revoke a refresh token, with all tokens of its sign-in. `read_revoked` reads the answer."""
     body = {"Token": refresh_token.decode("ascii"), **_client_members(client)}
     return call(endpoint, "RevokeToken", body)
 
 
 def global_sign_out(endpoint: str, access_token: bytes) -> Request:
-    """End every sign-in of an access token's user. `read_failure` reads the answer."""
+    """End every sign-in of an access token's user. `read_signed_out` reads the answer."""
     return call(endpoint, "GlobalSignOut", {"AccessToken": access_token.decode("ascii")})
+
+
+def read_revoked(response: Response) -> Failure | None:
+    """What an answer to RevokeToken means; None for a success."""
+    failure = read_failure(response, _REVOCATION_FAILURES)
+    return failure and _closer(failure, response)
+
+
+def read_signed_out(response: Response) -> Failure | None:
+    """What an answer to GlobalSignOut means; None for a success."""
+    failure = read_failure(response)
+    if failure and failure.code == "NotAuthorizedException" and "scope" in _said(response):
+        return _MISSING_SCOPE._replace(code=failure.code)
+    return failure
 
 
 def _client_members(client: AppClient) -> dict[str, str]:
@@ -250,15 +372,26 @@ def _secret_hash(client: AppClient, username: str) -> str:
     return b64encode(hmac.digest((client.secret or "").encode(), message, "sha256")).decode("ascii")
 
 
-def _blames_client(response: Response) -> bool:
-    """Whether Cognito refuses the app client, for which it has no error of its own.
+def _closer(failure: Failure, response: Response, own_client: str | None = None) -> Failure:
+    """A failure, told from others of its code by Cognito's sentence."""
+    closer, code, said = failure, failure.code, _said(response)
+    if code == "NotAuthorizedException" and "secret" in said:
+        # `Client ... is configured for secret but secret was not received`, `Unable to verify
+        # secret hash for client ...`: nobody's session has ended when a deployment has lost it.
+        closer = REJECTED_CLIENT
+    elif code == "ResourceNotFoundException" and "does not exist" in said:
+        if "device" in said:  # of this sign-in: it was forgotten, and its refresh tokens with it
+            closer = _FORGOTTEN_DEVICE
+        elif own_client and f"client {own_client.lower()} " in said:
+            closer = _DELETED_CLIENT
+    return closer._replace(code=code)
 
-    `Client ... is configured for secret but secret was not received`, `Unable to verify secret
-    hash for client ...`: nobody's session has ended when a deployment has lost its secret.
-    """
+
+def _said(response: Response) -> str:
+    """Cognito's sentence, in lower case."""
     body = json_object(response)
     message = body.get("message") or body.get("Message")
-    return isinstance(message, str) and "secret" in message.lower()
+    return message.lower() if isinstance(message, str) else ""
 
 
 def read_failure(response: Response, failures: Mapping[str, Failure] = _FAILURES) -> Failure | None:
@@ -268,9 +401,16 @@ def read_failure(response: Response, failures: Mapping[str, Failure] = _FAILURES
     code = _error_code(response)
     if code in THROTTLED or response.status == 429:
         return THROTTLING
+    if code in _NO_SUCH_OPERATIONS:
+        return _NO_SUCH_OPERATION._replace(name=code, code=code)
     if response.status >= 500 or not code:
         return UNAVAILABLE
-    return failures.get(code) or Failure(AuthError, "cognito_error", printable(code))
+    failure = failures.get(code, UNKNOWN)
+    if failure.is_outage:
+        return failure
+    name = printable(code)
+    is_its_own = name == failure.error.name
+    return failure._replace(name=failure.name or (None if is_its_own else name), code=name)
 
 
 def _error_code(response: Response) -> str:

@@ -5,8 +5,8 @@ Rules:
   Else, with an ID token: its claims. With neither: `missing_scope`.
 - One `GetUser` in the air per access token; its answer is kept for `ttl` seconds (0: not at all)
   under a digest of the token, never under the user.
-- When Cognito throttles, nobody of this process asks that endpoint again for a while that doubles
-  from 1 to 30 s; an answer that is still in the cache goes on serving.
+- When Cognito throttles, or refuses the set-up, nobody of this process asks that endpoint again for
+  a while that doubles from 1 to 30 s; an answer that is still in the cache goes on serving.
 - Only Cognito's word that the user is out ends the session. No outage ever does.
 - Where every so often Cognito is to say that the user is signed in still (`confirm`), its word
   holds for as long again while it cannot be asked.
@@ -22,7 +22,7 @@ from ..errors import NotAuthorizedException
 from ..sessions.base import SignedIn
 from ..tokens.verifier import parse_segment
 from .api import UNAVAILABLE, Failure, get_user, read_get_user
-from .pace import Paces
+from .pace import Asking, Caller, Paces
 
 SELF_SERVICE_SCOPE: Final = "aws.cognito.signin.user.admin"
 _RETRY: Final = 2.0  # seconds between questions while Cognito cannot be asked
@@ -77,14 +77,16 @@ class AttributeSource:
     def __init__(self, cache: Cache, ttl: float) -> None:
         self._cache = cache
         self._ttl = ttl
-        self._paces = Paces("GetUser")
+        self._paces = Paces("GetUser", ("throttled", "cognito_misconfigured", "firewall_blocked"))
 
     def fetch(
         self, verdict: SignedIn, endpoint: str, now: float
     ) -> Flow[Mapping[str, str] | Failure]:
         """A flow: the attributes, or what hindered."""
         if verdict.access_token is not None and SELF_SERVICE_SCOPE in verdict.scopes:
-            answer = yield from self._ask(verdict.access_token, endpoint, self._ttl, now)
+            answer = yield from self._ask(
+                verdict.access_token, verdict.issuer, endpoint, self._ttl, now
+            )
             return answer.values if isinstance(answer, Attributes) else answer
         if verdict.id_token is not None:
             return attributes_of_claims(parse_segment(verdict.id_token.split(b".")[1]))
@@ -99,27 +101,28 @@ class AttributeSource:
         """
         if verdict.access_token is None or SELF_SERVICE_SCOPE not in verdict.scopes:
             return _MISSING_SCOPE
-        answer = yield from self._ask(verdict.access_token, endpoint, every, now)
+        answer = yield from self._ask(verdict.access_token, verdict.issuer, endpoint, every, now)
         if isinstance(answer, Attributes):
             return replace(verdict, fresh_until=min(verdict.fresh_until, answer.asked_at + every))
         known: Attributes | None = self._cache.get(_digest(verdict.access_token))
-        if answer.is_outage and known is not None and now < known.asked_at + 2 * every:
+        if answer.scope != "user" and known is not None and now < known.asked_at + 2 * every:
             return replace(verdict, fresh_until=min(verdict.fresh_until, now + _RETRY))
         return answer
 
     def _ask(
-        self, access_token: bytes, endpoint: str, max_age: float, now: float
+        self, access_token: bytes, issuer: str, endpoint: str, max_age: float, now: float
     ) -> Flow[Attributes | Failure]:
         digest = _digest(access_token)
         known = self._fresh(digest, max_age, now)
         if known is not None:
             return known
-        pace = self._paces.of(endpoint)
-        if pace.is_paused(now):
-            return pace.meanwhile(now)
-        key = ("GetUser", endpoint, digest)
+        asking = self._paces.of(endpoint, Caller(issuer))
+        paused = asking.meanwhile(now)
+        if paused is not None:
+            return paused
         flight = Flight(
-            key, lambda now: self._get_user(digest, access_token, endpoint, max_age, now)
+            ("GetUser", endpoint, digest),
+            lambda now: self._get_user(digest, access_token, asking, max_age, now),
         )
         try:
             answer, _ = yield Join(flight)
@@ -133,28 +136,28 @@ class AttributeSource:
         return known if known is not None and now < known.asked_at + max_age else None
 
     def _get_user(
-        self, digest: bytes, access_token: bytes, endpoint: str, max_age: float, now: float
+        self, digest: bytes, access_token: bytes, asking: Asking, max_age: float, now: float
     ) -> Flow[Attributes | Failure]:
         """The flight."""
-        pace = self._paces.of(endpoint)
         known = self._fresh(digest, max_age, now)
         if known is not None:  # another flight landed while this one waited to depart
             return known
-        if pace.is_paused(now):
-            return pace.meanwhile(now)
+        paused = asking.meanwhile(now)
+        if paused is not None:
+            return paused
         departed = now
         try:
-            response, now = yield get_user(endpoint, access_token)
+            response, now = yield get_user(asking.endpoint, access_token)
             read = read_get_user(response)
             answer = read if isinstance(read, Failure) else Attributes(read, now)
             why = f"HTTP status {response.status}"
         except Unreachable as error:
             answer, why, now = UNAVAILABLE, str(error), error.now or now
-        answer = yield from pace.heed(answer, why, departed, now)
+        answer = yield from asking.heed(answer, why, departed, now)
         if isinstance(answer, Attributes):
             if max_age > 0:
                 yield Remember(self._cache, digest, answer)
-        elif not answer.is_outage:
+        elif answer.scope == "user":
             yield Remember(self._cache, digest, None)
         return answer
 

@@ -5,7 +5,8 @@ Rules:
   (RFC 6749 2.3.1, 3.2.1).
 - Of the endpoint's errors (RFC 6749 5.2) `invalid_grant` alone ends a session: the refresh token
   is unknown, expired, revoked, of another client or, with rotation, used up; which of them, OAuth
-  does not say. All others are about the request, thus about the configuration.
+  does not say. All others are about the configuration, but for `invalid_request`, which may be
+  about what one user has sent.
 - What the endpoint describes is not passed on: it may quote what was sent.
 """
 
@@ -15,25 +16,38 @@ from typing import Final
 from urllib.parse import quote_plus, urlencode
 
 from ..effects import Request, Response
-from ..errors import AuthError, NotAuthorizedException
+from ..errors import NotAuthorizedException
 from .api import (
     REFRESH_PATIENCE,
     REJECTED_CLIENT,
     THROTTLING,
     UNAVAILABLE,
+    UNKNOWN,
     AppClient,
     Failure,
     Refreshed,
     json_object,
+    misconfigured,
     printable,
     refreshed,
 )
 
-_FAILURES: Final[Mapping[str, Failure]] = {
+_REFUSED_GRANT: Final = misconfigured(
+    "allow the authorization code grant for the app client, and name the callback URL there just "
+    "as it is here"
+)
+FAILURES: Final[Mapping[str, Failure]] = {
     "invalid_grant": Failure(
         NotAuthorizedException, "session_revoked", ends_session=True, may_be_reuse=True
     ),
     "invalid_client": REJECTED_CLIENT,
+    "unauthorized_client": _REFUSED_GRANT,  # Cognito's word for another callback URL, too
+    "unsupported_grant_type": _REFUSED_GRANT,
+    "invalid_scope": misconfigured("allow the scopes that are asked for in the app client"),
+    "invalid_request": UNKNOWN._replace(mend="check domain, and the settings of the app client"),
+    "unsupported_token_type": UNKNOWN._replace(  # RFC 7009 2.2.1
+        mend="start sessions with the refresh token as refresh_token, and no other token"
+    ),
     "server_error": UNAVAILABLE,  # two that proxies borrow from RFC 6749 4.1.2.1
     "temporarily_unavailable": UNAVAILABLE,
 }
@@ -71,7 +85,12 @@ def read_failure(response: Response) -> Failure | None:
     error = json_object(response).get("error")
     if response.status >= 500 or not isinstance(error, str) or not error:
         return UNAVAILABLE
-    return _FAILURES.get(error) or Failure(AuthError, "cognito_error", printable(error))
+    failure = FAILURES.get(error, UNKNOWN)
+    if failure.is_outage:
+        return failure
+    name = printable(error)
+    # OAuth's word for a session that is over is no name of an error that Amplify knows.
+    return failure._replace(name=failure.name if failure.ends_session else name, code=name)
 
 
 def _post(url: str, client: AppClient, form: Mapping[str, str]) -> Request:

@@ -1,37 +1,60 @@
-"""How often an endpoint may be asked while it does not answer, and the telling of it, once.
+"""How often Cognito may be asked while it does not answer or refuses, and the telling of it.
 
 Rules:
-- When Cognito throttles (or, where this is asked for, is unavailable), nobody of this process asks
-  that endpoint again for a while that doubles from 1 to 30 s.
+- An answer says who else would get it now (`Failure.scope`): everybody who asks the endpoint (an
+  outage), the users of an app client (a set-up that Cognito refuses), or perhaps nobody else (a
+  Lambda trigger that failed for one user). So far does a pause reach, and no further.
+- After an answer that pauses nobody of this process asks again, within that reach, for a while that
+  doubles from 1 to 30 s.
 - Flights that were in the air together count as one: what one says that departed before the
   present pause began is no news.
-- An outage is told to the operator once, and its end once.
+- An outage is told to the operator once, and its end once; likewise a refused set-up, for each of
+  Cognito's codes, and no more than once a minute if it comes and goes. What concerns single users
+  is told once an hour for each app client and code.
 - Only flights change a pace.
 """
 
+import re
 from collections.abc import Iterable
-from typing import Final, TypeVar
+from typing import Final, Literal, NamedTuple, TypeVar
 
-from ..effects import Flow, Outage
+from ..effects import Flow, Outage, Rejection
 from ..errors import Reason
-from .api import UNAVAILABLE, Failure
+from .api import UNAVAILABLE, Failure, Scope
 
 T = TypeVar("T")
 _SHORTEST: Final = 1.0
 _LONGEST: Final = 30.0
+_TOLD_AGAIN: Final = {"client": 60.0, "user": 3600.0}  # seconds
+_MOST_USERS: Final = 10_000
+_MOST_CLIENTS: Final = 1_000  # where any counts, a browser may name what it likes
+_MOST_CODES: Final = 32
+_CLIENT_ID: Final = re.compile(r"[A-Za-z0-9_+:/.~%-]{1,256}")  # fit for a log
+_KEPT: Final = "sessions are kept meanwhile"
+
+
+class Caller(NamedTuple):
+    """On whose behalf Cognito is asked: a pool's issuer, its app client and the user (`sub`).
+
+    `client` is empty where an operation names none. `is_odd`: the refresh token is none of
+    Cognito's, so that whatever comes of it concerns this user alone, and is not told.
+    """
+
+    issuer: str
+    client: str = ""
+    sub: str = ""
+    is_odd: bool = False
 
 
 class Pace:
-    """When one endpoint may be asked again, and whether it is failing."""
+    """When somebody may be asked again, and what has been told of it."""
 
-    def __init__(self, what: str, pausing: frozenset[Reason], meanwhile: str) -> None:
-        self._what = what
-        self._meanwhile = meanwhile
-        self._pausing = pausing
+    def __init__(self) -> None:
         self._pause = 0.0
         self._paused_until = 0.0
         self._last = UNAVAILABLE
-        self._is_failing = False
+        self.is_failing = False
+        self.told: dict[str, float] = {}  # Cognito's codes, and when they were told
 
     def is_paused(self, now: float) -> bool:
         """Whether nobody is to ask now. A clock that was set back does not prolong the pause."""
@@ -41,32 +64,22 @@ class Pace:
         """What whoever would ask in a pause is told."""
         return self._last._replace(retry_after=min(max(self._paused_until - now, 1.0), _LONGEST))
 
-    def heed(self, answer: T | Failure, why: str, departed: float, now: float) -> Flow[T | Failure]:
-        """A flow: note an answer to what was asked at `departed`; the answer to pass on."""
-        if isinstance(answer, Failure) and answer.is_outage:
-            if answer.reason in self._pausing:
-                self._slow_down(answer, departed, now)
-                answer = self.meanwhile(now)
-            if not self._is_failing:
-                self._is_failing = True
-                yield Outage(self._what, why, meanwhile=self._meanwhile)
-            return answer
-        if not self.is_paused(departed):
-            self._pause = self._paused_until = 0.0
-        if self._is_failing:
-            self._is_failing = False
-            yield Outage(self._what, over=True)
-        return answer
-
-    def _slow_down(self, answer: Failure, departed: float, now: float) -> None:
+    def slow_down(self, answer: Failure, departed: float, now: float) -> Failure:
+        """Pause, for longer each time; the answer, with the time after which to try again."""
         self._last = answer
         if not self.is_paused(departed):
             self._pause = min(max(self._pause * 2, _SHORTEST), _LONGEST)
             self._paused_until = now + self._pause
+        return self.meanwhile(now)
+
+    def recover(self, departed: float) -> None:
+        """End the pause, unless it began while the answer was on its way."""
+        if not self.is_paused(departed):
+            self._pause = self._paused_until = 0.0
 
 
 class Paces:
-    """The pace of `operation` at each endpoint; they are as many as the pools.
+    """The paces of `operation`: at each endpoint, for each app client, and for users in trouble.
 
     `pausing`: after which answers there is a pause. `meanwhile`: what an outage means.
     """
@@ -75,14 +88,141 @@ class Paces:
         self,
         operation: str,
         pausing: Iterable[Reason] = ("throttled",),
-        meanwhile: str = "sessions are kept meanwhile",
+        meanwhile: str = _KEPT,
     ) -> None:
         self._operation = operation
         self._meanwhile = meanwhile
         self._pausing = frozenset(pausing)
-        self._by_endpoint: dict[str, Pace] = {}
+        self._endpoints: dict[str, Pace] = {}
+        self._clients: dict[tuple[str, str, str], Pace] = {}
+        self._users: dict[tuple[str, str, str, str], Pace] = {}
 
-    def of(self, endpoint: str) -> Pace:
-        """The pace at an endpoint."""
-        what = f"{self._operation} at {endpoint}"
-        return self._by_endpoint.setdefault(endpoint, Pace(what, self._pausing, self._meanwhile))
+    def of(self, endpoint: str, caller: Caller) -> "Asking":
+        """How somebody asks an endpoint."""
+        return Asking(self, endpoint, caller)
+
+    def paused(self, endpoint: str, caller: Caller, now: float) -> Pace | None:
+        """The pace that keeps a caller from asking now."""
+        issuer, client, sub, _ = caller
+        paces = (
+            self._users.get((endpoint, issuer, client, sub)) if self._users else None,
+            self._endpoints.get(endpoint),
+            self._clients.get((endpoint, issuer, client)),
+        )
+        return next((pace for pace in paces if pace is not None and pace.is_paused(now)), None)
+
+    def heed(
+        self,
+        endpoint: str,
+        caller: Caller,
+        answer: T | Failure,
+        why: str,
+        departed: float,
+        now: float,
+    ) -> Flow[T | Failure]:
+        """A flow: note an answer; the one to pass on."""
+        if not isinstance(answer, Failure):
+            yield from self._accepted(endpoint, caller, departed)
+            return answer
+        scope: Scope = "user" if caller.is_odd else answer.scope
+        if scope == "endpoint":
+            pace = self._endpoint(endpoint)
+            if not pace.is_failing:
+                pace.is_failing = True
+                what = f"{self._operation} at {endpoint}"
+                yield Outage(what, why, meanwhile=self._meanwhile)
+        else:
+            if not caller.is_odd:
+                yield from self._answered(endpoint, departed)
+            pace = self._client(endpoint, caller)
+            if answer.mend and not caller.is_odd:
+                yield from self._tell(pace, endpoint, caller, answer, scope, now)
+            if scope == "user":
+                pace = self._user(endpoint, caller)
+        if answer.reason not in self._pausing:
+            return answer
+        return pace.slow_down(answer, departed, now)
+
+    def _accepted(self, endpoint: str, caller: Caller, departed: float) -> Flow[None]:
+        """A flow: Cognito has done what was asked."""
+        yield from self._answered(endpoint, departed)
+        issuer, client, sub, _ = caller
+        self._users.pop((endpoint, issuer, client, sub), None)
+        pace = self._clients.get((endpoint, issuer, client))
+        if pace is None:
+            return
+        pace.recover(departed)
+        if pace.is_failing:
+            pace.is_failing = False
+            yield Rejection(self._what(endpoint, caller, "client"), over=True)
+
+    def _answered(self, endpoint: str, departed: float) -> Flow[None]:
+        """A flow: Cognito has answered, whatever it says."""
+        pace = self._endpoints.get(endpoint)
+        if pace is None:
+            return
+        pace.recover(departed)
+        if pace.is_failing:
+            pace.is_failing = False
+            yield Outage(f"{self._operation} at {endpoint}", over=True)
+
+    def _tell(
+        self,
+        pace: Pace,
+        endpoint: str,
+        caller: Caller,
+        answer: Failure,
+        scope: Literal["client", "user"],
+        now: float,
+    ) -> Flow[None]:
+        """A flow: tell of a refusal, unless that was told already."""
+        told_at = pace.told.get(answer.code)
+        if told_at is not None and (
+            (scope == "client" and pace.is_failing) or abs(now - told_at) < _TOLD_AGAIN[scope]
+        ):
+            return
+        if scope == "client":
+            pace.is_failing = True
+        if len(pace.told) >= _MOST_CODES:
+            pace.told.clear()
+        pace.told[answer.code] = now
+        outcome = "such sessions end" if answer.ends_session else self._meanwhile
+        what = self._what(endpoint, caller, scope)
+        yield Rejection(what, answer.code, answer.mend, outcome)
+
+    def _what(self, endpoint: str, caller: Caller, scope: Scope) -> str:
+        client = caller.client if _CLIENT_ID.fullmatch(caller.client) else "of an odd name"
+        whose = f"app client {client}" if caller.client else f"the pool {caller.issuer}"
+        one = "a user of " if scope == "user" else ""
+        return f"{self._operation} at {endpoint} for {one}{whose}"
+
+    def _endpoint(self, endpoint: str) -> Pace:
+        return self._endpoints.setdefault(endpoint, Pace())
+
+    def _client(self, endpoint: str, caller: Caller) -> Pace:
+        if len(self._clients) >= _MOST_CLIENTS:
+            self._clients.clear()
+        return self._clients.setdefault((endpoint, caller.issuer, caller.client), Pace())
+
+    def _user(self, endpoint: str, caller: Caller) -> Pace:
+        if len(self._users) >= _MOST_USERS:
+            self._users.clear()
+        issuer, client, sub, _ = caller
+        return self._users.setdefault((endpoint, issuer, client, sub), Pace())
+
+
+class Asking(NamedTuple):
+    """How a caller asks an endpoint."""
+
+    paces: Paces
+    endpoint: str
+    caller: Caller
+
+    def meanwhile(self, now: float) -> Failure | None:
+        """What this caller is told in a pause; None: there is none, ask."""
+        pace = self.paces.paused(self.endpoint, self.caller, now)
+        return None if pace is None else pace.meanwhile(now)
+
+    def heed(self, answer: T | Failure, why: str, departed: float, now: float) -> Flow[T | Failure]:
+        """A flow: note an answer to what was asked at `departed`; the answer to pass on."""
+        return self.paces.heed(self.endpoint, self.caller, answer, why, departed, now)

@@ -17,6 +17,8 @@ Rules:
   `auth_time`. Whatever goes wrong before leaves the session that was there.
 - What the provider sends is compared, never repeated, but in the address of a callback that goes
   once around. Every parameter may occur once.
+- A token endpoint that does not answer, or does not accept this app client, is told to the operator
+  once, with its own error code.
 - The answer to a callback is a page that goes on by itself (see `pages.hop`): after a redirect that
   began at the pool no `SameSite=Strict` cookie would be sent.
 """
@@ -30,7 +32,8 @@ from urllib.parse import parse_qsl, urlencode
 
 from ..access import Answer, Asked, problem
 from ..authenticator import Authenticator, Visit
-from ..cognito.api import AppClient, Failure, Refreshed
+from ..cognito.api import UNAVAILABLE, AppClient, Failure, Refreshed
+from ..cognito.pace import Caller, Paces
 from ..effects import Draw, Flight, Flow, Join, Unreachable
 from ..errors import AuthError, NetworkError, SessionTooLargeError
 from ..headers import came_by_hop, has_hopped, is_foreign, request_header
@@ -124,6 +127,7 @@ class RouteHandler:
         self._home = home
         self._routes = routes
         self._issuer, self._client_id = pool.iss, client_id
+        self._paces = Paces("sign-in", (), "sign-ins come to nothing meanwhile")
         self._attempts = Attempts(routes, home.config.route_keys, pool.iss, client_id)
         self._provider = Provider(
             domain=str(pool.domain),
@@ -259,10 +263,15 @@ class RouteHandler:
         Raises `Refusal`.
         """
         request = self._provider.token_request(code, attempt)
+        asking = self._paces.of(request.url, Caller(self._issuer, self._client_id))
 
-        def flow(_: float) -> Flow[Purchase]:
-            response, _ = yield request
-            return Purchase(self._provider.read_tokens(response))
+        def flow(departed: float) -> Flow[Purchase]:
+            try:
+                response, now = yield request
+                answer, why = self._provider.read_tokens(response), f"HTTP status {response.status}"
+            except Unreachable as error:
+                answer, why, now = UNAVAILABLE, str(error), error.now or departed
+            return Purchase((yield from asking.heed(answer, why, departed, now)))
 
         # Once, however often the browser asks meanwhile: a code is good for one try.
         flight = Flight(("code", self._issuer, code, attempt.state), flow, "codes")

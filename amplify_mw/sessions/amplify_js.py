@@ -60,7 +60,10 @@ if TYPE_CHECKING:
 _YEAR: Final = 365 * 24 * 3600  # seconds; amplify-js, adapter-core/constants.ts
 _KEPT: Final = 30 * 86_400.0  # seconds for which the end of a session is remembered
 _ENDED: Final[frozenset[Reason]] = frozenset(
-    {"session_revoked", "user_not_found", "user_not_confirmed", "password_reset_required"}
+    {
+        *("session_revoked", "user_not_found", "user_not_confirmed", "password_reset_required"),
+        *("trigger_refused", "client_not_found"),
+    }
 )
 _UNAUTHENTICATED: Final = "UserUnAuthenticatedException"
 _NOT_REFRESHABLE: Final = "TokenRefreshException"

@@ -97,14 +97,25 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class CognitoError:
-    """An error as Cognito says it: HTTP 400, the `code` as `__type` and as `x-amzn-ErrorType`."""
+    """An error as Cognito says it, whichever it is.
+
+    Of an operation of the API: HTTP 400, the `code` (`ResourceNotFoundException`) as `__type` and
+    as `x-amzn-ErrorType`. Of the domain's `token`, `revoke` and `userInfo`: HTTP 400, the `code`
+    (`invalid_client`) as `error`, the message as `error_description` (RFC 6749 5.2).
+    """
 
     code: str
     message: str = ""
 
-    def meet(self, _exchange: Exchange, /) -> Response:
+    def meet(self, exchange: Exchange, /) -> Response:
         """The error's answer."""
-        return self.response()
+        return self._of_oauth() if exchange.request.path.startswith("/oauth2/") else self.response()
+
+    def _of_oauth(self) -> Response:
+        members = {"error": self.code} | (
+            {"error_description": self.message} if self.message else {}
+        )
+        return Response(json.dumps(members), 400, content_type="application/json")
 
     def response(self) -> Response:
         """The error's answer."""

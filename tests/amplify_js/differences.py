@@ -266,6 +266,14 @@ DIFFERENCES: Final = {
             "last-user-twice-last": "ada with signInDetails, kept",
         },
     ),
+    "trigger": Difference(
+        "A Lambda trigger that refuses a user's new tokens has the last word in Cognito, as for a "
+        "user who is disabled. Amplify keeps the cookies and asks again with each request; here "
+        "the session ends, so that a page goes to sign-in.",
+        {
+            "refresh-userlambdavalidationexception": "UserLambdaValidationException, cleared",
+        },
+    ),
     "details": Difference(
         "`signInDetails` are passed on here as two texts, or not at all; Amplify passes "
         "on any JSON. Where they do not decode, Amplify's answer depends on Next's "

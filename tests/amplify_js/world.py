@@ -98,9 +98,9 @@ class Pools:
 
     @contextmanager
     def engine(self, pool: LocalUserPool, setup: Setup) -> Iterator[Engine]:
-        """Ours, for a pool: all calm cases share one, since an outage is remembered for a while."""
+        """Ours, for a pool: all calm cases share one, since a pause is remembered for a while."""
         session = AmplifyCookies(http_only=setup["http_only"], domain=setup["domain"])
-        if pool not in self._shared or _is_outage(setup):
+        if pool not in self._shared or _pauses(setup):
             engine = _engine(pool, session)
             try:
                 yield engine
@@ -133,9 +133,10 @@ def needs_own_pool(setup: Setup) -> bool:
     return knows or any(each.startswith(_KEYS) for each in setup["world"])
 
 
-def _is_outage(setup: Setup) -> bool:
+def _pauses(setup: Setup) -> bool:
+    """Whether Cognito answers in a way after which it is not asked for a while."""
     faults = [event.rpartition(" ")[2] for event in setup["world"]]
-    return any(fault in _FAULTS or fault == "InternalErrorException" for fault in faults)
+    return any(fault in _FAULTS or fault.endswith("Exception") for fault in faults)
 
 
 def recipes(state: State, label: str = "") -> dict[str, Recipe]:

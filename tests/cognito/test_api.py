@@ -21,6 +21,8 @@ from amplify_mw.cognito.api import (
     read_failure,
     read_get_user,
     read_refreshed,
+    read_revoked,
+    read_signed_out,
     revoke_token,
 )
 from amplify_mw.effects import Request, Response
@@ -153,9 +155,12 @@ MEANINGS: list[tuple[str, type[AuthError], int, str]] = [
     ("LimitExceededException", NetworkError, 503, "throttled"),
     ("InternalErrorException", NetworkError, 503, "cognito_unavailable"),
     ("ServiceUnavailableException", NetworkError, 503, "cognito_unavailable"),
-    ("InvalidParameterException", AuthError, 500, "cognito_error"),
-    ("ResourceNotFoundException", AuthError, 500, "cognito_error"),
-    ("ForbiddenException", AuthError, 500, "cognito_error"),
+    ("InvalidParameterException", AuthError, 500, "cognito_misconfigured"),
+    ("ResourceNotFoundException", AuthError, 500, "cognito_misconfigured"),
+    ("OperationNotEnabledException", AuthError, 500, "cognito_misconfigured"),
+    ("UnknownOperationException", AuthError, 500, "cognito_misconfigured"),
+    ("ForbiddenException", NetworkError, 503, "firewall_blocked"),
+    ("AnErrorOfTomorrowException", AuthError, 500, "cognito_error"),
 ]
 
 
@@ -165,7 +170,8 @@ def test_an_error_becomes_the_error_that_says_what_to_do(
 ) -> None:
     error = failure_of(typed(code)).exception()
     assert type(error) is kind
-    assert error.name == ("NetworkError" if kind is NetworkError else code)
+    is_outage = reason in ("throttled", "cognito_unavailable")
+    assert error.name == ("NetworkError" if is_outage else code)
     assert (error.status_code, error.reason) == (status, reason)
 
 
@@ -347,6 +353,7 @@ ENDINGS: list[tuple[str, type[AuthError], int, str]] = [
     ("UserNotFoundException", NotAuthorizedException, 401, "user_not_found"),
     ("PasswordResetRequiredException", AuthError, 403, "password_reset_required"),
     ("UserNotConfirmedException", UserNotConfirmedException, 403, "user_not_confirmed"),
+    ("UserLambdaValidationException", NotAuthorizedException, 401, "trigger_refused"),
 ]
 
 
@@ -367,8 +374,11 @@ def test_a_refusal_to_refresh_ends_the_session(
     [
         *("TooManyRequestsException", "LimitExceededException", "InternalErrorException"),
         *("ForbiddenException", "InvalidParameterException", "ResourceNotFoundException"),
-        *("UserLambdaValidationException", "InvalidLambdaResponseException", "Whatever"),
+        *("OperationNotEnabledException", "InvalidLambdaResponseException", "Whatever"),
         *("UnexpectedLambdaException", "UnsupportedOperationException"),
+        *("FeatureUnavailableInTierException", "InvalidUserPoolConfigurationException"),
+        *("InvalidSmsRoleAccessPolicyException", "InvalidSmsRoleTrustRelationshipException"),
+        *("InvalidEmailRoleAccessPolicyException", "UnknownOperationException", "Unsupported"),
     ],
 )
 def test_no_other_error_of_a_refresh_ends_the_session(code: str) -> None:
@@ -399,9 +409,9 @@ def test_a_refused_client_is_nobodys_signed_out_user(message: str, member: str) 
     body = json.dumps({"__type": "NotAuthorizedException", member: message}).encode()
     failure = read_refreshed(Response(400, {}, body))
     assert isinstance(failure, Failure)
-    assert (failure.reason, failure.ends_session) == ("cognito_error", False)
-    assert "check client_id and client_secret" in str(failure.exception())
-    assert "2ab3cd4ef5gh6ij7" not in str(failure.exception())
+    assert (failure.reason, failure.ends_session) == ("cognito_misconfigured", False)
+    assert failure.exception().recovery_suggestion == "check client_id and client_secret"
+    assert "2ab3cd4ef5gh6ij7" not in str(vars(failure.exception()))
 
 
 @pytest.mark.parametrize(
@@ -416,3 +426,93 @@ def test_any_other_words_of_a_refusal_end_the_session(message: Any) -> None:
     failure = read_refreshed(Response(400, {}, body))
     assert isinstance(failure, Failure)
     assert failure.ends_session
+
+
+def refused(code: str, message: object, status: int = 400) -> Response:
+    return Response(status, {}, json.dumps({"__type": code, "message": message}).encode())
+
+
+GONE = refused("ResourceNotFoundException", "User pool client 2ab3cd does not exist.")
+
+
+def test_a_deleted_client_ends_the_session_where_the_endpoint_is_the_pools_own() -> None:
+    failure = read_refreshed(GONE, own_client="2aB3cd")
+    assert isinstance(failure, Failure)
+    assert (failure.reason, failure.ends_session) == ("client_not_found", True)
+    assert (failure.code, failure.name) == ("ResourceNotFoundException", None)
+
+
+@pytest.mark.parametrize(
+    ("response", "own_client"),
+    [
+        (GONE, None),  # an emulator, or the endpoint of another Region
+        (GONE, "2ab3c"),
+        (GONE, "another"),
+        (refused("ResourceNotFoundException", "User pool eu-west-1_x does not exist."), "2ab3cd"),
+        (refused("ResourceNotFoundException", "App Client 2ab3cd not found"), "2ab3cd"),
+        *((refused("ResourceNotFoundException", said), "2ab3cd") for said in ("", None, 7, [])),
+    ],
+)
+def test_any_other_thing_that_cognito_misses_ends_no_session(
+    response: Response, own_client: str | None
+) -> None:
+    failure = read_refreshed(response, own_client)
+    assert isinstance(failure, Failure)
+    assert (failure.reason, failure.ends_session) == ("cognito_misconfigured", False)
+
+
+def test_a_forgotten_device_ends_the_session_as_its_refresh_token_does() -> None:
+    failure = read_refreshed(refused("ResourceNotFoundException", "Device does not exist."))
+    assert isinstance(failure, Failure)
+    assert (failure.reason, failure.ends_session) == ("session_revoked", True)
+
+
+@pytest.mark.parametrize("status", [400, 500])
+@pytest.mark.parametrize("code", ["CognitoLocal#Unsupported", "UnknownOperationException"])
+def test_an_emulator_that_lacks_the_operation_says_what_to_write(code: str, status: int) -> None:
+    failure = read_refreshed(refused(code, "no", status))
+    assert isinstance(failure, Failure)
+    assert (failure.reason, failure.scope) == ("cognito_misconfigured", "client")
+    assert 'refresh_api="InitiateAuth"' in failure.mend
+
+
+# --- revocations
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "word"),
+    [
+        ("UnauthorizedException", "cognito_misconfigured", "client_secret"),
+        ("InvalidParameterException", "cognito_misconfigured", "client_secret"),
+        ("UnsupportedOperationException", "cognito_misconfigured", "token revocation"),
+        ("UnsupportedTokenTypeException", "cognito_error", "refresh_token"),
+        ("OperationNotEnabledException", "cognito_misconfigured", "primary"),
+        ("ForbiddenException", "firewall_blocked", "WAF"),
+        ("ResourceNotFoundException", "cognito_misconfigured", "client_id"),
+    ],
+)
+def test_a_set_up_that_cannot_revoke_says_the_mend(code: str, reason: str, word: str) -> None:
+    failure = read_revoked(typed(code))
+    assert failure is not None
+    assert (failure.reason, failure.code, failure.ends_session) == (reason, code, False)
+    assert word in failure.mend
+
+
+@pytest.mark.parametrize("read", [read_revoked, read_signed_out])
+def test_a_sign_in_that_is_over_already_needs_no_mend(read: Any) -> None:
+    assert read(answer({})) is None
+    assert read(refused("NotAuthorizedException", "Access Token has been revoked")).mend == ""
+
+
+def test_a_secret_that_is_wrong_at_a_revocation_is_the_operators_to_mend() -> None:
+    failure = read_revoked(refused("NotAuthorizedException", "Unable to verify secret hash"))
+    assert failure is not None
+    assert failure.mend == "check client_id and client_secret"
+
+
+def test_a_global_sign_out_without_the_scope_says_which() -> None:
+    said = "Access Token does not have required scopes"
+    failure = read_signed_out(refused("NotAuthorizedException", said))
+    assert failure is not None
+    assert failure.reason == "cognito_misconfigured"
+    assert "aws.cognito.signin.user.admin" in failure.mend

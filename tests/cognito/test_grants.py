@@ -211,7 +211,7 @@ def test_a_sign_in_that_is_over_makes_nobody_else_wait() -> None:
 def test_a_rejected_client_ends_nobodys_session() -> None:
     blame = b'{"__type":"NotAuthorizedException","message":"Unable to verify secret hash"}'
     failure = refresh(grants(), Response(400, {}, blame))
-    assert (failure.reason, failure.ends_session) == ("cognito_error", False)
+    assert (failure.reason, failure.ends_session) == ("cognito_misconfigured", False)
 
 
 # --- an end to the sign-in

@@ -131,22 +131,30 @@ def test_an_invalid_grant_ends_the_session() -> None:
 
 
 @pytest.mark.parametrize(
-    "code",
+    ("code", "reason"),
     [
-        *("invalid_client", "unauthorized_client", "invalid_request", "invalid_scope"),
-        *("unsupported_grant_type", "unsupported_token_type", "anything"),
+        ("invalid_client", "cognito_misconfigured"),
+        ("unauthorized_client", "cognito_misconfigured"),
+        ("unsupported_grant_type", "cognito_misconfigured"),
+        ("invalid_scope", "cognito_misconfigured"),
+        ("invalid_request", "cognito_error"),  # it may be about what one user has sent
+        ("unsupported_token_type", "cognito_error"),
+        ("anything", "cognito_error"),
     ],
 )
 @pytest.mark.parametrize("status", [400, 401, 403])
-def test_any_other_error_is_trouble_of_the_configuration(code: str, status: int) -> None:
+def test_any_other_error_ends_no_session_and_has_its_mend(
+    code: str, reason: str, status: int
+) -> None:
     failure = failure_of(answer({"error": code, "error_description": "r.t"}, status))
-    assert (failure.reason, failure.ends_session) == ("cognito_error", False)
+    assert (failure.reason, failure.code, failure.ends_session) == (reason, code, False)
+    assert failure.mend
     assert "r.t" not in str(vars(failure.exception()))
 
 
 def test_a_refused_client_says_what_to_check() -> None:
     failure = failure_of(answer({"error": "invalid_client"}, 400))
-    assert "check client_id and client_secret" in str(failure.exception())
+    assert failure.exception().recovery_suggestion == "check client_id and client_secret"
 
 
 def test_an_unknown_error_has_its_name_if_a_log_can_hold_it() -> None:
@@ -270,7 +278,7 @@ def test_a_deployment_without_the_right_secret_signs_nobody_out(way: Refresh, se
         pool.add_user("ada")
         failure = way(pool, AppClient(pool.client_id, secret), refresh_token_of(pool))
     assert isinstance(failure, Failure)
-    assert (failure.reason, failure.ends_session) == ("cognito_error", False)
+    assert (failure.reason, failure.ends_session) == ("cognito_misconfigured", False)
 
 
 @pytest.mark.parametrize("way", WAYS)

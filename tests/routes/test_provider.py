@@ -105,8 +105,8 @@ def test_four_providers_have_short_names(short: str, long: str) -> None:
     ("status", "content", "reason"),
     [
         (400, b'{"error": "invalid_grant"}', "session_revoked"),
-        (400, b'{"error": "invalid_client"}', "cognito_error"),
-        (401, b'{"error": "unauthorized_client"}', "cognito_error"),
+        (400, b'{"error": "invalid_client"}', "cognito_misconfigured"),
+        (401, b'{"error": "unauthorized_client"}', "cognito_misconfigured"),
         (429, b"", "throttled"),
         (500, b"", "cognito_unavailable"),
         (200, b"", "cognito_unavailable"),

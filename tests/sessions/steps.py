@@ -22,6 +22,7 @@ from amplify_mw.effects import (
     Launch,
     Meanwhile,
     Outage,
+    Rejection,
     Pause,
     Remember,
     Request,
@@ -93,7 +94,7 @@ class World:
     script: list[Answer] = field(default_factory=list)
     used: list[str] = field(default_factory=list)
     launched: list[Flight] = field(default_factory=list)
-    told: list[Outage] = field(default_factory=list)
+    told: list[Outage | Rejection] = field(default_factory=list)
     breaks: Callable[[Ask], bool] = lambda _: False
     engines: list[Engine] = field(default_factory=list)
 
@@ -190,7 +191,7 @@ class World:
                 return self.drawn.to_bytes(size, "big")
             case Launch(flight):
                 self.launched.append(flight)
-            case Outage():
+            case Outage() | Rejection():
                 self.told.append(effect)
             case Remember(cache, key, value, generation) if value is not None:
                 cache.put(key, value, generation)

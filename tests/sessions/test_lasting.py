@@ -220,6 +220,7 @@ ENDING = [
     ("UserNotFoundException", "user_not_found"),
     ("PasswordResetRequiredException", "password_reset_required"),
     ("UserNotConfirmedException", "user_not_confirmed"),
+    ("UserLambdaValidationException", "trigger_refused"),
 ]
 JUNK = [b"", b"<html>", b"{}", b"[]", b'{"AuthenticationResult":{"IdToken":1,"AccessToken":"x"}}']
 NO_JWT = b'{"AuthenticationResult":{"IdToken":"x.y.z","AccessToken":"x.y.z"}}'
@@ -233,8 +234,14 @@ PASSING = [
     (DOWN, "cognito_unavailable"),
     (Response(403, {}, b"<html>"), "cognito_unavailable"),
     *((Response(200, {}, junk), "cognito_unavailable") for junk in [*JUNK, NO_JWT]),
-    (error("ResourceNotFoundException"), "cognito_error"),
-    (error("NotAuthorizedException", "Unable to verify secret hash for client x"), "cognito_error"),
+    (error("ResourceNotFoundException"), "cognito_misconfigured"),
+    (
+        error("NotAuthorizedException", "Unable to verify secret hash for client x"),
+        "cognito_misconfigured",
+    ),
+    (error("ForbiddenException"), "firewall_blocked"),
+    (error("UnexpectedLambdaException"), "trigger_failed"),
+    (error("AnErrorOfTomorrowException"), "cognito_error"),
 ]
 
 
