@@ -48,6 +48,26 @@ class TestAddresses:
         assert pool.api_url == "http://localhost:9229/"
         assert pool.keys_url == "http://localhost:9229/local/.well-known/jwks.json"
 
+    @pytest.mark.parametrize(
+        "issuer",
+        [
+            "http://localhost.localstack.cloud:4566/us-east-1_db019d67",
+            "http://0.0.0.0:9229/local_2D4gvA2k",
+            "http://cognito:9229/local_2D4gvA2k",
+        ],
+    )
+    def test_an_emulators_issuer_is_compared_and_not_fetched(self, issuer: str) -> None:
+        pool = user_pool(endpoint_url="http://localhost:9229", issuer=issuer)
+        assert pool.iss == issuer
+        assert pool.keys_url == f"http://localhost:9229/{POOL_ID}/.well-known/jwks.json"
+        with pytest.raises(ConfigurationError, match="issuer: write an https"):
+            user_pool(issuer=issuer)  # from where its keys would be fetched
+
+    @pytest.mark.parametrize("issuer", ["ftp://a.example", "http://a@b.example", "http://a?b", "x"])
+    def test_an_emulators_issuer_is_an_address_all_the_same(self, issuer: str) -> None:
+        with pytest.raises(ConfigurationError, match="issuer: write an"):
+            user_pool(endpoint_url="http://localhost:9229", issuer=issuer)
+
     def test_an_emulator_may_keep_amazons_issuer(self) -> None:
         pool = user_pool(endpoint_url="http://127.0.0.1:5000")
         assert pool.iss == f"https://cognito-idp.eu-west-1.amazonaws.com/{POOL_ID}"

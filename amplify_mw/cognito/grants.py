@@ -67,12 +67,16 @@ class PoolApi(NamedTuple):
 
 
 class Grants:
-    """Asks the pools (by issuer) for new tokens, and revokes."""
+    """Asks the pools (by issuer) for new tokens, and revokes.
+
+    `sign_ins`: the paces of redeeming codes, which is the sign-in routes' own.
+    """
 
     def __init__(self, pools: Mapping[str, PoolApi]) -> None:
         self._pools = pools
         self._refreshes = Paces("token refresh", _PAUSING)
         self._revocations = Paces("token revocation", meanwhile=_UNREVOKED)
+        self.sign_ins = Paces("sign-in", (), "sign-ins come to nothing meanwhile")
 
     def refresh(
         self, access: VerifiedToken, refresh_token: bytes, meanwhile: tuple[float, Ask], now: float

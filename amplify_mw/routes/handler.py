@@ -33,7 +33,7 @@ from urllib.parse import parse_qsl, urlencode
 from ..access import Answer, Asked, problem
 from ..authenticator import Authenticator, Visit
 from ..cognito.api import UNAVAILABLE, AppClient, Failure, Refreshed
-from ..cognito.pace import Caller, Paces
+from ..cognito.pace import Caller
 from ..effects import Draw, Flight, Flow, Join, Unreachable
 from ..errors import AuthError, NetworkError, SessionTooLargeError
 from ..headers import came_by_hop, has_hopped, is_foreign, request_header
@@ -127,7 +127,6 @@ class RouteHandler:
         self._home = home
         self._routes = routes
         self._issuer, self._client_id = pool.iss, client_id
-        self._paces = Paces("sign-in", (), "sign-ins come to nothing meanwhile")
         self._attempts = Attempts(routes, home.config.route_keys, pool.iss, client_id)
         self._provider = Provider(
             domain=str(pool.domain),
@@ -263,7 +262,8 @@ class RouteHandler:
         Raises `Refusal`.
         """
         request = self._provider.token_request(code, attempt)
-        asking = self._paces.of(request.url, Caller(self._issuer, self._client_id))
+        caller = Caller(self._issuer, self._client_id)
+        asking = self._home.grants.sign_ins.of(request.url, caller)
 
         def flow(departed: float) -> Flow[Purchase]:
             try:

@@ -100,7 +100,7 @@ class CognitoError:
     """An error as Cognito says it, whichever it is.
 
     Of an operation of the API: HTTP 400, the `code` (`ResourceNotFoundException`) as `__type` and
-    as `x-amzn-ErrorType`. Of the domain's `token`, `revoke` and `userInfo`: HTTP 400, the `code`
+    as `x-amzn-ErrorType`. Of the domain's `token` and `revoke`: HTTP 400, the `code`
     (`invalid_client`) as `error`, the message as `error_description` (RFC 6749 5.2).
     """
 

@@ -19,6 +19,7 @@ from amplify_mw.testing import (
     AlteredRedirect,
     AuthorizeError,
     Body,
+    CognitoError,
     Down,
     LocalUserPool,
     Lost,
@@ -352,6 +353,45 @@ def test_a_client_that_is_not_accepted_is_a_mistake_of_the_site(build: Build, cl
         visitor = Visitor(build(pool=pool, client_secret="wrong", routes={"on_error": "/sorry"}))
         assert code_of(visitor.sign_in()) == "provider_misconfigured"
         assert not visitor.attempts
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        *("invalid_client", "unauthorized_client", "unsupported_grant_type", "invalid_scope"),
+        *("invalid_request", "an_error_of_tomorrow"),
+    ],
+)
+def test_a_token_endpoint_that_refuses_this_site_is_told_once_with_its_code(
+    visitor: Visitor, pool: LocalUserPool, caplog: pytest.LogCaptureFixture, code: str
+) -> None:
+    with pool.fault("token", CognitoError(code, "sécret")):
+        got = [code_of(visitor.sign_in()) for _ in range(3)]
+    assert got == ["provider_misconfigured"] * 3
+    (record,) = [one for one in caplog.records if one.levelname == "WARNING"]
+    assert f"app client {pool.client_id} ({code}): " in record.getMessage()
+    assert "sécret" not in caplog.text
+
+
+def test_a_token_endpoint_that_is_down_is_told_once_and_its_end_once(
+    visitor: Visitor, pool: LocalUserPool, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pool.fault("token", Status(503)):
+        assert {code_of(visitor.sign_in()) for _ in range(3)} == {"provider_unavailable"}
+    visitor.sign_in()
+    assert [record.getMessage() for record in caplog.records] == [
+        f"sign-in at {pool.url}/oauth2/token does not answer (HTTP status 503); "
+        "sign-ins come to nothing meanwhile",
+        f"sign-in at {pool.url}/oauth2/token answers again",
+    ]
+
+
+def test_a_code_that_is_not_good_any_more_is_nobodys_mistake(
+    visitor: Visitor, pool: LocalUserPool, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pool.fault("token", CognitoError("invalid_grant")):
+        assert code_of(visitor.sign_in()) == "code_rejected"
+    assert caplog.records == []
 
 
 def test_a_client_with_a_secret_signs_people_in(build: Build, clock: Clock) -> None:

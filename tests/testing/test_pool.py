@@ -967,6 +967,16 @@ def test_a_cognito_error_is_said_as_cognito_does(pool: LocalUserPool) -> None:
         assert error_of(get_user(pool, "x")) == ("ForbiddenException", "no")
 
 
+@pytest.mark.parametrize("endpoint", ["token", "revoke"])
+@pytest.mark.parametrize("more", [{}, {"error_description": "no"}])
+def test_an_error_of_the_domain_is_said_as_oauth_does(
+    pool: LocalUserPool, http: httpx2.Client, endpoint: str, more: dict[str, str]
+) -> None:
+    with pool.fault(endpoint, CognitoError("invalid_client", more.get("error_description", ""))):
+        answer = http.post(f"{pool.url}/oauth2/{endpoint}")
+    assert (answer.status_code, answer.json()) == (400, {"error": "invalid_client", **more})
+
+
 def test_a_wrong_body_comes_with_status_200(pool: LocalUserPool, http: httpx2.Client) -> None:
     with pool.fault("jwks", Body(b"<html>", "text/html")):
         answer = http.get(pool.jwks_url)
