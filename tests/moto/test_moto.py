@@ -16,18 +16,22 @@ from typing import Any, TypeAlias
 import httpx2
 import pytest
 
-from amplify_mw import AmplifyConfig, fetch_user_attributes, get_current_user
+from amplify_mw import AmplifyConfig, StoredSession, fetch_user_attributes, get_current_user
 from amplify_mw.cognito.api import (
     AppClient,
     Failure,
     Refreshed,
     global_sign_out,
     initiate_auth_refresh,
-    read_failure,
     read_refreshed,
+    read_signed_out,
 )
 from amplify_mw.effects import Request, Response
+from amplify_mw.engine import Engine
+from amplify_mw.session_models import TokenSet
+from amplify_mw.stores.memory import MemoryStore
 from tests.shells import Ask, Got, Shell
+from tests.sites import Browser, Site
 
 Get: TypeAlias = Callable[[AmplifyConfig, str], Got]
 
@@ -211,6 +215,48 @@ def test_moto_accepts_our_hash_of_the_secret_and_no_other(moto: Moto) -> None:
     assert isinstance(refresh(moto, moto.server._replace(secret=None), token), Failure)
 
 
+class MotoSite(Site):
+    """A site whose user pool is moto's."""
+
+    def __init__(self, shell: Shell, moto: Moto, **options: Any) -> None:
+        self.shell, self.verbs = shell, shell.verbs
+        self.session = StoredSession(MemoryStore())
+        self.config = moto.config.replace(session=self.session, **options)
+        self.engine = Engine(self.config)
+
+
+def signed_in(site: Site, moto: Moto) -> Browser:
+    tokens = moto.sign_in(moto.web)
+    given = TokenSet(tokens["IdToken"], tokens["AccessToken"], tokens["RefreshToken"])
+    browser = site.browser()
+    assert browser.does(site.start(given)).body == "ada"
+    return browser
+
+
+def test_a_session_is_refreshed_at_moto_where_its_own_refresh_is_configured(
+    moto: Moto, shell: Shell, caplog: pytest.LogCaptureFixture
+) -> None:
+    site = MotoSite(shell, moto, refresh_api="InitiateAuth")
+    assert signed_in(site, moto).does(site.refresh).body.count(".") == 2
+    site.close()
+    assert [record for record in caplog.records if record.name == "amplify_mw"] == []
+
+
+def test_else_the_session_is_kept_and_the_log_says_what_to_write(
+    moto: Moto, shell: Shell, caplog: pytest.LogCaptureFixture
+) -> None:
+    site = MotoSite(shell, moto)
+    browser = signed_in(site, moto)
+    for _ in range(3):
+        got = browser.does(site.refresh)
+        assert (got.body, got.all("set-cookie")) == ("NetworkError cognito_unavailable", [])
+    assert browser.does().body == "ada"
+    site.close()
+    (message,) = [one.getMessage() for one in caplog.records if one.name == "amplify_mw"]
+    assert "an emulator without GetTokensFromRefreshToken needs" in message
+    assert 'refresh_api="InitiateAuth"' in message
+
+
 def test_an_unknown_refresh_token_ends_the_session(moto: Moto) -> None:
     failure = refresh(moto, AppClient(moto.web), "unknown")
     assert isinstance(failure, Failure)
@@ -221,10 +267,10 @@ def test_our_global_sign_out_reaches_moto(moto: Moto) -> None:
     tokens = moto.sign_in(moto.web)
     assert isinstance(refresh(moto, AppClient(moto.web), tokens["RefreshToken"]), Refreshed)
     request = global_sign_out(f"{moto.url}/", tokens["AccessToken"].encode())
-    assert read_failure(send(request)) is None
+    assert read_signed_out(send(request)) is None
     failure = refresh(moto, AppClient(moto.web), tokens["RefreshToken"])
     assert isinstance(failure, Failure)
     assert failure.ends_session
-    again = read_failure(send(request))
+    again = read_signed_out(send(request))
     assert again is not None
     assert again.reason == "session_revoked"
