@@ -137,10 +137,10 @@ class Paces:
             pace = self._client(endpoint, caller)
             if answer.mend and not caller.is_odd:
                 yield from self._tell(pace, endpoint, caller, answer, scope, now)
-            if scope == "user":
-                pace = self._user(endpoint, caller)
         if answer.reason not in self._pausing:
             return answer
+        if scope == "user":
+            pace = self._user(endpoint, caller)
         return pace.slow_down(answer, departed, now)
 
     def _accepted(self, endpoint: str, caller: Caller, departed: float) -> Flow[None]:
@@ -200,15 +200,17 @@ class Paces:
         return self._endpoints.setdefault(endpoint, Pace())
 
     def _client(self, endpoint: str, caller: Caller) -> Pace:
-        if len(self._clients) >= _MOST_CLIENTS:
+        key = (endpoint, caller.issuer, caller.client)
+        if len(self._clients) >= _MOST_CLIENTS and key not in self._clients:
             self._clients.clear()
-        return self._clients.setdefault((endpoint, caller.issuer, caller.client), Pace())
+        return self._clients.setdefault(key, Pace())
 
     def _user(self, endpoint: str, caller: Caller) -> Pace:
-        if len(self._users) >= _MOST_USERS:
-            self._users.clear()
         issuer, client, sub, _ = caller
-        return self._users.setdefault((endpoint, issuer, client, sub), Pace())
+        key = (endpoint, issuer, client, sub)
+        if len(self._users) >= _MOST_USERS and key not in self._users:
+            self._users.clear()
+        return self._users.setdefault(key, Pace())
 
 
 class Asking(NamedTuple):

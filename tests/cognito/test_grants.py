@@ -291,3 +291,66 @@ def test_each_revocation_has_a_flight_of_its_own_and_none_shows_a_token() -> Non
     ]
     assert len({flight.key for flight in flights}) == 3
     assert "refresh-0" not in repr(flights)
+
+
+# --- who waits for what, and what is said of it
+
+THERE = "https://other.example"
+
+
+def two_pools(here: str, there: str) -> Grants:
+    """Two pools of one Region, each with a domain of its own."""
+    return Grants(
+        {
+            ISSUER: PoolApi(ENDPOINT, here, None, "https://a.example/token", None),
+            THERE: PoolApi(ENDPOINT, there, None, "https://b.example/token", None),
+        }
+    )
+
+
+def asks(grants: Grants, issuer: str) -> bool:
+    """Whether a refresh of a pool's session asks Cognito, and not the pause."""
+    effect = next(grants.refresh(access(issuer), b"refresh-1", (3.0, RENEWAL), T), None)
+    return isinstance(effect, Meanwhile)
+
+
+def asks_after(grants: Grants, got: Response | Unreachable) -> bool:
+    """Whether the other pool is asked when the first has answered so."""
+    refresh(grants, got)
+    return asks(grants, THERE)
+
+
+def test_a_region_that_is_down_is_down_for_all_its_pools() -> None:
+    assert not asks_after(two_pools(*APIS[:1] * 2), DOWN)
+
+
+@pytest.mark.parametrize("there", APIS)
+def test_a_domain_that_is_down_holds_up_no_other_pool(there: str) -> None:
+    assert asks_after(two_pools("oauth", there), DOWN)
+
+
+@pytest.mark.parametrize("code", ["ResourceNotFoundException", "ForbiddenException"])
+def test_a_pool_that_is_refused_holds_up_no_other_of_its_region(code: str) -> None:
+    refusal = Response(400, {}, json.dumps({"__type": code}).encode())
+    grants = two_pools(*APIS[:1] * 2)
+    assert asks_after(grants, refusal)
+    assert not asks(grants, ISSUER)
+
+
+@pytest.mark.parametrize(
+    ("api", "is_amazons", "got", "hinted"),
+    [
+        (APIS[0], False, BROKEN, True),
+        (APIS[0], False, SLOW, False),
+        (APIS[0], False, DOWN, False),
+        (APIS[0], True, BROKEN, False),
+        (APIS[1], False, BROKEN, False),
+        (APIS[2], False, BROKEN, False),
+    ],
+)
+def test_an_emulators_way_to_say_no_is_told_with_the_mend(
+    api: str, is_amazons: bool, got: Response | Unreachable, hinted: bool
+) -> None:
+    pool = PoolApi(ENDPOINT, api, None, f"{ENDPOINT}oauth2/token", None, is_amazons)
+    _, (told,) = land(refreshing(Grants({ISSUER: pool})), got)
+    assert ('refresh_api="InitiateAuth"' in told.why) is hinted
