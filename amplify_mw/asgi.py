@@ -107,7 +107,7 @@ class AmplifyASGIMiddleware(Shell):
             if message["type"] == "http.response.start" and not visit.begun:
                 visit.begun = True
                 if visit.writes is not None:
-                    message = _finished(message, visit, scope)
+                    message = await _finished(message, visit, scope)
                 elif visit.asked:  # the usual answer, without another call
                     said = message.get("headers") or ()
                     said = varied(said, OCTETS, signed_in=visit.verdict.user is not None)
@@ -117,7 +117,7 @@ class AmplifyASGIMiddleware(Shell):
             if not visit.begun and message["type"] in _WEBSOCKET_STARTS:
                 visit.begun = True
                 if visit.writes is not None and message["type"] != "websocket.close":
-                    message = _finished(message, visit, scope)  # (that one has no headers)
+                    message = await _finished(message, visit, scope)  # (that one has no headers)
             token = bind(None)
             try:
                 await send(message)
@@ -201,7 +201,8 @@ def _joined_cookies(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     return b"; ".join([value for name, value in headers if name == b"cookie"])
 
 
-def _finished(message: Any, visit: Visit, scope: Any) -> Any:
+async def _finished(message: Any, visit: Visit, scope: Any) -> Any:
+    await visit.home.runner.arun(visit.home.settle(visit))
     headers = [(bytes(name), bytes(value)) for name, value in message.get("headers") or ()]
     return {**message, "headers": visit.home.finish(visit, headers, OCTETS, scope)}
 

@@ -3,12 +3,15 @@
     read          the value of the session's cookie
     known         what is known of that value already; it holds until `fresh_until`
     authenticate  a flow, for the rest
+    settle        a flow: look again at what is to be set, just before the headers go
     finish        the response's headers, once, when they go
 
 Rules:
 - Pure: the time comes in, effects go out. Both shells ask the same questions in the same order.
 - A verdict is shared and frozen; a `Visit` is one request's own, and notes what that request is
   and did: that the user was asked for, that the cookie is to be cleared.
+- No response sets the cookie of a session that is known to have ended when its headers go. It
+  clears nothing in its place: the browser may have the cookie of a newer sign-in by then.
 """
 
 from collections.abc import Callable, Generator, Iterable, Mapping
@@ -19,7 +22,7 @@ from .access import AccessRules, Refusals
 from .cognito.api import UNAVAILABLE, Failure
 from .cognito.attributes import AttributeSource
 from .config import AmplifyConfig
-from .cookies import DUPLICATE
+from .cookies import DUPLICATE, CookieLine
 from .effects import Cache, Flow, FlowRunner, Remember, Unreachable
 from .errors import NetworkError, NotAuthorizedException
 from .headers import Spelling, request_path, varied, with_cookies, with_default_cookies
@@ -139,6 +142,7 @@ class Authenticator:
         self.sessions = sessions
         self.nobody = sessions.nobody
         self.cookie = config.kind.cookies(config.cookie, config.clients)
+        self._ask_again = None if config.routes is None else config.routes.ask_again
         self.issuers = frozenset(pool.iss for pool in config.user_pools)
         self._attributes = attributes
         self._api_urls = {pool.iss: pool.api_url for pool in config.user_pools}
@@ -200,6 +204,16 @@ class Authenticator:
         refused = Refused(NotAuthorizedException, answer.reason, clears=clears, name=name)
         return Finding(refused, cookie)
 
+    def settle(self, visit: Visit) -> Flow[None]:
+        """A flow, once the visit's response has begun: nothing is set of a session that is over.
+
+        A slow request may have been given new cookies long before its headers go; meanwhile
+        another has ended the session.
+        """
+        writes = visit.writes
+        if writes is not None and writes is not NO_COOKIE:
+            visit.writes = yield from self.sessions.unless_ended(writes, self.runner.clock())
+
     def finish(
         self,
         visit: Visit,
@@ -223,6 +237,8 @@ class Authenticator:
             lines = self.cookie.clearing(visit.cookies, path)
         else:
             lines = self.cookie.setting(*visit.writes, visit.cookies, path)
+        if isinstance(visit.verdict, Refused) and visit.verdict.asks_again and self._ask_again:
+            lines.append(CookieLine(self._ask_again.name, self._ask_again.setting("1")))
         put = with_cookies if visit.by_app else with_default_cookies
         return put(found, lines, words)
 

@@ -74,14 +74,14 @@ def ending_one(
 
 
 def _end_one(visit: Visit, handle: str, users: list[str]) -> Flow[bool]:
-    found = yield from _sessions_of(visit, users)
+    found, now = (yield from _sessions_of(visit, users)), visit.home.runner.clock()
     for key, session in found.items():
         if session.handle == handle:
             if session.is_current and not visit.begun:
-                yield from end_here(visit, everywhere=False)
+                yield from end_here(visit, everywhere=False, asks_again=True)
                 return True
             try:
-                return (yield from _session_list(visit).end_by_key(key))
+                return (yield from _session_list(visit).end_by_key(key, session.expires_at, now))
             except Unreachable as error:
                 raise STORE_UNAVAILABLE.exception() from error
     return False

@@ -260,24 +260,27 @@ def ending(visit: Visit, *, everywhere: bool, allow_cross_site: bool) -> Flow[No
     """The flow behind `end_session`. What can be told at once is raised at the call."""
     _refuse_late(visit, "end_session")
     refuse_foreign(visit, "end_session", allow_cross_site=allow_cross_site)
-    return end_here(visit, everywhere=everywhere)
+    return end_here(visit, everywhere=everywhere, asks_again=everywhere)
 
 
-def end_here(visit: Visit, *, everywhere: bool) -> Flow[None]:
-    """A flow: sign the user of this request out."""
+def end_here(visit: Visit, *, everywhere: bool, asks_again: bool) -> Flow[None]:
+    """A flow: sign the user of this request out. `asks_again`: the next sign-in does."""
     before, value = visit.verdict, _present_cookie(visit)
     has_user = isinstance(before, SignedIn)
+    asks_again = asks_again or (isinstance(before, Refused) and before.asks_again)
     if value is None and visit.writes is None and not (has_user or _sent_cookie(visit)):
         return
-    signed_out = visit.home.nobody._replace(clears=True)
+    signed_out = visit.home.nobody._replace(clears=True, asks_again=asks_again)
     _settle(visit, Finding(signed_out, NO_COOKIE), "end_session")
     if value is None:  # a test's pinned user has none
         return
     home, known = visit.home, before if isinstance(before, SignedIn) else None
     # In a flight: a request that is cancelled now has signed its user out all the same.
     flight = Flight(
-        ("end", value, everywhere),
-        lambda now: _end_for_good(home, value, known, now, everywhere=everywhere),
+        ("end", value, everywhere, asks_again),
+        lambda now: _end_for_good(
+            home, value, known, now, everywhere=everywhere, asks_again=asks_again
+        ),
         "ends",
     )
     try:
@@ -287,17 +290,24 @@ def end_here(visit: Visit, *, everywhere: bool) -> Flow[None]:
 
 
 def _end_for_good(
-    home: Authenticator, value: bytes, known: SignedIn | None, now: float, *, everywhere: bool
+    home: Authenticator,
+    value: bytes,
+    known: SignedIn | None,
+    now: float,
+    *,
+    everywhere: bool,
+    asks_again: bool,
 ) -> Flow[None]:
     """The flight: end a session here, then tell Cognito. Raises `Unreachable`."""
     held = known.held if known is not None else None
     bundles = [held.bundle] if held is not None else []
     failure = None
     try:
-        bundles = (yield from home.sessions.end(value, now)) or bundles
+        ended = yield from home.sessions.end(value, now, asks_again=asks_again)
+        bundles = ended or bundles
     except Unreachable as error:
-        ended = error.bundles if isinstance(error, PartlyEnded) else []
-        bundles, failure = ended + (bundles or home.sessions.contents(value)), error
+        others = error.bundles if isinstance(error, PartlyEnded) else []
+        bundles, failure = others + (bundles or home.sessions.contents(value)), error
     yield Remember(home.verdicts, value, None)
     tokens = dict.fromkeys((bundle.access_token, bundle.refresh_token) for bundle in bundles)
     if known is not None and held is None and known.access_token is not None:
@@ -307,7 +317,7 @@ def _end_for_good(
         if access_token is None:
             continue
         if everywhere and (known is None or _is_of(access_token, known)):
-            failure = (yield from _end_all(home, access_token, refresh_token)) or failure
+            failure = (yield from _end_all(home, access_token, refresh_token, now)) or failure
         elif refresh_token is not None:
             yield from home.grants.revoke(access_token, refresh_token)
     if failure is not None:
@@ -320,7 +330,7 @@ def _is_of(token: VerifiedToken, known: SignedIn) -> bool:
 
 
 def _end_all(
-    home: Authenticator, access_token: VerifiedToken, refresh_token: bytes | None
+    home: Authenticator, access_token: VerifiedToken, refresh_token: bytes | None, now: float
 ) -> Flow[Unreachable | None]:
     """A flow: end all sessions of a user that can be ended; what hindered."""
     yield from home.grants.sign_out_everywhere(access_token, refresh_token)
@@ -329,8 +339,8 @@ def _end_all(
         return None
     user = user_key(access_token.issuer, access_token.sub)
     try:
-        for key in (yield from sessions.of_user(user, None)):
-            yield from sessions.end_by_key(key)
+        for key, session in (yield from sessions.of_user(user, None)).items():
+            yield from sessions.end_by_key(key, session.expires_at, now)
     except Unreachable as error:
         return error
     return None

@@ -90,6 +90,8 @@ class AmplifyWSGIMiddleware(Shell):
             visit.begun = True
             visit.headers = None  # nobody asks for them now: no cycle is left for the collector
             if visit.asked or visit.writes is not None:
+                if visit.writes is not None:
+                    self.engine.driver.run(visit.home.settle(visit))
                 headers = visit.home.finish(visit, headers, TEXT, environ)
             if exc_info is None:
                 return start_response(status, headers)

@@ -778,7 +778,7 @@ def test_what_cognito_says_changes_nothing_of_an_end(
 def test_an_end_everywhere_ends_the_users_stored_sessions_and_no_others(stored: Site) -> None:
     here, there, others = stored.sign_in(), stored.sign_in(), stored.sign_in("grace")
     assert here.does(stored.end(everywhere=True)).body == "None"
-    assert there.does().body == "NotAuthorizedException invalid_session"
+    assert there.does().body == "NotAuthorizedException session_revoked"
     assert others.does().body == "grace"
     assert stored.kept() == []
 
@@ -1058,7 +1058,7 @@ def test_a_session_is_ended_by_its_handle_from_elsewhere(stored: Site) -> None:
     here, there = stored.sign_in(), stored.sign_in()
     handle = next(info.handle for info in infos(stored, here) if not info.is_current)
     assert here.does(ending_one(stored, handle), ending_one(stored, handle)).body == "True, False"
-    assert there.does().body == "NotAuthorizedException invalid_session"
+    assert there.does().body == "NotAuthorizedException session_revoked"
     assert here.does().body == "ada"
 
 
@@ -1076,7 +1076,7 @@ def test_an_administrator_lists_and_ends_the_sessions_of_others(stored: Site) ->
     listed = ada.does(lambda: [one.handle for one in stored.verbs.list_sessions(sub)])
     assert listed.body == str([info.handle])
     assert ada.does(ending_one(stored, info.handle, sub)).body == "True"
-    assert grace.does().body == "NotAuthorizedException invalid_session"
+    assert grace.does().body == "NotAuthorizedException session_revoked"
 
 
 def test_nobodys_sessions_are_not_listed(stored: Site) -> None:

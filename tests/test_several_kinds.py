@@ -777,7 +777,7 @@ def test_sessions_in_either_of_two_stores_are_listed_and_end_everywhere(
     assert [info.is_current for info in infos(site, browser)] == [True, False]
     assert [info.is_current for info in infos(site, site.browser(before.jar))] == [False, True]
     browser.does(site.end(everywhere=True))
-    assert before.does().body == "NotAuthorizedException invalid_session"
+    assert before.does().body == "NotAuthorizedException session_revoked"
 
 
 @pytest.mark.parametrize("kinds", [("sealed", "amplify"), ("token", "sealed")], ids="-".join)

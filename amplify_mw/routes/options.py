@@ -11,10 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
-from ..cookie_policy import is_loopback, is_path, split_origin
+from ..cookie_policy import CookiePolicy, is_loopback, is_path, split_origin
 from ..errors import ConfigurationError, check_number
 
 _SCOPES: Final = ("openid", "email", "profile", "aws.cognito.signin.user.admin")
+_ASK_AGAIN: Final = "amplify-ask-again"
+_POOL_REMEMBERS: Final = 3600  # seconds for which Cognito's pages know a browser
 _ROUTES: Final = ("sign-in", "sign-up", "sign-in-callback", "sign-out", "sign-out-callback")
 
 
@@ -122,6 +124,21 @@ class AuthRoutes:
     def scope(self) -> str:
         """What is asked for (RFC 6749 3.3)."""
         return " ".join(_SCOPES if self.scopes is None else self.scopes)
+
+    @property
+    def ask_again(self) -> CookiePolicy:
+        """The cookie with which `sign-in` has the pool ask for the password again.
+
+        A browser gets it whose session was ended from elsewhere: the pool, which remembers the
+        browser, would sign it in silently. Whoever plants one has somebody asked once more.
+        """
+        return CookiePolicy(
+            name=_ASK_AGAIN,
+            max_age=_POOL_REMEMBERS,
+            path=self.prefix,
+            secure=self.is_secure,
+            same_site="Lax",
+        )
 
     @property
     def paths(self) -> dict[str, str]:

@@ -17,6 +17,7 @@ Rules:
 import hashlib
 import math
 from collections.abc import Container, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -50,8 +51,8 @@ from .bundle import Bundle
 from .lasting import LastingSessions, unfit
 from .lifetimes import LastingSession
 from .place import Seen
-from .record import ENDED, Record
-from .refreshing import REVOKED, Pair
+from .record import Record, has_ended, tombstone
+from .refreshing import Pair, revoked
 from .token import keys_unavailable
 
 if TYPE_CHECKING:
@@ -178,8 +179,8 @@ class AmplifySessions(LastingSessions):
         place = AmplifyPlace(mine, _owner(pair), details, now)
         seen = place.seen(value=value if len(sets) == 1 else None)
         found = yield from self._successors(seen, _sign_in(pair.access_token), now)
-        if not found:
-            return _as_amplify(Finding(REVOKED))
+        if isinstance(found, Refused):
+            return _as_amplify(Finding(found))
         seen = found[-1]
         if not seen.is_newer:
             return _as_amplify((yield from self._settled(seen, pair, now)))
@@ -231,18 +232,18 @@ class AmplifySessions(LastingSessions):
             [mine for mine, _ in good] or sets[:1], key=lambda mine: _issued_at(mine.access_token)
         )
 
-    def _successors(self, seen: Seen, sign_in: bytes, now: float) -> Flow[list[Seen]]:
-        """A flow: a session, and what refreshes have made of it since; nothing if it has ended."""
-        grave, now = yield from self._shelf.tell("load", sign_in)
-        if grave is not None:
-            return []
+    def _successors(self, seen: Seen, sign_in: bytes, now: float) -> Flow[list[Seen] | Refused]:
+        """A flow: a session, and what refreshes have made of it since; or that it has ended."""
+        record, now = yield from self._shelf.tell("load", sign_in)
+        if record is not None:
+            return revoked(record)
         found, known = [seen], {seen.place.key}
         while True:
             record, now = yield from self._shelf.tell("load", seen.place.key)
             if record is None:
                 break
-            if record.version == ENDED:
-                return []
+            if has_ended(record):
+                return revoked(record)
             opened, here = seen.place.open(record), _place(seen)
             if opened is None:
                 found[-1] = seen._replace(bundle=seen.bundle._replace(turn=record.version))
@@ -328,25 +329,40 @@ class AmplifySessions(LastingSessions):
             _, now = yield from self._shelf.tell("delete", key)
         return self._begun(place.seen(is_newer=True), entrance, now)
 
-    def _seen_again(self, verdict: SignedIn, now: float) -> Flow[Seen | None]:
+    def unless_ended(self, cookie: NewCookie, now: float) -> Flow[NewCookie | None]:
+        """A flow: what is to be written, if its session has not ended since; else None."""
+        (mine,) = sets_in(cookie.value.encode())
+        with suppress(InvalidToken):  # of a key that was withdrawn meanwhile: not for us to say
+            access = self._verifier.read(mine.access_token, now)
+            place = AmplifyPlace(mine, user_key(access.issuer, access.sub), None, now)
+            for key in (_sign_in(access), place.key):
+                record, now = yield from self._shelf.tell("load", key)
+                if has_ended(record):
+                    return None
+        return cookie
+
+    def _seen_again(self, verdict: SignedIn, now: float) -> Flow[Seen | Refused]:
         (mine,) = sets_in(verdict.cookie)
         owner = user_key(verdict.issuer, verdict.user.user_id)
         place = AmplifyPlace(mine, owner, verdict.user.sign_in_details, now)
         sign_in = self._sign_in_of(mine.access_token, now)
         found = yield from self._successors(place.seen(), sign_in, now)
-        return found[-1] if found else None
+        return found if isinstance(found, Refused) else found[-1]
 
     def contents(self, value: bytes) -> list[Bundle]:  # noqa: ARG002
         """Nothing that could be believed unverified."""
         return []
 
-    def end(self, value: bytes, now: float, spare: bytes = b"") -> Flow[list[Bundle]]:
+    def end(
+        self, value: bytes, now: float, spare: bytes = b"", *, asks_again: bool = False
+    ) -> Flow[list[Bundle]]:
         """A flow: what the sessions were made of whose tokens are verified, and good still.
 
         Who brings expired ones is not known to be signed in: just their own refresh token is
         revoked.
         """
         bundles: list[Bundle] = []
+        record = tombstone(now + _KEPT, asks_again=asks_again)
         for mine in sets_in(value):
             try:
                 pair = yield from self._verified(mine, now)
@@ -354,12 +370,11 @@ class AmplifySessions(LastingSessions):
                 continue
             place = AmplifyPlace(mine, _owner(pair), None, now)
             spared = {place.successor(one, now).key for one in sets_in(spare)}
-            ended = yield from self._bury_all(place.seen(), spared, now)
+            ended = yield from self._bury_all(place.seen(), record, spared, now)
             tokens = {mine.access_token, *(seen.bundle.access_token for seen in ended)}
             going_on = {self._sign_in_of(one.access_token, now) for one in sets_in(spare)}
             for key in {self._sign_in_of(token, now) for token in tokens} - going_on:
-                grave = Record(b"", ENDED, now + _KEPT)
-                yield self._shelf.ask("exchange", key, grave)
+                yield self._shelf.ask("exchange", key, record)
             yield from self._forget_user(pair.access_token)
             for seen in ended[-1:]:
                 if pair.is_good:
@@ -368,18 +383,19 @@ class AmplifySessions(LastingSessions):
                     yield from self._grants.revoke(pair.access_token, seen.bundle.refresh_token)
         return bundles
 
-    def _bury_all(self, seen: Seen, spared: Container[bytes], now: float) -> Flow[list[Seen]]:
+    def _bury_all(
+        self, seen: Seen, end: Record, spared: Container[bytes], now: float
+    ) -> Flow[list[Seen]]:
         """A flow: end a session with what refreshes have made of it; nothing if it has ended.
 
-        What is found under a grave was written before it, and nothing is written after.
+        The tombstone is swapped in at once; the record that it replaces is the last one written.
         """
         found, known = [seen], {seen.place.key}
-        grave = Record(b"", ENDED, now + _KEPT)
         while True:
             if seen.place.key in spared:
                 return found[:-1]
-            record, now = yield self._shelf.ask("exchange", seen.place.key, grave)
-            if record is not None and record.version == ENDED:
+            record, now = yield self._shelf.ask("exchange", seen.place.key, end)
+            if has_ended(record):
                 return found[1:]
             opened = None if record is None else seen.place.open(record)
             if opened is None:

@@ -76,7 +76,8 @@ class Held(NamedTuple):
 class Refused(NamedTuple):
     """Nobody is signed in. `clears`: the cookie is invalid for good and is to be cleared.
 
-    `name`: what to call it, where that is not the error's own name.
+    `name`: what to call it, where that is not the error's own name. `asks_again`: the session was
+    ended from elsewhere, so that the next sign-in asks for the password.
     """
 
     error: type[AuthError]
@@ -84,6 +85,7 @@ class Refused(NamedTuple):
     clears: bool = False
     retry_after: float | None = None
     name: str | None = None
+    asks_again: bool = False
 
     @property
     def user(self) -> None:
@@ -177,11 +179,20 @@ class Sessions(Protocol):
         """What a cookie's value by itself holds: no flow."""
         ...
 
-    def end(self, value: bytes, now: float, spare: bytes = b"") -> "Flow[list[Bundle]]":
+    def end(
+        self, value: bytes, now: float, spare: bytes = b"", *, asks_again: bool = False
+    ) -> "Flow[list[Bundle]]":
         """End the session for good; what it was made of, if it was one. Raises `Unreachable`.
 
         `spare`: the value of one that was just started in its place. It goes on, even if a kind
-        takes the two for one.
+        takes the two for one. `asks_again`: as the tombstone says; see `record`.
+        """
+        ...
+
+    def unless_ended(self, cookie: NewCookie, now: float) -> Flow[NewCookie | None]:
+        """A cookie that is to be set, if its session has not ended since; else None.
+
+        Asked just before a response's headers go. A store that does not answer stops no cookie.
         """
         ...
 
@@ -201,8 +212,11 @@ class SessionList(Protocol):
         """A user's sessions by their keys, the one seen last first."""
         ...
 
-    def end_by_key(self, key: bytes) -> Flow[bool]:
-        """End one of them; False if there is none."""
+    def end_by_key(self, key: bytes, until: float, now: float) -> Flow[bool]:
+        """End one of them from elsewhere; False if there is none.
+
+        `until`: when no browser has its cookie any more.
+        """
         ...
 
 

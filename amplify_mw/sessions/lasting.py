@@ -32,7 +32,7 @@ from .base import (
 )
 from .bundle import Bundle
 from .lifetimes import LastingSession
-from .place import Seen, Shelf, newest
+from .place import Place, Seen, Shelf, newest
 from .refreshing import IV, RETRY, REVOKED, Pair, Refresher
 from .token import groups_of, keys_unavailable, refused, scopes_of, size_of
 
@@ -68,7 +68,7 @@ class LastingSessions:
         self._verdicts = around.verdicts
         self._staleness = staleness
         self._rolled: dict[tuple[bytes, int], Seen] = {}
-        self._shelf = Shelf(store, around.all_verdicts)
+        self._shelf = Shelf(store, around.memory() if is_shared else store, around.all_verdicts)
         self._refresher = Refresher(
             kind, around.verifier, around.grants, self._shelf, is_shared=is_shared
         )
@@ -97,7 +97,7 @@ class LastingSessions:
         elif not pair.is_good or now >= self._refresher.due_at(pair):
             outcome, now = yield from self._refresher.renewed(seen, now)
             if not isinstance(outcome, Postponed):
-                return (yield from self._adopt(outcome, now))
+                return (yield from self._adopt(seen, outcome, now))
             ends_at = min(pair.id_token.expires_at, pair.access_token.expires_at)
             if not pair.is_good or now >= ends_at:  # while Cognito was asked, perhaps
                 return Finding(outcome.refused)
@@ -105,7 +105,7 @@ class LastingSessions:
         if now >= self._kind.rolls_at(seen.bundle):
             rolled, now = yield from self._roll(seen, now)
             if rolled is None:
-                return Finding(REVOKED)
+                return (yield from self._over(seen.place))
             if rolled is seen:
                 retry_at = now + RETRY
             if rolled.bundle.turn != seen.bundle.turn:  # refreshed by somebody else meanwhile
@@ -209,21 +209,23 @@ class LastingSessions:
     def refresh(self, verdict: SignedIn, now: float) -> Flow[Finding | Postponed | None]:
         """A flow: the session with fresh tokens; None if it holds no refresh token."""
         seen = yield from self._seen_again(verdict, now)
-        if seen is None:
-            return Finding(REVOKED)
+        if isinstance(seen, Refused):
+            return Finding(seen)
         if seen.bundle.refresh_token is None:
             return None
         outcome, now = yield from self._refresher.renewed(seen, now)
         if isinstance(outcome, Postponed):
             return outcome
-        return (yield from self._adopt(outcome, now))
+        return (yield from self._adopt(seen, outcome, now))
 
-    def _seen_again(self, verdict: SignedIn, now: float) -> Flow[Seen | None]:
-        """A flow: the session of a verdict, as it is now; None if it has ended."""
+    def _seen_again(self, verdict: SignedIn, now: float) -> Flow[Seen | Refused]:
+        """A flow: the session of a verdict, as it is now; or that it has ended."""
         raise NotImplementedError
 
-    def _adopt(self, outcome: Seen | Refused, now: float) -> Flow[Finding]:
+    def _adopt(self, before: Seen, outcome: Seen | Refused, now: float) -> Flow[Finding]:
         """A flow: the finding on what a refresh came to, here or elsewhere."""
+        if outcome == REVOKED:
+            return (yield from self._over(before.place))
         if isinstance(outcome, Refused):
             return Finding(outcome)
         cookie = self._new_cookie(outcome, now)
@@ -266,10 +268,25 @@ class LastingSessions:
     def _begun(self, seen: Seen, entrance: Entrance, now: float) -> Finding:
         return self._finding(seen, Pair(entrance.id_token, entrance.access_token), now)
 
-    def _bury(self, seen: Seen) -> Flow[None]:
+    def _over(self, place: Place) -> Flow[Finding]:
+        """A flow: the finding on a session that has ended while it was looked at."""
+        again = yield from self._shelf.asks_again(place)
+        return Finding(REVOKED._replace(asks_again=again))
+
+    def unless_ended(self, cookie: NewCookie, now: float) -> Flow[NewCookie | None]:  # noqa: ARG002
+        """A flow: a cookie that is to be set, if its session has not ended since; else None."""
+        place = self._place(cookie.value.encode("ascii"))
+        is_over = place is not None and (yield from self._shelf.is_over(place))
+        return None if is_over else cookie
+
+    def _place(self, value: bytes) -> Place | None:
+        """Where the session of a cookie's value is; None if the value means nothing."""
+        raise NotImplementedError
+
+    def _bury(self, seen: Seen, now: float, *, asks_again: bool) -> Flow[None]:
         """A flow: end a session for good. Raises `Unreachable`."""
         until = seen.bundle.created_at + self._kind.absolute
-        yield from self._shelf.bury(seen.place, seen.bundle, until)
+        yield from self._shelf.bury(seen.place, seen.bundle, until, now, asks_again=asks_again)
 
 
 def unfit(error: InvalidToken) -> Refused:

@@ -5,19 +5,23 @@ the session's cookie leads to; a sealed session's own bundle is in its cookie be
 
 Rules:
 - The newest bundle is the one of the highest turn, wherever it was found.
-- A session that has ended has no record, or one of the version that no write comes after.
+- A session that has ended has no record, or a tombstone, which no write comes after.
+- This process remembers an end by itself as well, whether or not the store could be told, so that
+  no slow answer sets a cookie of that session.
 - A record that was tampered with counts as if it were not there.
 - That the store does not answer is told to the operator once, and that it does again.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final, NamedTuple, Protocol
 
 from ..effects import Ask, Cache, Flow, Forget, Outage, Unreachable
 from .bundle import Bundle
-from .record import ENDED, Record
+from .record import Record, asks_again, has_ended, tombstone
 
 _STORE: Final = "the session store"
+_REMEMBERED: Final = 3600.0  # seconds in which a slow answer may come
 
 
 class Place(Protocol):
@@ -64,7 +68,7 @@ def newest(seen: Seen, record: Record | None) -> Seen | None:
     place = seen.place
     if record is None:
         return seen if place.in_cookie else None
-    if record.version == ENDED:
+    if has_ended(record):
         return None
     if place.in_cookie and record.version <= seen.bundle.turn:
         return seen
@@ -78,10 +82,15 @@ def newest(seen: Seen, record: Record | None) -> Seen | None:
 
 
 class Shelf:
-    """The store, as flows ask it. `verdicts`: where this process believes in its sessions."""
+    """The store, as flows ask it.
 
-    def __init__(self, store: Any, verdicts: Callable[[], list[Cache]]) -> None:
+    `memory`: a store of this process alone; it may be the same. `verdicts`: where this process
+    believes in its sessions.
+    """
+
+    def __init__(self, store: Any, memory: Any, verdicts: Callable[[], list[Cache]]) -> None:
         self._store = store
+        self._memory = memory
         self._verdicts = verdicts
         self._is_failing = False  # and the operator knows
 
@@ -103,22 +112,72 @@ class Shelf:
             yield Outage(_STORE, over=True)
         return answer, now
 
-    def bury(self, place: Place, bundle: Bundle, until: float) -> Flow[None]:
+    def bury(
+        self, place: Place, bundle: Bundle, until: float, now: float, *, asks_again: bool = False
+    ) -> Flow[None]:
         """A flow: end a session for good, for all who know it. Raises `Unreachable`.
 
         `until`: when no cookie of it is good any more.
         """
         if not place.in_cookie:
-            yield self.ask("delete", place.key)
+            yield from self.delete(place.key, until, now, asks_again=asks_again)
             return
-        grave = Record(b"", ENDED, until)
+        yield from self.note(place.key, now)
+        record = tombstone(until, asks_again=asks_again)
         for method in ("replace", "create", "replace"):
-            kept, _ = yield self.ask(method, place.key, grave)
+            kept, _ = yield self.ask(method, place.key, record)
             if kept:
                 break
         sid = bundle.sid
         # What is being made now is not believed either.
         yield Forget(self._verdicts(), lambda verdict: _has_sid(verdict, sid))
+
+    def delete(
+        self, key: bytes, until: float, now: float, *, asks_again: bool = False
+    ) -> Flow[bool]:
+        """A flow: end a session that is nowhere but in the store; False if there is none.
+
+        Raises `Unreachable`.
+        """
+        yield from self.note(key, now)
+        ended, _ = yield from self.tell("delete", key)
+        if ended and asks_again:
+            with suppress(Unreachable):  # it has ended all the same
+                yield from self.tell("create", key, tombstone(until, asks_again=True))
+        return bool(ended)
+
+    def note(self, key: bytes, now: float) -> Flow[None]:
+        """A flow: have this process remember an end for a while, whatever becomes of the store.
+
+        Only that of a session that was there: anybody may send ids that are none.
+        """
+        if not (yield from self._is_noted(key)):
+            yield Ask(self._memory, "exchange", (key, tombstone(now + _REMEMBERED)))
+
+    def _is_noted(self, key: bytes) -> Flow[bool]:
+        """A flow: whether this process remembers an end by itself, or need not."""
+        if self._memory is self._store:
+            return True
+        noted, _ = yield Ask(self._memory, "load", (key,))
+        return has_ended(noted)
+
+    def is_over(self, place: Place) -> Flow[bool]:
+        """A flow: whether a session has ended, as far as can be told now."""
+        if self._memory is not self._store and (yield from self._is_noted(place.key)):
+            return True
+        try:
+            record, _ = yield from self.tell("load", place.key)
+        except Unreachable:
+            return False
+        return has_ended(record) or (record is None and not place.in_cookie)
+
+    def asks_again(self, place: Place) -> Flow[bool]:
+        """A flow: whether a session that is over was ended from elsewhere."""
+        try:
+            record, _ = yield from self.tell("load", place.key)
+        except Unreachable:
+            return False
+        return asks_again(record)
 
 
 def _has_sid(verdict: Any, sid: bytes) -> bool:

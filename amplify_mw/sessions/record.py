@@ -6,6 +6,9 @@ Rules:
   store, and bound to `value`: a session is refused when it is opened and one of them was changed.
   (A list opens nothing, and believes them.)
 - `version` decides which of two writes is newer, however late they come.
+- What is left of a session that has ended is a tombstone: a record of the version `ENDED` that
+  names nobody. Its value is empty, or says in two bytes (a format, and flags) how it ended. A value
+  in an unknown format says nothing.
 """
 
 from dataclasses import dataclass, field
@@ -31,3 +34,24 @@ class Record:
     created_at: float = 0.0
     seen_at: float = 0.0
     user_agent: str = ""
+
+
+_ASKS_AGAIN: Final = b"\x01\x01"  # the format, and its one flag
+
+
+def tombstone(until: float, *, asks_again: bool = False) -> Record:
+    """The record of a session that has ended, kept until then.
+
+    `asks_again`: it was ended from elsewhere, so that its browser is to ask for the password again.
+    """
+    return Record(_ASKS_AGAIN if asks_again else b"", ENDED, until)
+
+
+def has_ended(record: Record | None) -> bool:
+    """Whether a record is a tombstone."""
+    return record is not None and record.version == ENDED
+
+
+def asks_again(record: Record | None) -> bool:
+    """Whether a record is the tombstone of a session that was ended from elsewhere."""
+    return record is not None and record.version == ENDED and record.value == _ASKS_AGAIN

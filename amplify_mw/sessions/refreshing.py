@@ -25,7 +25,7 @@ from .base import STORE_UNAVAILABLE, Postponed, Refused
 from .bundle import Bundle
 from .lifetimes import LastingSession
 from .place import Place, Seen, Shelf, newest
-from .record import Record
+from .record import Record, asks_again, has_ended
 from .token import refused
 
 IV: Final = 12  # bytes
@@ -47,6 +47,11 @@ _SOMEBODY_ELSES: Final = {"token_mismatch", "wrong_issuer", "wrong_client"}
 _BUSY: Final = Postponed(Refused(NetworkError, "cognito_unavailable", retry_after=RETRY))
 
 Outcome = Seen | Refused | Postponed  # newer tokens; the session is over; not now
+
+
+def revoked(record: Record | None) -> Refused:
+    """The session is over; how it was ended is in its record, if there is one."""
+    return REVOKED._replace(asks_again=asks_again(record))
 
 
 class Lease(NamedTuple):
@@ -196,7 +201,7 @@ class Refresher:
         except InvalidToken as error:
             if error.reason not in _SOMEBODY_ELSES:  # a 200 that is not Cognito's
                 return _BUSY
-            yield from self._bury(seen)
+            yield from self._bury(seen, now)
             return _MISMATCH
         return (yield from self._keep(seen, new, pair, now))
 
@@ -245,7 +250,10 @@ class Refresher:
         if answer.may_be_reuse and seen.place.in_cookie:  # a newer cookie may be on its way
             self._note_used_up(seen, now)
             return _REUSED
-        yield from self._bury(seen)
+        found, now = yield self._shelf.ask("load", seen.place.key)
+        if has_ended(found):  # which is why; how it ended is to be remembered
+            return revoked(found)
+        yield from self._bury(seen, now)
         return Refused(NotAuthorizedException, answer.reason, clears=True, name=answer.name)
 
     def _note_used_up(self, seen: Seen, now: float) -> None:
@@ -286,6 +294,6 @@ class Refresher:
             return ends_at
         return min(ends_at, max(pair.access_token.expires_at, now + _GRACE))
 
-    def _bury(self, seen: Seen) -> Flow[None]:
+    def _bury(self, seen: Seen, now: float) -> Flow[None]:
         until = seen.bundle.created_at + self._kind.absolute
-        yield from self._shelf.bury(seen.place, seen.bundle, until)
+        yield from self._shelf.bury(seen.place, seen.bundle, until, now)

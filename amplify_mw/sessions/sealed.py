@@ -20,13 +20,13 @@ from ..cookie_policy import CookiePolicy
 from ..cookies import SessionCookie
 from ..effects import Flow, Unreachable
 from ..errors import ConfigurationError, SessionTooLargeError, check_number
-from .base import Entrance, Finding, NewCookie, SignedIn, Surroundings
+from .base import Entrance, Finding, NewCookie, Refused, SignedIn, Surroundings
 from .bundle import Bundle, pack, unpack
 from .lasting import INVALID, STORE_DOWN, LastingSessions
 from .lifetimes import LastingSession, check_store
-from .place import Seen, newest
+from .place import Place, Seen, newest
 from .record import Record
-from .refreshing import IV, REVOKED
+from .refreshing import IV, REVOKED, revoked
 from .seal import Seal, parse_key
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ class SealedSessions(LastingSessions):
             return STORE_DOWN
         latest = newest(seen, record)
         if latest is None:
-            return Finding(REVOKED)
+            return Finding(revoked(record))
         known: SignedIn | None = self._verdicts.get(value)
         if latest is seen and known and known.held and now < known.held.due_at:
             return Finding(replace(known, fresh_until=self._fresh_until(known.held.due_at, now)))
@@ -184,9 +184,13 @@ class SealedSessions(LastingSessions):
         bundle, client = opened
         return Seen(SealedPlace(self._seal, bundle.sid, client or ""), bundle, value)
 
-    def _seen_again(self, verdict: SignedIn, now: float) -> Flow[Seen | None]:  # noqa: ARG002
+    def _place(self, value: bytes) -> Place | None:
+        seen = self._open(value)
+        return None if seen is None else seen.place
+
+    def _seen_again(self, verdict: SignedIn, now: float) -> Flow[Seen | Refused]:  # noqa: ARG002
         yield from ()
-        return self._open(verdict.cookie)
+        return self._open(verdict.cookie) or REVOKED
 
     def _new_cookie(self, seen: Seen, now: float) -> NewCookie | None:
         cookie = super()._new_cookie(seen, now)
@@ -208,14 +212,22 @@ class SealedSessions(LastingSessions):
         seen = self._open(value)
         return [] if seen is None else [seen.bundle]
 
-    def end(self, value: bytes, now: float, spare: bytes = b"") -> Flow[list[Bundle]]:  # noqa: ARG002
+    def end(
+        self,
+        value: bytes,
+        now: float,
+        spare: bytes = b"",  # noqa: ARG002
+        *,
+        asks_again: bool = False,
+    ) -> Flow[list[Bundle]]:
         """A flow: what the session was made of, if the value means anything."""
         seen = self._open(value)
         if seen is None:
             return []
+        yield from self._shelf.note(seen.place.key, now)
         record, now = yield from self._shelf.tell("load", seen.place.key)
         latest = newest(seen, record)
-        if latest is None or now >= self._kind.ends_at(latest.bundle):
+        if latest is None or now >= latest.bundle.created_at + self._kind.absolute:
             return []
-        yield from self._bury(seen)
-        return [latest.bundle]
+        yield from self._bury(seen, now, asks_again=asks_again)  # it may have been rolled since
+        return [latest.bundle] if now < self._kind.ends_at(latest.bundle) else []

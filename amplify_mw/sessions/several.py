@@ -155,12 +155,11 @@ class SeveralCookies:
         lines: list[CookieLine] = []
         stale: list[CookieLine] = []
         for step in value.split(_BETWEEN):
-            kind = self._kinds[int(step[0])]
-            if step[1] == "-":
+            kind, cookie = self._kinds[int(step[0])], _new_cookie(step)
+            if cookie is None:
                 stale += kind.clearing(sent, path)
             else:
-                age, _, inner = step[2:].partition(":")
-                lines += kind.setting(inner, int(age) if age else None, sent, path)
+                lines += kind.setting(*cookie, sent, path)
         written = {line.name for line in lines}
         return lines + [line for line in dict.fromkeys(stale) if line.name not in written]
 
@@ -212,7 +211,9 @@ class SeveralSessions:
         if not refusals:
             return Finding(self.nobody)
         first = (_not_now(refusals) or refusals)[0]
-        return Finding(first._replace(clears=False), self._steps(findings, parts))
+        again = any(refused.asks_again for refused in refusals)
+        said = first._replace(clears=False, asks_again=again)
+        return Finding(said, self._steps(findings, parts))
 
     def _resolve(self, part: Part, now: float) -> Flow[Finding]:
         if part.value is None:
@@ -250,7 +251,9 @@ class SeveralSessions:
             for bundle in self._kinds[index].contents(inner)
         ]
 
-    def end(self, value: bytes, now: float, spare: bytes = b"") -> Flow[list[Bundle]]:
+    def end(
+        self, value: bytes, now: float, spare: bytes = b"", *, asks_again: bool = False
+    ) -> Flow[list[Bundle]]:
         """A flow: end what all kinds hold; what it was made of. `PartlyEnded` is raised last."""
         bundles: list[Bundle] = []
         failure = None
@@ -259,12 +262,29 @@ class SeveralSessions:
             if inner is None:
                 continue
             try:
-                bundles += yield from self._kinds[index].end(inner, now, spared.get(index, b""))
+                bundles += yield from self._kinds[index].end(
+                    inner, now, spared.get(index, b""), asks_again=asks_again
+                )
             except Unreachable as error:
                 failure = error
         if failure is not None:
             raise PartlyEnded(str(failure), bundles) from failure
         return bundles
+
+    def unless_ended(self, cookie: NewCookie, now: float) -> Flow[NewCookie | None]:
+        """A flow: what is to be written of those kinds whose session has not ended since.
+
+        If one has, nothing is cleared: the cookies may be a newer sign-in's by now.
+        """
+        steps = cookie.value.split(_BETWEEN)
+        kept = []
+        for step in steps:
+            index, inner = int(step[0]), _new_cookie(step)
+            if inner is None or (yield from self._kinds[index].unless_ended(inner, now)):
+                kept.append(step)
+        if len(kept) < len(steps):
+            kept = [step for step in kept if _new_cookie(step) is not None]
+        return NewCookie(_BETWEEN.join(kept)) if kept else None
 
     def own(self, verdict: SignedIn) -> tuple[bytes, NewCookie]:
         """The value of a verdict's session alone, and what clears its cookies."""
@@ -291,6 +311,14 @@ class SeveralSessions:
 def _setting(index: int, cookie: NewCookie) -> str:
     """The step that sets a kind's new cookie."""
     return f"{index}:{'' if cookie.max_age is None else cookie.max_age}:{cookie.value}"
+
+
+def _new_cookie(step: str) -> NewCookie | None:
+    """The new cookie that a step sets; None if it clears."""
+    if step[1] == "-":
+        return None
+    age, _, value = step[2:].partition(":")
+    return NewCookie(value, int(age) if age else None)
 
 
 def _clears(finding: Finding) -> bool:
@@ -337,9 +365,9 @@ class _Lists:
         latest = sorted(found.items(), key=lambda pair: pair[1].seen_at, reverse=True)
         return dict(latest)
 
-    def end_by_key(self, key: bytes) -> Flow[bool]:
-        """A flow: end a session; False if there is none."""
+    def end_by_key(self, key: bytes, until: float, now: float) -> Flow[bool]:
+        """A flow: end a session from elsewhere; False if there is none."""
         ended = False
         for _, sessions in self._lists:
-            ended = (yield from sessions.end_by_key(key)) or ended
+            ended = (yield from sessions.end_by_key(key, until, now)) or ended
         return ended

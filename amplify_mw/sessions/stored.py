@@ -20,13 +20,13 @@ from ..cookie_policy import CookiePolicy
 from ..cookies import SessionCookie
 from ..effects import Draw, Flow, Unreachable
 from ..session_models import SessionInfo
-from .base import Entrance, Finding, SignedIn, Surroundings, user_key
+from .base import Entrance, Finding, Refused, SignedIn, Surroundings, user_key
 from .bundle import Bundle, pack, unpack
 from .lasting import INVALID, STORE_DOWN, LastingSessions
 from .lifetimes import LastingSession, check_store
 from .place import Seen
-from .record import Record
-from .refreshing import IV
+from .record import Record, has_ended
+from .refreshing import IV, REVOKED, revoked
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -163,6 +163,8 @@ class StoredSessions(LastingSessions):
             return STORE_DOWN
         if record is None:
             return INVALID
+        if has_ended(record):
+            return Finding(revoked(record))
         known: SignedIn | None = self._verdicts.get(value)
         held = None if known is None else known.held
         if known and held and held.sealed == record.value and now < held.due_at:
@@ -172,13 +174,17 @@ class StoredSessions(LastingSessions):
             return INVALID
         return (yield from self.settle(seen, now))
 
-    def _seen_again(self, verdict: SignedIn, now: float) -> Flow[Seen | None]:  # noqa: ARG002
-        identifier = _identifier(verdict.cookie)
-        if identifier is None:
-            return None
-        place = StoredPlace(identifier)
+    def _place(self, value: bytes) -> StoredPlace | None:
+        identifier = _identifier(value)
+        return None if identifier is None else StoredPlace(identifier)
+
+    def _seen_again(self, verdict: SignedIn, now: float) -> Flow[Seen | Refused]:  # noqa: ARG002
+        place = self._place(verdict.cookie)
+        if place is None:
+            return REVOKED
         record, _ = yield from self._shelf.tell("load", place.key)
-        return None if record is None else _seen(place, record)
+        seen = None if record is None else _seen(place, record)
+        return seen or revoked(record)
 
     def start(self, entrance: Entrance, now: float) -> Flow[Finding]:
         """A flow: a new session. Raises `Unreachable`."""
@@ -194,15 +200,28 @@ class StoredSessions(LastingSessions):
         """Nothing is in the cookie."""
         return []
 
-    def end(self, value: bytes, now: float, spare: bytes = b"") -> Flow[list[Bundle]]:  # noqa: ARG002
+    def end(
+        self,
+        value: bytes,
+        now: float,
+        spare: bytes = b"",  # noqa: ARG002
+        *,
+        asks_again: bool = False,
+    ) -> Flow[list[Bundle]]:
         """A flow: what the session was made of, if there is one."""
-        identifier = _identifier(value)
-        if identifier is None:
+        place = self._place(value)
+        if place is None:
             return []
-        place = StoredPlace(identifier)
-        record, _ = yield from self._shelf.tell("load", place.key)
-        yield from self._shelf.tell("delete", place.key)
-        seen = None if record is None else _seen(place, record)
+        try:
+            record, now = yield from self._shelf.tell("load", place.key)
+        except Unreachable:
+            if self._verdicts.get(value) is not None:
+                yield from self._shelf.note(place.key, now)
+            raise
+        if record is None or has_ended(record):
+            return []
+        yield from self._shelf.delete(place.key, record.expires_at, now, asks_again=asks_again)
+        seen = _seen(place, record)
         return [] if seen is None else [seen.bundle]
 
     def of_user(self, user: str, current: SignedIn | None) -> Flow[dict[bytes, SessionInfo]]:
@@ -215,14 +234,15 @@ class StoredSessions(LastingSessions):
         found.sort(key=lambda pair: (pair[1].seen_at, pair[1].created_at), reverse=True)
         return {key: _info(record, is_current=key == own) for key, record in found}
 
-    def end_by_key(self, key: bytes) -> Flow[bool]:
-        """A flow: end a session; False if there is none."""
-        ended, _ = yield from self._shelf.tell("delete", key)
-        return bool(ended)
+    def end_by_key(self, key: bytes, until: float, now: float) -> Flow[bool]:
+        """A flow: end a session from elsewhere; False if there is none."""
+        return (yield from self._shelf.delete(key, until, now, asks_again=True))
 
 
 def _seen(place: StoredPlace, record: Record) -> Seen | None:
-    """The session in a record; None if it was tampered with."""
+    """The session in a record; None if it has ended, or the record was tampered with."""
+    if has_ended(record):
+        return None
     opened = place.of(record).open(record)
     return None if opened is None else Seen(place, *opened)
 

@@ -2,7 +2,8 @@
 
 What such a session cannot do: be refreshed (it holds no refresh token), or be revoked before its
 token runs out (nobody is asked, unless `verify_with_cognito_every` says so). It ends with its
-token, an hour after sign-in by default.
+token, an hour after sign-in by default. Signing out clears the cookie; the process that did so sets
+that token in no later answer, unless a session is started with it anew.
 """
 
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..cookie_policy import CookiePolicy
 from ..cookies import SessionCookie
-from ..effects import Flow
+from ..effects import Ask, Flow
 from ..errors import NetworkError, NotAuthorizedException, TokenExpiredException, check_number
 from ..models import AuthUser
 from ..tokens.jwks import KeysUnavailable
@@ -25,6 +26,7 @@ from .base import (
     SignedIn,
     Surroundings,
 )
+from .record import has_ended, tombstone
 
 if TYPE_CHECKING:
     from .bundle import Bundle
@@ -55,7 +57,7 @@ class TokenSession:
 
     def bind(self, around: Surroundings) -> "TokenSessions":
         """The kind at work."""
-        return TokenSessions(around.verifier)
+        return TokenSessions(around.verifier, around.memory())
 
 
 class TokenSessions:
@@ -65,8 +67,9 @@ class TokenSessions:
     listed = None
     nobody = NO_SESSION
 
-    def __init__(self, verifier: Verifier) -> None:
+    def __init__(self, verifier: Verifier, memory: Any) -> None:
         self._verifier = verifier
+        self._memory = memory
 
     def resolve(self, value: bytes, now: float) -> Flow[Finding]:
         """A flow: the verdict on the token in the cookie."""
@@ -80,18 +83,43 @@ class TokenSessions:
 
     def start(self, entrance: Entrance, now: float) -> Flow[Finding]:  # noqa: ARG002
         """A flow: the ID token in the cookie."""
-        yield from ()
         verdict = _signed_in(entrance.id_token)
+        yield self._ask("delete", verdict.cookie)  # it may have been ended before
         return Finding(verdict, NewCookie(verdict.cookie.decode("ascii")))
 
     def contents(self, value: bytes) -> "list[Bundle]":  # noqa: ARG002
         """Nothing but a token is in the cookie."""
         return []
 
-    def end(self, value: bytes, now: float, spare: bytes = b"") -> "Flow[list[Bundle]]":  # noqa: ARG002
-        """A flow: nothing is kept that could be ended."""
-        yield from ()
+    def end(
+        self,
+        value: bytes,
+        now: float,
+        spare: bytes = b"",
+        *,
+        asks_again: bool = False,  # noqa: ARG002
+    ) -> "Flow[list[Bundle]]":
+        """A flow: remember, in this process, that no answer is to set this token any more."""
+        if value == spare:
+            return []
+        try:
+            token = yield from self._verifier.verify(value, now)
+        except (InvalidToken, KeysUnavailable):  # none that any answer would set
+            return []
+        yield self._ask("exchange", value, tombstone(token.expires_at))
         return []
+
+    def unless_ended(self, cookie: NewCookie, now: float) -> Flow[NewCookie | None]:  # noqa: ARG002
+        """A flow: a cookie that is to be set, if its token was not ended since; else None."""
+        record, _ = yield self._ask("load", cookie.value.encode("ascii"))
+        return None if has_ended(record) else cookie
+
+    def _ask(self, method: str, value: bytes, *arguments: Any) -> Ask:
+        """A question to this process's memory."""
+        import hashlib  # only those who start or end a session here pay
+
+        key = hashlib.sha256(b"amplify_mw token session\0" + value).digest()
+        return Ask(self._memory, method, (key, *arguments))
 
     def own(self, verdict: SignedIn) -> tuple[bytes, NewCookie]:
         """The value of a verdict's session alone, and what clears its cookies."""

@@ -497,3 +497,52 @@ def test_no_repr_shows_a_token(world: AmplifyWorld, process: AmplifyProcess) -> 
     shown = " ".join([f"{value!r} {value}" for value in values])
     for secret in (tokens.access_token, tokens.id_token, "the-refresh-token"):
         assert not any(part in shown for part in secret.split("."))
+
+
+# --- an answer whose headers go late
+
+
+def answering(process: AmplifyProcess, jar: Jar) -> Any:
+    """A flow: a request, and what becomes of its response when the headers go."""
+    visit = yield from process.coming(jar)
+    visit.begun = True
+    yield from process.home.settle(visit)
+    return visit
+
+
+def sets_cookies(visit: Visit) -> bool:
+    return visit.writes is not None and visit.writes is not NO_COOKIE
+
+
+@pytest.mark.parametrize("at", [DUE, OVER], ids=["due", "over"])
+def test_what_an_answer_sets_wherever_an_end_is_held_up_signs_nobody_in(
+    make: Callable[..., AmplifyWorld], rotates: bool, at: float
+) -> None:
+    goes_on, count = True, 0
+    while goes_on:
+        world, count = make(rotates=rotates), count + 1
+        process = world.process()
+        jar = process.given()
+        before, signed_in = jar.copy(), process.come(jar)
+        world.now = at
+        ending = world.steps(process.ending(signed_in))
+        goes_on = stop_after(ending, count)
+        visit = finish(world.steps(answering(process, jar)))
+        assert goes_on or not sets_cookies(visit)
+        finish(ending)
+        process.answer(jar, visit)
+        assert is_over(process, before, jar), count
+    assert count > 3
+
+
+def test_an_end_between_a_refresh_and_its_headers_leaves_the_browser_as_it_is(
+    world: AmplifyWorld, process: AmplifyProcess
+) -> None:
+    jar = process.given()
+    signed_in = process.come(jar)
+    world.now = DUE
+    visit = process.come(jar)
+    assert sets_cookies(visit)
+    world.run(process.ending(signed_in))
+    world.run(process.home.settle(visit))
+    assert visit.writes is None

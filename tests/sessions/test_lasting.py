@@ -1152,3 +1152,103 @@ def test_many_threads_share_one_refresh(kind: str) -> None:
         process.engine.close()
     assert len({access_token(each) for each in [*visits, late]}) == 1
     assert pool.count("GetTokensFromRefreshToken") == 1
+
+
+# --- an answer whose headers go late
+
+
+def answering(process: Process, cookie: str, begun: list[Visit]) -> Any:
+    """A flow: a request, its response's beginning noted in `begun`, and what becomes of it."""
+    visit = yield from process.visiting(cookie)
+    visit.begun = True
+    begun.append(visit)
+    yield from process.home.settle(visit)
+    return visit
+
+
+def sets_cookie(visit: Visit) -> bool:
+    return visit.writes is not None and visit.writes is not NO_COOKIE
+
+
+@busy
+@rotating
+def test_what_an_answer_sets_wherever_an_end_is_held_up_signs_nobody_in(
+    make: Callable[..., World], options: dict[str, Any], later: float, rotates: bool
+) -> None:
+    def play(point: int) -> bool:
+        world = make(rotates=rotates)
+        cookie, processes, _, signing_out = interrupted(world, options, later)
+        answer = world.steps(answering(processes[0], cookie, []))
+        is_over = not advance(signing_out, point)
+        visit = finish(answer)
+        assert not (is_over and sets_cookie(visit)), point
+        if not is_over:
+            finish(signing_out)
+        after = visit.writes.value if sets_cookie(visit) else None
+        assert_over(world, processes, *filter(None, [cookie, after]))
+        return is_over
+
+    assert exhaust(play) >= 2
+
+
+@busy
+@rotating
+def test_an_end_at_whatever_point_of_an_answer_leaves_nothing_that_signs_in(
+    make: Callable[..., World], options: dict[str, Any], later: float, rotates: bool
+) -> None:
+    def play(point: int) -> bool:
+        world = make(rotates=rotates)
+        cookie, processes, _, signing_out = interrupted(world, options, later)
+        begun: list[Visit] = []
+        answer = world.steps(answering(processes[0], cookie, begun))
+        is_over = not advance(answer, point)
+        is_begun = bool(begun)
+        finish(signing_out)
+        if is_over:
+            return True
+        visit = finish(answer)
+        assert is_begun or not sets_cookie(visit), point
+        after = visit.writes.value if sets_cookie(visit) else None
+        assert_over(world, processes, *filter(None, [cookie, after]))
+        return False
+
+    assert exhaust(play) >= 2
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    turns=st.lists(st.tuples(st.integers(0, 3), st.integers(1, 20)), max_size=20),
+    rotates=st.booleans(),
+)
+def test_in_whatever_order_answers_and_ends_go_on_none_sets_what_was_ended_before(
+    make: Callable[..., World], turns: list[tuple[int, int]], rotates: bool
+) -> None:
+    world = make(rotates=rotates)
+    one = world.process()
+    other = one if world.kind == "sealed" else world.process()
+    cookie = one.start()
+    world.now = T
+    ends = [process.ending(process.visit(cookie)) for process in (one, other)]
+    world.now = DUE
+    begun: list[Visit] = []
+    flows = [*ends, *[answering(process, cookie, begun) for process in (one, other)]]
+    running = dict(enumerate([world.steps(flow) for flow in flows]))
+    late: list[Visit] = []  # whose headers go after an end
+    has_ended = False
+    schedule = [which for which, times in turns for _ in range(times)]
+    for which in [*schedule, *[2, 3, 0, 1] * 2000]:
+        if which not in running:
+            continue
+        before, had_ended = len(begun), has_ended
+        try:
+            next(running[which])
+        except StopIteration:
+            del running[which]
+            has_ended |= which < 2
+        late += begun[before:] if had_ended else []
+    assert not running
+    assert not any(sets_cookie(visit) for visit in late)
+    cookies = [visit.writes.value for visit in begun if visit.writes and sets_cookie(visit)]
+    assert_over(world, [one, other], cookie, *cookies)
