@@ -130,7 +130,8 @@ to sign in.</li>
 with the password <code>{password}</code>. You are taken back to where you wanted to go.</li>
 <li>Look at the <a href="/profile">profile</a>, and at the code that made it.</li>
 <li>Sign in once more from another browser or a private window. Each is on the list of
-<a href="/devices">your devices</a>; end one from the other.</li>
+<a href="/devices">your devices</a>; end one from the other. The next page there is signed out, and
+signing in again takes the password.</li>
 <li>Corrupt the cookie, on the home page, and see what the next page makes of it.</li>
 </ol>
 </section>
@@ -257,13 +258,12 @@ def _distance(at: float, now: float) -> str:
 _COOKIE_REFUSED: Final = Markup("""\
 <section class="card bad">
 <h1>You are signed out, and the cookie is cleared.</h1>
-<p>Your browser sent a session cookie that means nothing here. So nobody is signed in, and this very
+<p>{what} So nobody is signed in, and this very
 response ends the cookie:</p>
 <pre class="wraps"><code>Set-Cookie: {clearing}</code></pre>
 <p class="actions"><a class="button" href="/auth/sign-in?next=%2F">Sign in again</a>
 <a href="/">Load this page again</a></p>
-<p class="note">Only this site has forgotten you. The user pool remembers this browser for an hour
-from the sign-in on, and asks for no password until then.</p>
+<p class="note">{pool}</p>
 </section>
 <section class="card">
 <h2>What happened</h2>
@@ -275,18 +275,39 @@ none, or none any more.</li>
 <li>The middleware added the <code>Set-Cookie</code> to the response, with the very attributes
 the cookie was set with.</li>
 </ol>
-<p class="note">Every invalid cookie is answered alike: made up, expired, or of a session that
-another device has ended. What is known of why stands in the log, in the terminal that runs this
-demo.</p>
+{more}</section>
+""")
+_MEANS_NOTHING: Final = {
+    "what": "Your browser sent a session cookie that means nothing here.",
+    "pool": "Only this site has forgotten you. The user pool remembers this browser for an hour "
+    "from the sign-in on, and asks for no password until then.",
+    "more": Markup("""\
+<p class="note">A cookie that was made up is answered like one that has expired. What is known of
+why stands in the log, in the terminal that runs this demo.</p>
 <p class="note">Was it the button that corrupts the cookie? Then the session itself is still there,
 though no browser leads to it. Sign in again, find it among your devices, and end it.</p>
-</section>
-""")
+"""),
+}
+_WAS_ENDED: Final = {
+    "what": "Another device has ended this session.",
+    "pool": "The user pool remembers this browser for an hour from the sign-in on, and would ask "
+    "for no password. So the middleware has it ask all the same.",
+    "more": Markup("""\
+<p class="note">The session&rsquo;s record in the store says that it was ended from another device.
+The middleware has noted that in this browser for an hour, in a cookie of the sign-in routes, which
+ask the user pool with <code>prompt=login</code>.</p>
+"""),
+}
 
 
-def cookie_refused(cookie: CookiePolicy) -> str:
-    """Home, for somebody whose cookie the middleware refused and clears."""
-    return _page("Signed out", _COOKIE_REFUSED.format(clearing=cookie.clearing), path="/")
+def cookie_refused(cookie: CookiePolicy, *, is_ended: bool) -> str:
+    """Home, for somebody whose cookie the middleware refused and clears.
+
+    `is_ended`: from another device.
+    """
+    texts = _WAS_ENDED if is_ended else _MEANS_NOTHING
+    main = _COOKIE_REFUSED.format(clearing=cookie.clearing, **texts)
+    return _page("Signed out", main, path="/")
 
 
 # Profile and members
@@ -352,7 +373,7 @@ def members(user: AuthUser, code: Markup) -> str:
 _DEVICES: Final = Markup("""\
 <h1>Your devices</h1>
 <p class="lead">Where you are signed in as {username}. End one of these sessions, and its browser is
-signed out with its very next request.</p>
+signed out with its very next request, and asked for the password before it is signed in again.</p>
 <section class="card">
 <ul class="devices">{devices}</ul>
 <p class="note">Just this one? Sign in as <code>{username}</code> from another browser or a private

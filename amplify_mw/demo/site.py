@@ -104,7 +104,8 @@ class Site:
         except NotAuthorizedException as error:
             if error.reason in ("no_session", "duplicate_cookie"):
                 return html(pages.welcome())
-            return html(pages.cookie_refused(self.cookie))
+            is_ended = error.reason == "session_revoked"
+            return html(pages.cookie_refused(self.cookie, is_ended=is_ended))
         tokens = fetch_auth_session().tokens
         return html(pages.signed_in(user, tokens, list_sessions(), self.cookie.name, time.time()))
 

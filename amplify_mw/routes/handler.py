@@ -15,6 +15,8 @@ Rules:
 - Of several requests for one attempt one begins a session. Tokens that nobody uses are revoked.
 - A session is begun last, when everything has been checked: `state`, `iss`, the tokens, `nonce`,
   `auth_time`. Whatever goes wrong before leaves the session that was there.
+- A browser whose session was ended from elsewhere is asked for the password at its next sign-in,
+  until one has come to something: a cookie says so, which the refused session's answer has set.
 - What the provider sends is compared, never repeated, but in the address of a callback that goes
   once around. Every parameter may occur once.
 - A token endpoint that does not answer, or does not accept this app client, is told to the operator
@@ -34,12 +36,13 @@ from ..access import Answer, Asked, problem
 from ..authenticator import Authenticator, Visit
 from ..cognito.api import UNAVAILABLE, AppClient, Failure, Refreshed
 from ..cognito.pace import Caller
+from ..cookies import CookieReader
 from ..effects import Draw, Flight, Flow, Join, Unreachable
 from ..errors import AuthError, NetworkError, SessionTooLargeError
 from ..headers import came_by_hop, has_hopped, is_foreign, request_header
 from ..lifecycle import end_here, starting
 from ..session_models import TokenSet
-from ..sessions.base import SignedIn
+from ..sessions.base import Refused, SignedIn
 from ..tokens.jwks import KeysUnavailable
 from ..tokens.verifier import InvalidToken
 from .attempt import RANDOM, Attempt, Attempts
@@ -139,6 +142,7 @@ class RouteHandler:
         self._names = routes.paths
         self._barred = frozenset(path.lower() for path in self._names)
         self.find = self._names.get
+        self._ask_again = CookieReader(routes.ask_again.name.encode()).read
 
     def answer(self, visit: Visit, asked: Asked, name: str) -> Flow[Answer]:
         """A flow: the answer to a request for the route `name`."""
@@ -173,6 +177,8 @@ class RouteHandler:
         is_new = bool(extra.keys() & {"prompt", "identity_provider", "idp_identifier"})
         if isinstance(visit.verdict, SignedIn) and not is_new and max_age is None:
             return redirect(target)
+        if name == "sign-in" and self._was_ended_elsewhere(visit):
+            extra["prompt"] = "login"  # whatever the link says: the pool may know the browser still
         random, now = yield Draw(RANDOM)
         attempt, iv = self._attempts.begin(random, target, max_age, now)
         if max_age is not None:
@@ -181,6 +187,15 @@ class RouteHandler:
         url = self._provider.authorization_url(where, attempt, extra)
         lines = self._attempts.keep(attempt, iv, visit.cookies)
         return redirect(url, [("Set-Cookie", line) for line in lines])
+
+    def _was_ended_elsewhere(self, visit: Visit) -> bool:
+        """Whether the session of this browser was, and it has not signed in since."""
+        verdict = visit.verdict
+        is_told = isinstance(verdict, Refused) and verdict.asks_again
+        return is_told or self._has_to_ask_again(visit)
+
+    def _has_to_ask_again(self, visit: Visit) -> bool:
+        return visit.cookies is not None and self._ask_again(visit.cookies) is not None
 
     def _link(self, name: str, target: str, query: Mapping[str, str]) -> str:
         """The address of a route, with what it was asked and is fit to be written."""
@@ -212,6 +227,8 @@ class RouteHandler:
         except Refusal as refusal:
             headers = dropped if refusal.uses_up else [("Retry-After", _RETRY)]
             return self._trouble(refusal.code, attempt.target, headers)
+        if self._has_to_ask_again(visit):
+            dropped.append(("Set-Cookie", self._routes.ask_again.clearing))
         return hop(attempt.target, dropped)
 
     def _sign_in(
@@ -314,7 +331,7 @@ class RouteHandler:
         if not self._may_sign_out(visit, asked):
             return problem(403, "Only a page of this very site may sign you out.")
         try:
-            yield from end_here(visit, everywhere=False)
+            yield from end_here(visit, everywhere=False, asks_again=False)
         except NetworkError as error:
             return problem(503, headers=[("Retry-After", str(int(error.retry_after or 1)))])
         url = self._provider.logout_url(self._routes.sign_out_callback_url)

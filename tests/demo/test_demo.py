@@ -61,7 +61,7 @@ class Visitor:
 
     def __init__(self, pool: LocalUserPool, browser: Client, agent: str) -> None:
         self._pool = pool
-        self._browser = browser
+        self.browser = browser
         self._headers = {**BROWSER, "User-Agent": agent}
         self.pool_cookies: dict[str, str] = {}
 
@@ -76,7 +76,7 @@ class Visitor:
 
     def get(self, url: str, headers: dict[str, str] | None = None) -> TestResponse:
         """Open a page of the site."""
-        return self._browser.get(
+        return self.browser.get(
             url.removeprefix(ORIGIN), headers={**self._headers, **(headers or {})}
         )
 
@@ -93,11 +93,17 @@ def sign_in(demo_pool: LocalUserPool, client: Client) -> Callable[..., TestRespo
 
 
 @pytest.fixture
-def other(demo_pool: LocalUserPool, client: Client) -> Client:
-    """Another browser, an iPhone's, where Ada is signed in."""
-    other = Client(client.application)
-    Visitor(demo_pool, other, IPHONE).sign_in()
-    return other
+def others(demo_pool: LocalUserPool, client: Client) -> Visitor:
+    """Somebody with another browser, an iPhone's, where Ada is signed in."""
+    visitor = Visitor(demo_pool, Client(client.application), IPHONE)
+    visitor.sign_in()
+    return visitor
+
+
+@pytest.fixture
+def other(others: Visitor) -> Client:
+    """That browser."""
+    return others.browser
 
 
 def next_page(page: TestResponse) -> str:
@@ -398,6 +404,53 @@ def test_a_device_that_is_ended_is_signed_out_with_its_next_request(client, sign
     assert devices(client) == ["Firefox on Windows"]
     assert "You are signed out, and the cookie is cleared." in other.get("/").text
     assert other.get_cookie(COOKIE) is None
+
+
+def end_the_other(client: Client) -> None:
+    (handle,) = handles(client)
+    assert client.post("/devices/end", data={"handle": handle}).status_code == 303
+
+
+@pytest.mark.parametrize("first", [None, "/", "/auth/sign-in"])
+@pytest.mark.parametrize("path", ["/members", "/auth/sign-in"])
+def test_a_device_that_was_ended_is_asked_for_the_password(client, sign_in, others, path, first):
+    sign_in()
+    end_the_other(client)
+    if first is not None:
+        others.get(first)
+    with pytest.raises(ValueError, match="nowhere"):
+        others.sign_in(None, path)
+    assert "Who is signed in?" in others.get("/").text
+    others.sign_in("ada", path)
+    assert "signed in as ada" in others.get("/").text
+
+
+def test_the_page_of_a_device_that_was_ended_says_what_comes_next(client, sign_in, others):
+    sign_in()
+    end_the_other(client)
+    page = others.get("/")
+    assert "Another device has ended this session." in page.text
+    assert "prompt=login" in page.text
+    assert "button that corrupts" not in page.text
+    assert [line.partition("=")[0] for line in cookies_set(page)] == [COOKIE, "amplify-ask-again"]
+
+
+def test_a_device_that_corrupted_its_cookie_is_asked_for_nothing(demo_pool, client):
+    visitor = Visitor(demo_pool, client, FIREFOX)
+    visitor.sign_in()
+    client.post("/corrupt")
+    page = visitor.get("/").text
+    assert "means nothing here" in page
+    assert "asks for no password" in page
+    visitor.sign_in(None)
+    assert "signed in as ada" in client.get("/").text
+
+
+def test_every_other_device_is_asked_after_a_sign_out_everywhere(client, sign_in, others):
+    sign_in()
+    sign_out(client, "/sign-out-everywhere")
+    with pytest.raises(ValueError, match="nowhere"):
+        others.sign_in(None, "/members")
 
 
 def test_nobody_ends_somebody_elses_device(client, sign_in, other):

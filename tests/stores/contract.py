@@ -24,7 +24,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from amplify_mw.sessions.record import ENDED, Record
+from amplify_mw.sessions.record import ENDED, Record, asks_again, tombstone
 from amplify_mw.stores.base import SessionStore
 
 T = TypeVar("T")
@@ -264,6 +264,23 @@ class StoreContract:
 
         assert not store.replace(KEY, self.record(version=8))
         assert not store.create(KEY, self.record(version=8))
+        assert store.load(KEY) == ended
+
+    def test_what_is_left_of_a_session_says_how_it_ended_and_is_nobodys(
+        self, store: SessionStore
+    ) -> None:
+        there = self.kept(store)
+        ended = tombstone(there.expires_at, asks_again=True)
+
+        assert store.delete(KEY)
+        assert store.create(KEY, ended)
+
+        assert store.load(KEY) == ended
+        assert asks_again(store.load(KEY))
+        assert store.of_user(there.user) == []
+        assert store.acquire(KEY, LONG) is None
+        assert not store.replace(KEY, there)
+        assert not store.create(KEY, there)
         assert store.load(KEY) == ended
 
     def test_what_is_not_there_is_not_replaced(self, store: SessionStore) -> None:
