@@ -5,7 +5,9 @@ Rules:
 - A weaker check is spelled out: `client_id=None` accepts any app client; leaving it out is an
   error.
 - Addresses are https, or http on this very machine, and come from nowhere but here.
-- Configurations are values: two that are equal share key sets and caches within a process.
+- Configurations are values: two that are equal share key sets and caches within a process. One that
+  was copied or pickled equals itself; a store in it stays the same store where it is the same
+  process's.
 """
 
 import json
@@ -13,6 +15,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from enum import Enum
 from typing import Any, Final, Literal, get_args
 from urllib.parse import urlsplit
 
@@ -33,12 +36,16 @@ MAX_LEEWAY: Final = 60.0
 MEBIBYTE: Final = 1024 * 1024
 
 
-class _Missing:
+class _Missing(Enum):
+    """What was not given. A member of an Enum stays itself when it is copied or pickled."""
+
+    MISSING = "missing"
+
     def __repr__(self) -> str:
         return "<required>"
 
 
-_MISSING: Final[Any] = _Missing()
+_MISSING: Final[Any] = _Missing.MISSING
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,10 +9,14 @@ Rules, for every method:
 - A write is kept unless there is no record under the key, or one of a higher version. So a session
   that has ended (`ENDED`, the highest) stays so, and a slow writer never undoes a newer one's work.
 - Keys are hashes of secrets: 32 bytes, as good as random. Texts may be any `str`.
+- A store is a place, not a value: copied, it is the same store. A pickle holds what it was made
+  with (a url with its password, too), and is the same store again within the process that has it.
 """
 
+import os
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, Final, Self
+from weakref import WeakValueDictionary
 
 from ..effects import Unreachable
 from ..sessions.record import Record
@@ -70,3 +74,28 @@ class SessionStore(ABC):
 
     def close(self) -> None:  # noqa: B027  # not every store has something to close
         """Close connections; a later call opens them anew."""
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+    def _pickled(self, **arguments: Any) -> tuple[Any, ...]:
+        """What `__reduce__` gives for a store that was made with these arguments."""
+        name = self.__dict__.setdefault("_name", os.urandom(16))
+        _named.setdefault(name, self)
+        return _unpickled, (type(self), name, arguments)
+
+
+_named: Final[WeakValueDictionary[bytes, SessionStore]] = WeakValueDictionary()
+
+
+def _unpickled(kind: type[SessionStore], name: bytes, arguments: dict[str, Any]) -> SessionStore:
+    """The store of that name; one made anew in a process that has none."""
+    store = _named.get(name)
+    if store is None:
+        made = kind(**arguments)
+        made.__dict__["_name"] = name
+        store = _named.setdefault(name, made)
+    return store

@@ -14,9 +14,9 @@ from collections import OrderedDict
 from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 from threading import RLock
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
-from ..errors import check_number
+from ..errors import ConfigurationError, check_number
 from ..sessions.record import ENDED, Record
 from .base import SessionStore
 
@@ -39,6 +39,12 @@ class MemoryStore(SessionStore):
         self._entries: OrderedDict[bytes, _Entry] = OrderedDict()  # the last written comes last
         self._users: dict[str, set[bytes]] = {}
         self._expiring: list[tuple[float, bytes]] = []  # a heap; holds what was replaced as well
+
+    def __reduce__(self) -> NoReturn:
+        raise ConfigurationError(
+            "MemoryStore cannot be pickled: its sessions are in one process's memory. Share a "
+            "SQLiteStore(path) or a RedisStore(url), or make the configuration in each process."
+        )
 
     def __repr__(self) -> str:
         return f"<MemoryStore with {len(self._entries)} sessions>"

@@ -59,6 +59,12 @@ class RedisStore(SessionStore):
             raise ConfigurationError("RedisStore needs redis-py: pip install 'amplify-mw[redis]'")
         from .redis_connections import Server
 
+        self._arguments = {
+            "url": url,
+            "prefix": prefix,
+            "timeout": timeout,
+            "local_cache": local_cache,
+        }
         self._server = Server(url, timeout)
         self._prefix = prefix
         self._commands = Commands(prefix.encode())
@@ -77,6 +83,9 @@ class RedisStore(SessionStore):
             if self._local_cache
             else None
         )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self._pickled(**self._arguments)
 
     def __repr__(self) -> str:
         return f"<RedisStore {self._server.place} {self._prefix}>"

@@ -96,10 +96,14 @@ class SQLiteStore(SessionStore):
         if not 0 < timeout < math.inf:
             raise ConfigurationError("SQLiteStore(timeout=...) must be above 0: seconds")
         self._database = Database(name, timeout, prepare)
+        self._timeout = timeout
         self._clock = clock
         self._created = 0
         if foreign := self._database.peek(why_foreign):
             raise ConfigurationError(f"{self._database.path!r} {foreign}.")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self._pickled(path=self._database.path, timeout=self._timeout, clock=self._clock)
 
     def __repr__(self) -> str:
         return f"<SQLiteStore in {self._database.path!r}>"
