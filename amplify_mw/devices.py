@@ -33,8 +33,9 @@ def end_session_by_handle(
 ) -> bool:
     """End one of the sessions that `list_sessions` names; False if this user has none of that name.
 
-    A handle of another user's session ends nothing. That session's refresh token is not revoked:
-    nobody but its cookie can read it. Raises what `list_sessions` raises, `ForbiddenException`
+    A handle of another user's session ends nothing. That session's browser is asked for the
+    password when it signs in again by the sign-in routes. Its refresh token is not revoked: nobody
+    but its cookie can read it. Raises what `list_sessions` raises, `ForbiddenException`
     (`cross_site`), and `ResponseStartedError` once the headers have gone, unless
     `allow_cross_site=True` is said.
     """

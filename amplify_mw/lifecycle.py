@@ -10,6 +10,7 @@ Rules:
 - A session is started with tokens that were verified and agree, under a new id; the one that was
   there ends.
 - Whoever ends a session is signed out here at once; what Cognito is told of it is not waited for.
+- A session that is ended by another than its own browser leaves a tombstone that says so.
 """
 
 from contextlib import suppress
@@ -81,10 +82,11 @@ def end_session(*, everywhere: bool = False, allow_cross_site: bool = False) -> 
     """Sign the user out; the response clears the session's cookie.
 
     The refresh token is revoked. `everywhere`: Cognito ends all sign-ins of the user
-    (`GlobalSignOut`), and all of the user's sessions in the store end. Sealed sessions and tokens
-    in other browsers go on until their tokens run out or are to be refreshed. Cognito is not waited
-    for; with a `TokenSession` that holds an ID token it cannot be told at all. Does nothing where
-    there is no session.
+    (`GlobalSignOut`), and all of the user's sessions in the store end; their browsers, and this
+    one, are asked for the password when they sign in again by the sign-in routes. Sealed sessions
+    and tokens in other browsers go on until their tokens run out or are to be refreshed. Cognito is
+    not waited for; with a `TokenSession` that holds an ID token it cannot be told at all. Does
+    nothing where there is no session.
     `allow_cross_site`: a page of any origin may do this; a check of your own stands in its place.
 
     Raises `ForbiddenException` (`cross_site`), `ResponseStartedError`, and `NetworkError`
@@ -332,18 +334,20 @@ def _is_of(token: VerifiedToken, known: SignedIn) -> bool:
 def _end_all(
     home: Authenticator, access_token: VerifiedToken, refresh_token: bytes | None, now: float
 ) -> Flow[Unreachable | None]:
-    """A flow: end all sessions of a user that can be ended; what hindered."""
+    """A flow: end all sessions of a user that can be ended; what hindered.
+
+    Cognito is told last: a browser that it refuses before would not hear how its session ended.
+    """
+    hindrance, sessions = None, home.sessions.listed
+    if sessions is not None:
+        user = user_key(access_token.issuer, access_token.sub)
+        try:
+            for key, session in (yield from sessions.of_user(user, None)).items():
+                yield from sessions.end_by_key(key, session.expires_at, now)
+        except Unreachable as error:
+            hindrance = error
     yield from home.grants.sign_out_everywhere(access_token, refresh_token)
-    sessions = home.sessions.listed
-    if sessions is None:
-        return None
-    user = user_key(access_token.issuer, access_token.sub)
-    try:
-        for key, session in (yield from sessions.of_user(user, None)).items():
-            yield from sessions.end_by_key(key, session.expires_at, now)
-    except Unreachable as error:
-        return error
-    return None
+    return hindrance
 
 
 def refreshing(visit: Visit) -> Flow[AuthSession]:

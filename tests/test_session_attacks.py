@@ -45,7 +45,7 @@ from tests.sites import (
 
 Build = Callable[..., Site]
 SIGNED_OUT = "NotAuthorizedException no_session"
-ENDED = "NotAuthorizedException invalid_session"
+ENDED = "NotAuthorizedException session_revoked"
 REFRESH = "GetTokensFromRefreshToken"
 FOREIGN = {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}
 
