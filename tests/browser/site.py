@@ -18,7 +18,9 @@ from amplify_mw import (
     CookiePolicy,
     NotAuthorizedException,
     StoredSession,
+    end_session_by_handle,
     get_current_user,
+    list_sessions,
     start_session,
 )
 from amplify_mw.engine import Engine
@@ -64,7 +66,8 @@ class Site:
     """An app behind one of the shells.
 
     `asked`: the requests that have come. `notes`: who has made notes by its form. `headers`: what
-    it says of its pages. `/enter` signs `ada` in at once, for tests of what comes afterwards.
+    it says of its pages. `/enter` signs `ada` in at once, for tests of what comes afterwards, and
+    `/end-others` ends the user's sessions in other browsers.
     """
 
     def __init__(self, pool: LocalUserPool, clock: Clock, port: int) -> None:
@@ -83,6 +86,9 @@ class Site:
         """The app: a page that says who has come where."""
         if path == "/enter":
             start_session(self.pool.sign_in("ada"))
+        if path == "/end-others":
+            for one in list_sessions():
+                assert one.is_current or end_session_by_handle(one.handle)
         try:
             user = get_current_user().username
         except NotAuthorizedException:

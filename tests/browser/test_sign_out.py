@@ -1,5 +1,6 @@
 """Signing out, here and at the user pool."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
@@ -36,6 +37,24 @@ def test_the_user_pool_asks_for_the_password_again_afterwards(site: Site, tab: "
     says(tab, "nobody is at /")
     tab.get_by_role("link", name="My account").click()
     says(tab, "Sign in")
+
+
+@ONE_SHELL
+@pytest.mark.parametrize("first", ["/", "/account"])
+def test_the_pool_asks_a_browser_again_whose_session_was_ended_from_another(
+    site: Site, new_browser: "Callable[..., BrowserContext]", tab: "Page", first: str
+) -> None:
+    sign_in(tab, site)
+    elsewhere = new_browser().new_page()
+    enter(elsewhere, site)
+    elsewhere.goto(site.url("/end-others"))
+    tab.goto(site.url(first))
+    if first == "/":
+        says(tab, "nobody is at /")
+        tab.get_by_role("link", name="My account").click()
+    fill_in(tab, "ada")
+    says(tab, "ada is at /account")
+    says(elsewhere, "ada is at /end-others")
 
 
 @ONE_SHELL
