@@ -284,12 +284,15 @@ def test_a_token_that_is_started_over_itself_is_set(build: Build) -> None:
 
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])
 @pytest.mark.parametrize("way", ["by handle", "everywhere"])
-def test_a_sign_in_that_another_device_has_ended_before_its_answer_sets_nothing(
-    build: Build, kind: str, way: str
+@pytest.mark.parametrize("doing", ["sign-in", "refresh"])
+def test_what_another_device_has_ended_before_the_answer_is_not_set(
+    build: Build, kind: str, way: str, doing: str
 ) -> None:
     site = build(kind)
     device = site.sign_in()
-    with waiting(site.browser(), site.start(site.pool.sign_in("ada"))) as slow:
+    browser = site.browser() if doing == "sign-in" else site.sign_in()
+    action = site.start(site.pool.sign_in("ada")) if doing == "sign-in" else site.refresh
+    with waiting(browser, action, site.who) as slow:
         if way == "everywhere":
             device.does(site.end(everywhere=True))
         else:
@@ -297,7 +300,8 @@ def test_a_sign_in_that_another_device_has_ended_before_its_answer_sets_nothing(
             ended = device.does(lambda: site.verbs.end_session_by_handle(handle))
             assert ended.body == "True"
         got = slow.answer()
-    assert (got.body, cookies_set(got)) == ("ada", [])
+    assert got.body.endswith(", ada")
+    assert cookies_set(got) == []
 
 
 @every_kind
