@@ -4,7 +4,9 @@ Rules:
 - A value that cannot work is refused here, by name, with what to write instead.
 - A weaker check is spelled out: `client_id=None` accepts any app client; leaving it out is an
   error.
-- Addresses are https, or http on this very machine, and come from nowhere but here.
+- Addresses that are asked, and those that a browser is sent to, are https, or http on this very
+  machine; on others only by `allow_insecure_http`, and never for a site on https. They come from
+  nowhere but here. An issuer that is only compared is text like any other.
 - Configurations are values: two that are equal share key sets and caches within a process. One that
   was copied or pickled equals itself; a store in it stays the same store where it is the same
   process's.
@@ -19,7 +21,7 @@ from enum import Enum
 from typing import Any, Final, Literal, get_args
 from urllib.parse import urlsplit
 
-from .cookie_policy import CookiePolicy, is_host, is_loopback, split_origin
+from .cookie_policy import CookiePolicy, app_origin, is_host, is_loopback, split_origin
 from .errors import ConfigurationError, check_number, kind_of
 from .routes.options import AuthRoutes
 from .sessions.base import SessionKind
@@ -29,6 +31,7 @@ _POOL_ID = re.compile(r"([a-z]{2,4}(?:-[a-z]+)+-[0-9])_[0-9A-Za-z]+")
 _PATTERN = re.compile(r"(?!.*//)/[^*?%\\\x00-\x1F]*(?:(?<=/)\*)?")  # a path, or all below one
 _PARTITIONS: Final = {"cn": "amazonaws.com.cn", "eusc": "amazonaws.eu"}
 _NO_PATH = re.compile(r"\s*(?:https?://|[{\[])", re.IGNORECASE)  # an address, or JSON text
+_ISSUER = re.compile(r"https?://[!-~]{1,1000}")
 _DEFAULT_PORTS: Final = {"https": 443, "http": 80}
 RefreshApi = Literal["GetTokensFromRefreshToken", "InitiateAuth", "oauth"]
 _REFRESH_API: Final = "GetTokensFromRefreshToken"
@@ -55,8 +58,8 @@ class UserPool:
     `user_pool_id`: such as `eu-west-1_Ab12Cd34E`; its first part is the region.
     `client_id`: an app client id, several, or None for any client of the pool.
     `endpoint_url`: where the pool's API is, if not at Amazon (an emulator).
-    `issuer`: the `iss` of its tokens, if not Amazon's. Beside an `endpoint_url`, where the keys are
-    then, it is compared and never fetched, so that any `http://` address will do.
+    `issuer`: the `iss` of its tokens, if not Amazon's. Beside `endpoint_url` or `keys` it is only
+    compared, and may be any http or https text; else the key set is fetched below it.
     `keys`: a key set (JWKS) that is never fetched: a mapping, or the path of a JSON file.
     `client_secret`: of the app client, if it has one; it belongs to one client.
     `domain`: where the pool's hosted sign-in is: `auth.example.com`, or
@@ -64,6 +67,8 @@ class UserPool:
     `refresh_api`: how tokens are refreshed: `GetTokensFromRefreshToken` (the default, which knows
     refresh token rotation), `InitiateAuth` (`REFRESH_TOKEN_AUTH`), or `oauth`: the token endpoint
     of the `domain`. Never does one stand in for another.
+    `allow_insecure_http`: tokens and codes may go over plain http to other machines, such as
+    `http://cognito:9229` in a compose file. For emulators; refused for a site on https.
     """
 
     user_pool_id: str
@@ -74,6 +79,7 @@ class UserPool:
     client_secret: str | None = field(default=None, repr=False)
     domain: str | None = None
     refresh_api: RefreshApi = _REFRESH_API
+    allow_insecure_http: bool = False
     iss: str = field(init=False)  # the exact issuer of its tokens
     client_ids: frozenset[str] | None = field(init=False)  # None: any
     api_url: str = field(init=False)
@@ -93,14 +99,17 @@ class UserPool:
         region = match[1] if match else ""
         suffix = _PARTITIONS.get(region.partition("-")[0], "amazonaws.com")
         amazon = f"https://cognito-idp.{region}.{suffix}"
-        endpoint = _address("endpoint_url", _given(self.endpoint_url, amazon)).rstrip("/")
-        # Nothing is fetched from the issuer beside an endpoint_url: an emulator's may be http.
-        plain = self.endpoint_url is not None
+        insecure = _flag("allow_insecure_http", self.allow_insecure_http)
+        endpoint = _address(
+            "endpoint_url", _given(self.endpoint_url, amazon), insecure=insecure
+        ).rstrip("/")
         issuer = _given(self.issuer, f"{amazon}/{self.user_pool_id}")
-        issuer = _address("issuer", issuer, may_be_plain=plain)
+        if self.endpoint_url is None and self.keys is None:  # the keys are below it
+            _address("issuer", issuer, insecure=insecure)
+        _check_issuer(issuer)
         home = issuer if self.endpoint_url is None else f"{endpoint}/{self.user_pool_id}"
         client_id = _client_id(self.client_id)
-        domain = _domain(self.domain)
+        domain = _domain(self.domain, insecure=insecure)
         _check_client_secret(self.client_secret, client_id)
         _check_refresh_api(self.refresh_api, domain)
         _set(
@@ -116,6 +125,13 @@ class UserPool:
             revoke_url=domain and f"{domain}/oauth2/revoke",
         )
 
+    @property
+    def insecure_addresses(self) -> tuple[str, ...]:
+        """The origins on other machines that are asked over plain http."""
+        asked = [self.api_url, "" if self.keys else self.keys_url, self.domain or ""]
+        parts = [urlsplit(url) for url in asked if _is_insecure(url)]
+        return tuple(dict.fromkeys(f"http://{part.netloc}" for part in parts))
+
 
 @dataclass(frozen=True, kw_only=True)
 class AmplifyConfig:
@@ -130,10 +146,12 @@ class AmplifyConfig:
     `protect`, `public`, `ignore`: paths such as `/account` or `/api/*` (which covers `/api` too)
     that need a user, that need none after all, and that are not even looked at.
     `login_url`: where a browser that opens a protected page is sent, with `?next=`.
-    `origins`: the site's own origins, such as `https://app.example.com`; a WebSocket handshake
+    `origins`: the site's own origins, such as `https://app.example.com`, and those of its apps, as
+    their web views write them (`capacitor://localhost`); a WebSocket handshake
     with a session cookie from any other is refused, unless the browser vouches for it
     (`Sec-Fetch-Site: same-origin`). `start_session` and the verbs that end sessions believe them,
     too, and name them where a browser does not vouch (old ones; any over plain http).
+    `http://` on another machine is for a site that is there itself, `CookiePolicy(secure=False)`.
     `routes`: an `AuthRoutes(origin=...)` serves the routes of hosted sign-in; it needs the pool's
     `domain`. Its `sign-in` is then the `login_url`, unless another is given.
     `csrf`: "origin" (the default) refuses requests with a signed-in user and an unsafe method that
@@ -155,6 +173,7 @@ class AmplifyConfig:
     client_secret: str | None = field(default=None, repr=False)
     domain: str | None = None
     refresh_api: RefreshApi = _REFRESH_API
+    allow_insecure_http: bool = False
     pools: Sequence[UserPool] = ()
     user_pools: tuple[UserPool, ...] = field(init=False)
     cookie: CookiePolicy = field(default_factory=CookiePolicy)
@@ -182,20 +201,24 @@ class AmplifyConfig:
         check_number("cache_bytes", self.cache_bytes, 1, 10**12)
         if not isinstance(self.cookie, CookiePolicy):
             raise ConfigurationError("cookie: write a CookiePolicy(...)")
+        user_pools = self._user_pools(_pools(self.pools))
+        insecure = any(pool.allow_insecure_http for pool in user_pools)
+        in_the_clear = insecure or not self.cookie.secure
         _set(
             self,
             **_session(self.session),
-            user_pools=self._user_pools(_pools(self.pools)),
+            user_pools=user_pools,
             pools=_pools(self.pools),
             client_id=self.client_id if self.client_id is _MISSING else _client_id(self.client_id),
             keys=_keys(self.keys),
-            domain=_domain(self.domain),
+            domain=_domain(self.domain, insecure=insecure),
             protect=_paths("protect", self.protect),
             public=_paths("public", self.public),
             ignore=_paths("ignore", self.ignore),
             csrf_exempt=_paths("csrf_exempt", self.csrf_exempt),
             origins=tuple(
-                _origin("origins", origin) for origin in _strings("origins", self.origins)
+                _page_origin(origin, insecure=in_the_clear)
+                for origin in _strings("origins", self.origins)
             ),
         )
         if self.public and not self.protect:
@@ -206,15 +229,16 @@ class AmplifyConfig:
         if self.csrf not in ("origin", None):
             raise ConfigurationError("csrf: write 'origin', or None to leave it to the app")
         if self.routes is not None:
-            self._check_routes(self.routes)
+            self._check_routes(self.routes, insecure=insecure)
             if self.login_url is None:
                 _set(self, login_url=f"{self.routes.prefix}/sign-in")
         if self.login_url is not None:
-            _check_login_url(self.login_url)
+            _check_login_url(self.login_url, insecure=insecure)
 
-    def _check_routes(self, routes: AuthRoutes) -> None:
+    def _check_routes(self, routes: AuthRoutes, *, insecure: bool) -> None:
         if not isinstance(routes, AuthRoutes):
             raise ConfigurationError("routes: write AuthRoutes(origin='https://app.example.com')")
+        _check_site(routes, insecure=insecure)
         pool = self.user_pools[0]
         if pool.domain is None:
             raise ConfigurationError(
@@ -239,7 +263,10 @@ class AmplifyConfig:
     @property
     def known_origins(self) -> frozenset[str]:
         """The site's own origins."""
-        own = () if self.routes is None else (_origin("AuthRoutes.origin", self.routes.origin),)
+        routes = self.routes
+        own = (
+            () if routes is None else (_origin("AuthRoutes.origin", routes.origin, insecure=True),)
+        )
         return frozenset((*self.origins, *own))
 
     def _user_pools(self, pools: tuple[UserPool, ...]) -> tuple[UserPool, ...]:
@@ -316,11 +343,17 @@ def _given(url: str | None, default: str) -> str:
     return default if url is None else url
 
 
-def _address(name: str, url: Any, *, may_be_plain: bool = False) -> str:
-    """An address that may be trusted to be the one that is meant.
+def _flag(name: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ConfigurationError(f"{name}: write True or False; got {value!r}")
+    return value
 
-    `may_be_plain`: http:// will do, since nothing is fetched from there.
-    """
+
+_ELSEWHERE: Final = "http:// only for localhost, or for an emulator with allow_insecure_http=True"
+
+
+def _address(name: str, url: Any, *, insecure: bool) -> str:
+    """An address that may be trusted to be the one that is meant. `insecure`: http will do."""
     # urlsplit passes over some of what is not printable
     is_clean = isinstance(url, str) and url.isascii() and url.isprintable() and " " not in url
     try:
@@ -329,15 +362,48 @@ def _address(name: str, url: Any, *, may_be_plain: bool = False) -> str:
     except ValueError as error:
         raise ConfigurationError(f"{name}: write an address; got {url!r}") from error
     host = parts.hostname or ""
-    may_be_plain = may_be_plain or is_loopback(host)
-    secure = parts.scheme == "https" or (parts.scheme == "http" and may_be_plain)
+    is_http = parts.scheme == "http" and (insecure or is_loopback(host))
+    if is_http:  # compose files name their services so, and no certificate can
+        host = host.replace("_", "-")
     is_bare = not parts.query and not parts.fragment and "@" not in parts.netloc
-    if not (secure and is_bare and is_host(host)):
+    if not ((is_http or parts.scheme == "https") and is_bare and is_host(host)):
         raise ConfigurationError(
-            f"{name}: write an https:// address (http:// only for localhost), without user, "
-            f"query or fragment; got {url!r}"
+            f"{name}: write an https:// address ({_ELSEWHERE}), without user, query or fragment; "
+            f"got {url!r}"
         )
     return str(url)
+
+
+def _is_insecure(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme == "http" and not is_loopback(parts.hostname or "")
+
+
+def _check_issuer(issuer: object) -> None:
+    if not isinstance(issuer, str) or not _ISSUER.fullmatch(issuer):
+        raise ConfigurationError(
+            "issuer: write the `iss` of the pool's tokens, which begins with https:// or http://; "
+            f"got {issuer!r}"
+        )
+
+
+def _check_site(routes: AuthRoutes, *, insecure: bool) -> None:
+    """Refuse a site that would sign in over plain http, and one on https with such a pool."""
+    _, host, _ = split_origin(routes.origin)
+    if is_loopback(host):
+        return
+    if not routes.is_secure and not insecure:
+        raise ConfigurationError(
+            f"AuthRoutes.origin: {routes.origin!r} would send codes and cookies in the clear; "
+            "write an https:// origin, or http://localhost for development (tests in a compose "
+            "file: allow_insecure_http=True)"
+        )
+    if routes.is_secure and insecure:
+        raise ConfigurationError(
+            "allow_insecure_http: it is for emulators, and AuthRoutes.origin "
+            f"{routes.origin!r} is a site for people, whose tokens may not go over plain http; "
+            "leave it out and write https:// addresses of the pool"
+        )
 
 
 def _client_id(value: object) -> tuple[str, ...] | None:
@@ -376,12 +442,13 @@ def _check_client_secret(secret: object, client_id: tuple[str, ...] | None) -> N
         )
 
 
-def _domain(domain: object) -> str | None:
+def _domain(domain: object, *, insecure: bool) -> str | None:
     """The hosted sign-in's origin."""
     if domain is None:
         return None
     is_bare = isinstance(domain, str) and "://" not in domain
-    return _origin("domain", _address("domain", f"https://{domain}" if is_bare else domain))
+    url = _address("domain", f"https://{domain}" if is_bare else domain, insecure=insecure)
+    return _origin("domain", url, insecure=insecure)
 
 
 def _check_refresh_api(api: object, domain: str | None) -> None:
@@ -463,29 +530,39 @@ def _paths(name: str, patterns: object) -> tuple[str, ...]:
     return patterns
 
 
-def _origin(name: str, origin: str) -> str:
+def _page_origin(origin: str, *, insecure: bool) -> str:
+    """One of the `origins`. `insecure`: the site itself is over plain http."""
+    try:
+        apps = app_origin(origin)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"origins: {error}") from None
+    return _origin("origins", origin, insecure=insecure) if apps is None else apps
+
+
+def _origin(name: str, origin: str, *, insecure: bool) -> str:
     """An origin as browsers write it (RFC 6454 6.2)."""
     try:
         scheme, host, port = split_origin(origin.lower())
     except ConfigurationError as error:
         raise ConfigurationError(f"{name}: {error}") from None
-    if scheme == "http" and not is_loopback(host):
+    if scheme == "http" and not (insecure or is_loopback(host)):
         raise ConfigurationError(
-            f"{name}: write an https:// origin (http:// only for localhost); got {origin!r}"
+            f"{name}: write an https:// origin (http:// only for localhost, or where the site "
+            f"itself is over plain http: CookiePolicy(secure=False)); got {origin!r}"
         )
     host = f"[{host}]" if ":" in host else host
     suffix = "" if port in (None, _DEFAULT_PORTS[scheme]) else f":{port}"
     return f"{scheme}://{host}{suffix}"
 
 
-def _check_login_url(url: object) -> None:
+def _check_login_url(url: object, *, insecure: bool) -> None:
     is_clean = isinstance(url, str) and re.fullmatch(r'[!"$-~]+', url)  # printable, without '#'
     if is_clean and re.match(r"/(?![/\\])", str(url)):
         return
     try:  # a sign-in page elsewhere may need its query (`?client_id=...`)
-        _address("login_url", str(url).partition("?")[0] if is_clean else "")
+        _address("login_url", str(url).partition("?")[0] if is_clean else "", insecure=insecure)
     except ConfigurationError:
         raise ConfigurationError(
-            "login_url: write a path such as '/login', or an https:// address (http:// only for "
-            f"localhost), without user and '#'; got {url!r}"
+            f"login_url: write a path such as '/login', or an https:// address ({_ELSEWHERE}), "
+            f"without user and '#'; got {url!r}"
         ) from None

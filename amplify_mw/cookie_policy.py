@@ -25,6 +25,8 @@ _HOST = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*")
 _PATH = re.compile(r"/[A-Za-z0-9\-._~!$%&'()*+,:=@/]{0,1023}")
 _EPOCH: Final = "Thu, 01 Jan 1970 00:00:00 GMT"
 _OCTETS = re.compile(r"[!#-+\--:<-\[\]-~]*")  # RFC 6265 4.1.1: the characters of a value
+_APP_ORIGIN = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)(://[A-Za-z0-9._~-]+(?::[0-9]{1,5})?)")
+_NOBODYS: Final = frozenset({"about", "blob", "data", "file", "filesystem", "ftp", "javascript"})
 _LOOPBACK_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -187,6 +189,38 @@ def split_origin(origin: str) -> tuple[str, str, int | None]:
             f"'https://app.example.com'; got {origin!r}"
         )
     return parts.scheme, parts.hostname, port
+
+
+def app_origin(origin: str) -> str | None:
+    """The origin of an app's web view or of a browser's extension; None for a site's.
+
+    They are compared as they stand, which is how these browsers write them: `capacitor://localhost`.
+    Raises `ConfigurationError` for what no page that can be told from others has.
+
+    >>> app_origin("tauri://localhost"), app_origin("https://app.example.com")
+    ('tauri://localhost', None)
+    """
+    if origin == "null":
+        raise ConfigurationError(
+            "'null' is what every sandboxed page sends, whoever made it; where a page of your own "
+            "sends it, have that page answered with `Referrer-Policy: same-origin` in place of "
+            "`no-referrer`, or write csrf_exempt=['/that/path'] and check a token of your own"
+        )
+    scheme = origin.partition(":")[0].lower()
+    if scheme in ("ws", "wss"):
+        raise ConfigurationError(
+            "a WebSocket comes from a page, whose origin begins with https://; write that; got "
+            f"{origin!r}"
+        )
+    if scheme in _NOBODYS:
+        raise ConfigurationError(
+            f"browsers send 'null' for pages at {scheme}:, which cannot be told from others; write "
+            "the origin of a site or an app, such as 'capacitor://localhost'"
+        )
+    match = _APP_ORIGIN.fullmatch(origin)
+    if match is None or scheme in ("http", "https"):
+        return None
+    return scheme + match[2]
 
 
 def is_loopback(host: str) -> bool:

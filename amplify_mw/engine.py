@@ -3,22 +3,25 @@
 Rules:
 - Equal configurations share one engine. Those that differ in paths or in the cookie's policy alone
   share what verifies, fetches and remembers: one key set, one cache and one flight between them.
-- What a broken configuration can show is shown here, when the middleware is built.
+- What a broken configuration can show is shown here, when the middleware is built; what a
+  dangerous one allows is told to the log, once in a process.
 - `fork()` leaves the caches (they are values) and renews everything that a thread or a socket owns.
 """
 
+import logging
 import os
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from .authenticator import Authenticator
 from .cognito.attributes import AttributeSource
 from .config import AmplifyConfig, UserPool
-from .cookie_policy import CookiePolicy
+from .cookie_policy import CookiePolicy, is_loopback
 from .effects import Cache
 from .errors import ConfigurationError
 from .sessions.base import Surroundings
@@ -30,12 +33,14 @@ if TYPE_CHECKING:
     from .drive import BoundedCache
     from .stores.memory import MemoryStore
 
+logger = logging.getLogger("amplify_mw")
 _REMEMBERED = 1_000_000  # ends (about 500 bytes each) and successors, which are soon dropped
 _remembered: "MemoryStore | None" = None
 _registering = threading.RLock()
 _engines: "weakref.WeakValueDictionary[AmplifyConfig, Engine]" = weakref.WeakValueDictionary()
 _workshops: "weakref.WeakValueDictionary[AmplifyConfig, Workshop]" = weakref.WeakValueDictionary()
 _living: "weakref.WeakSet[Workshop]" = weakref.WeakSet()
+_warned: Final[set[str]] = set()
 
 
 class Workshop:
@@ -102,6 +107,7 @@ class Engine:
 
     def __init__(self, config: AmplifyConfig, clock: Callable[[], float] = time.time) -> None:
         self.clock = clock
+        _warn(config)
         self._workshop = Workshop.of(config, clock)
         self.driver = self._workshop.driver
         self.authenticator = Authenticator(
@@ -133,6 +139,45 @@ class Engine:
     def close(self) -> None:
         """End the threads and connections; a later request opens them anew."""
         self.driver.close()
+
+
+def _warn(config: AmplifyConfig) -> None:
+    """Tell the operator what is for development alone."""
+    for warning in _dangers(config):
+        with _registering:
+            is_new = warning not in _warned
+            _warned.add(warning)
+        if is_new:
+            logger.warning("%s", warning)
+
+
+def _dangers(config: AmplifyConfig) -> Iterator[str]:
+    addresses = [url for pool in config.user_pools for url in pool.insecure_addresses]
+    if config.routes is not None and not (
+        config.routes.is_secure or _is_here(config.routes.origin)
+    ):
+        addresses.append(config.routes.origin)
+    if addresses:
+        yield (
+            f"allow_insecure_http: tokens and codes go over plain http to {', '.join(addresses)}; "
+            "that is for emulators and tests, never for people's accounts"
+        )
+    site = next((origin for origin in sorted(config.known_origins) if _is_public(origin)), None)
+    for pool in config.user_pools:
+        if site is not None and pool.api_url.startswith("http:") and _is_here(pool.api_url):
+            yield (
+                f"the user pool at {pool.api_url} is on this machine, as a LocalUserPool or an "
+                f"emulator is, and the site is {site}: who can reach such a pool can sign in as "
+                "anybody; it is for development and tests alone"
+            )
+
+
+def _is_public(origin: str) -> bool:
+    return origin.startswith("https:") and not _is_here(origin)
+
+
+def _is_here(url: str) -> bool:
+    return is_loopback(urlsplit(url).hostname or "")
 
 
 def _api(pool: UserPool) -> "PoolApi":

@@ -42,6 +42,9 @@ VARIABLES: Final = {
     ),
     "AMPLIFY_ENDPOINT_URL": Variable("endpoint_url", "where the pool's API is, if not at Amazon"),
     "AMPLIFY_ISSUER": Variable("issuer", "the issuer of its tokens, if not Amazon's"),
+    "AMPLIFY_ALLOW_INSECURE_HTTP": Variable(
+        "allow_insecure_http", "true: an emulator may be asked over plain http; see UserPool"
+    ),
     "AMPLIFY_KEYS": Variable("keys", "the path of a key set (JWKS) to use instead of fetching one"),
     "AMPLIFY_LOGIN_URL": Variable("login_url", "where a browser is sent to sign in"),
 }
@@ -158,6 +161,8 @@ def _of_settings(found: Mapping[str, str], options: Mapping[str, Any]) -> Amplif
     settings: dict[str, Any] = dict(found)
     if "client_id" in settings:
         settings["client_id"] = [part.strip() for part in settings["client_id"].split(",")]
+    if "allow_insecure_http" in settings:
+        settings["allow_insecure_http"] = _flag(settings["allow_insecure_http"])
     outputs = settings.pop("from_outputs", None)
     if outputs is not None:
         if {"user_pool_id", "client_id"} & settings.keys():
@@ -172,6 +177,12 @@ def _of_settings(found: Mapping[str, str], options: Mapping[str, Any]) -> Amplif
         if option not in merged and "pools" not in merged:
             raise ConfigurationError(f"from_env: set {name} ({meaning})")
     return AmplifyConfig(**merged)
+
+
+def _flag(text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise ConfigurationError(f"allow_insecure_http: write true or false; got {text!r}")
+    return text.lower() == "true"
 
 
 def read_keys(keys: Source) -> str:

@@ -63,11 +63,6 @@ class TestAddresses:
         with pytest.raises(ConfigurationError, match="issuer: write an https"):
             user_pool(issuer=issuer)  # from where its keys would be fetched
 
-    @pytest.mark.parametrize("issuer", ["ftp://a.example", "http://a@b.example", "http://a?b", "x"])
-    def test_an_emulators_issuer_is_an_address_all_the_same(self, issuer: str) -> None:
-        with pytest.raises(ConfigurationError, match="issuer: write an"):
-            user_pool(endpoint_url="http://localhost:9229", issuer=issuer)
-
     def test_an_emulator_may_keep_amazons_issuer(self) -> None:
         pool = user_pool(endpoint_url="http://127.0.0.1:5000")
         assert pool.iss == f"https://cognito-idp.eu-west-1.amazonaws.com/{POOL_ID}"
@@ -131,6 +126,31 @@ class TestAddresses:
         with pytest.raises(ConfigurationError, match=f"^{field}: "):
             config(**{field: url})
 
+    @pytest.mark.parametrize("known", [{"endpoint_url": "http://localhost:4566"}, {"keys": KEYS}])
+    @pytest.mark.parametrize(
+        "issuer",
+        [
+            "http://localhost.localstack.cloud:4566/us-east-1_db019d67",
+            "http://cognito-idp.localhost.localstack.cloud:4566/us-east-1_db019d67",
+            "http://0.0.0.0:9229/local_2D4gvA2k",
+            "http://cognito_local:9229/local_2D4gvA2k",
+            "https://cognito-idp.us-east-1.amazonaws.com/us-east-1_db019d67",
+            "https://a.example/pool/?b=c#d",  # compared letter by letter, whatever it says
+        ],
+    )
+    def test_an_issuer_that_is_only_compared_is_any_text(
+        self, known: dict[str, Any], issuer: str
+    ) -> None:
+        assert user_pool(issuer=issuer, **known).iss == issuer
+
+    @pytest.mark.parametrize(
+        "issuer",
+        ["", "a.example", "ftp://a", "//a", "http://", "https://a b", "http://a\n", 5, b"http://a"],
+    )
+    def test_no_token_has_such_an_issuer(self, issuer: Any) -> None:
+        with pytest.raises(ConfigurationError, match=r"^issuer: write the `iss`"):
+            user_pool(issuer=issuer, keys=KEYS)
+
     @pytest.mark.parametrize(
         "pool_id",
         [
@@ -161,6 +181,67 @@ class TestAddresses:
     def test_another_form_of_pool_id_needs_both_addresses(self, given: str) -> None:
         with pytest.raises(ConfigurationError, match="both endpoint_url and issuer"):
             config(user_pool_id="local", **{given: "https://a.example"})
+
+
+class TestPlainHttp:
+    """To other machines, by `allow_insecure_http`: in a compose file, an emulator is one."""
+
+    @pytest.mark.parametrize(
+        "host", ["cognito:9229", "cognito_local:9229", "192.168.0.7", "0.0.0.0:1", "[fd00::7]:8080"]
+    )
+    @pytest.mark.parametrize("field", ["endpoint_url", "issuer", "domain"])
+    def test_it_takes_the_word(self, field: str, host: str) -> None:
+        with pytest.raises(ConfigurationError, match=f"^{field}: .*allow_insecure_http=True"):
+            user_pool(**{field: f"http://{host}"})
+        pool = user_pool(**{field: f"http://{host}"}, allow_insecure_http=True)
+        assert getattr(pool, field) == f"http://{host}"
+
+    def test_the_addresses_that_are_asked_follow(self) -> None:
+        home = "http://cognito:9229"
+        pool = user_pool(endpoint_url=home, domain=home, allow_insecure_http=True)
+        assert pool.keys_url == f"{home}/{POOL_ID}/.well-known/jwks.json"
+        assert (pool.api_url, pool.token_url) == (f"{home}/", f"{home}/oauth2/token")
+        assert pool.insecure_addresses == (home,)
+
+    @pytest.mark.parametrize(
+        "options",
+        [
+            {},
+            {"endpoint_url": "http://localhost:9229", "domain": "auth.example.com"},
+            {"issuer": "http://cognito:9229/a", "keys": KEYS},
+        ],
+        ids=str,
+    )
+    def test_the_word_alone_makes_nothing_insecure(self, options: dict[str, Any]) -> None:
+        assert user_pool(**options, allow_insecure_http=True).insecure_addresses == ()
+
+    def test_browsers_may_be_sent_there(self) -> None:
+        with pytest.raises(ConfigurationError, match=r"^login_url: .*allow_insecure_http=True"):
+            config(login_url="http://login/in")
+        assert config(login_url="http://login/in", allow_insecure_http=True).login_url
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            *("http://user:secret@cognito", "http://cognito?a", "http://cognito/#a", "http://"),
+            *("http://a b", "ftp://cognito", "http://-a", "http://_", "http://a..b", "//cognito"),
+            "https://a_b.example",  # for which there is no certificate
+        ],
+    )
+    def test_what_is_no_address_stays_one(self, url: str) -> None:
+        with pytest.raises(ConfigurationError, match=r"^endpoint_url: write an"):
+            user_pool(endpoint_url=url, allow_insecure_http=True)
+
+    @pytest.mark.parametrize("value", ["yes", 1, None, "False"])
+    def test_the_word_is_true_or_false(self, value: Any) -> None:
+        with pytest.raises(ConfigurationError, match=r"^allow_insecure_http: write True or False"):
+            config(allow_insecure_http=value)
+
+    def test_each_of_several_pools_has_its_own(self) -> None:
+        emulator = user_pool(endpoint_url="http://cognito", allow_insecure_http=True)
+        assert AmplifyConfig(pools=[emulator]).user_pools == (emulator,)
+        with pytest.raises(ConfigurationError, match=r"^pools: write either"):
+            AmplifyConfig(pools=[user_pool()], allow_insecure_http=True)
 
 
 class TestClientIds:
@@ -213,6 +294,7 @@ class TestPools:
             {"client_secret": "s3cret"},
             {"domain": "auth.example.com"},
             {"refresh_api": "InitiateAuth"},
+            {"allow_insecure_http": True},
         ],
         ids=lambda more: next(iter(more)),
     )
@@ -350,7 +432,25 @@ REFUSED: list[tuple[str, Any]] = [
             "a.example",
             "https://",
             "ws://a.example",
+            "wss://a.example",
             "https://[::1",
+            "file://",
+            "file:///a",
+            "null",
+            "data:,a",
+            "javascript:a",
+            "capacitor://",
+            "capacitor://localhost/",
+            "capacitor:localhost",
+            "capacitor://u@localhost",
+            "capacitor://local host",
+            "tauri://*",
+            "1app://a",
+            "app://a:port",
+            "app://a?b",
+            "app://a#b",
+            "app://a\n",
+            "://a",
         )
     ),
     *(
@@ -384,6 +484,7 @@ class TestFields:
         assert (some.cache_entries, some.cache_bytes) == (10_000, 32 * 1024 * 1024)
         assert some.protect == some.public == some.ignore == some.origins == ()
         assert some.login_url is some.client_secret is some.domain is None
+        assert some.allow_insecure_http is False
         assert some.refresh_api == "GetTokensFromRefreshToken"
 
     @pytest.mark.parametrize(("field", "value"), REFUSED)
@@ -432,6 +533,34 @@ class TestFields:
     )
     def test_origins_are_kept_as_browsers_write_them(self, written: str, kept: str) -> None:
         assert config(origins=[written]).origins == (kept,)
+
+    @pytest.mark.parametrize(
+        "origin",
+        [
+            *("capacitor://localhost", "ionic://localhost", "tauri://localhost", "app://-"),
+            *("chrome-extension://abcdefghijklmnopabcdefghijklmnop", "app://obsidian.md"),
+            "moz-extension://11111111-2222-3333-4444-555555555555",
+            "MyApp://Host:8080",  # (only a scheme is written small everywhere)
+        ],
+    )
+    def test_an_app_has_an_origin_of_its_own_kind(self, origin: str) -> None:
+        scheme, rest = origin.split(":", 1)
+        assert config(origins=[origin]).origins == (f"{scheme.lower()}:{rest}",)
+
+    def test_an_origin_that_is_everybodys_says_what_to_do_instead(self) -> None:
+        with pytest.raises(ConfigurationError, match=r"Referrer-Policy: same-origin.*csrf_exempt="):
+            config(origins=["null"])
+
+    @pytest.mark.parametrize(
+        "options", [{"cookie": CookiePolicy(secure=False)}, {"allow_insecure_http": True}], ids=str
+    )
+    def test_a_site_on_plain_http_has_an_origin(self, options: dict[str, Any]) -> None:
+        some = config(origins=["http://Intranet.Example.com:80"], **options)
+        assert some.origins == ("http://intranet.example.com",)
+
+    def test_for_a_site_on_https_plain_http_is_another(self) -> None:
+        with pytest.raises(ConfigurationError, match=r"^origins: .*CookiePolicy\(secure=False\)"):
+            config(origins=["http://intranet.example.com"])
 
     def test_an_origin_with_a_slash_is_told_to_lose_it(self) -> None:
         with pytest.raises(ConfigurationError, match="without the slash"):

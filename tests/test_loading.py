@@ -103,8 +103,19 @@ class TestOutputs:
         assert AmplifyConfig.from_outputs(outputs) == EXPECTED
 
     def test_options_are_added_and_win(self, outputs: Path) -> None:
-        some = AmplifyConfig.from_outputs(outputs, client_id=["a", "b"], protect=["/a"])
-        assert some == EXPECTED.replace(client_id=["a", "b"], protect=["/a"])
+        some = AmplifyConfig.from_outputs(
+            outputs,
+            client_id=["a", "b"],
+            protect=["/a"],
+            endpoint_url="http://cognito:9229",
+            allow_insecure_http=True,
+        )
+        assert some == EXPECTED.replace(
+            client_id=["a", "b"],
+            protect=["/a"],
+            endpoint_url="http://cognito:9229",
+            allow_insecure_http=True,
+        )
 
     def test_pools_contradict_the_file(self, outputs: Path) -> None:
         with pytest.raises(ConfigurationError, match=r"^pools: write either"):
@@ -192,6 +203,8 @@ class TestEnvironment:
             ("AMPLIFY_REFRESH_API", "InitiateAuth", "refresh_api", "InitiateAuth"),
             ("AMPLIFY_ENDPOINT_URL", "http://localhost:9", "endpoint_url", "http://localhost:9"),
             ("AMPLIFY_ISSUER", "https://a.example", "issuer", "https://a.example"),
+            ("AMPLIFY_ALLOW_INSECURE_HTTP", "true", "allow_insecure_http", True),
+            ("AMPLIFY_ALLOW_INSECURE_HTTP", "True", "allow_insecure_http", True),
             ("AMPLIFY_KEYS", "keys.json", "keys", "keys.json"),
             ("AMPLIFY_LOGIN_URL", "/login", "login_url", "/login"),
         ],
@@ -245,6 +258,8 @@ class TestEnvironment:
             ("AMPLIFY_REFRESH_API", "OAuth"),
             ("AMPLIFY_ENDPOINT_URL", "localhost"),
             ("AMPLIFY_ISSUER", "http://a.example"),
+            ("AMPLIFY_ALLOW_INSECURE_HTTP", "yes"),
+            ("AMPLIFY_ALLOW_INSECURE_HTTP", "1"),
             ("AMPLIFY_KEYS", "https://a.example"),
             ("AMPLIFY_LOGIN_URL", "login"),
         ],
@@ -264,6 +279,21 @@ class TestEnvironment:
         environ = {"AMPLIFY_USER_POOL_ID": POOL_ID, "AMPLIFY_LOGIN_URL": "/login"}
         some = AmplifyConfig.from_env(environ, client_id=CLIENT_ID, login_url="/in", leeway=1)
         assert some == NAMED.replace(login_url="/in", leeway=1)
+
+    def test_an_emulator_of_a_compose_file_is_named_by_variables(self) -> None:
+        environ = {
+            "AMPLIFY_USER_POOL_ID": "local_1",
+            "AMPLIFY_CLIENT_ID": CLIENT_ID,
+            "AMPLIFY_ENDPOINT_URL": "http://cognito:9229",
+            "AMPLIFY_ISSUER": "http://0.0.0.0:9229/local_1",
+        }
+        with pytest.raises(ConfigurationError, match=r"^from_env: AMPLIFY_ENDPOINT_URL: "):
+            AmplifyConfig.from_env(environ)
+        for word in ("false", "FALSE"):
+            with pytest.raises(ConfigurationError, match=r"AMPLIFY_ENDPOINT_URL: "):
+                AmplifyConfig.from_env(environ | {"AMPLIFY_ALLOW_INSECURE_HTTP": word})
+        some = AmplifyConfig.from_env(environ | {"AMPLIFY_ALLOW_INSECURE_HTTP": "true"})
+        assert some.user_pools[0].api_url == "http://cognito:9229/"
 
     def test_pools_need_no_variables(self) -> None:
         pool = UserPool(user_pool_id=POOL_ID, client_id=CLIENT_ID)

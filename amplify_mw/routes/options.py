@@ -3,6 +3,7 @@
 Rules:
 - The site's origin comes from here and from nowhere else: no header of a request has a say in where
   anybody is sent.
+- An origin on plain http is a matter of the whole configuration, which refuses it (`config.py`).
 - A redirect URI that Amplify's own list does not have is refused when the configuration is made.
 """
 
@@ -11,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
-from ..cookie_policy import CookiePolicy, is_loopback, is_path, split_origin
+from ..cookie_policy import CookiePolicy, is_path, split_origin
 from ..errors import ConfigurationError, check_number
 
 _SCOPES: Final = ("openid", "email", "profile", "aws.cognito.signin.user.admin")
@@ -61,12 +62,7 @@ class AuthRoutes:
     redirect_sign_out: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
-        scheme, host, _ = split_origin(self.origin)
-        if scheme == "http" and not is_loopback(host):
-            raise ConfigurationError(
-                f"AuthRoutes.origin: {self.origin!r} would send codes and cookies in the clear; "
-                "write an https:// origin, or http://localhost for development"
-            )
+        split_origin(self.origin)
         is_plain = is_path(self.prefix) and "//" not in self.prefix and "/." not in self.prefix
         if not is_plain or self.prefix.endswith("/") or "%" in self.prefix:
             raise ConfigurationError("AuthRoutes.prefix: write a decoded path such as '/auth'")

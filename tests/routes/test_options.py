@@ -56,17 +56,16 @@ def test_the_defaults() -> None:
         ("http://127.0.0.1", False),
         ("http://[::1]:8000", False),
         ("http://app.localhost", False),
+        ("http://app.example.com", False),  # the configuration has its say (below)
     ],
 )
-def test_an_origin_is_https_or_on_this_machine(origin: str, is_secure: bool) -> None:
+def test_an_origin_is_one_of_a_site(origin: str, is_secure: bool) -> None:
     assert AuthRoutes(origin=origin).is_secure is is_secure
 
 
 @pytest.mark.parametrize(
     ("origin", "mend"),
     [
-        ("http://app.example.com", "would send codes and cookies in the clear; write an https://"),
-        ("http://localhost.evil.example", "in the clear"),
         ("https://app.example.com/", "write an origin, which is scheme, host and port"),
         ("https://app.example.com/auth", "write an origin"),
         ("https://user@app.example.com", "write an origin"),
@@ -81,6 +80,37 @@ def test_an_origin_is_https_or_on_this_machine(origin: str, is_secure: bool) -> 
 def test_another_origin_is_refused(origin: Any, mend: str) -> None:
     with pytest.raises(ConfigurationError, match=mend):
         AuthRoutes(origin=origin)
+
+
+@pytest.mark.parametrize("origin", ["http://app.example.com", "http://localhost.evil.example"])
+def test_plain_http_is_for_this_machine(origin: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"^AuthRoutes.origin: .* in the clear; write an"):
+        configured(auth_routes(origin=origin))
+
+
+EMULATOR = {"domain": "http://cognito:9229", "allow_insecure_http": True}
+
+
+@pytest.mark.parametrize("origin", ["http://web:8000", "http://localhost:8000"])
+def test_a_site_in_a_compose_file_may_have_an_emulator_there(origin: str) -> None:
+    some = configured(auth_routes(origin=origin), **EMULATOR)
+    assert some.known_origins == {origin}
+
+
+@pytest.mark.parametrize("pools", [False, True])
+def test_a_site_for_people_may_not(pools: bool) -> None:
+    options = {"pools": [UserPool(**POOL | EMULATOR)]} if pools else POOL | EMULATOR
+    with pytest.raises(ConfigurationError, match=r"^allow_insecure_http: .*'https://app.example"):
+        AmplifyConfig(**options, routes=auth_routes())
+
+
+def test_a_word_without_such_an_address_is_refused_there_too() -> None:
+    with pytest.raises(ConfigurationError, match=r"^allow_insecure_http: .*leave it out"):
+        configured(allow_insecure_http=True)
+
+
+def test_https_on_this_machine_is_no_site_for_people() -> None:
+    assert configured(auth_routes(origin="https://localhost:3000"), **EMULATOR).routes
 
 
 WRONG: list[tuple[dict[str, Any], str]] = [
