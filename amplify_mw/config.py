@@ -159,6 +159,9 @@ class AmplifyConfig:
     paths, as in `protect`, where it is not looked at. `origins` and the routes' own are believed.
     `attributes_ttl`: seconds for which a user's attributes are kept (default 60, 0 turns it off).
     `http_timeout`: seconds in which Cognito must have answered, in all (default 5).
+    `proxy`: the HTTP proxy that Cognito is asked through, such as `http://proxy:3128`; or
+    "environment": the one in `HTTPS_PROXY`, but for the hosts in `NO_PROXY`. By default none. What
+    is on this very machine is asked without.
     `cache_entries`, `cache_bytes`: the bounds of each cache (default 10,000 and 32 MiB).
 
     >>> AmplifyConfig(user_pool_id="eu-west-1_Ab12Cd34E", client_id="web").user_pools[0].iss
@@ -190,6 +193,7 @@ class AmplifyConfig:
     origins: Sequence[str] = ()
     attributes_ttl: float = 60.0
     http_timeout: float = 5.0
+    proxy: str | None = field(default=None, repr=False)  # it may hold a password
     cache_entries: int = 10_000
     cache_bytes: int = 32 * MEBIBYTE
 
@@ -226,6 +230,7 @@ class AmplifyConfig:
                 "public: it exempts paths from protect, which is empty; write protect=['/*'] too, "
                 "or leave public out"
             )
+        _check_proxy(self.proxy)
         if self.csrf not in ("origin", None):
             raise ConfigurationError("csrf: write 'origin', or None to leave it to the app")
         if self.routes is not None:
@@ -377,6 +382,17 @@ def _address(name: str, url: Any, *, insecure: bool) -> str:
 def _is_insecure(url: str) -> bool:
     parts = urlsplit(url)
     return parts.scheme == "http" and not is_loopback(parts.hostname or "")
+
+
+def _check_proxy(proxy: object) -> None:
+    if proxy is None or proxy == "environment":
+        return
+    from .proxy import parse_proxy  # for those who have one
+
+    try:
+        parse_proxy(proxy)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"proxy: {error}; or write 'environment'") from None
 
 
 def _check_issuer(issuer: object) -> None:

@@ -131,13 +131,16 @@ class BoundedCache:
 class Driver:
     """Runs flows, blocking (`run`) or awaiting (`arun`).
 
-    `timeout`: seconds for one HTTP request. `clock`: seconds since the epoch.
+    `timeout`: seconds for one HTTP request. `clock`: seconds since the epoch. `proxy`: as
+    `HttpClient` takes it.
     """
 
-    def __init__(self, *, timeout: float, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, *, timeout: float, clock: Callable[[], float], proxy: str | None = None
+    ) -> None:
         self.clock = clock
         self._flights = Flights(patience=2 * timeout)
-        self._http = HttpClient(timeout)
+        self._http = HttpClient(timeout, proxy=proxy)
 
     def run(self, flow: Flow[T]) -> T:
         """The flow's result, waiting on this thread."""

@@ -50,7 +50,7 @@ class Workshop:
         from .cognito.grants import Grants  # as the next, only for those who build a middleware
         from .drive import BoundedCache, Driver  # 15 ms
 
-        self.driver = Driver(timeout=config.http_timeout, clock=clock)
+        self.driver = Driver(timeout=config.http_timeout, clock=clock, proxy=config.proxy)
         self._caches = [BoundedCache(config.cache_entries, config.cache_bytes) for _ in range(2)]
         self.verdicts, attributes = self._caches
         pools = {pool.iss: _trusted(pool, self.verdicts) for pool in config.user_pools}

@@ -1,98 +1,248 @@
 """The HTTP client: one, kept, synchronous, made when first needed; only flights use it.
 
 Rules:
-- Only the configured addresses are asked: no redirects, no proxies or credentials from the
-  environment, no cookies. So it is httpcore, the transport under httpx, which knows none of them.
-- An answer has one deadline in all, which every wait on the socket counts towards: a server that
-  goes on sending byte after byte, of a body or of its headers, gains nothing by it. Only looking a
-  host name up cannot be cut short.
-- An answer has a size it may not pass. Anything else than an answer is `Unreachable`.
+- Only the configured addresses are asked: no redirects, no credentials from the environment, no
+  cookies. So it is httpcore, the transport under httpx, which knows none of them.
+- What is not on this very machine goes through a proxy if the configuration says so; the
+  environment's only if it says that. Nothing shows a proxy's password.
+- An answer has one deadline in all (`network.py`), which every wait on the socket counts towards: a
+  server that goes on sending byte after byte, of a body or of its headers, gains nothing by it.
+- An answer has a size it may not pass. Anything else than an answer is `Unreachable`, which says
+  what happened and, where that is known, what to do.
 - After `fork()` the child makes connections of its own and leaves the parent's alone.
 """
 
-import math
+import os
+import re
 import socket
 import threading
 import time
 import weakref
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from urllib.parse import urlsplit
 
+from .cookie_policy import is_loopback
 from .effects import Request, Response, Unreachable
+from .errors import ConfigurationError
+from .proxy import Proxy, parse_proxy
 
 if TYPE_CHECKING:
     import ssl
 
     import httpcore2
 
+    from .network import Network, Resolve
+
 _KEEP_ALIVE: Final = 5.0  # seconds that an idle connection is kept
-Resolve = Callable[..., list[Any]]  # such as socket.getaddrinfo
 _HEADERS: Final = {"accept": "*/*", "accept-encoding": "identity", "user-agent": "amplify-mw"}
+ENVIRONMENT: Final = "environment"
+Pools: TypeAlias = "dict[Proxy | None, httpcore2.ConnectionPool]"
 
 
 class HttpClient:
     """Sends requests; each must be answered within `timeout` seconds times its patience.
 
+    `proxy`: the address of one; or "environment", whose variables are read now, as Python's own
+    `urllib` does. Raises `ConfigurationError` for what is none.
     `resolve` looks the addresses of a host up.
     """
 
-    def __init__(self, timeout: float, *, resolve: Resolve = socket.getaddrinfo) -> None:
+    def __init__(
+        self,
+        timeout: float,
+        *,
+        proxy: str | None = None,
+        resolve: "Resolve" = socket.getaddrinfo,
+    ) -> None:
         self._timeout = timeout
+        self._way = _Way(proxy)
         self._resolve = resolve
-        self._deadline = _Deadline()
-        self._pool: httpcore2.ConnectionPool | None = None
-        self._end: weakref.finalize[Any, Any] | None = None
-        self._parents: list[httpcore2.ConnectionPool | None] = []
+        self._network: Network | None = None
+        self._context: ssl.SSLContext | None = None
+        self._parents: list[Pools] = []
+        self._renew()
+
+    def _renew(self) -> None:
         self._lock = threading.Lock()
+        self._pools: Pools = {}
+        self._end = weakref.finalize(self, _close, self._pools)
 
     def send(self, request: Request) -> Response:
         """The answer. Raises `Unreachable`, which says what happened and not what was sent."""
         import httpcore2  # 70 ms: only those who fetch pay
 
+        from .network import TlsFailure
+
         failures = (
             httpcore2.TimeoutException,
             httpcore2.NetworkError,
             httpcore2.ProtocolError,
+            httpcore2.ProxyError,
+            TlsFailure,
             OSError,
             UnicodeError,  # a host name that cannot be looked up
         )
-        self._deadline.at = time.monotonic() + self._timeout * request.patience
+        proxy = self._way.to(request.url)
         try:
-            return _exchange(self._open(), request)
+            return _exchange(self._open(proxy, self._timeout * request.patience), request)
         except failures as error:
-            raise Unreachable(type(error).__name__) from error
+            why = _why(error)
+            if proxy is not None:
+                why += f", through the proxy {proxy}"
+            elif not isinstance(error, httpcore2.ProtocolError | TlsFailure):
+                why += self._way.hint(request.url)
+            raise Unreachable(why) from error
 
-    def _open(self) -> "httpcore2.ConnectionPool":
+    def _open(self, proxy: Proxy | None, seconds: float) -> "httpcore2.ConnectionPool":
+        """The connections by that way, for an exchange of this thread that may take so long."""
         import httpcore2
 
+        from .network import Deadline, Network
+
         with self._lock:
-            if self._pool is None:
-                network = cast(httpcore2.NetworkBackend, _Network(self._deadline, self._resolve))
-                self._pool = httpcore2.ConnectionPool(
-                    httpcore2.default_ssl_context(),  # once, not for each connection
-                    keepalive_expiry=_KEEP_ALIVE,
-                    max_connections=None,
-                    network_backend=network,
+            if self._network is None or self._context is None:
+                self._network = Network(Deadline(), self._resolve)
+                self._context = _tls_context()  # once, not for each connection
+            network, context = self._network, self._context
+            network.deadline.at = time.monotonic() + seconds
+            if proxy not in self._pools:
+                ways: dict[str, Any] = {
+                    "ssl_context": context,
+                    "keepalive_expiry": _KEEP_ALIVE,
+                    "max_connections": None,
+                    "network_backend": network,
+                }
+                self._pools[proxy] = (
+                    httpcore2.ConnectionPool(**ways)
+                    if proxy is None
+                    else httpcore2.HTTPProxy(
+                        httpcore2.URL(
+                            scheme=proxy.scheme, host=proxy.host, port=proxy.port, target="/"
+                        ),
+                        proxy_auth=proxy.credentials,
+                        proxy_ssl_context=context if proxy.scheme == "https" else None,
+                        **ways,
+                    )
                 )
-                self._end = weakref.finalize(self, self._pool.close)
-            return self._pool
+            return self._pools[proxy]
 
     def after_fork(self) -> None:
         """In a child: leave the parent's connections be; closing them would need its locks."""
-        self._parents.append(self._pool)
-        if self._end is not None:
-            self._end.detach()
-        self._pool, self._end, self._lock = None, None, threading.Lock()
+        self._parents.append(self._pools)
+        self._end.detach()
+        self._renew()
 
     def retire(self) -> Callable[[], object]:
         """Let the next request open new connections; what is returned closes the old ones."""
         with self._lock:
-            end, self._pool, self._end = self._end, None, None
-        return end or (lambda: None)
+            end = self._end
+            self._pools = {}
+            self._end = weakref.finalize(self, _close, self._pools)
+        return end
 
     def close(self) -> None:
         """Close the connections; the next request opens new ones."""
         self.retire()()
+
+
+def _close(pools: Pools) -> None:
+    for pool in pools.values():
+        pool.close()
+
+
+class _Way:
+    """Which proxy an address is asked through; what is on this very machine through none."""
+
+    def __init__(self, proxy: str | None) -> None:
+        self._by_environment = proxy == ENVIRONMENT
+        self._is_unsaid = proxy is None
+        self._proxies: dict[str, Proxy] = {}
+        for scheme in ("https", "http"):
+            if self._by_environment:
+                name, value = _variable(scheme)
+                if value:
+                    self._proxies[scheme] = _parse(name, value)
+            elif proxy is not None:
+                self._proxies[scheme] = parse_proxy(proxy)
+
+    def to(self, url: str) -> Proxy | None:
+        """The proxy for an address."""
+        parts = urlsplit(url)
+        proxy = self._proxies.get(parts.scheme)
+        if proxy is None or is_loopback(parts.hostname or ""):
+            return None
+        return None if self._by_environment and _is_excepted(url) else proxy
+
+    def hint(self, url: str) -> str:
+        """What to say of an address that could not be reached, while a proxy lies unused."""
+        parts = urlsplit(url)
+        if not self._is_unsaid or is_loopback(parts.hostname or ""):
+            return ""
+        name, value = _variable(parts.scheme)
+        is_ours = (
+            name in os.environ or name.lower() in os.environ
+        )  # or the system's settings say so
+        if not value or not is_ours or _is_excepted(url):
+            return ""
+        return f"; {name} is set but not used: write proxy='environment'"
+
+
+def _variable(scheme: str) -> tuple[str, str | None]:
+    """The environment's proxy for a scheme, and the variable that says so."""
+    from urllib.request import getproxies  # 10 ms: for those whose network has one
+
+    proxies = getproxies()
+    for kind in (scheme, "all"):
+        if proxies.get(kind):
+            return f"{kind.upper()}_PROXY", proxies[kind]
+    return "", None
+
+
+def _parse(name: str, value: str) -> Proxy:
+    try:
+        return parse_proxy(value if "://" in value else f"http://{value}")
+    except ConfigurationError as error:
+        raise ConfigurationError(f"proxy: 'environment' finds {name}: {error}") from None
+
+
+def _is_excepted(url: str) -> bool:
+    """Whether NO_PROXY names the host of an address."""
+    from urllib.request import proxy_bypass
+
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    return any(proxy_bypass(spelling) for spelling in {host, parts.netloc})
+
+
+def _tls_context() -> "ssl.SSLContext":
+    import httpcore2
+
+    try:
+        return httpcore2.default_ssl_context()
+    except OSError as error:  # of files that the operator has named
+        name = next(
+            (name for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if os.environ.get(name)), ""
+        )
+        raise OSError(error.errno, f"{name or 'the certificates'} cannot be used") from error
+
+
+def _why(error: Exception) -> str:
+    """What happened, without what was sent and without what was answered."""
+    import httpcore2
+
+    from .network import TlsFailure
+
+    if isinstance(error, TlsFailure):
+        return str(error)
+    if isinstance(error, httpcore2.ProxyError):
+        status = re.match(r"[0-9]{3}", str(error))
+        code = status[0] if status else "none"
+        wants = "; it wants another user and password" if code == "407" else ""
+        return f"HTTP status {code}{wants}"
+    cause = next(iter(error.args), None) if isinstance(error, httpcore2.NetworkError) else error
+    said = cause.strerror if isinstance(cause, OSError) else None
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
 
 def _exchange(pool: "httpcore2.ConnectionPool", request: Request) -> Response:
@@ -112,77 +262,3 @@ def _exchange(pool: "httpcore2.ConnectionPool", request: Request) -> Response:
             for name, value in response.headers
         }
         return Response(response.status, headers, bytes(content))
-
-
-class _Deadline(threading.local):
-    """Until when this thread's exchange may take, on the monotonic clock."""
-
-    at = math.inf
-
-    def left(self) -> float:
-        """The seconds left. Raises `TimeoutError` when there are none."""
-        left = self.at - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        return left
-
-
-class _Network:
-    """An `httpcore2.NetworkBackend` whose every wait ends at the deadline, whatever `timeout`."""
-
-    def __init__(self, deadline: _Deadline, resolve: Resolve) -> None:
-        import httpcore2
-
-        self._backend = httpcore2.SyncBackend()
-        self._deadline = deadline
-        self._resolve = resolve
-
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,  # noqa: ARG002
-        **options: Any,
-    ) -> "_Stream":
-        import httpcore2
-
-        # One address at a time: the backend would give each of a host's addresses the time anew.
-        failure: Exception = OSError("the host has no address")
-        for *_, address in self._resolve(host, port, type=socket.SOCK_STREAM):
-            left = self._deadline.left()
-            try:
-                stream = self._backend.connect_tcp(address[0], port, left, **options)
-            except httpcore2.ConnectError as error:
-                failure = error
-            else:
-                return _Stream(stream, self._deadline)
-        raise failure
-
-
-class _Stream:
-    """An `httpcore2.NetworkStream` whose every wait ends at the deadline, whatever `timeout`."""
-
-    def __init__(self, stream: "httpcore2.NetworkStream", deadline: _Deadline) -> None:
-        self._stream = stream
-        self._deadline = deadline
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002
-        return self._stream.read(max_bytes, self._deadline.left())
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002
-        self._stream.write(buffer, self._deadline.left())
-
-    def start_tls(
-        self,
-        ssl_context: "ssl.SSLContext",
-        server_hostname: str | None = None,
-        timeout: float | None = None,  # noqa: ARG002
-    ) -> "_Stream":
-        stream = self._stream.start_tls(ssl_context, server_hostname, self._deadline.left())
-        return _Stream(stream, self._deadline)
-
-    def close(self) -> None:
-        self._stream.close()
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._stream.get_extra_info(info)

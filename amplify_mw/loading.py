@@ -46,6 +46,9 @@ VARIABLES: Final = {
         "allow_insecure_http", "true: an emulator may be asked over plain http; see UserPool"
     ),
     "AMPLIFY_KEYS": Variable("keys", "the path of a key set (JWKS) to use instead of fetching one"),
+    "AMPLIFY_PROXY": Variable(
+        "proxy", "the HTTP proxy that Cognito is asked through; environment: that of HTTPS_PROXY"
+    ),
     "AMPLIFY_LOGIN_URL": Variable("login_url", "where a browser is sent to sign in"),
 }
 """The environment variables that `AmplifyConfig.from_env()` reads."""

@@ -24,6 +24,7 @@ PURE = [
         "effects",
         "base64url",
         "cookie_policy",
+        "proxy",
         "cookies",
         "headers",
     ),
@@ -39,7 +40,7 @@ PURE = [
     *("routes.target", "routes.attempt", "routes.provider", "routes.pages"),
 ]
 ROOMS = [
-    *("stores", "loading", "http", "drive", "engine", "context"),
+    *("stores", "loading", "network", "http", "drive", "engine", "context"),
     *("lifecycle", "devices", "guards", "routes.handler"),
     *("shell", "wsgi", "asgi"),
     *("integrations", "testing", "demo", "cli", "__main__"),

@@ -206,6 +206,8 @@ class TestEnvironment:
             ("AMPLIFY_ALLOW_INSECURE_HTTP", "true", "allow_insecure_http", True),
             ("AMPLIFY_ALLOW_INSECURE_HTTP", "True", "allow_insecure_http", True),
             ("AMPLIFY_KEYS", "keys.json", "keys", "keys.json"),
+            ("AMPLIFY_PROXY", "http://proxy:3128", "proxy", "http://proxy:3128"),
+            ("AMPLIFY_PROXY", "environment", "proxy", "environment"),
             ("AMPLIFY_LOGIN_URL", "/login", "login_url", "/login"),
         ],
     )
@@ -261,6 +263,7 @@ class TestEnvironment:
             ("AMPLIFY_ALLOW_INSECURE_HTTP", "yes"),
             ("AMPLIFY_ALLOW_INSECURE_HTTP", "1"),
             ("AMPLIFY_KEYS", "https://a.example"),
+            ("AMPLIFY_PROXY", "proxy:3128"),
             ("AMPLIFY_LOGIN_URL", "login"),
         ],
     )
