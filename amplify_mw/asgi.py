@@ -28,7 +28,7 @@ from .context import bind, bound, reset, unbind
 from .engine import Engine
 from .errors import AuthError
 from .headers import OCTETS, varied
-from .shell import Shell, answer_here, answer_to, log_refusal, logger, only_auth_error
+from .shell import Shell, answer_here, answer_to, log_refusal, only_auth_error
 
 if TYPE_CHECKING:
     from asgiref.typing import ASGI3Application, ASGIReceiveCallable, ASGISendCallable
@@ -175,8 +175,8 @@ class AmplifyASGIMiddleware(Shell):
         if scope["type"] == "websocket":
             visit.lapses = True
             if visit.verdict is not self._nobody and self._is_foreign(scope["headers"]):
-                logger.debug("answered 403: foreign_origin")
-                return problem(403, "This origin may not open a WebSocket here; see `origins`.")
+                self._tell_foreign(visit)
+                return problem(403, "A page of another site may not connect here.")
             return self._guard(visit, asked_by(scope)) if access is _PROTECTED else None
         return self._refusal(visit, access, asked_by(scope), _split_path(scope)[1])
 

@@ -69,6 +69,7 @@ class Spelling(Generic[AnyStr]):
 
 _IN_PATH: Final = "/!$&'()*+,:;=@~"  # RFC 3986 3.3
 HOP_COOKIE: Final = "amplify-hop"
+_LONGEST_ORIGIN: Final = 100  # characters of one that are told
 _OWN_SITES: Final = {"same-origin", "none"}  # "none": typed, or from a bookmark
 TEXT: Final[Spelling[str]] = Spelling.of(str, str.title)
 OCTETS: Final[Spelling[bytes]] = Spelling.of(lambda text: text.encode("latin-1"), bytes.lower)
@@ -203,6 +204,32 @@ def request_path(request: Mapping[str, Any]) -> str:
     if raw:
         return raw.decode("latin-1")
     return quote(request.get("path", "/"), safe=_IN_PATH, errors="replace")
+
+
+def page_of(request: object) -> str:
+    """What a refused request says of the page that made it, and what to do if that is one's own.
+
+    For the log: what a client has sent is escaped and cut.
+
+    >>> print(page_of({"HTTP_ORIGIN": "https://b.example"}))
+    Origin 'https://b.example'; if that page is one of your own, write its origin into origins=[...]
+    """
+    origins = request_header(request, "Origin")
+    sites = request_header(request, "Sec-Fetch-Site")
+    said = [f"Origin {_excerpt(value)}" for value in origins[:2]]
+    said += [f"Sec-Fetch-Site {_excerpt(value)}" for value in sites[:2]]
+    mend = "if that page is one of your own, write its origin into origins=[...]"
+    if "null" in origins:
+        mend = (
+            "a page in a sandbox, or one with Referrer-Policy: no-referrer; if it is one of your "
+            "own, answer it with Referrer-Policy: same-origin, or write its target into "
+            "csrf_exempt=[...]"
+        )
+    return f"{', '.join(said) or 'neither Origin nor Sec-Fetch-Site'}; {mend}"
+
+
+def _excerpt(value: str) -> str:
+    return ascii(value[:_LONGEST_ORIGIN]) + ("..." if len(value) > _LONGEST_ORIGIN else "")
 
 
 def is_foreign(request: object, origins: Container[str]) -> bool:

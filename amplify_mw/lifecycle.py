@@ -13,6 +13,7 @@ Rules:
 - A session that is ended by another than its own browser leaves a tombstone that says so.
 """
 
+import logging
 from contextlib import suppress
 from typing import Final
 
@@ -27,7 +28,7 @@ from .errors import (
     SessionTooLargeError,
     TokenExpiredException,
 )
-from .headers import came_by_hop, is_foreign
+from .headers import came_by_hop, is_foreign, page_of
 from .models import AuthUser
 from .session_models import AuthSession, Jwt, Tokens, TokenSet
 from .sessions.base import (
@@ -48,6 +49,7 @@ from .tokens.given import TokenSource, token_set
 from .tokens.jwks import KeysUnavailable
 from .tokens.verifier import InvalidToken, VerifiedToken, agree, parse_segment
 
+logger = logging.getLogger("amplify_mw")
 _USER_AGENT_LENGTH: Final = 256
 _CROSS_SITE: Final = (
     "Another site's page asked for this. If it is one of your own, name it in "
@@ -398,6 +400,8 @@ def refuse_foreign(visit: Visit, verb: str, *, allow_cross_site: bool) -> None:
     _refuse_late(visit, verb)
     hopped = came_by_hop(visit.headers, visit.cookies)
     if hopped or is_foreign(visit.headers, visit.home.config.known_origins):
+        why = "another site's link has led here" if hopped else page_of(visit.headers)
+        logger.debug("%s refused: cross_site (%s)", verb, why)
         raise ForbiddenException(_CROSS_SITE, reason="cross_site")
 
 

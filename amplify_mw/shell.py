@@ -7,7 +7,8 @@ Rules:
 - The same request is known by what the outer middleware left in it. A request that an app makes
   within a request is another one, and sees nothing of the first.
 - A visit a test has pinned (`signed_in`) wins over every middleware inside it.
-- Each refusal is told to the log at DEBUG, by its reason alone.
+- Each refusal is told to the log at DEBUG, by its reason alone; that of a foreign origin with the
+  origin, and the first at WARNING: it may be one of the site's own that was not named.
 """
 
 import logging
@@ -20,14 +21,14 @@ from .config import AmplifyConfig
 from .context import bound
 from .engine import Engine
 from .errors import AuthError, ConfigurationError
-from .headers import has_hopped, is_foreign
+from .headers import has_hopped, is_foreign, page_of
 from .routes.options import AuthRoutes
 from .sessions.base import SignedIn
 
 logger = logging.getLogger("amplify_mw")
 _FORGED = (
-    "A page of another origin may not do this for who is signed in here. If it is one of your own, "
-    "name it in `origins`; see `csrf`."
+    "A page of another site asked for this, so it was not done. To do it, open this site itself "
+    "and do it there."
 )
 
 
@@ -54,6 +55,7 @@ class Shell:
         # As with `ignore`: a path is exempt only if every reading of it is.
         self._exempt = AccessRules((), (), ignore=self._home.config.csrf_exempt)
         self._own_origins = self._home.config.known_origins
+        self._has_told = False  # of a foreign origin
         self._route: Callable[[str], str | None] | None = None
         routes = self._home.config.routes
         if routes is not None:
@@ -113,7 +115,7 @@ class Shell:
         `path`: below the mount; None if it is no text.
         """
         if self._is_forged(visit, asked, path):
-            logger.debug("answered 403: foreign_origin")
+            self._tell_foreign(visit)
             return problem(403, _FORGED)
         return self._guard(visit, asked) if access is Access.PROTECTED else None
 
@@ -125,6 +127,12 @@ class Shell:
             return False
         is_exempt = self._exempt.of(path) is Access.IGNORED
         return not is_exempt and is_foreign(visit.headers, self._own_origins)
+
+    def _tell_foreign(self, visit: Visit) -> None:
+        """Tell the developer whose page was refused."""
+        level = logging.DEBUG if self._has_told else logging.WARNING
+        self._has_told = True
+        logger.log(level, "answered 403: foreign_origin (%s)", page_of(visit.headers))
 
     def _guard(self, visit: Visit, asked: Asked) -> Answer | None:
         """The answer to a request for a protected path; None if it may pass."""

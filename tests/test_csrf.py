@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from amplify_mw import ConfigurationError
+from amplify_mw import ConfigurationError, CookiePolicy
 from amplify_mw.testing import LocalUserPool, signed_in
 from tests.routes.going import ORIGIN, auth_routes
 from tests.shells import ASGIShell, Ask, Got, Shell, WSGIShell
@@ -53,7 +53,9 @@ def test_unsafe_methods_of_a_foreign_page_are_refused(build: Build, method: str)
     )
     problem = json.loads(got.body)
     assert (problem["status"], problem["title"]) == (403, "Forbidden")
-    assert "another origin" in problem["detail"]
+    assert problem["detail"].startswith(
+        "A page of another site asked for this, so it was not done."
+    )
     assert EVIL not in got.body
 
 
@@ -249,11 +251,154 @@ def test_a_test_may_say_who_is_signed_in(build: Build) -> None:
         assert site.browser().does(method="POST", headers=FOREIGN).body == "grace"
 
 
-def test_the_log_says_so_without_the_origin(build: Build, caplog: pytest.LogCaptureFixture) -> None:
+NAME_IT = "if that page is one of your own, write its origin into origins=[...]"
+
+
+def refusals(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
+    said = [(record.levelname, record.getMessage()) for record in caplog.records]
+    return [(level, text) for level, text in said if "foreign_origin" in text]
+
+
+def test_the_log_names_the_origin_and_the_option(
+    build: Build, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level("DEBUG", logger="amplify_mw")
     asks(build())
-    assert "answered 403: foreign_origin" in caplog.messages
-    assert EVIL not in caplog.text
+    page = f"Origin '{EVIL}', Sec-Fetch-Site 'cross-site'"
+    assert refusals(caplog) == [
+        ("WARNING", f"answered 403: foreign_origin ({page}; {NAME_IT})"),
+    ]
+
+
+def test_only_the_first_of_a_middleware_is_loud(
+    build: Build, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG", logger="amplify_mw")
+    site = build()
+    app = site.app(lambda: "hello")
+    for _ in range(3):
+        assert send(site, app).status == 403
+    assert [level for level, _ in refusals(caplog)] == ["WARNING", "DEBUG", "DEBUG"]
+
+
+def test_an_origin_of_null_has_a_mend_of_its_own(
+    build: Build, caplog: pytest.LogCaptureFixture
+) -> None:
+    site = build(origins=[ORIGIN])
+    assert asks(site, headers={"Origin": "null"}).status == 403
+    [(_, said)] = refusals(caplog)
+    assert "Origin 'null'; a page in a sandbox, or one with Referrer-Policy: no-referrer" in said
+    assert (
+        "answer it with Referrer-Policy: same-origin, or write its target into csrf_exempt" in said
+    )
+    # That mend: the path alone, and whatever its page's origin.
+    site = build(origins=[ORIGIN], csrf_exempt=["/hooks/*"])
+    assert asks(site, "/hooks/a", headers={"Origin": "null"}).body == "ada"
+    assert asks(site, "/a", headers={"Origin": "null"}).status == 403
+
+
+@pytest.mark.parametrize(
+    "sent",
+    ["\x1b[2J\x00", "https://a\xe9.example", "'\"%s{}", "https://" + "a" * 100_000, "", "null "],
+)
+def test_what_a_client_sends_is_escaped_and_cut_in_the_log(
+    build: Build, sent: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    headers = {"Origin": sent, "Sec-Fetch-Site": sent or "cross-site"}
+    assert asks(build(), headers=headers).status == 403
+    [(_, said)] = refusals(caplog)
+    assert said.isascii()
+    assert said.isprintable()
+    assert len(said) < 500
+
+
+# A site over plain http: browsers send it no `Sec-Fetch-Site`, but an `Origin` with every form.
+
+
+@pytest.mark.parametrize("named", ["origins", "routes"])
+def test_a_site_on_plain_http_takes_its_own_forms(build: Build, named: str) -> None:
+    own = "http://intranet.example.com"
+    options: dict[str, Any] = {"origins": {"origins": [own], "cookie": CookiePolicy(secure=False)}}
+    options["routes"] = {
+        "routes": auth_routes(origin=own),
+        "cookie": CookiePolicy(secure=False),
+        "allow_insecure_http": True,
+    }
+    site = build(**options[named])
+    assert asks(site, headers={"Origin": own}).body == "ada"
+    for foreign in (
+        EVIL,
+        "http://evil.example",
+        "null",
+        f"{own}:8080",
+        own.replace("http", "https"),
+    ):
+        assert asks(site, headers={"Origin": foreign}).status == 403
+    browser = site.sign_in()
+    assert browser.does(site.end(), method="POST", headers={"Origin": own}).body == "None"
+    assert browser.does().body == "NotAuthorizedException no_session"
+
+
+# Web views of apps, and extensions of browsers.
+
+APPS = [
+    "capacitor://localhost",
+    "ionic://localhost",
+    "tauri://localhost",
+    "chrome-extension://abcdefghijklmnopabcdefghijklmnop",
+    "moz-extension://11111111-2222-3333-4444-555555555555",
+]
+
+
+@pytest.mark.parametrize("app", APPS)
+def test_an_apps_origin_can_be_named(build: Build, app: str) -> None:
+    site = build(origins=[app], cookie=CookiePolicy(same_site="None"))
+    for fetch_site in ({}, {"Sec-Fetch-Site": "cross-site"}):
+        assert asks(site, headers={"Origin": app, **fetch_site}).body == "ada"
+    for other in (app + "x", app.upper(), app.replace("://", ":/"), f"https://{app}", f"{app}:1"):
+        assert asks(site, headers={"Origin": other}).status == 403
+    assert asks(build(), headers={"Origin": app}).status == 403
+
+
+@pytest.mark.parametrize("app", APPS)
+def test_an_app_starts_and_ends_sessions(build: Build, app: str) -> None:
+    site = build("memory", origins=[app])
+    foreign = {"headers": {"Sec-Fetch-Site": "cross-site", "Origin": app}, "method": "POST"}
+    browser = site.browser()
+    assert browser.does(site.start(site.pool.sign_in("ada")), **foreign).body == "ada"
+    assert browser.does(site.end(), **foreign).body == "None"
+    assert browser.does().body == "NotAuthorizedException no_session"
+
+
+@pytest.mark.parametrize("app", APPS)
+def test_an_app_opens_websockets(tmp_path: Path, app: str) -> None:
+    with town(clock := Clock()) as pool:
+        site = Site(ASGIShell(), pool, clock, session_of("sealed", clock, tmp_path), origins=[app])
+        answers = [_shake_hands(site, origin) for origin in (app, app + "x", "null")]
+        assert answers == ["websocket.accept", "websocket.close", "websocket.close"]
+        site.close()
+
+
+def test_a_refused_websocket_is_told_with_its_origin(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with town(clock := Clock()) as pool:
+        site = Site(ASGIShell(), pool, clock, session_of("sealed", clock, tmp_path))
+        assert _shake_hands(site, EVIL) == "websocket.close"
+        site.close()
+    assert refusals(caplog) == [
+        ("WARNING", f"answered 403: foreign_origin (Origin '{EVIL}'; {NAME_IT})")
+    ]
+
+
+def test_a_function_that_refuses_tells_the_log_why(
+    build: Build, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG", logger="amplify_mw")
+    site = build("memory", csrf=None)
+    site.browser().does(site.start(site.pool.sign_in("ada")), headers=FOREIGN)
+    page = f"Origin '{EVIL}', Sec-Fetch-Site 'cross-site'"
+    assert f"start_session refused: cross_site ({page}; {NAME_IT})" in caplog.messages
 
 
 @pytest.mark.parametrize("csrf", ["origin", None])

@@ -26,6 +26,7 @@ Rules:
 """
 
 import hmac
+import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from html import escape
@@ -39,7 +40,7 @@ from ..cognito.pace import Caller
 from ..cookies import CookieReader
 from ..effects import Draw, Flight, Flow, Join, Unreachable
 from ..errors import AuthError, NetworkError, SessionTooLargeError
-from ..headers import came_by_hop, has_hopped, is_foreign, request_header
+from ..headers import came_by_hop, has_hopped, is_foreign, page_of, request_header
 from ..lifecycle import end_here, starting
 from ..session_models import TokenSet
 from ..sessions.base import Refused, SignedIn
@@ -64,6 +65,7 @@ Code = Literal[
     "provider_unavailable",
     "provider_misconfigured",
 ]
+logger = logging.getLogger("amplify_mw")
 _STATUSES: Final[Mapping[str, int]] = {
     "access_denied": 403,
     "provider_error": 502,
@@ -329,6 +331,9 @@ class RouteHandler:
 
     def _sign_out(self, visit: Visit, asked: Asked) -> Flow[Answer]:
         if not self._may_sign_out(visit, asked):
+            is_form = asked.method == "POST"
+            why = page_of(visit.headers) if is_form else "a link may do it as get_sign_out says"
+            logger.debug("answered 403: sign-out by another site's page (%s)", why)
             return problem(403, "Only a page of this very site may sign you out.")
         try:
             yield from end_here(visit, everywhere=False, asks_again=False)

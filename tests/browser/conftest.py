@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 PATIENCE = 10_000  # milliseconds
 # Sandboxes need a user who is not root. The rest keeps the browser from asking its maker things.
-_ARGUMENTS = ["--disable-background-networking", "--disable-component-update", "--no-first-run"]
+_ARGUMENTS = [
+    *("--disable-background-networking", "--disable-component-update", "--no-first-run"),
+    "--host-resolver-rules=MAP *.test 127.0.0.1",
+]
 _SIZE: Any = {"width": 480, "height": 400}  # less to paint
 # What Chromium says of every page whose status is an error.
 _STATUS = "Failed to load resource: the server responded with a status of "

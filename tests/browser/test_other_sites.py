@@ -9,7 +9,8 @@ import pytest
 from amplify_mw import CookiePolicy
 from amplify_mw.testing import LocalUserPool
 from tests.browser.acts import cookies, enter, fill_in, says, session
-from tests.browser.site import ELSEWHERE, NEIGHBOUR, ONE_SHELL, Site, Stranger
+from tests.browser.site import ELSEWHERE, NEIGHBOUR, ONE_SHELL, Door, Site, Stranger
+from tests.shells import Shell
 
 if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext, Page
@@ -147,7 +148,7 @@ def test_a_form_of_this_sites_other_origin_is_refused(
         go(tab)
     assert answer.value.status == 403
     assert answer.value.headers["content-type"] == "application/problem+json"
-    assert "another origin" in tab.inner_text("body")
+    assert "A page of another site asked for this" in tab.inner_text("body")
     assert site.notes == []
 
 
@@ -157,6 +158,45 @@ def test_the_sites_own_form_acts(site: Site, tab: "Page") -> None:
     tab.get_by_role("button", name="Make a note").click()
     says(tab, "ada is at /notes")
     assert site.notes == ["ada"]
+
+
+# Over plain http on a host that is not this machine's own, no browser sends `Sec-Fetch-Site`.
+
+
+@pytest.fixture
+def plain(new_site: Callable[..., Site], doors: Callable[[str], Door], shell: Shell) -> Site:
+    """A site at another name of its own, over plain http."""
+    origin = f"http://intranet.test:{doors(shell.kind).port}"
+    site = new_site(origins=[origin], cookie=CookiePolicy(secure=False))
+    site.origin = origin
+    return site
+
+
+def test_a_form_of_a_site_on_plain_http_acts(plain: Site, tab: "Page") -> None:
+    enter(tab, plain)
+    with tab.expect_request("**/notes") as asked:
+        tab.get_by_role("button", name="Make a note").click()
+    says(tab, "ada is at /notes")
+    assert plain.notes == ["ada"]
+    assert asked.value.all_headers()["origin"] == plain.origin
+    assert "sec-fetch-site" not in asked.value.all_headers()
+
+
+@pytest.mark.parametrize(
+    ("policy", "origin"),
+    [("no-referrer", "null"), ("same-origin", None), ("strict-origin-when-cross-origin", None)],
+)
+@ONE_SHELL
+def test_a_referrer_policy_may_hide_that_it_is_the_sites_own(
+    plain: Site, tab: "Page", policy: str, origin: str | None
+) -> None:
+    plain.headers.append(("Referrer-Policy", policy))
+    enter(tab, plain)
+    with tab.expect_response("**/notes") as answer:
+        tab.get_by_role("button", name="Make a note").click()
+    assert answer.value.request.all_headers()["origin"] == (origin or plain.origin)
+    assert plain.notes == (["ada"] if origin is None else [])
+    assert answer.value.status == (200 if origin is None else 403)
 
 
 def way_back_of_another(site: Site, pool: LocalUserPool) -> str:
