@@ -207,7 +207,7 @@ class AmplifyConfig:
             raise ConfigurationError("cookie: write a CookiePolicy(...)")
         user_pools = self._user_pools(_pools(self.pools))
         insecure = any(pool.allow_insecure_http for pool in user_pools)
-        in_the_clear = insecure or not self.cookie.secure
+        in_the_clear = insecure or _is_in_the_clear(self.cookie, self.session)
         _set(
             self,
             **_session(self.session),
@@ -377,6 +377,13 @@ def _address(name: str, url: Any, *, insecure: bool) -> str:
             f"got {url!r}"
         )
     return str(url)
+
+
+def _is_in_the_clear(cookie: CookiePolicy, session: object) -> bool:
+    """Whether the session's cookies are for a site over plain http."""
+    kinds = session if isinstance(session, list | tuple) else (session,)
+    own = [kind.secure for kind in kinds if hasattr(kind, "secure")]  # `AmplifyCookies`
+    return not (cookie.secure and all(own))
 
 
 def _is_insecure(url: str) -> bool:

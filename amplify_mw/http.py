@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     import httpcore2
 
-    from .network import Network, Resolve
+    from .network import Resolve
 
 _KEEP_ALIVE: Final = 5.0  # seconds that an idle connection is kept
 _HEADERS: Final = {"accept": "*/*", "accept-encoding": "identity", "user-agent": "amplify-mw"}
@@ -58,8 +58,7 @@ class HttpClient:
         self._timeout = timeout
         self._way = _Way(proxy)
         self._resolve = resolve
-        self._network: Network | None = None
-        self._context: ssl.SSLContext | None = None
+        self._kit: _Kit | None = None
         self._parents: list[Pools] = []
         self._renew()
 
@@ -96,36 +95,17 @@ class HttpClient:
 
     def _open(self, proxy: Proxy | None, seconds: float) -> "httpcore2.ConnectionPool":
         """The connections by that way, for an exchange of this thread that may take so long."""
-        import httpcore2
-
-        from .network import Deadline, Network
-
+        kit = self._kit
+        if kit is None:
+            made = _Kit(self._resolve)  # while no lock is held: it reads files
+            with self._lock:
+                kit = self._kit = self._kit or made
+        kit.network.deadline.at = time.monotonic() + seconds
         with self._lock:
-            if self._network is None or self._context is None:
-                self._network = Network(Deadline(), self._resolve)
-                self._context = _tls_context()  # once, not for each connection
-            network, context = self._network, self._context
-            network.deadline.at = time.monotonic() + seconds
-            if proxy not in self._pools:
-                ways: dict[str, Any] = {
-                    "ssl_context": context,
-                    "keepalive_expiry": _KEEP_ALIVE,
-                    "max_connections": None,
-                    "network_backend": network,
-                }
-                self._pools[proxy] = (
-                    httpcore2.ConnectionPool(**ways)
-                    if proxy is None
-                    else httpcore2.HTTPProxy(
-                        httpcore2.URL(
-                            scheme=proxy.scheme, host=proxy.host, port=proxy.port, target="/"
-                        ),
-                        proxy_auth=proxy.credentials,
-                        proxy_ssl_context=context if proxy.scheme == "https" else None,
-                        **ways,
-                    )
-                )
-            return self._pools[proxy]
+            pool = self._pools.get(proxy)
+            if pool is None:
+                pool = self._pools[proxy] = kit.pool(proxy)
+            return pool
 
     def after_fork(self) -> None:
         """In a child: leave the parent's connections be; closing them would need its locks."""
@@ -149,6 +129,36 @@ class HttpClient:
 def _close(pools: Pools) -> None:
     for pool in pools.values():
         pool.close()
+
+
+class _Kit:
+    """What all connections of a client are made with: once, not for each."""
+
+    def __init__(self, resolve: "Resolve") -> None:
+        from .network import Deadline, Network
+
+        self.network = Network(Deadline(), resolve)
+        self._context = _tls_context()
+
+    def pool(self, proxy: Proxy | None) -> "httpcore2.ConnectionPool":
+        """A pool of connections, through a proxy or none; nothing is connected yet."""
+        import httpcore2
+
+        options: dict[str, Any] = {
+            "ssl_context": self._context,
+            "keepalive_expiry": _KEEP_ALIVE,
+            "max_connections": None,
+            "network_backend": self.network,
+        }
+        if proxy is None:
+            return httpcore2.ConnectionPool(**options)
+        url = httpcore2.URL(scheme=proxy.scheme, host=proxy.host, port=proxy.port, target="/")
+        return httpcore2.HTTPProxy(
+            url,
+            proxy_auth=proxy.credentials,
+            proxy_ssl_context=self._context if proxy.scheme == "https" else None,
+            **options,
+        )
 
 
 class _Way:

@@ -130,9 +130,9 @@ class Shell:
 
     def _tell_foreign(self, visit: Visit) -> None:
         """Tell the developer whose page was refused."""
-        level = logging.DEBUG if self._has_told else logging.WARNING
+        tell = logger.debug if self._has_told else logger.warning
         self._has_told = True
-        logger.log(level, "answered 403: foreign_origin (%s)", page_of(visit.headers))
+        tell("answered 403: foreign_origin (%s)", page_of(visit.headers))
 
     def _guard(self, visit: Visit, asked: Asked) -> Answer | None:
         """The answer to a request for a protected path; None if it may pass."""

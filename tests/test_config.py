@@ -6,7 +6,14 @@ from typing import Any
 
 import pytest
 
-from amplify_mw import AmplifyConfig, ConfigurationError, CookiePolicy, TokenSession, UserPool
+from amplify_mw import (
+    AmplifyConfig,
+    AmplifyCookies,
+    ConfigurationError,
+    CookiePolicy,
+    TokenSession,
+    UserPool,
+)
 from amplify_mw.config import MAX_LEEWAY
 from amplify_mw.engine import Engine
 
@@ -552,7 +559,14 @@ class TestFields:
             config(origins=["null"])
 
     @pytest.mark.parametrize(
-        "options", [{"cookie": CookiePolicy(secure=False)}, {"allow_insecure_http": True}], ids=str
+        "options",
+        [
+            {"cookie": CookiePolicy(secure=False)},
+            {"session": AmplifyCookies(secure=False)},
+            {"session": [TokenSession(), AmplifyCookies(secure=False)]},
+            {"allow_insecure_http": True},
+        ],
+        ids=str,
     )
     def test_a_site_on_plain_http_has_an_origin(self, options: dict[str, Any]) -> None:
         some = config(origins=["http://Intranet.Example.com:80"], **options)

@@ -703,7 +703,7 @@ def test_no_address_is_tried_when_the_time_is_over() -> None:
     def resolve(host: str, port: int, **_: Any) -> Iterator[Any]:
         for address in ("127.0.0.9", "127.0.0.8"):
             tried.append(address)
-            client._network.deadline.at = 0.0  # as if looking it up had taken all of it
+            client._kit.network.deadline.at = 0.0  # as if looking it up had taken all of it
             yield None, None, 0, "", (address, 9)
 
     client = HttpClient(5, resolve=resolve)  # type: ignore[arg-type]
