@@ -82,6 +82,14 @@ class HttpClient:
             OSError,
             UnicodeError,  # a host name that cannot be looked up
         )
+        # Failures of what was reached, which no proxy would mend.
+        later = (
+            httpcore2.ReadTimeout,
+            httpcore2.ReadError,
+            httpcore2.WriteTimeout,
+            httpcore2.WriteError,
+            httpcore2.ProtocolError,
+        )
         proxy = self._way.to(request.url)
         try:
             return _exchange(self._open(proxy, self._timeout * request.patience), request)
@@ -89,7 +97,7 @@ class HttpClient:
             why = _why(error)
             if proxy is not None:
                 why += f", through the proxy {proxy}"
-            elif not isinstance(error, httpcore2.ProtocolError | TlsFailure):
+            elif not isinstance(error, later):
                 why += self._way.hint(request.url)
             raise Unreachable(why) from error
 

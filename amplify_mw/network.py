@@ -3,8 +3,8 @@
 Rules:
 - A thread's exchange has one deadline in all: connecting, TLS, writing and reading count towards
   it, through a proxy too. Only looking a host name up cannot be cut short.
-- A certificate that is refused is told by its cause and the mend, in words of this module and
-  OpenSSL's; nothing that a server has sent is repeated.
+- A certificate that is refused is told by its cause and the mend; what a system's verifier says of
+  it is escaped and cut.
 """
 
 import math
@@ -20,6 +20,7 @@ import httpcore2
 
 T = TypeVar("T")
 Resolve = Callable[..., list[Any]]  # such as socket.getaddrinfo
+_LONGEST: Final = 200  # characters of a message that is not ours
 _RECORD: Final = 16_384  # bytes, the most that a TLS record holds (RFC 8446 5.1)
 _UNKNOWN: Final = (
     "its certificate comes from an authority that this machine does not know; if that is your own, "
@@ -200,8 +201,10 @@ class TlsWithinTls(httpcore2.NetworkStream):
 def why_tls(error: ssl.SSLError) -> str:
     """What made TLS fail, and what to do about it."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        known = _CAUSES.get(error.verify_code)
-        return known or f"its certificate is refused ({error.verify_message})"
+        # The system's own verifiers (macOS, Windows) have other numbers, and quote certificates.
+        known = _CAUSES.get(getattr(error, "verify_code", 0))
+        message = ascii(str(getattr(error, "verify_message", ""))[:_LONGEST])
+        return known or f"its certificate is refused: {message}"
     if error.reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL"):
         return "it does not speak TLS; look at the port, and whether it is to be http://"
     if isinstance(error, ssl.SSLEOFError):

@@ -523,6 +523,35 @@ def test_an_outage_names_a_proxy_that_lies_unused(
     assert outcome(client()) == "gaierror: Name or service not known"
 
 
+def test_a_firewall_that_hangs_up_leads_to_the_hint(
+    client: Named, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy:3128")
+
+    def hang_up(connection: socket.socket) -> None:
+        connection.recv(65536)
+
+    with listening(hang_up) as port:
+        one = client()
+        one._resolve = lambda host, *_, **__: [(0, 0, 0, "", ("127.0.0.1", port))]
+        said = outcome(one, f"https://{AMAZON}:{port}/")
+    assert said.endswith("; HTTPS_PROXY is set but not used: write proxy='environment'")
+
+
+def test_a_server_that_was_reached_does_not(
+    client: Named, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy:3128")
+
+    def leave(connection: socket.socket) -> None:
+        connection.recv(65536)
+
+    with listening(leave, authority.issue(AMAZON)) as port:
+        one = client()
+        one._resolve = lambda host, *_, **__: [(0, 0, 0, "", ("127.0.0.1", port))]
+        assert "HTTPS_PROXY" not in outcome(one, f"https://{AMAZON}:{port}/")
+
+
 def test_what_is_on_this_machine_has_no_such_excuse(
     client: Named, monkeypatch: pytest.MonkeyPatch
 ) -> None:

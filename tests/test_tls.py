@@ -2,6 +2,7 @@
 
 import logging
 import socket
+import ssl
 import threading
 from collections.abc import Callable
 from datetime import timedelta
@@ -10,13 +11,15 @@ from typing import Any
 
 import pytest
 
-from amplify_mw import SealedSession
+from amplify_mw import AuthRoutes, SealedSession
 from amplify_mw.effects import Request, Unreachable
 from amplify_mw.engine import Engine
 from amplify_mw.http import HttpClient
+from amplify_mw.network import why_tls
 from amplify_mw.testing import LocalUserPool
 from tests.certificates import HOUR, Authority, listening, say_hi
 from tests.proxies import fronted
+from tests.routes.going import NAVIGATION
 from tests.shells import Ask, Shell
 from tests.sites import KEYS
 
@@ -120,6 +123,16 @@ def test_a_server_that_hangs_up_is_told_as_one(authority: Authority) -> None:
     assert "it closed the connection; a firewall may have done so" in said
 
 
+@pytest.mark.parametrize("message", ["\u201c*.evil\n\x1b.example\u201d is revoked", "x" * 10_000])
+def test_what_a_systems_own_verifier_says_is_escaped_and_cut(message: str) -> None:
+    error = ssl.SSLCertVerificationError(message)
+    error.verify_code, error.verify_message = -67820, message
+    for one in (error, ssl.SSLCertVerificationError(message)):
+        said = why_tls(one)
+        assert said.startswith("its certificate is refused: '")
+        assert (said.isascii(), said.isprintable(), len(said) < 300) == (True, True, True)
+
+
 def test_a_server_that_is_silent_has_the_one_deadline(authority: Authority) -> None:
     done = threading.Event()
     with listening(lambda connection: done.wait(20) and None) as port:
@@ -206,6 +219,25 @@ def test_the_outage_in_the_log_names_the_cause(
     assert what in said
     assert "its certificate comes from an authority that this machine does not know" in said
     assert said.endswith("; sessions are kept meanwhile")
+
+
+def test_a_sign_in_that_cannot_be_completed_is_told_with_the_cause(
+    shell: Shell, pool: LocalUserPool, stranger: Authority, caplog: pytest.LogCaptureFixture
+) -> None:
+    site = "http://localhost:8000"
+    with fronted(port_of(pool), stranger.issue(HOST)) as port:
+        home = f"https://{HOST}:{port}"
+        routes = AuthRoutes(origin=site, keys=KEYS[:1])
+        engine = Engine(pool.config(domain=home, keys=pool.jwks(), routes=routes))
+        app = shell.middleware(shell.app(lambda: "hello"), engine)
+        same = {**NAVIGATION, "Sec-Fetch-Site": "same-origin"}
+        left = shell.send(app, Ask("/auth/sign-in", headers=same))
+        leaving = str(left.one("location")).replace(home, pool.url)
+        path, _, query = pool.authorize(leaving, "ada").removeprefix(site).partition("?")
+        attempt = left.one("set-cookie").partition(";")[0]
+        assert shell.send(app, Ask(path, query=query, cookies=attempt, headers=same)).status == 503
+        engine.close()
+    assert "its certificate comes from an authority that" in outages(caplog)[0]
 
 
 def test_a_key_set_with_a_wrong_certificate_keeps_the_cookie(
