@@ -11,7 +11,6 @@ Rules:
 
 import functools
 import inspect
-import logging
 import sys
 from collections.abc import Callable, Generator, Mapping
 from contextlib import suppress
@@ -21,12 +20,12 @@ from typing import Any, ParamSpec, TypeVar
 from .authenticator import Visit
 from .cognito.api import Failure
 from .errors import BlockingCallError, OutsideRequestError, TokenExpiredException
+from .log import logger
 from .models import AuthUser
 from .sessions.base import SignedIn
 
 P = ParamSpec("P")
 R = TypeVar("R")
-logger = logging.getLogger("amplify_mw")
 
 CURRENT: ContextVar[Visit | None] = ContextVar("amplify_mw_visit", default=None)
 # Looked up once: called through an imported name, each would cost another 0.04 µs.

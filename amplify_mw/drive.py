@@ -9,7 +9,6 @@ Rules:
 - Caches are bounded by entries and by bytes. Reading one changes nothing and takes no lock.
 """
 
-import logging
 import os
 import threading
 import time
@@ -38,12 +37,12 @@ from .effects import (
     Unreachable,
 )
 from .http import HttpClient
+from .log import logger
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
 
 T = TypeVar("T")
-logger = logging.getLogger("amplify_mw")
 _WORKERS: Final = {"keys": 4, "calls": 16, "sessions": 16, "codes": 8, "ends": 4, "revocations": 4}
 _HOWEVER_LATE: Final = {"ends", "revocations"}
 

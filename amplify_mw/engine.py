@@ -8,7 +8,6 @@ Rules:
 - `fork()` leaves the caches (they are values) and renews everything that a thread or a socket owns.
 """
 
-import logging
 import os
 import threading
 import time
@@ -24,6 +23,7 @@ from .config import AmplifyConfig, UserPool
 from .cookie_policy import CookiePolicy, is_loopback
 from .effects import Cache
 from .errors import ConfigurationError
+from .log import logger
 from .sessions.base import Surroundings
 from .tokens.jwks import BadKeySet, KeySource, import_key_set
 from .tokens.verifier import TrustedPool, Verifier
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from .drive import BoundedCache
     from .stores.memory import MemoryStore
 
-logger = logging.getLogger("amplify_mw")
 _REMEMBERED = 1_000_000  # ends (about 500 bytes each) and successors, which are soon dropped
 _remembered: "MemoryStore | None" = None
 _registering = threading.RLock()

@@ -13,7 +13,6 @@ Rules:
 - A session that is ended by another than its own browser leaves a tombstone that says so.
 """
 
-import logging
 from contextlib import suppress
 from typing import Final
 
@@ -29,6 +28,7 @@ from .errors import (
     TokenExpiredException,
 )
 from .headers import came_by_hop, is_foreign, page_of
+from .log import logger
 from .models import AuthUser
 from .session_models import AuthSession, Jwt, Tokens, TokenSet
 from .sessions.base import (
@@ -49,7 +49,6 @@ from .tokens.given import TokenSource, token_set
 from .tokens.jwks import KeysUnavailable
 from .tokens.verifier import InvalidToken, VerifiedToken, agree, parse_segment
 
-logger = logging.getLogger("amplify_mw")
 _USER_AGENT_LENGTH: Final = 256
 _CROSS_SITE: Final = (
     "Another site's page asked for this. If it is one of your own, name it in "

@@ -11,7 +11,6 @@ Rules:
   origin, and the first at WARNING: it may be one of the site's own that was not named.
 """
 
-import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -22,10 +21,10 @@ from .context import bound
 from .engine import Engine
 from .errors import AuthError, ConfigurationError
 from .headers import has_hopped, is_foreign, page_of
+from .log import logger
 from .routes.options import AuthRoutes
 from .sessions.base import SignedIn
 
-logger = logging.getLogger("amplify_mw")
 _FORGED = (
     "A page of another site asked for this, so it was not done. To do it, open this site itself "
     "and do it there."

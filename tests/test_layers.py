@@ -40,7 +40,7 @@ PURE = [
     *("routes.target", "routes.attempt", "routes.provider", "routes.pages"),
 ]
 ROOMS = [
-    *("stores", "loading", "network", "http", "drive", "engine", "context"),
+    *("log", "stores", "loading", "network", "http", "drive", "engine", "context"),
     *("lifecycle", "devices", "guards", "routes.handler"),
     *("shell", "wsgi", "asgi"),
     *("integrations", "testing", "demo", "cli", "__main__"),
@@ -179,6 +179,13 @@ def test_the_configuration_takes_only_a_type_from_os() -> None:
         and node.value.id == "os"
     }
     assert used == {"PathLike"}
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_only_one_module_speaks_to_logging(module: str) -> None:
+    # There what the app's handlers raise is caught. (The demo is a program of its own.)
+    roots = {name.partition(".")[0] for name, _ in imports(module)}
+    assert module in ("log", "demo.server") or "logging" not in roots
 
 
 @pytest.mark.parametrize("module", sorted(MODULES))

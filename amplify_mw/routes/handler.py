@@ -26,7 +26,6 @@ Rules:
 """
 
 import hmac
-import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from html import escape
@@ -42,6 +41,7 @@ from ..effects import Draw, Flight, Flow, Join, Unreachable
 from ..errors import AuthError, NetworkError, SessionTooLargeError
 from ..headers import came_by_hop, has_hopped, is_foreign, page_of, request_header
 from ..lifecycle import end_here, starting
+from ..log import logger
 from ..session_models import TokenSet
 from ..sessions.base import Refused, SignedIn
 from ..tokens.jwks import KeysUnavailable
@@ -65,7 +65,6 @@ Code = Literal[
     "provider_unavailable",
     "provider_misconfigured",
 ]
-logger = logging.getLogger("amplify_mw")
 _STATUSES: Final[Mapping[str, int]] = {
     "access_denied": 403,
     "provider_error": 502,
