@@ -7,6 +7,10 @@ Rules:
 - At most one flight per key is in the air in a process. A waiter gives up after `patience`.
 - After `fork()` the child starts with no flights, threads or connections of its parent.
 - Caches are bounded by entries and by bytes. Reading one changes nothing and takes no lock.
+- While a lock is held no thread is started, nothing is waited for, and nothing is called but pure
+  functions. gevent may patch after these locks were made (gunicorn's `--preload`, uWSGI): if a
+  greenlet switched while it held one, its worker would stop for good.
+- Threads start in an empty context: none keeps the user of the request that happened to start it.
 """
 
 import os
@@ -15,6 +19,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from contextvars import Context
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from .effects import (
@@ -45,6 +50,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _WORKERS: Final = {"keys": 4, "calls": 16, "sessions": 16, "codes": 8, "ends": 4, "revocations": 4}
 _HOWEVER_LATE: Final = {"ends", "revocations"}
+_NO_THREAD: Final = "no thread could be started"
 
 
 class BoundedCache:
@@ -251,8 +257,9 @@ def _repeating(ask: Ask, every: float) -> Iterator[None]:
             with suppress(Unreachable):  # the next time may do
                 _ask(ask)
 
+    thread = threading.Thread(target=repeat, name="amplify_mw-lease", daemon=True)
     with suppress(RuntimeError):  # out of threads: what is asked again and again can do without
-        threading.Thread(target=repeat, name="amplify_mw-lease", daemon=True).start()
+        Context().run(thread.start)
     try:
         yield
     finally:
@@ -289,20 +296,57 @@ class Flights:
         self._closing = threading.Event()
 
     def join(self, flight: Flight, carry: Callable[[Flight], Any]) -> "Future[Any]":
-        """The future of the flight with this key; unless it is in the air, `carry` runs it."""
+        """The future of the flight with this key; unless it is in the air, `carry` runs it.
+
+        Raises `Unreachable` if no thread can be had for it.
+        """
+        from concurrent.futures import Future
+
         with self._lock:
             future = self._airborne.get(flight.key)
             if future is not None and not future.done():
                 return future
-            try:
-                future = self._lane(flight.lane).submit(
-                    self._depart, flight, carry, time.monotonic()
-                )
-            except RuntimeError as error:  # the interpreter is shutting down, or out of threads
-                raise Unreachable("no thread could be started") from error
-            self._airborne[flight.key] = future
-        future.add_done_callback(lambda landed: self._land(flight, landed))
+            future = self._airborne[flight.key] = Future()
+        try:
+            self._submit(flight.lane, self._fly, future, flight, carry, time.monotonic())
+        except RuntimeError as error:  # the interpreter is shutting down, or out of threads
+            if future.cancel():  # (else another thread of that lane has taken it up)
+                self._land(flight, future)
+                raise Unreachable(_NO_THREAD) from error
         return future
+
+    def _submit(self, name: str, work: Callable[..., None], *arguments: Any) -> None:
+        """Have a thread of this lane do some work. Raises `RuntimeError` if none can be had."""
+        while True:
+            lane = self._lane(name)
+            try:
+                Context().run(lane.submit, work, *arguments)
+            except RuntimeError:
+                if self._lanes.get(name) is lane:
+                    raise
+            else:
+                return  # (if not, `close` has closed that lane meanwhile)
+
+    def _fly(
+        self,
+        future: "Future[Any]",
+        flight: Flight,
+        carry: Callable[[Flight], Any],
+        joined_at: float,
+    ) -> None:
+        if not future.set_running_or_notify_cancel():
+            return
+        try:
+            result = self._depart(flight, carry, joined_at)
+        except BaseException as error:  # noqa: BLE001  # whoever waits for it raises it
+            self._land(flight, future)
+            future.set_exception(error)
+            del future  # else the failure's traceback and the failure would hold each other
+            if not isinstance(error, Unreachable):
+                logger.error("a flight failed", exc_info=error)
+        else:
+            self._land(flight, future)
+            future.set_result(result)
 
     def _depart(self, flight: Flight, carry: Callable[[Flight], Any], joined_at: float) -> Any:
         is_late = time.monotonic() - joined_at > self._patience
@@ -314,16 +358,16 @@ class Flights:
         with self._lock:
             if self._airborne.get(flight.key) is future:
                 del self._airborne[flight.key]
-        failure = future.exception()
-        if failure is not None and not isinstance(failure, Unreachable):
-            logger.error("a flight failed", exc_info=failure)
 
     def _lane(self, name: str) -> "ThreadPoolExecutor":
-        from concurrent.futures import ThreadPoolExecutor
+        lane = self._lanes.get(name)
+        if lane is None:
+            from concurrent.futures import ThreadPoolExecutor
 
-        if name not in self._lanes:
-            self._lanes[name] = ThreadPoolExecutor(_WORKERS[name], f"amplify_mw-{name}")
-        return self._lanes[name]
+            # Of two that are made at once one is left over; it has no threads yet.
+            made = ThreadPoolExecutor(_WORKERS[name], f"amplify_mw-{name}")
+            lane = self._lanes.setdefault(name, made)
+        return lane
 
     def pause(self, seconds: float) -> None:
         """Let time pass in a flight. Raises `Unreachable` when the threads are to end."""
@@ -333,10 +377,14 @@ class Flights:
 
     def wait(self, future: "Future[T]") -> T:
         """The result of a flight, waiting on this thread."""
+        from concurrent.futures import CancelledError
+
         try:
             failure = future.exception(self._patience)
         except TimeoutError as error:
             raise Unreachable("no answer in time") from error
+        except CancelledError as error:
+            raise Unreachable(_NO_THREAD) from error
         return _result(future, failure)
 
     async def await_(self, future: "Future[T]") -> T:
@@ -355,6 +403,8 @@ class Flights:
             await asyncio.wait_for(landed.wait(), self._patience)
         except TimeoutError as error:
             raise Unreachable("no answer in time") from error
+        if future.cancelled():
+            raise Unreachable(_NO_THREAD)
         return _result(future, future.exception())
 
     def close(self) -> None:

@@ -5,6 +5,8 @@ Rules:
   share what verifies, fetches and remembers: one key set, one cache and one flight between them.
 - What a broken configuration can show is shown here, when the middleware is built; what a
   dangerous one allows is told to the log, once in a process.
+- Nothing is built while the lock of a registry is held: of two that are built at once, both use the
+  one that was registered first.
 - `fork()` leaves the caches (they are values) and renews everything that a thread or a socket owns.
 """
 
@@ -90,9 +92,11 @@ class Workshop:
         )
         with _registering:
             workshop = _workshops.get(key)
-            if workshop is None:
-                workshop = _workshops[key] = cls(key, clock)
-            return workshop
+        if workshop is None:
+            made = cls(key, clock)
+            with _registering:
+                workshop = _workshops.setdefault(key, made)
+        return workshop
 
     def after_fork(self) -> None:
         """In a child: nothing of the parent's threads, locks or sockets is used."""
@@ -131,9 +135,11 @@ class Engine:
             )
         with _registering:
             engine = _engines.get(config)
-            if engine is None:
-                engine = _engines[config] = cls(config)
-            return engine
+        if engine is None:
+            made = cls(config)
+            with _registering:
+                engine = _engines.setdefault(config, made)
+        return engine
 
     def close(self) -> None:
         """End the threads and connections; a later request opens them anew."""

@@ -1,8 +1,8 @@
 """The library's log: the one place that speaks to `logging`.
 
 Rules:
-- Telling the log never fails a request. Where a handler, filter or formatter of the app's raises,
-  that is printed to standard error, as `logging` itself does, unless `logging.raiseExceptions` is off.
+- Telling the log never fails a request. What a handler, filter or formatter of the app's raises is
+  printed to standard error, as `logging` itself does it, unless `logging.raiseExceptions` is off.
 - Nothing is told that a client wrote, and no secret.
 """
 

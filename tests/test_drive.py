@@ -10,7 +10,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -20,8 +21,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from amplify_mw.drive import BoundedCache, Driver, Flights
+from amplify_mw.drive import BoundedCache, Driver, Flights, _repeating
 from amplify_mw.effects import (
+    Ask,
     Flight,
     Flow,
     ForgetAll,
@@ -317,6 +319,77 @@ def test_a_flight_for_which_nobody_waits_any_more_does_not_depart() -> None:
     assert isinstance(futures[16].exception(10), Unreachable)
     assert sorted(departed) == list(range(16))
     flights.close()
+
+
+# --- threads, and who starts them
+
+
+@pytest.fixture
+def starting(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], None]]:
+    """What is done when a thread of the library's is about to start, by whoever starts it."""
+    start, actions = threading.Thread.start, list[Callable[[], None]]()
+
+    def watched(thread: threading.Thread) -> None:
+        for action in list(actions):
+            if thread.name.startswith("amplify_mw"):
+                action()
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", watched)
+    return actions
+
+
+def test_no_lock_is_held_while_a_thread_is_started(
+    driver: Driver, jwks: str, starting: list[Callable[[], None]]
+) -> None:
+    held = list[bool]()
+    starting.append(lambda: held.append(driver._flights._lock.locked()))
+    assert driver.run(waiting(fetching(jwks))) > 0
+    assert held == [False]
+
+
+def test_a_flights_thread_is_not_started_in_the_context_of_a_request(
+    driver: Driver, jwks: str, starting: list[Callable[[], None]]
+) -> None:
+    """Python 3.14 can be told to have threads inherit it, and a thread lives on."""
+    user: ContextVar[str] = ContextVar("user", default="nobody")
+    seen = list[str]()
+    starting.append(lambda: seen.append(user.get()))
+    token = user.set("ada")
+    try:
+        assert driver.run(waiting(fetching(jwks))) > 0
+        with _repeating(Ask(None, "", ()), 60):
+            pass
+    finally:
+        user.reset(token)
+    assert seen == ["nobody"] * 2
+
+
+def test_without_a_thread_all_who_wait_are_told_and_the_next_is_served(
+    starting: list[Callable[[], None]],
+) -> None:
+    flights, joined = Flights(patience=10), list[Any]()
+    flight, carried = fetching("http://unused.example"), list[object]()
+
+    def carry(flight: Flight) -> str:
+        carried.append(flight.key)
+        return "landed"
+
+    def run_out() -> None:
+        joined.append(flights.join(flight, carry))
+        raise RuntimeError("can't start new thread")
+
+    starting.append(run_out)
+    with pytest.raises(Unreachable):
+        flights.join(flight, carry)
+    with pytest.raises(Unreachable):
+        flights.wait(joined[0])
+    with pytest.raises(Unreachable):
+        asyncio.run(flights.await_(joined[0]))
+    starting.clear()
+    assert flights.wait(flights.join(flight, carry)) == "landed"
+    flights.close()
+    assert carried == ["keys"], "what was given up was done after all"
 
 
 # --- flights that fail

@@ -4,9 +4,11 @@ import asyncio
 import gc
 import logging
 import pickle
+import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +54,20 @@ def test_different_configurations_do_not(change: dict[str, Any], tmp_path: Path)
             change = {"keys": pool.jwks()}
     first, second = Engine.of(AmplifyConfig(**CONFIG)), Engine.of(AmplifyConfig(**CONFIG | change))
     assert first is not second
+
+
+def test_two_that_are_built_at_once_are_one_in_the_end() -> None:
+    config = AmplifyConfig(**CONFIG, leeway=7)
+
+    def build(_: int) -> Engine:
+        together.wait(30)
+        return Engine.of(config)
+
+    together = threading.Barrier(8)
+    with ThreadPoolExecutor(8) as threads:
+        built = list(threads.map(build, range(8)))
+    assert len(set(map(id, built))) == 1
+    assert Engine.of(config) is built[0]
 
 
 def test_an_engine_is_its_own(config: AmplifyConfig) -> None:

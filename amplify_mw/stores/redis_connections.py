@@ -169,9 +169,9 @@ class Connections:
         await anext(end)  # goes there at once: no other task comes in between
         made = _Loop(client, end)
         with self._lock:
-            for closed in [loop for loop in self._loops if loop.is_closed()]:
-                del self._loops[closed]
+            closed = [self._loops.pop(loop) for loop in [*self._loops] if loop.is_closed()]
             self._loops[running] = made
+        closed.clear()  # what is dropped may run code of asyncio's: not under the lock
         return made
 
 

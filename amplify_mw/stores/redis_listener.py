@@ -2,13 +2,15 @@
 
 Rules:
 - The thread begins when it is first needed, in the process that needs it, and ends when it is told
-  to, or soon after nobody has the cache any more, which it therefore does not hold.
+  to, or soon after nobody has the cache any more, which it therefore does not hold. It starts in an
+  empty context, and while no lock is held: see `amplify_mw.drive`.
 - Silence is not trusted: after each `timeout` of it the server is asked for a sign of life, and
   after another the connection is given up.
 """
 
 import weakref
 from contextlib import suppress
+from contextvars import Context
 from threading import Event, Lock, Thread
 from typing import Any, Final
 
@@ -40,10 +42,10 @@ class Listener:
         if self._begun:
             return
         with self._lock:
-            if not self._begun:
-                self._begun = True
-                with suppress(RuntimeError):  # the interpreter ends, or is out of threads
-                    self._thread.start()
+            has_begun, self._begun = self._begun, True
+        if not has_begun:
+            with suppress(RuntimeError):  # the interpreter ends, or is out of threads
+                Context().run(self._thread.start)
 
     def end(self, connections: Connections) -> None:
         """Listen no more, and wait until that has ended. `connections`: to wake the thread by."""

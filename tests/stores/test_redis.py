@@ -12,6 +12,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from contextvars import ContextVar, copy_context
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -995,6 +996,23 @@ def test_what_the_server_lost_is_not_served_for_longer_than_allowed(
 
     until(lambda: brief.load(KEY) is None)
     brief.close()
+
+
+def test_the_listening_thread_starts_without_a_lock_and_in_no_requests_context(
+    near: RedisStore, cached: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user: ContextVar[str] = ContextVar("user", default="nobody")
+    start, seen = threading.Thread.start, list[object]()
+
+    def watched(thread: threading.Thread) -> None:
+        if thread.name == "amplify_mw-changes":
+            seen.extend((user.get(), near._listener._lock.locked()))  # type: ignore[union-attr]
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", watched)
+    near.close()  # so that listening begins anew
+    copy_context().run(lambda: (user.set("ada"), near.load(KEY)))
+    assert seen == ["nobody", False]
 
 
 def test_closing_ends_the_listening_thread(near: RedisStore, cached: Record) -> None:
