@@ -3,11 +3,15 @@
 Rules (PEP 3333):
 - The app runs in a context of this request's own: the call, every step of its body, and `close()`.
   Nothing is bound in the server's context, so no worker thread ever keeps a user.
-- What the app does with `start_response` (late, twice, not before the first item, `write`) reaches
-  the server as it was; headers change only while `start_response` passes them on.
-- A finished body (a list, a tuple, the server's own file wrapper) is handed on untouched.
-- An `AuthError` that escapes before any body has gone gets the guard's answer; with `exc_info` if
-  the app had called `start_response`, so that the server says whether that is still possible.
+- What the app calls `start_response` with is held until its body is there (a list, a tuple, the
+  server's own file wrapper, which are handed on untouched), or the first item of one that is made
+  as it is sent; then it goes to the server, with that item. `write` sends it at once. Several
+  servers send what they were told first whatever comes later, and some want it before the app
+  returns, so the first step of a body is taken here.
+- An `AuthError` that escapes before any body has gone gets the guard's answer; with `exc_info` if a
+  start has gone to the server, so that it says whether that is still possible.
+- A body of the library's own has one item, if an empty one: some servers send headers with it.
+- From the start on, a user is gone when the token runs out: a body or a thread may go on for long.
 - Nothing depends on `close()`: some adapters never call it.
 """
 
@@ -17,7 +21,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import Context, copy_context
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .access import SAFE_METHODS, Access, Answer, Asked
@@ -46,7 +49,7 @@ class AmplifyWSGIMiddleware(Shell):
     """
 
     def __init__(
-        self, app: WSGIApplication, /, config: AmplifyConfig | Engine, **options: Any
+        self, app: WSGIApplication, config: AmplifyConfig | Engine, **options: Any
     ) -> None:
         super().__init__(config, **options)
         self.app = app
@@ -70,7 +73,8 @@ class AmplifyWSGIMiddleware(Shell):
             if self._shares_visit(outer, cookies, is_same=is_same):
                 answer = self._guard(outer, asked_by(environ)) if access is _PROTECTED else None
                 if answer is not None:
-                    return _send(answer, start_response)
+                    start_response(answer.status_line, list(answer.headers))
+                    return [answer.body]
                 return self.app(environ, start_response)
         if access is _IGNORED:
             return self.app(environ, start_response)
@@ -85,55 +89,120 @@ class AmplifyWSGIMiddleware(Shell):
             visit.of_request(cookies, environ, outer)
             log_refusal(visit)
         environ[_VISIT] = visit
-
-        def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
-            visit.begun = True
-            visit.headers = None  # nobody asks for them now: no cycle is left for the collector
-            if visit.asked or visit.writes is not None:
-                if visit.writes is not None:
-                    self.engine.driver.run(visit.home.settle(visit))
-                headers = visit.home.finish(visit, headers, TEXT, environ)
-            if exc_info is None:
-                return start_response(status, headers)
-            return start_response(status, headers, exc_info)
-
+        start = _Start()
+        start.visit, start.environ, start.to_server = visit, environ, start_response
+        start.held = None
         if self._route is not None:
             name = self._route(environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", ""))
             if name is not None:
                 flow = self._answer_route(visit, asked_by(environ), name)
-                return _send(self.engine.driver.run(flow), start)
+                return start.answer(self.engine.driver.run(flow))
         method = environ["REQUEST_METHOD"]
         if access is _PROTECTED or (method != "GET" and method not in SAFE_METHODS):
             path = _text(environ.get("PATH_INFO", "") or "/")
             answer = self._refusal(visit, access, asked_by(environ), path)
             if answer is not None:
-                return _send(answer, start)
+                return start.answer(answer)
         context = copy_context()
+        context.run(bind, visit)
         try:
-            body = context.run(_call, visit, self.app, environ, start)
+            body = context.run(self.app, environ, start)
+            if not (type(body) is list or type(body) is tuple or _is_file(body, environ)):
+                body = _Body(body, context, start.answer_instead)
+                body.begin(start)
         except AuthError as error:
-            return _instead(visit, environ, start, error)
-        if type(body) is list or type(body) is tuple or _is_file(body, environ):
-            return body
-        return _Body(body, context, partial(_instead, visit, environ, start))
+            return start.answer_instead(error)
+        except BaseException:
+            visit.begun = visit.lapses = True  # for what the app may have left running
+            visit.headers = None
+            raise
+        if start.held is not None:  # a finished body's: `start.go`, without two more calls
+            status, headers = start.held
+            if visit.asked or visit.writes is not None:
+                headers = start.finished(headers)
+            start_response(status, headers)
+        return body
 
     def _call_unbound(
         self, environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
         """Call the app without the user of the request that this one is made within."""
         context = copy_context()
-        return _Body(context.run(_call, None, self.app, environ, start_response), context)
+        context.run(bind, None)
+        return _Body(context.run(self.app, environ, start_response), context)
 
     def close(self) -> None:
         """End the library's threads and connections; never required. A later request works."""
         self.engine.close()
 
 
-def _call(
-    visit: Visit | None, app: WSGIApplication, environ: WSGIEnvironment, start: StartResponse
-) -> Iterable[bytes]:
-    bind(visit)
-    return app(environ, start)
+class _Start:
+    """The app's `start_response`: holds what it is told until `go`.
+
+    `held`: the status and the headers. `to_server`: the server's own `start_response`. (Slots that
+    are filled by who makes it: that is faster than `__init__`, or than closures.)
+    """
+
+    __slots__ = ("environ", "held", "to_server", "visit", "write_on")
+
+    visit: Visit
+    environ: WSGIEnvironment
+    to_server: StartResponse
+    held: Any  # or None, which a type checker would remember
+    write_on: Callable[[bytes], object]
+
+    def __call__(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+        visit = self.visit
+        if visit.begun:
+            if self.held is None:  # it has gone: the server says whether there may be another
+                return self.send(status, headers, exc_info)
+            if exc_info is None:
+                raise AssertionError("start_response was called twice without exc_info")
+        visit.begun = visit.lapses = True
+        visit.headers = None  # nobody asks for them now: no cycle is left for the collector
+        self.held = status, headers
+        return self.write
+
+    def write(self, data: bytes) -> None:
+        """The app's `write`, which nothing may hold back."""
+        if self.held is not None:
+            self.go()
+        self.write_on(data)
+
+    def go(self) -> None:
+        """Hand on what is held. From now on the app speaks to the server."""
+        self.visit.begun = True
+        held, self.held = self.held, None
+        if held is not None:
+            self.write_on = self.send(*held)
+
+    def send(self, status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
+        """Start the response, with what the visit has to say; the server's `write`."""
+        visit = self.visit
+        visit.begun = visit.lapses = True
+        visit.headers = None
+        if visit.asked or visit.writes is not None:
+            headers = self.finished(headers)
+        return self.to_server(status, headers, *exc_info)
+
+    def finished(self, headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
+        """The headers, with what the visit has to say now that they go."""
+        visit = self.visit
+        if visit.writes is not None:
+            visit.home.runner.run(visit.home.settle(visit))
+        return visit.home.finish(visit, headers, TEXT, self.environ)
+
+    def answer(self, answer: Answer, *exc_info: Any) -> list[bytes]:
+        """Send an answer of the library's own."""
+        self.send(answer.status_line, list(answer.headers), *exc_info)
+        return [answer.body]  # one item, if an empty one
+
+    def answer_instead(self, error: AuthError) -> list[bytes]:
+        """Answer in the app's place; with `exc_info` where a start has gone to the server."""
+        has_gone = self.visit.begun and self.held is None
+        exc_info = (sys.exc_info(),) if has_gone else ()
+        self.held = None
+        return self.answer(answer_to(self.visit, asked_by(self.environ), error), *exc_info)
 
 
 class _Body:
@@ -152,14 +221,30 @@ class _Body:
         self._context = context
         self._answer = answer
         self._next: Callable[[], bytes] | None = None
+        self._first: bytes | None = None
         self._replacement: Iterator[bytes] | None = None
         self._is_closed = False
+
+    def begin(self, start: _Start) -> None:
+        """Take the first step, then let the start go.
+
+        Where that fails the body is closed: the server will not see it.
+        """
+        try:
+            self._first = next(self, b"")  # if an empty one: some servers send a start with it
+            start.go()
+        except BaseException:
+            self.close()
+            raise
 
     # No generator: it would end with the first error of a body that can go on.
     def __iter__(self) -> Iterator[bytes]:
         return self
 
     def __next__(self) -> bytes:
+        if self._first is not None:
+            item, self._first = self._first, None
+            return item
         if self._replacement is not None:
             return next(self._replacement)
         try:
@@ -170,7 +255,7 @@ class _Body:
             if self._answer is None:
                 raise
             self._replacement = iter(self._answer(error))
-            return next(self._replacement, b"")
+            return next(self._replacement)
         if item:
             self._answer = None  # bytes have gone: too late for another answer
         return item
@@ -199,19 +284,6 @@ class _Body:
 def _is_file(body: object, environ: WSGIEnvironment) -> bool:
     wrapper = environ.get("wsgi.file_wrapper")
     return isinstance(wrapper, type) and isinstance(body, wrapper)
-
-
-def _instead(
-    visit: Visit, environ: WSGIEnvironment, start: Callable[..., Any], error: AuthError
-) -> list[bytes]:
-    """Answer in the app's place; with `exc_info` where it had begun, so that the server decides."""
-    exc_info = (sys.exc_info(),) if visit.begun else ()
-    return _send(answer_to(visit, asked_by(environ), error), start, *exc_info)
-
-
-def _send(answer: Answer, start: Callable[..., Any], *exc_info: Any) -> list[bytes]:
-    start(answer.status_line, list(answer.headers), *exc_info)
-    return [answer.body] if answer.body else []
 
 
 def _text(path: str) -> str | None:

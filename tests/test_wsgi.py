@@ -5,7 +5,8 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import copy_context
 from typing import Any
-from wsgiref.util import FileWrapper
+from wsgiref.util import FileWrapper, setup_testing_defaults
+from wsgiref.validate import validator
 
 import pytest
 
@@ -91,7 +92,179 @@ def test_start_response_may_be_called_again_with_exc_info(wrap: Any, pool: Local
 
     server = Server()
     wrap(app)(environ(pool), server.start_response)
+    assert server.calls == [("500 Oops", [])]  # it has heard of no other
+
+
+def test_start_response_may_not_be_called_again_without_exc_info(
+    wrap: Any, pool: LocalUserPool
+) -> None:
+    def app(environ: Any, start_response: Any) -> list[bytes]:
+        start_response("200 OK", [])
+        start_response("200 OK", [])
+        return []
+
+    with pytest.raises(AssertionError, match="twice"):
+        wrap(app)(environ(pool), Server().start_response)
+
+
+def test_what_comes_after_a_start_that_has_gone_is_the_servers_to_judge(
+    wrap: Any, pool: LocalUserPool
+) -> None:
+    failure = (ValueError, ValueError("late"), None)
+
+    def app(environ: Any, start_response: Any) -> Iterator[bytes]:
+        start_response("200 OK", [])
+        yield b""
+        start_response("500 Oops", [], failure)(b"written")
+        yield b"sorry"
+
+    server = Server()
+    body = wrap(app)(environ(pool), server.start_response)
+    assert list(body) == [b"", b"sorry"]
     assert server.calls == [("200 OK", []), ("500 Oops", [], failure)]
+    assert server.written == [b"written"]
+
+
+def streaming_app(environ: Any, start_response: Any) -> Iterator[bytes]:
+    start_response("200 OK", [])
+    yield name()
+
+
+def test_a_streams_start_is_with_the_server_when_the_app_returns(
+    wrap: Any, pool: LocalUserPool
+) -> None:
+    """There granian takes it, whatever comes later."""
+    server = Server()
+    body = wrap(streaming_app)(environ(pool), server.start_response)
+    assert [status for status, _ in server.calls] == ["200 OK"]
+    assert list(body) == [b"ada"]
+
+
+def test_what_the_first_step_asks_for_is_said_in_the_headers(
+    wrap: Any, pool: LocalUserPool
+) -> None:
+    server = Server()
+    wrap(streaming_app)(environ(pool), server.start_response)
+    assert set(server.calls[0][1]) == {("Vary", "Cookie"), ("Cache-Control", "private")}
+
+
+def test_a_first_item_is_not_waited_for_longer_than_it_takes(
+    wrap: Any, pool: LocalUserPool
+) -> None:
+    """An event stream's next item may come much later."""
+
+    def app(environ: Any, start_response: Any) -> Iterator[bytes]:
+        start_response("200 OK", [])
+        yield b"first"
+        raise AssertionError("asked for the second")
+
+    body = wrap(app)(environ(pool), Server().start_response)
+    assert next(body) == b"first"
+
+
+@pytest.mark.parametrize("items", [[], [b""], [b"", b"late"]])
+def test_a_body_without_a_first_item_gives_an_empty_one(
+    wrap: Any, pool: LocalUserPool, items: list[bytes]
+) -> None:
+    """hypercorn sends a start with the first item."""
+
+    def app(environ: Any, start_response: Any) -> Iterator[bytes]:
+        start_response("200 OK", [])
+        yield from items
+
+    server = Server()
+    assert list(wrap(app)(environ(pool), server.start_response)) == (items or [b""])
+    assert len(server.calls) == 1
+
+
+def test_a_first_step_that_fails_closes_the_body_and_starts_nothing(
+    wrap: Any, pool: LocalUserPool
+) -> None:
+    class Failing(Closing):
+        def __iter__(self) -> Iterator[bytes]:
+            raise ValueError("broken")
+
+    body, server = Failing(), Server()
+    with pytest.raises(ValueError, match="broken"):
+        wrap(closing_app(body))(environ(pool), server.start_response)
+    assert (body.closed, server.calls) == ([b"ada"], [])
+    assert CURRENT.get() is None
+
+
+def test_a_server_that_refuses_the_start_closes_the_body(wrap: Any, pool: LocalUserPool) -> None:
+    def refuse(status: str, headers: Any, *exc_info: Any) -> Any:
+        raise ValueError("a bad header")
+
+    body = Closing()
+    with pytest.raises(ValueError, match="a bad header"):
+        wrap(closing_app(body))(environ(pool), refuse)
+    assert body.closed == [b"ada"]
+
+
+@pytest.mark.parametrize("path", ["/", "/private", "/raises", "/stream", "/late"])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_an_app_and_a_server_that_keep_to_the_letter_are_content(
+    config: AmplifyConfig, pool: LocalUserPool, path: str, method: str
+) -> None:
+    def inner(environ: Any, start_response: Any) -> Any:
+        if environ["PATH_INFO"] == "/raises":
+            raise NotAuthorizedException(reason="no_session")
+        return streamed(environ, start_response)
+
+    def streamed(environ: Any, start_response: Any) -> Iterator[bytes]:
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        if environ["PATH_INFO"] == "/late":
+            yield b""
+            require_auth(groups=["admins"])(name)()
+        elif environ["PATH_INFO"] == "/stream":
+            require_auth(groups=["admins"])(name)()
+        yield b"" if environ["REQUEST_METHOD"] == "HEAD" else b"done"
+
+    app = AmplifyWSGIMiddleware(validator(inner), config, protect=["/private"])
+    given = environ(pool, PATH_INFO=path, REQUEST_METHOD=method)
+    setup_testing_defaults(given)
+    if path == "/private":
+        del given["HTTP_COOKIE"]
+    server = Server()
+    body = validator(app)(given, server.start_response)
+    content = b"".join(body)
+    body.close()
+    status = server.calls[-1][0]
+    assert status[:3] == {"/": "200", "/private": "401", "/raises": "401"}.get(path, "403")
+    assert (content == b"") is (method == "HEAD")
+
+
+def answers_of_our_own(pool: LocalUserPool) -> Iterator[tuple[dict[str, Any], str]]:
+    nobody = {**SHELL.environ(Ask()), "PATH_INFO": "/private"}
+    yield nobody, "401"
+    yield {**nobody, "REQUEST_METHOD": "HEAD"}, "401"
+    yield {**nobody, "HTTP_ACCEPT": "text/html"}, "302"
+    yield environ(pool, REQUEST_METHOD="POST", HTTP_SEC_FETCH_SITE="cross-site"), "403"
+
+
+def test_every_answer_of_the_librarys_own_has_one_item(pool: LocalUserPool) -> None:
+    """hypercorn sends a start with the first item."""
+    config = pool.config(protect=["/private"], login_url="/login")
+    app = AmplifyWSGIMiddleware(streaming_app, config)
+    for given, status in answers_of_our_own(pool):
+        server = Server()
+        body = app(given, server.start_response)
+        assert (server.calls[0][0][:3], len(list(body))) == (status, 1)
+
+
+def test_what_is_written_goes_at_once_with_the_headers_of_the_visit(
+    wrap: Any, pool: LocalUserPool
+) -> None:
+    server = Server()
+
+    def app(environ: Any, start_response: Any) -> list[bytes]:
+        start_response("200 OK", [])(name())
+        assert server.written == [b"ada"]
+        assert ("Vary", "Cookie") in server.calls[0][1]
+        return [b"and more"]
+
+    assert wrap(app)(environ(pool), server.start_response) == [b"and more"]
+    assert len(server.calls) == 1
 
 
 def test_the_write_callable_is_the_servers_own(wrap: Any, pool: LocalUserPool) -> None:
@@ -215,7 +388,9 @@ def test_the_guards_answer_is_sent_once_however_often_a_body_is_iterated(
     assert [call[0] for call in server.calls] == ["401 Unauthorized"]
 
 
-def test_an_error_at_the_first_item_gets_the_guards_answer(wrap: Any, pool: LocalUserPool) -> None:
+def test_an_error_after_an_empty_item_gets_the_guards_answer(
+    wrap: Any, pool: LocalUserPool
+) -> None:
     @require_auth(groups=["admins"])
     def secret() -> bytes:
         raise AssertionError("called")
@@ -229,6 +404,25 @@ def test_an_error_at_the_first_item_gets_the_guards_answer(wrap: Any, pool: Loca
     body = b"".join(wrap(app)(environ(pool), server.start_response))
     assert [call[0] for call in server.calls] == ["200 OK", "403 Forbidden"]
     assert b'"status": 403' in body
+
+
+def test_of_an_error_in_the_first_step_the_server_hears_the_guards_answer_alone(
+    wrap: Any, pool: LocalUserPool
+) -> None:
+    """Some servers send the status they were told first, and another's body."""
+
+    class Refusing(Closing):
+        def __iter__(self) -> Iterator[bytes]:
+            yield require_auth(groups=["admins"])(name)()
+
+    body, server = Refusing(), Server()
+    response = wrap(closing_app(body))(environ(pool), server.start_response)
+    [(status, headers)] = server.calls
+    assert status == "403 Forbidden"
+    content = b"".join(response)
+    assert dict(headers)["Content-Length"] == str(len(content))
+    response.close()
+    assert body.closed == [b"ada"]
 
 
 def test_an_error_after_the_first_bytes_is_the_servers(wrap: Any, pool: LocalUserPool) -> None:
@@ -313,6 +507,7 @@ def test_close_reaches_a_body_whose_next_item_another_thread_waits_for(
 
     class Waiting(Closing):
         def __iter__(self) -> Iterator[bytes]:
+            yield b"first"
             waiting.set()
             yield items.get(timeout=10)
 
@@ -322,7 +517,8 @@ def test_close_reaches_a_body_whose_next_item_another_thread_waits_for(
 
     body = Waiting()
     response = wrap(closing_app(body))(environ(pool), Server().start_response)
-    thread = threading.Thread(target=lambda: next(iter(response)))
+    assert next(response) == b"first"
+    thread = threading.Thread(target=lambda: next(response))
     thread.start()
     assert waiting.wait(10)
     response.close()
