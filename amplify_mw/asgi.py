@@ -10,6 +10,8 @@ Rules (ASGI 3.0):
   `websocket.http.response.start` are changed, in a copy that keeps every unknown key. All other
   messages pass as they are.
 - An `AuthError` that escapes before a response has begun gets the guard's answer.
+- From the response's start on, a user is gone when the token runs out: a stream, or a task that the
+  request left running, may go on for long.
 - A WebSocket handshake that brings a session cookie from another origin than the configured ones is
   refused, unless the browser itself vouches for it (`Sec-Fetch-Site: same-origin`, which no page
   can forge): browsers apply no same-origin policy to WebSockets.
@@ -19,7 +21,7 @@ Rules (ASGI 3.0):
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from .access import SAFE_METHODS, Access, Answer, Asked, problem
 from .authenticator import Visit
@@ -48,8 +50,19 @@ class AmplifyASGIMiddleware(Shell):
         app.add_middleware(AmplifyASGIMiddleware, config=config, protect=["/account/*"])
     """
 
+    # `app` by name is for Litestar. One signature for both is none that Starlette's types take.
+    @overload
     def __init__(
         self, app: ASGI3Application, /, config: AmplifyConfig | Engine, **options: Any
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self, *, app: ASGI3Application, config: AmplifyConfig | Engine, **options: Any
+    ) -> None: ...
+
+    def __init__(  # type: ignore[misc]  # (`options` cannot hold another `app`)
+        self, app: ASGI3Application, config: AmplifyConfig | Engine, **options: Any
     ) -> None:
         super().__init__(config, **options)
         self.app: Any = app
@@ -105,7 +118,7 @@ class AmplifyASGIMiddleware(Shell):
 
         async def finishing_send(message: Any) -> None:
             if message["type"] == "http.response.start" and not visit.begun:
-                visit.begun = True
+                visit.begun = visit.lapses = True
                 if visit.writes is not None:
                     message = await _finished(message, visit, scope)
                 elif visit.asked:  # the usual answer, without another call
@@ -157,6 +170,7 @@ class AmplifyASGIMiddleware(Shell):
                 raise
             await _answer(answer_to(visit, asked_by(scope), error), scope, None, finishing_send)
         finally:
+            visit.begun = visit.lapses = True
             try:  # noqa: SIM105  # likewise
                 reset(token)
             except ValueError:

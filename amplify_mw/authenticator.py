@@ -49,8 +49,9 @@ class Visit:
 
     `asked`: the user was asked for. `writes`: what the response is to do to the session's cookie.
     `by_app`: because the app said so.
-    `begun`: the response's headers have been passed on.
-    `lapses`: the user is gone once the token has run out (a WebSocket may stay open for days).
+    `begun`: the response's headers have been passed on, or the request is over.
+    `lapses`: the user is gone once the token has run out: a WebSocket, a stream, and what runs on
+    after the response may go on for days.
     `pinned`: a test said who is signed in, whatever a middleware further in would find.
     `attributes`: what `fetch_user_attributes` answered before in this request.
     `cookies`: the request's `Cookie` header. `headers`: the request's headers (a WSGI environ,

@@ -2,7 +2,7 @@
 
 Rules:
 - One contextvar. Only the shells, `carry` and the testing package bind it, and each takes its
-  binding back.
+  binding back. A thread that merely inherits the context of its starter sees nobody.
 - `get_current_user` never waits. Verbs that may wait refuse to do so on an event loop's thread;
   `amplify_mw.aio` has them awaited.
 - Outside a request a verb raises `OutsideRequestError`, which is no `AuthError`: a missing
@@ -14,7 +14,7 @@ import inspect
 import sys
 from collections.abc import Callable, Generator, Mapping
 from contextlib import suppress
-from contextvars import ContextVar, Token
+from contextvars import ContextVar
 from typing import Any, ParamSpec, TypeVar
 
 from .authenticator import Visit
@@ -29,7 +29,13 @@ R = TypeVar("R")
 
 CURRENT: ContextVar[Visit | None] = ContextVar("amplify_mw_visit", default=None)
 # Looked up once: called through an imported name, each would cost another 0.04 µs.
-bound, bind, reset = CURRENT.get, CURRENT.set, CURRENT.reset
+bound: Callable[[], Visit | None] = CURRENT.get
+bind: Callable[[Visit | None], Any] = CURRENT.set
+reset: Callable[[Any], None] = CURRENT.reset
+if getattr(sys.flags, "thread_inherit_context", False):  # Python 3.14, if it is told to
+    from .inheriting import guarded
+
+    bound, bind, reset = guarded(CURRENT)
 
 
 def current_visit() -> Visit:
@@ -101,7 +107,7 @@ def refuse_on_event_loop(verb: str) -> None:
         raise BlockingCallError(verb)
 
 
-def unbind(token: "Token[Visit | None]") -> None:
+def unbind(token: Any) -> None:
     """Take a binding back. A coroutine may be closed from another context, which has none."""
     with suppress(ValueError):
         reset(token)
@@ -112,13 +118,15 @@ def carry(function: Callable[P, R]) -> Callable[P, R]:
 
     For `executor.submit(carry(f))`, `loop.run_in_executor(None, carry(f))` and
     `threading.Thread(target=carry(f))`; a coroutine function stays one. The worker thread itself
-    keeps no user. Outside a request, `function` itself is returned.
+    keeps no user. What runs on after the response has the user until the token runs out. Outside a
+    request, `function` itself is returned.
     """
     if not callable(function):
         raise TypeError("carry: write carry(function), not carry(function())")
     visit = bound()
     if visit is None:
         return function
+    visit.lapses = True  # it may be called at any time
     if inspect.iscoroutinefunction(function):
 
         @functools.wraps(function)

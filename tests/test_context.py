@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
+from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
@@ -34,6 +35,10 @@ AWAITED: list[Callable[[], Any]] = [
     aio.fetch_user_attributes,
     aio.fetch_auth_session,
 ]
+
+
+def username() -> str:
+    return get_current_user().username
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -103,6 +108,56 @@ def test_tasks_and_threads_of_a_task_keep_the_user() -> None:
 def test_an_executor_has_no_user_by_itself() -> None:
     with signed_in("ada"), ThreadPoolExecutor(1) as executor:
         assert isinstance(executor.submit(get_current_user).exception(), OutsideRequestError)
+
+
+def test_a_worker_sees_nobody_by_itself_whoever_started_it_and_whoever_asks() -> None:
+    with ThreadPoolExecutor(1) as executor:
+        for name in ("ada", "bob"):
+            with signed_in(name):
+                assert executor.submit(carry(username)).result() == name
+                with pytest.raises(OutsideRequestError):
+                    executor.submit(username).result()
+        with pytest.raises(OutsideRequestError):
+            executor.submit(username).result()
+
+
+def test_a_thread_that_a_thread_starts_sees_nobody_by_itself() -> None:
+    def start_another() -> str:
+        with ThreadPoolExecutor(1) as executor:
+            try:
+                return executor.submit(username).result()
+            except OutsideRequestError:
+                return executor.submit(carry(username)).result()
+
+    with signed_in("ada"), ThreadPoolExecutor(1) as executor:
+        with pytest.raises(OutsideRequestError):
+            executor.submit(username).result()
+        assert executor.submit(carry(start_another)).result() == "ada"
+
+
+def test_a_thread_may_be_a_signed_in_user_itself() -> None:
+    def sign_in() -> str:
+        with signed_in("ada"):
+            return username()
+
+    with signed_in("bob"), ThreadPoolExecutor(1) as executor:
+        assert executor.submit(sign_in).result() == "ada"
+        with pytest.raises(OutsideRequestError):
+            executor.submit(username).result()
+
+
+def test_what_a_thread_sees_is_the_same_where_threads_inherit_contexts() -> None:
+    """Python 3.14 can be told to."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    plugin = ["-p", "tests.inheriting", __file__, "-k", "not inherit_contexts"]
+    done = subprocess.run(
+        [*command, *plugin],
+        cwd=Path(__file__).parents[1],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
 
 
 def test_carry_takes_the_user_along_and_leaves_the_worker_without() -> None:

@@ -40,7 +40,7 @@ PURE = [
     *("routes.target", "routes.attempt", "routes.provider", "routes.pages"),
 ]
 ROOMS = [
-    *("log", "stores", "loading", "network", "http", "drive", "engine", "context"),
+    *("log", "stores", "loading", "network", "http", "drive", "engine", "inheriting", "context"),
     *("lifecycle", "devices", "guards", "routes.handler"),
     *("shell", "wsgi", "asgi"),
     *("integrations", "testing", "demo", "cli", "__main__"),

@@ -2,6 +2,9 @@
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import Context, copy_context
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -15,6 +18,7 @@ from amplify_mw import (
     CookiePolicy,
     NetworkError,
     OutsideRequestError,
+    carry,
     fetch_auth_session,
     fetch_user_attributes,
     get_current_user,
@@ -52,6 +56,11 @@ def asking(shell: Shell, config: AmplifyConfig) -> Asking:
         return shell.send(app, Ask(**facts))  # type: ignore[arg-type]
 
     return ask
+
+
+def test_a_middleware_takes_its_app_by_name(shell: Shell, config: AmplifyConfig) -> None:
+    app = shell.middleware(app=shell.app(who), config=config, protect=["/private"])
+    assert shell.send(app, Ask("/private")).status == 401
 
 
 # --- the outcomes of a cookie
@@ -587,3 +596,80 @@ def test_options_on_the_middleware_are_fields_of_the_configuration(
 ) -> None:
     with pytest.raises(ConfigurationError, match="protekt"):
         shell.middleware(shell.app(who), config, protekt=["/api/*"])
+
+
+# --- what goes on after the response has begun
+
+
+@dataclass
+class Turning:
+    """An engine's clock that can be turned."""
+
+    now: float = field(default_factory=time.time)
+
+    def __call__(self) -> float:
+        return self.now
+
+    def after_the_token(self) -> str:
+        """Whom the verbs see before and after an ID token has run out."""
+        before = who()
+        self.now += 7200
+        return f"{before}, {who()}"
+
+
+GONE = "ada, TokenExpiredException token_expired"
+
+
+@pytest.mark.parametrize("moment", ["started", "streaming", "over"])
+def test_a_user_is_gone_from_a_stream_when_the_token_runs_out(
+    shell: Shell, config: AmplifyConfig, pool: LocalUserPool, moment: str
+) -> None:
+    clock, seen = Turning(), list[str]()
+    answer = AppAnswer(later={moment: lambda: seen.append(clock.after_the_token())})
+    app = shell.middleware(shell.app(lambda: answer), Engine(config, clock))
+    shell.send(app, Ask(cookie=pool.mint("ada")))
+    assert seen == [GONE]
+
+
+def test_a_context_that_lives_on_has_the_user_until_the_token_runs_out(
+    shell: Shell, config: AmplifyConfig, pool: LocalUserPool
+) -> None:
+    clock, contexts = Turning(), list[Context]()
+
+    def handler() -> str:
+        contexts.append(copy_context())
+        return "done"
+
+    shell.send(
+        shell.middleware(shell.app(handler), Engine(config, clock)), Ask(cookie=pool.mint("ada"))
+    )
+    with ThreadPoolExecutor(1) as worker:
+        assert worker.submit(contexts[0].run, clock.after_the_token).result() == GONE
+
+
+def test_a_context_of_a_request_that_failed_does_not_outlive_the_token_either(
+    shell: Shell, config: AmplifyConfig, pool: LocalUserPool
+) -> None:
+    clock, contexts = Turning(), list[Context]()
+
+    def handler() -> str:
+        contexts.append(copy_context())
+        raise ZeroDivisionError
+
+    app = shell.middleware(shell.app(handler), Engine(config, clock))
+    with pytest.raises(ZeroDivisionError):
+        shell.send(app, Ask(cookie=pool.mint("ada")))
+    assert contexts[0].run(clock.after_the_token) == GONE
+
+
+def test_who_is_carried_elsewhere_is_gone_when_the_token_runs_out(
+    shell: Shell, config: AmplifyConfig, pool: LocalUserPool
+) -> None:
+    clock = Turning()
+
+    def handler() -> str:
+        with ThreadPoolExecutor(1) as worker:  # and the response has not begun
+            return worker.submit(carry(clock.after_the_token)).result()
+
+    app = shell.middleware(shell.app(handler), Engine(config, clock))
+    assert shell.send(app, Ask(cookie=pool.mint("ada"))).body == GONE
