@@ -4,7 +4,9 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -17,6 +19,10 @@ from amplify_mw.testing import LocalUserPool
 APPS: Final = Path(__file__).parent / "apps"
 _PYTHON: Final = (sys.executable, "-m")
 _GUNICORN: Final = (*_PYTHON, "gunicorn", "--no-control-socket", "--bind", "fd://{fd}")
+_UWSGI: Final = (
+    *(str(Path(sys.executable).with_name("uwsgi")), "--http-socket", "127.0.0.1:{port}"),
+    *("--enable-threads", "--need-app", "--disable-logging"),
+)
 COMMANDS: Final[Mapping[str, Sequence[str]]] = {
     "gunicorn-sync": (*_GUNICORN, "-w2", "wsgi_sites:app"),
     "gunicorn-gthread": (*_GUNICORN, "-kgthread", "--threads=4", "wsgi_sites:app"),
@@ -25,6 +31,22 @@ COMMANDS: Final[Mapping[str, Sequence[str]]] = {
     "waitress": (sys.executable, "serve_waitress.py", "{fd}"),
     "uvicorn": (*_PYTHON, "uvicorn", "--fd", "{fd}", "asgi_sites:app"),
     "hypercorn": (*_PYTHON, "hypercorn", "--bind", "fd://{fd}", "asgi_sites:app"),
+    # Asked in `test_wsgi_servers` only. Some take no socket, but a port.
+    "gunicorn-gevent": (*_GUNICORN, "-kgevent", "wsgi_sites:app"),
+    "gunicorn-gevent-preload": (*_GUNICORN, "-kgevent", "-w2", "--preload", "wsgi_sites:app"),
+    "werkzeug": (sys.executable, "serve_werkzeug.py", "{fd}"),
+    "cheroot": (sys.executable, "serve_cheroot.py", "{fd}"),
+    "hypercorn-wsgi": (*_PYTHON, "hypercorn", "--bind", "fd://{fd}", "wsgi:wsgi_sites:app"),
+    "uvicorn-wsgi": (*_PYTHON, "uvicorn", "--interface", "wsgi", "--fd", "{fd}", "wsgi_sites:app"),
+    "granian-wsgi": (
+        *(*_PYTHON, "granian", "--interface", "wsgi", "--port", "{port}", "--no-log"),
+        *("--blocking-threads", "8", "wsgi_sites:app"),
+    ),
+    "uwsgi": (*_UWSGI, "--threads", "4", "--module", "wsgi_sites:app"),
+    "uwsgi-gevent": (
+        *(*_UWSGI, "--gevent", "64", "--gevent-monkey-patch", "--module", "wsgi_sites:app"),
+        *("-p2", "--master", "--die-on-term"),
+    ),
 }
 WSGI_SERVERS: Final = ("gunicorn-sync", "gunicorn-gthread", "gunicorn-preload", "waitress")
 ASGI_SERVERS: Final = ("uvicorn", "hypercorn")
@@ -34,20 +56,27 @@ class Server:
     """A server process on a free port of 127.0.0.1.
 
     The listening socket is made here and inherited: no port is raced for, and a request that
-    comes before the server is ready waits in the queue. `log`: the file for what it prints.
+    comes before the server is ready waits in the queue. One that takes but a port is given one that
+    was free, and another if it was not so lucky. `log`: the file for what it prints.
     """
 
     def __init__(self, kind: str, pool: LocalUserPool, log: Path, **environment: str) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as listener, log.open("wb") as output:
-            self.port = listener.getsockname()[1]
-            self._process = subprocess.Popen(
-                [part.format(fd=listener.fileno()) for part in COMMANDS[kind]],
-                cwd=APPS,
-                env={**os.environ, **_environment(pool), **environment},
-                pass_fds=[listener.fileno()],
-                stdout=output,
-                stderr=output,
-            )
+        command = COMMANDS[kind]
+        environment = {**os.environ, **_environment(pool), **environment}
+        if not any("{port}" in part for part in command):
+            with socket.create_server(("127.0.0.1", 0)) as listener:
+                self.port = listener.getsockname()[1]
+                fd = listener.fileno()
+                self._start([part.format(fd=fd) for part in command], log, environment, fd)
+        else:
+            for _ in range(5):
+                with socket.create_server(("127.0.0.1", 0)) as listener:
+                    self.port = listener.getsockname()[1]
+                self._start([part.format(port=self.port) for part in command], log, environment)
+                if self._is_listening():
+                    break
+            else:
+                raise AssertionError(f"{kind} does not start:\n{log.read_text()}")
         # A connection for each request: uvicorn closes one after an error that reached it, and
         # lets what is sent on it again inherit a context that asgiref's `WsgiToAsgi` cannot bear.
         self.client = httpx2.Client(
@@ -56,6 +85,22 @@ class Server:
             trust_env=False,
             timeout=20,
         )
+
+    def _start(
+        self, command: Sequence[str], log: Path, environment: Mapping[str, str], *fds: int
+    ) -> None:
+        with log.open("wb") as output:
+            self._process = subprocess.Popen(
+                command, cwd=APPS, env=environment, pass_fds=fds, stdout=output, stderr=output
+            )
+
+    def _is_listening(self) -> bool:
+        """Whether it takes connections, as soon as it does; it may end instead."""
+        while self._process.poll() is None:
+            with suppress(OSError), self.connect():
+                return True
+            time.sleep(0.02)
+        return False
 
     def terminate(self) -> None:
         """Ask the process to end."""

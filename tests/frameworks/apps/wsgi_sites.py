@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import bare_site
 import bottle_site
 import django_site
 import flask_site
@@ -12,6 +13,7 @@ SITES: dict[str, Any] = {
     "flask-mounted": flask_site.mounted,
     "bottle": bottle_site.app,
     "django": django_site.wsgi,
+    "streams": bare_site.app,
 }
 
 
