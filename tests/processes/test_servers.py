@@ -29,6 +29,9 @@ COMMANDS = {
     "gunicorn": (*_GUNICORN, "-kgthread", "--threads=4", "flask_sessions:app"),
     "gunicorn-workers": (*_GUNICORN, "-w2", "flask_sessions:app"),
     "gunicorn-preload": (*_GUNICORN, "-w2", "--preload", "warm_flask_sessions:app"),
+    # gevent patches after the app was imported, and the second has even served by then
+    "gunicorn-gevent": (*_GUNICORN, "-kgevent", "-w2", "--preload", "flask_sessions:app"),
+    "gunicorn-gevent-warm": (*_GUNICORN, "-kgevent", "-w2", "--preload", "warm_flask_sessions:app"),
     "uvicorn": (*_PYTHON, "uvicorn", "--fd", "{fd}", "starlette_sessions:app"),
     "hypercorn": (*_PYTHON, "hypercorn", "--bind", "fd://{fd}", "starlette_sessions:app"),
     "hypercorn-workers": (
@@ -37,7 +40,8 @@ COMMANDS = {
     ),
 }
 ONE_PROCESS = ("gunicorn", "uvicorn", "hypercorn")
-SEVERAL = ("gunicorn-workers", "gunicorn-preload", "hypercorn-workers")
+GEVENT = ("gunicorn-gevent", "gunicorn-gevent-warm")
+SEVERAL = ("gunicorn-workers", "gunicorn-preload", *GEVENT, "hypercorn-workers")
 KINDS = [
     ("stored", "sqlite"),
     ("stored", "redis"),
@@ -149,6 +153,24 @@ def test_workers_of_a_server_refresh_once_and_end_together(
         assert visitor.post("/out", headers=same(cookie)).status_code == 200
         late = list(threads.map(lambda _: visitor.get("/", headers=same(cookie)), range(20)))
         assert {each.status_code for each in late} == {401}
+
+
+@pytest.mark.parametrize("server", GEVENT)
+@pytest.mark.parametrize(("kind", "store"), KINDS)
+def test_greenlets_sign_in_and_out_at_once(
+    serve: Serve, cognito: Cognito, server: str, kind: str, store: str
+) -> None:
+    """Each sign-out starts a thread: a revocation need not be waited for."""
+    running = serve(server, kind, store, local_cache=HOUR)
+    tokens = [body(cognito.tokens()) for _ in range(24)]
+
+    def visit(tokens: str) -> list[int]:
+        with running.visitor() as visitor:
+            answers = [visitor.post("/in", content=tokens, headers=JSON), visitor.get("/")]
+            return [each.status_code for each in (*answers, visitor.post("/out"))]
+
+    with ThreadPoolExecutor(6) as threads:
+        assert list(threads.map(visit, tokens)) == [[200] * 3] * 24
 
 
 def same(cookie: str) -> dict[str, str]:
