@@ -15,6 +15,7 @@ import amplify_mw
 from amplify_mw import aio
 from amplify_mw.asgi import AmplifyASGIMiddleware
 from amplify_mw.wsgi import AmplifyWSGIMiddleware
+from tests.patience import PATIENCE
 
 Headers = list[tuple[str, str]]
 
@@ -191,7 +192,7 @@ class _Awaited:
             async def awaited() -> Any:
                 return await verb(*args, **kwargs)
 
-            return asyncio.run_coroutine_threadsafe(awaited(), LOOP.get()).result(30)
+            return asyncio.run_coroutine_threadsafe(awaited(), LOOP.get()).result(PATIENCE)
 
         return call
 

@@ -23,6 +23,7 @@ from amplify_mw.context import CURRENT
 from amplify_mw.engine import Engine
 from amplify_mw.testing import LocalUserPool
 from amplify_mw.wsgi import AmplifyWSGIMiddleware
+from tests.patience import PATIENCE
 from tests.shells import ASGIShell, Ask
 
 SHELL = ASGIShell()
@@ -55,7 +56,7 @@ async def exchange(app: Any, scope: Scope, *sent: Scope, answers: int = 1) -> li
     for message in sent:
         await communicator.send_input(message)
     received = [await communicator.receive_output(5) for _ in range(answers)]
-    await communicator.wait(5)
+    await communicator.wait(PATIENCE)
     return received
 
 

@@ -13,14 +13,14 @@ import pytest
 
 from amplify_mw import __version__, cli
 from amplify_mw.sessions.seal import KEY_BYTES, parse_key
+from tests.patience import PATIENCE
 
 MODULE = [sys.executable, "-m", "amplify_mw"]
-LIMIT = 30  # seconds until a process that hangs is a failure
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*MODULE, *arguments], capture_output=True, text=True, timeout=LIMIT, check=False
+        [*MODULE, *arguments], capture_output=True, text=True, timeout=PATIENCE, check=False
     )
 
 
@@ -43,12 +43,12 @@ class Demo:
         return re.search(r"http://localhost:\d+/", self.announcement)[0]
 
     def get(self) -> str:
-        with build_opener(ProxyHandler({})).open(self.url, timeout=LIMIT) as response:
+        with build_opener(ProxyHandler({})).open(self.url, timeout=PATIENCE) as response:
             return response.read().decode()
 
     def end(self, number: signal.Signals) -> tuple[int, str]:
         self.process.send_signal(number)
-        _, log = self.process.communicate(timeout=LIMIT)
+        _, log = self.process.communicate(timeout=PATIENCE)
         return self.process.returncode, log
 
     def close(self) -> None:

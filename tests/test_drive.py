@@ -38,6 +38,7 @@ from amplify_mw.http import HttpClient
 from amplify_mw.testing import LocalUserPool
 from amplify_mw.testing.pool import Body, Down, Drip, Redirect
 from amplify_mw.tokens.jwks import RETRY_PAUSE, KeySource, KeysUnavailable
+from tests.patience import PATIENCE
 
 
 class Key:
@@ -52,7 +53,7 @@ class Key:
 
     def wait_for(self, lookups: int) -> None:
         for _ in range(lookups):
-            assert self._seen.acquire(timeout=10)
+            assert self._seen.acquire(timeout=PATIENCE)
 
 
 def fetching(url: str, key: object = "keys") -> Flight:
@@ -76,7 +77,7 @@ def waiting(flight: Flight) -> Flow[Any]:
 
 @pytest.fixture
 def driver() -> Iterator[Driver]:
-    driver = Driver(timeout=5, clock=time.time)
+    driver = Driver(timeout=PATIENCE, clock=time.time)
     yield driver
     driver.close()
 
@@ -104,7 +105,7 @@ def test_both_drivers_run_a_flow_to_its_result(driver: Driver, jwks: str) -> Non
 
 def test_an_answer_comes_with_the_time_at_which_it_came(jwks: str) -> None:
     ticks = iter(range(100))
-    driver = Driver(timeout=5, clock=lambda: next(ticks))
+    driver = Driver(timeout=PATIENCE, clock=lambda: next(ticks))
 
     def flow() -> Flow[float]:
         _, first = yield Join(fetching(jwks))
@@ -268,7 +269,7 @@ def test_when_all_waiters_are_cancelled_the_flight_lands_all_the_same(
             gate.release()
 
     asyncio.run(main())
-    assert landed.wait(10)
+    assert landed.wait(PATIENCE)
 
 
 def test_a_loop_that_is_closed_under_its_waiter_harms_nobody(
@@ -292,12 +293,12 @@ def test_a_waiter_that_loses_patience_harms_nobody() -> None:
     go = threading.Event()
     flights = Flights(patience=0.05)
     flight = fetching("http://unused.example")
-    future = flights.join(flight, lambda flight: go.wait(10))
+    future = flights.join(flight, lambda flight: go.wait(PATIENCE))
     with pytest.raises(Unreachable):
         flights.wait(future)
     with pytest.raises(Unreachable):
         asyncio.run(flights.await_(future))
-    assert flights.join(flight, lambda flight: go.wait(10)) is future
+    assert flights.join(flight, lambda flight: go.wait(PATIENCE)) is future
     go.set()
     assert flights.wait(future) is True
     flights.close()
@@ -309,14 +310,14 @@ def test_a_flight_for_which_nobody_waits_any_more_does_not_depart() -> None:
 
     def carry(flight: Flight) -> bool:
         departed.append(flight.key)
-        return go.wait(10)
+        return go.wait(PATIENCE)
 
     flights = Flights(patience=0.05)
     futures = [flights.join(fetching("http://unused.example", n), carry) for n in range(17)]
     with pytest.raises(Unreachable):
         flights.wait(futures[16])
     go.set()
-    assert isinstance(futures[16].exception(10), Unreachable)
+    assert isinstance(futures[16].exception(PATIENCE), Unreachable)
     assert sorted(departed) == list(range(16))
     flights.close()
 
@@ -438,7 +439,7 @@ def test_the_pause_after_a_slow_failure_begins_with_the_failure(
     pool: LocalUserPool, jwks: str
 ) -> None:
     now = [1000.0]
-    driver = Driver(timeout=5, clock=lambda: now[0])
+    driver = Driver(timeout=PATIENCE, clock=lambda: now[0])
     source = KeySource(jwks, BoundedCache(1, 1))
     with pool.fault("jwks", Down()), ThreadPoolExecutor(1) as thread, pool.hold("jwks") as gate:
         lookup = thread.submit(driver.run, source.key_for("kid", 0, now[0]))
@@ -516,7 +517,7 @@ def run_script(script: str, url: str, warnings: str = "ignore") -> str:
         [sys.executable, "-W", warnings, "-c", FORKING + textwrap.dedent(script), url],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
@@ -540,7 +541,7 @@ def ports() -> Iterator[Ports]:
 
         def do_GET(self) -> None:
             if self.path == "/held":
-                release.wait(10)
+                release.wait(PATIENCE)
             if self.path == "/release":
                 release.set()
             body = str(self.client_address[1]).encode()
@@ -660,6 +661,14 @@ def test_a_driver_that_nobody_uses_any_more_leaves_no_connection_open(ports: Por
 
 @pytest.fixture
 def client() -> Iterator[HttpClient]:
+    client = HttpClient(PATIENCE)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def hasty_client() -> Iterator[HttpClient]:
+    """One for which there is no answer in the end."""
     client = HttpClient(0.3)
     yield client
     client.close()
@@ -698,7 +707,7 @@ def speaking(speak: Callable[[socket.socket, threading.Event], None]) -> Iterato
 def dripping(head: bytes, drop: bytes) -> Callable[[socket.socket, threading.Event], None]:
     def speak(connection: socket.socket, done: threading.Event) -> None:
         connection.sendall(head)
-        for _ in range(400):  # 20 s: far more than any deadline here
+        for _ in range(int(PATIENCE / 0.05)):  # far longer than any deadline here
             if done.wait(0.05):
                 return
             connection.sendall(drop)
@@ -720,9 +729,9 @@ DRIPS = {
 
 
 @pytest.mark.parametrize("kind", DRIPS)
-def test_whatever_drips_has_one_deadline(client: HttpClient, kind: str) -> None:
+def test_whatever_drips_has_one_deadline(hasty_client: HttpClient, kind: str) -> None:
     with speaking(dripping(*DRIPS[kind])) as url, ThreadPoolExecutor(1) as thread:
-        failure = thread.submit(client.send, Request("GET", url)).exception(5)
+        failure = thread.submit(hasty_client.send, Request("GET", url)).exception(PATIENCE)
         assert isinstance(failure, Unreachable)
 
 
@@ -731,12 +740,12 @@ def test_a_dripping_pool_is_an_outage(pool: LocalUserPool, hasty: Driver, jwks: 
         assert isinstance(hasty.run(waiting(fetching(jwks))), Unreachable)
 
 
-def test_a_silent_server_is_unreachable(client: HttpClient) -> None:
+def test_a_silent_server_is_unreachable(hasty_client: HttpClient) -> None:
     def say_nothing(connection: socket.socket, done: threading.Event) -> None:
-        done.wait(10)
+        done.wait(PATIENCE)
 
     with speaking(say_nothing) as url:
-        assert why_unreachable(client, Request("GET", url))
+        assert why_unreachable(hasty_client, Request("GET", url))
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:9", "127.0.0.1:0", "nowhere.invalid", "[::1]:9"])
@@ -753,7 +762,7 @@ def test_every_address_of_a_host_is_tried(pool: LocalUserPool) -> None:
 
     port = urlsplit(pool.url).port
     url = pool.jwks_url.replace("127.0.0.1", "several.localhost")
-    client = HttpClient(5, resolve=resolve)
+    client = HttpClient(PATIENCE, resolve=resolve)
     try:
         assert client.send(Request("GET", url)).status == 200
         assert looked_up == [("several.localhost", port)]
@@ -765,7 +774,7 @@ def test_when_no_address_answers_the_last_failure_is_told() -> None:
     def resolve(host: str, port: int, **_: Any) -> list[Any]:
         return [(None, None, 0, "", (address, 9)) for address in ("127.0.0.9", "127.0.0.8")]
 
-    assert why_unreachable(HttpClient(5, resolve=resolve), Request("GET", "http://a/")) == (
+    assert why_unreachable(HttpClient(PATIENCE, resolve=resolve), Request("GET", "http://a/")) == (
         "ConnectError: Connection refused"
     )
 
@@ -779,7 +788,7 @@ def test_no_address_is_tried_when_the_time_is_over() -> None:
             client._kit.network.deadline.at = 0.0  # as if looking it up had taken all of it
             yield None, None, 0, "", (address, 9)
 
-    client = HttpClient(5, resolve=resolve)  # type: ignore[arg-type]
+    client = HttpClient(PATIENCE, resolve=resolve)  # type: ignore[arg-type]
     assert why_unreachable(client, Request("GET", "http://a/")) == "TimeoutError"
     assert tried == ["127.0.0.9"]
 
@@ -812,7 +821,7 @@ def test_what_is_not_http_is_unreachable(client: HttpClient, kind: str) -> None:
 @settings(deadline=None)
 @given(st.binary(max_size=100))
 def test_any_bytes_are_an_answer_or_unreachable(spoken: bytes) -> None:
-    client = HttpClient(0.3)
+    client = HttpClient(PATIENCE)
     with speaking(lambda connection, done: connection.sendall(OK + spoken)) as url:
         try:
             assert client.send(Request("GET", url)).status == 200
@@ -1023,14 +1032,14 @@ def test_a_child_does_not_wait_for_a_thread_that_its_parent_had() -> None:
         @property
         def size(self) -> int:
             reached.set()
-            go.wait(10)
+            go.wait(PATIENCE)
             return 1
 
     cache = BoundedCache(10, 1000)
     cache.put(b"old", Value(1))
     with ThreadPoolExecutor(1) as thread:
         thread.submit(cache.put, b"slow", Slow())
-        reached.wait(10)
+        reached.wait(PATIENCE)
         cache.renew_lock()  # as in a child, where that thread does not exist
         cache.put(b"new", Value(1))
         assert list(cache) == [b"new"]  # what was half changed is not believed

@@ -23,6 +23,7 @@ from amplify_mw.testing import LocalUserPool
 from amplify_mw.testing.pool import Body, Down, Status
 from amplify_mw.tokens.jwks import COOL_DOWN, MAX_AGE, RETRY_PAUSE
 from amplify_mw.wsgi import AmplifyWSGIMiddleware
+from tests.patience import PATIENCE
 from tests.visits import visiting
 
 CONFIG: dict[str, Any] = {"user_pool_id": "eu-west-1_Ab12Cd34E", "client_id": "web"}
@@ -60,7 +61,7 @@ def test_two_that_are_built_at_once_are_one_in_the_end() -> None:
     config = AmplifyConfig(**CONFIG, leeway=7)
 
     def build(_: int) -> Engine:
-        together.wait(30)
+        together.wait(PATIENCE)
         return Engine.of(config)
 
     together = threading.Barrier(8)

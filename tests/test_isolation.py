@@ -29,13 +29,13 @@ from amplify_mw import (
 from amplify_mw.asgi import AmplifyASGIMiddleware
 from amplify_mw.testing import LocalUserPool
 from amplify_mw.wsgi import AmplifyWSGIMiddleware
+from tests.patience import PATIENCE
 
 USERS = 500
 REQUESTS = 2_500  # four in five bring a user's token
 THREADS = 32
 LOOPS = 4
 OUTSIDE = "outside any request"
-PATIENCE = 60  # seconds until what hangs fails instead
 
 PLACES = {  # where a request of each kind goes
     "plain": {"handler", "attributes", "thread", "executor"},

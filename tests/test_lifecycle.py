@@ -46,6 +46,7 @@ from amplify_mw.testing import (
     signed_in,
     signed_out,
 )
+from tests.patience import PATIENCE
 from tests.shells import AppAnswer, ASGIShell, Ask, AwaitingShell, Got, Shell, WSGIShell
 from tests.sites import (
     DAY,
@@ -655,7 +656,7 @@ def test_a_session_is_started_with_the_accept_of_a_websocket_and_not_after(
         communicator = ApplicationCommunicator(AmplifyASGIMiddleware(app, site.engine), scope)
         await communicator.send_input({"type": "websocket.connect"})
         accepted = await communicator.receive_output(5)
-        await communicator.wait(5)
+        await communicator.wait(PATIENCE)
         return accepted
 
     accepted = asyncio.run(converse())

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from amplify_mw.testing import CognitoError, Down, LocalUserPool
+from tests.patience import PATIENCE
 from tests.shells import ASGIShell, Ask, Got, WSGIShell
 from tests.sites import HOUR, IN_COOKIE, LASTING, STORED, Browser, Clock, Site, session_of, town
 
@@ -25,7 +26,7 @@ def on_threads(shell: Any, app: Any, asks: list[Ask]) -> list[Got]:
     together = threading.Barrier(len(asks))
 
     def send(ask: Ask) -> Got:
-        together.wait(30)
+        together.wait(PATIENCE)
         got: Got = shell.send(app, ask)
         return got
 
@@ -93,7 +94,7 @@ def everybody(site: Site, way: Way, browsers: list[Browser]) -> list[Got]:
     app = site.app(lambda: str(site.who()))
     with site.pool.hold(REFRESH) as gate, ThreadPoolExecutor(1) as crowd:
         answers = crowd.submit(way[1], site.shell, app, asks)
-        gate.wait_for_arrivals(1, timeout=30)
+        gate.wait_for_arrivals(1, timeout=PATIENCE)
         gate.release()
         got = answers.result()
     for browser, answer in zip(browsers, got, strict=True):

@@ -26,6 +26,7 @@ from amplify_mw.stores.base import StoreUnavailable
 from amplify_mw.stores.memory import MemoryStore
 from amplify_mw.stores.sqlite import SQLiteStore
 from amplify_mw.testing import CognitoError, LocalUserPool, Throttling
+from tests.patience import PATIENCE
 from tests.shells import LOOP, AppAnswer, Ask, AwaitingShell, Shell
 from tests.sites import (
     DAY,
@@ -108,7 +109,7 @@ class HeldStore(MemoryStore):
         if method == self.holds:
             self.holds = ""
             self.reached.set()
-            assert self.gate.wait(20)
+            assert self.gate.wait(PATIENCE)
         return result
 
 
@@ -284,7 +285,7 @@ def test_a_session_is_ended_while_all_refreshes_hang(build: Build, kind: str, cl
     with ThreadPoolExecutor(workers) as threads:
         with site.pool.hold(REFRESH) as gate:
             asking: list[Future[Any]] = [threads.submit(other.does) for other in others]
-            gate.wait_for_arrivals(workers, timeout=20)
+            gate.wait_for_arrivals(workers, timeout=PATIENCE)
             got = victim.does(site.end())
             assert (got.body, got.clears_cookie) == ("None", True)
             assert copied.does().body.startswith("NotAuthorizedException")
@@ -299,7 +300,7 @@ def nothing(_: float) -> Flow[None]:
 def test_an_end_is_carried_out_however_late(lane: Any) -> None:
     flights = Flights(patience=-1)  # whatever departs is late
     flight = Flight(("end",), nothing, lane)
-    assert flights.join(flight, repr).result(20) == repr(flight)
+    assert flights.join(flight, repr).result(PATIENCE) == repr(flight)
     flights.close()
 
 
@@ -308,7 +309,7 @@ def test_a_refresh_that_is_too_late_is_not_carried_out() -> None:
     flights = Flights(patience=-1)
     flight = Flight(("due",), nothing, "sessions")
     with pytest.raises(Unreachable):
-        flights.join(flight, carried.append).result(20)
+        flights.join(flight, carried.append).result(PATIENCE)
     flights.close()
     assert carried == []
 
@@ -329,7 +330,7 @@ def with_late_refresh(site: Site, store: HeldStore, action: Action) -> Action:
 
     def act() -> str:
         store.holds = "replace"
-        late = meanwhile(site.refresh, lambda: store.reached.wait(20))
+        late = meanwhile(site.refresh, lambda: store.reached.wait(PATIENCE))
         said = outcome(action)
         store.gate.set()
         late.join()
@@ -454,9 +455,9 @@ def cancelled(action: Callable[[], Any], when: threading.Event) -> str:
             over.set()
 
     future = asyncio.run_coroutine_threadsafe(awaited(), LOOP.get())
-    assert when.wait(20)
+    assert when.wait(PATIENCE)
     future.cancel()
-    assert over.wait(20)
+    assert over.wait(PATIENCE)
     return "cancelled" if future.cancelled() else "done"
 
 

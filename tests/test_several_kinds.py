@@ -23,6 +23,7 @@ from amplify_mw.sessions.amplify_wire import PREFIX
 from amplify_mw.stores.base import StoreUnavailable
 from amplify_mw.stores.memory import MemoryStore
 from amplify_mw.testing import CognitoError, Down, LocalUserPool
+from tests.patience import PATIENCE
 from tests.shells import AppAnswer, ASGIShell, Ask, Got, Shell
 from tests.sites import DAY, HOUR, KEYS, NAME, Browser, Clock, Site, infos, town
 
@@ -853,7 +854,7 @@ def converse(site: Site, browser: Browser) -> tuple[Any, str]:
         communicator = ApplicationCommunicator(AmplifyASGIMiddleware(app, site.engine), scope)
         await communicator.send_input({"type": "websocket.connect"})
         accepted = await communicator.receive_output(5)
-        await communicator.wait(5)
+        await communicator.wait(PATIENCE)
         return accepted
 
     accepted = asyncio.run(talk())

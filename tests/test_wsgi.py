@@ -20,6 +20,7 @@ from amplify_mw import (
 from amplify_mw.context import CURRENT
 from amplify_mw.testing import LocalUserPool
 from amplify_mw.wsgi import AmplifyWSGIMiddleware
+from tests.patience import PATIENCE
 from tests.shells import Ask, WSGIShell
 
 SHELL = WSGIShell()
@@ -509,7 +510,7 @@ def test_close_reaches_a_body_whose_next_item_another_thread_waits_for(
         def __iter__(self) -> Iterator[bytes]:
             yield b"first"
             waiting.set()
-            yield items.get(timeout=10)
+            yield items.get(timeout=PATIENCE)
 
         def close(self) -> None:
             super().close()
@@ -520,7 +521,7 @@ def test_close_reaches_a_body_whose_next_item_another_thread_waits_for(
     assert next(response) == b"first"
     thread = threading.Thread(target=lambda: next(response))
     thread.start()
-    assert waiting.wait(10)
+    assert waiting.wait(PATIENCE)
     response.close()
-    thread.join(10)
+    thread.join(PATIENCE)
     assert body.closed == [b"ada"]

@@ -193,7 +193,7 @@ class Gate:
         with self._changed:
             return self._arrivals
 
-    def wait_for_arrivals(self, count: int = 1, *, timeout: float = 5.0) -> None:
+    def wait_for_arrivals(self, count: int = 1, *, timeout: float = 60.0) -> None:
         """Wait until `count` requests have come. Raises `TimeoutError` after `timeout` seconds."""
         with self._changed:
             if not self._changed.wait_for(lambda: self._arrivals >= count, timeout):

@@ -23,8 +23,8 @@ from typing import Any, Literal, Self
 
 from amplify_mw.testing import LocalUserPool
 from tests.amplify_js.installation import node
+from tests.patience import PATIENCE
 
-PATIENCE = 30.0  # seconds after which a test gives up
 ORIGIN = "https://app.example.com"  # an AMPLIFY_APP_ORIGIN
 
 Operation = Literal[

@@ -15,12 +15,12 @@ import pytest
 
 from amplify_mw.testing import LocalUserPool
 from tests.browser.site import Clock, Door, Site, Stranger, door, serving, stranger
+from tests.patience import PATIENCE
 from tests.shells import Shell
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
 
-PATIENCE = 10_000  # milliseconds
 # Sandboxes need a user who is not root. The rest keeps the browser from asking its maker things.
 _ARGUMENTS = [
     *("--disable-background-networking", "--disable-component-update", "--no-first-run"),
@@ -71,7 +71,7 @@ def new_browser(
         def make(**options: Any) -> "BrowserContext":
             context = chromium.new_context(viewport=_SIZE, **options)
             stack.callback(context.close)
-            context.set_default_timeout(PATIENCE)
+            context.set_default_timeout(PATIENCE * 1000)
             context.add_init_script(_TELL_VIOLATIONS)
             context.on("console", lambda message: _note(message, complaints))
             context.on("weberror", lambda error: complaints.append(str(error.error)))

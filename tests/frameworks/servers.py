@@ -15,6 +15,7 @@ from typing import Final
 import httpx2
 
 from amplify_mw.testing import LocalUserPool
+from tests.patience import PATIENCE
 
 APPS: Final = Path(__file__).parent / "apps"
 _PYTHON: Final = (sys.executable, "-m")
@@ -83,7 +84,7 @@ class Server:
             base_url=f"http://127.0.0.1:{self.port}",
             limits=httpx2.Limits(max_keepalive_connections=0),
             trust_env=False,
-            timeout=20,
+            timeout=PATIENCE,
         )
 
     def _start(
@@ -123,7 +124,7 @@ class Server:
             return rest_of(connection)
 
     def connect(self) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self.port), 20)
+        return socket.create_connection(("127.0.0.1", self.port), PATIENCE)
 
 
 def rest_of(connection: socket.socket) -> bytes:

@@ -7,6 +7,7 @@ import pytest
 
 from amplify_mw.testing import LocalUserPool
 from tests.frameworks.servers import Servers, Site
+from tests.patience import PATIENCE
 
 KEY_FETCHES = {
     "gunicorn-preload": 2,  # each worker its own
@@ -35,7 +36,7 @@ def test_each_worker_authenticates_and_asks_cognito_by_itself(
     with ThreadPoolExecutor() as executor, pool.hold("GetUser") as gate:
         asked = [executor.submit(site.get, "/whoami", token) for token in tokens]
         # A synchronous worker that waits for one takes no other: both of them are waiting now.
-        gate.wait_for_arrivals(2, timeout=20)
+        gate.wait_for_arrivals(2, timeout=PATIENCE)
         gate.release()
         answers = [future.result().json() for future in asked]
     assert [answer["username"] for answer in answers] == ["ada", "bob"]

@@ -9,6 +9,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from amplify_mw.testing import LocalUserPool
 from tests.frameworks.servers import ASGI_SERVERS, Servers, Site
+from tests.patience import PATIENCE
 
 SOCKETS = [
     *(
@@ -39,7 +40,7 @@ def dial(
 
 def ask(socket: ClientConnection) -> dict[str, Any]:
     socket.send("who?")
-    answer: dict[str, Any] = json.loads(socket.recv(10))
+    answer: dict[str, Any] = json.loads(socket.recv(PATIENCE))
     return answer
 
 

@@ -15,6 +15,7 @@ from amplify_mw.sessions.base import user_key
 from amplify_mw.stores.memory import MemoryStore
 from tests.amplify_js.installation import HERE as AMPLIFY_JS
 from tests.amplify_js.node import Process
+from tests.patience import PATIENCE
 from tests.shells import Got, Shell
 from tests.sites import KEYS, Browser, Site
 
@@ -106,7 +107,7 @@ class Person(httpx2.Client):
     """Somebody's browser at the providers: it keeps their cookies, and fills in their forms."""
 
     def __init__(self, name: str = "ada") -> None:
-        super().__init__(trust_env=False, verify=False, timeout=20)
+        super().__init__(trust_env=False, verify=False, timeout=PATIENCE)
         self._name = name
 
     def sign_in(self, url: str, *, cancels: bool = False) -> str:

@@ -12,10 +12,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from tests.patience import PATIENCE
 from tests.processes.sites import Spec
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 15.0  # seconds after which a test gives up
 
 
 class Journal:

@@ -28,7 +28,7 @@ class Spec:
     idle: float = 7 * 86_400.0
     staleness: float = 0.0
     local_cache: float = 0.0
-    timeout: float = 2.0
+    timeout: float = 60.0
 
     def open(self) -> Any:
         """A store of this process."""
@@ -50,4 +50,6 @@ class Spec:
             session = SealedSession(
                 keys=[KEY], coordinator=store, staleness=self.staleness, **times
             )
-        return AmplifyConfig(**self.pool, session=session, cookie=CookiePolicy(secure=False))
+        return AmplifyConfig(
+            **self.pool, session=session, cookie=CookiePolicy(secure=False), http_timeout=60
+        )

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.processes.cluster import PATIENCE, Answer, Begun, Cluster, Member
+from tests.patience import PATIENCE
+from tests.processes.cluster import Answer, Begun, Cluster, Member
 from tests.processes.conftest import Cognito, Places, enter, expired_session
 
 REFRESH = "GetTokensFromRefreshToken"

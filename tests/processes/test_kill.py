@@ -8,7 +8,8 @@ import pytest
 
 from amplify_mw.sessions.base import user_key
 from amplify_mw.sessions.record import Record
-from tests.processes.cluster import PATIENCE, Cluster, Member
+from tests.patience import PATIENCE
+from tests.processes.cluster import Cluster, Member
 from tests.processes.conftest import Cognito, Places, expired_session
 from tests.processes.sites import Spec
 

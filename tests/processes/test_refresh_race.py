@@ -2,13 +2,15 @@
 
 import pytest
 
-from tests.processes.cluster import PATIENCE, Answer, Begun, Cluster, Member
+from tests.patience import PATIENCE
+from tests.processes.cluster import Answer, Begun, Cluster, Member
 from tests.processes.conftest import Cognito, Places, expired_session
 from tests.processes.sites import Spec
 
 SHELLS = ("wsgi", "asgi") * 4
 EACH = 50
 ALL = EACH * len(SHELLS)
+LEASE = 4.0  # seconds: a holder on a busy machine is late, and must not be too late for it
 sites = pytest.mark.parametrize("store", ["sqlite", "redis"])
 kinds = pytest.mark.parametrize("kind", ["stored", "sealed"])
 
@@ -55,13 +57,13 @@ def test_one_refresh_serves_all_of_them(
 def test_nobody_else_asks_while_cognito_takes_longer_than_the_lease(
     cluster: Cluster, places: Places, rotating: Cognito, kind: str, store: str
 ) -> None:
-    spec = places.site(rotating, kind, store, lease=1)
+    spec = places.site(rotating, kind, store, lease=LEASE)
     cookie = expired_session(spec, rotating)
     members = cluster.members(spec, *SHELLS)
     with rotating.pool.hold("GetTokensFromRefreshToken") as gate:
         begun = begin(members, cookie)
         cluster.journal.wait(spec.name, "load by request", ALL)
-        cluster.journal.wait(spec.name, "renew by library", 4)  # three a second
+        cluster.journal.wait(spec.name, "renew by library", 4)  # three a lease
         assert (gate.arrivals, rotating.grants) == (1, 1)
         gate.release()
         got = answers(begun)
@@ -89,12 +91,12 @@ def test_a_late_request_with_the_cookie_of_before_is_given_the_new_tokens(
 def test_nobody_is_turned_away_while_cognito_takes_longer_than_three_leases(
     cluster: Cluster, places: Places, rotating: Cognito
 ) -> None:
-    spec = places.site(rotating, "stored", "sqlite", lease=1)
+    spec = places.site(rotating, "stored", "sqlite", lease=LEASE)
     cookie = expired_session(spec, rotating)
     members = cluster.members(spec, "wsgi", "asgi")
     with rotating.pool.hold("GetTokensFromRefreshToken") as gate:
         begun = begin(members, cookie)
-        cluster.journal.wait(spec.name, "renew by library", 13)  # three a second
+        cluster.journal.wait(spec.name, "renew by library", 10)  # three a lease
         gate.release()
         got = answers(begun)
     assert {(answer.status, answer.body) for answer in got} == {(200, "ada")}

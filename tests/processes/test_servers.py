@@ -17,7 +17,7 @@ import httpx2
 import pytest
 
 from amplify_mw.session_models import TokenSet
-from tests.processes.cluster import PATIENCE
+from tests.patience import PATIENCE
 from tests.processes.conftest import HOUR, Cognito, Places
 from tests.processes.sites import Spec
 
@@ -88,7 +88,7 @@ class Server:
             cookies=None if cookie is None else {"amplify-session": cookie},
             limits=httpx2.Limits(max_keepalive_connections=0),
             trust_env=False,
-            timeout=20,
+            timeout=PATIENCE,
         )
 
 

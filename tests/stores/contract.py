@@ -26,6 +26,7 @@ from hypothesis import strategies as st
 
 from amplify_mw.sessions.record import ENDED, Record, asks_again, tombstone
 from amplify_mw.stores.base import SessionStore
+from tests.patience import PATIENCE
 
 T = TypeVar("T")
 
@@ -60,7 +61,7 @@ def in_a_child(what: Callable[[], object]) -> bool:
     if child == 0:
         status = 1
         with suppress(BaseException):
-            signal.alarm(20)  # a child that hangs
+            signal.alarm(int(PATIENCE))  # a child that hangs
             status = 0 if what() else 1
         os._exit(status)
     return os.waitpid(child, 0)[1] == 0
@@ -71,7 +72,7 @@ def at_once(count: int, what: Callable[[int], T]) -> list[T]:
     barrier = Barrier(count)
 
     def run(number: int) -> T:
-        barrier.wait(10)
+        barrier.wait(PATIENCE)
         return what(number)
 
     with ThreadPoolExecutor(count) as threads:

@@ -33,6 +33,7 @@ from amplify_mw.stores.base import StoreUnavailable
 from amplify_mw.stores.redis import RedisStore
 from amplify_mw.stores.redis_cache import LocalCache
 from amplify_mw.stores.redis_records import pack, unpack
+from tests.patience import PATIENCE
 from tests.stores.contract import KEY, LONG, OTHER, StoreContract, at_once
 from tests.valkey import Valkey
 
@@ -55,7 +56,7 @@ CALLS: dict[str, tuple[Any, ...]] = {
 
 def until(condition: Callable[[], T]) -> T:
     """What `condition()` gave when it came true; a server's clock cannot be turned."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         if came := condition():
             return came
@@ -430,7 +431,7 @@ def test_a_deletion_whose_answer_was_lost_is_carried_out(
 def test_a_burst_of_tasks_neither_fails_nor_opens_a_connection_each(
     store: RedisStore, own_valkey: Valkey, kept: Record
 ) -> None:
-    patient = RedisStore(own_valkey.url, timeout=20)
+    patient = RedisStore(own_valkey.url, timeout=PATIENCE)
 
     async def burst() -> tuple[list[Any], int]:
         found = await asyncio.gather(*(patient.ask("load", (KEY,)) for _ in range(500)))
@@ -445,7 +446,7 @@ def test_a_burst_of_tasks_neither_fails_nor_opens_a_connection_each(
 def test_a_burst_of_threads_opens_as_many_connections_as_the_url_allows(
     store: RedisStore, own_valkey: Valkey, kept: Record
 ) -> None:
-    small = RedisStore(f"{own_valkey.url}?max_connections=3", timeout=20)
+    small = RedisStore(f"{own_valkey.url}?max_connections=3", timeout=PATIENCE)
 
     assert at_once(40, lambda _: small.load(KEY)) == [kept] * 40
     assert 2 <= connections(own_valkey) <= 4
@@ -540,7 +541,7 @@ def test_a_store_that_nobody_holds_closes_its_connections(own_valkey: Valkey) ->
 
     until(lambda: connections(own_valkey) == 0)
     for thread in listeners():
-        thread.join(20)
+        thread.join(PATIENCE)
     assert not listeners()
 
 

@@ -25,6 +25,7 @@ from amplify_mw.sessions.record import Record
 from amplify_mw.stores.base import StoreUnavailable
 from amplify_mw.stores.sqlite import SQLiteStore
 from amplify_mw.stores.sqlite_file import alone_in
+from tests.patience import PATIENCE
 from tests.stores.contract import (
     KEY,
     LONG,
@@ -92,7 +93,7 @@ def remove(path: Path, *suffixes: str) -> None:
 
 
 def eventually(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < deadline
 
@@ -303,7 +304,7 @@ def test_a_process_may_begin_to_read_while_the_database_is_locked(
 
 
 def test_a_write_waits_for_its_turn(path: Path) -> None:
-    store = SQLiteStore(path, timeout=20)
+    store = SQLiteStore(path, timeout=PATIENCE)
     store.create(KEY, RECORD)
     with (
         closing(sqlite3.connect(path, isolation_level=None)) as other,
@@ -333,7 +334,7 @@ def test_an_awaited_load_waits_for_neither_lock_nor_thread(
 
 
 def test_a_loop_goes_on_while_a_write_waits(path: Path) -> None:
-    store = SQLiteStore(path, timeout=20)
+    store = SQLiteStore(path, timeout=PATIENCE)
     store.create(KEY, RECORD)
 
     async def read_meanwhile(other: sqlite3.Connection) -> Any:
@@ -653,7 +654,7 @@ def test_a_fork_takes_no_connection_along(store: SQLiteStore, path: Path) -> Non
 @on_linux
 @forking
 def test_a_fork_amid_what_other_threads_do_takes_no_connection_along(path: Path) -> None:
-    store = SQLiteStore(path, timeout=20)
+    store = SQLiteStore(path, timeout=PATIENCE)
     store.create(KEY, RECORD)
     done = threading.Event()
     busy: list[Callable[[], object]] = [
@@ -728,7 +729,7 @@ def test_a_child_that_was_forked_behind_pythons_back_has_its_own(
 ) -> None:
     """In a process of one thread: another's wish for the GIL would outlive it in the child."""
     arguments = [str(path), KEY.hex(), OTHER.hex()]
-    subprocess.run([sys.executable, "-c", FORKER, *arguments], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", FORKER, *arguments], check=True, timeout=PATIENCE)
     assert store.load(OTHER) == RECORD
 
 
@@ -764,7 +765,7 @@ def writer(path: Path, name: str, count: int) -> "subprocess.Popen[bytes]":
 def test_processes_may_write_at_once(path: Path) -> None:
     writers = [writer(path, name, 50) for name in ("ada", "bob")]
 
-    assert all(each.communicate(timeout=60)[0].split()[-1] == b"49" for each in writers)
+    assert all(each.communicate(timeout=PATIENCE)[0].split()[-1] == b"49" for each in writers)
 
     store = SQLiteStore(path)
     assert [len(store.of_user(name)) for name in ("ada", "bob")] == [50, 50]

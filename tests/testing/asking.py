@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import httpx2
 
 from amplify_mw.testing import LocalUserPool
+from tests.patience import PATIENCE
 
 APP = "https://app.example/callback"
 VERIFIER = "verifier-of-43-characters-or-more-as-it-has-to-be"
@@ -25,7 +26,7 @@ class Clock:
 
 def client(**options: Any) -> httpx2.Client:
     """A browser, more or less: it keeps cookies, and follows no redirect unless told to."""
-    return httpx2.Client(trust_env=False, verify=False, timeout=10, **options)
+    return httpx2.Client(trust_env=False, verify=False, timeout=PATIENCE, **options)
 
 
 def asked(pool: LocalUserPool, path: str = "/oauth2/authorize", **changes: str | None) -> str:

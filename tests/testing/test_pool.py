@@ -29,6 +29,7 @@ from amplify_mw.testing.pool import (
     Status,
     Throttling,
 )
+from tests.patience import PATIENCE
 
 TARGET = "AWSCognitoIdentityProviderService."
 AMZ_JSON = "application/x-amz-json-1.1"
@@ -71,7 +72,7 @@ def confidential(clock: Clock) -> Iterator[LocalUserPool]:
 
 @pytest.fixture
 def http() -> Iterator[httpx2.Client]:
-    with httpx2.Client(trust_env=False, verify=False, timeout=10) as client:
+    with httpx2.Client(trust_env=False, verify=False, timeout=PATIENCE) as client:
         yield client
 
 
@@ -83,7 +84,7 @@ def threads() -> Iterator[ThreadPoolExecutor]:
 
 def call(pool: LocalUserPool, operation: str, **body: Any) -> httpx2.Response:
     headers = {"X-Amz-Target": TARGET + operation, "Content-Type": AMZ_JSON}
-    with httpx2.Client(trust_env=False, verify=False, timeout=10) as client:
+    with httpx2.Client(trust_env=False, verify=False, timeout=PATIENCE) as client:
         return client.post(pool.url, headers=headers, content=json.dumps(body))
 
 
@@ -106,7 +107,7 @@ def initiate_auth(pool: LocalUserPool, flow: str, **parameters: str) -> httpx2.R
 def form(pool: LocalUserPool, endpoint: str, auth: Any = None, **fields: str) -> httpx2.Response:
     """Ask an endpoint of the domain; `auth`: the id and the secret to show."""
     client_id = {} if auth else {"client_id": pool.client_id}
-    with httpx2.Client(trust_env=False, verify=False, timeout=10) as client:
+    with httpx2.Client(trust_env=False, verify=False, timeout=PATIENCE) as client:
         return client.post(f"{pool.url}/oauth2/{endpoint}", auth=auth, data=client_id | fields)
 
 
@@ -224,7 +225,8 @@ def test_a_gate_made_while_closed_holds_after_a_start(threads: ThreadPoolExecuto
 def test_closing_ends_idle_connections() -> None:
     with LocalUserPool() as pool:
         address = urlsplit(pool.url)
-        with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
+        place = address.hostname, address.port
+        with socket.create_connection(place, timeout=PATIENCE) as connection:
             connection.sendall(b"GET / HT")
             pool.close()
             with suppress(ConnectionResetError):  # if it was not accepted yet
@@ -1039,7 +1041,7 @@ def test_a_gate_holds_requests_until_it_is_released(
     token = pool.sign_in("ada").access_token
     with pool.hold("GetUser") as gate:
         answers = [threads.submit(get_user, pool, token) for _ in range(5)]
-        gate.wait_for_arrivals(5, timeout=10)
+        gate.wait_for_arrivals(5, timeout=PATIENCE)
         assert not any(answer.done() for answer in answers)
         assert gate.arrivals == pool.count("GetUser") == 5
         gate.release()

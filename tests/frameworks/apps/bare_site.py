@@ -78,7 +78,7 @@ def file(environ: Any, start: Any) -> Any:
 
 def is_closed(environ: Any, start: Any) -> list[bytes]:
     start("200 OK", TEXT)
-    return [str(closed.acquire(timeout=10)).encode()]
+    return [str(closed.acquire(timeout=60)).encode()]
 
 
 def closing(environ: Any, start: Any) -> Closing:

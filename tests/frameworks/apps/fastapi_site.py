@@ -77,7 +77,7 @@ async def background(key: str, tasks: BackgroundTasks) -> PlainTextResponse:
 
 @app.get("/result/{key}")
 async def result(key: str) -> PlainTextResponse:
-    return PlainTextResponse(await asyncio.wait_for(done[key], 10))
+    return PlainTextResponse(await asyncio.wait_for(done[key], 60))
 
 
 @app.websocket("/socket")

@@ -77,7 +77,7 @@ async def background(request: Any) -> PlainTextResponse:
 
 
 async def result(request: Any) -> PlainTextResponse:
-    return PlainTextResponse(await asyncio.wait_for(done[request.path_params["key"]], 10))
+    return PlainTextResponse(await asyncio.wait_for(done[request.path_params["key"]], 60))
 
 
 async def socket(websocket: Any) -> None:
