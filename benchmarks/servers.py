@@ -39,7 +39,7 @@ from .served import NOBODY, SHARED
 from .tokens import Mint
 
 CONNECTIONS = 16
-PATIENCE = 30.0  # seconds for a server to start, or to answer a question
+PATIENCE = 120.0  # seconds for a server to start, or to answer a question
 NONE, KNOWN = "no cookie", "known token"
 BARE, FLOOR, OURS = "bare app", "floor", "amplify_mw"
 FACTORIES = {BARE: "bare", FLOOR: "floor", OURS: "ours"}

@@ -1,12 +1,14 @@
 """Each question is asked, in seconds. How long anything takes is nobody's business here."""
 
+import socketserver
+import threading
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 import benchmarks.__main__ as command
-from benchmarks import imports
+from benchmarks import imports, load
 from benchmarks.harness import TINY, Row, calibrated, interleaved, table
 from benchmarks.report import Aim, Spread, Table, aims, at_least, at_most, grid, write
 
@@ -112,6 +114,31 @@ def test_a_report_begins_with_the_aims(tmp_path: Path) -> None:
     write(path, "# A head\n", [Table("A title", ("case", "µs"), [("ours", "1")])])
     titles = [line for line in path.read_text(encoding="utf-8").splitlines() if "# " in line]
     assert titles == ["# A head", "## Aims", "## A title"]
+
+
+class Answering(socketserver.StreamRequestHandler):
+    """As little of a server as a load generator can do with."""
+
+    def handle(self) -> None:
+        for line in self.rfile:
+            if line == b"\r\n":
+                self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+
+def test_a_window_goes_on_until_the_servers_clock_has_moved(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = iter([1.0, 1.0, 1.0, 1.5])
+    monkeypatch.setattr(load, "cpu_seconds", lambda pids: next(clock))
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Answering) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        port = server.server_address[1]
+        found = load.measured(port, "GET / HTTP/1.1\r\n\r\n", 2, 0.0, [])
+        server.shutdown()
+        thread.join()
+    assert found["cpu"] == 0.5
+    assert found["requests"] >= 3 * 2  # each of two connections was asked in each part
 
 
 def test_cases_are_called_by_turns() -> None:

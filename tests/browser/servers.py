@@ -33,12 +33,12 @@ def wsgi_server(app: Any) -> Iterator[int]:
 
 
 @contextmanager
-def asgi_server(app: Any) -> Iterator[int]:
+def asgi_server(app: Any, ws: str = "none") -> Iterator[int]:
     """Uvicorn; the port it is on."""
     options = {
         "interface": "asgi3",
         "lifespan": "off",
-        "ws": "none",
+        "ws": ws,
         "log_config": None,
         "access_log": False,
     }
