@@ -187,7 +187,7 @@ class AmplifyASGIMiddleware(Shell):
     def _refusal_of(self, visit: Visit, access: Access, scope: Any) -> Answer | None:
         """The answer to a connection that may not pass; None if it may."""
         if scope["type"] == "websocket":
-            visit.lapses = True
+            visit.lapses = visit.is_socket = True
             if visit.verdict is not self._nobody and self._is_foreign(scope["headers"]):
                 self._tell_foreign(visit)
                 return problem(403, "A page of another site may not connect here.")

@@ -51,9 +51,9 @@ class Visit:
     `by_app`: because the app said so.
     `begun`: the response's headers have been passed on, or the request is over.
     `lapses`: the user is gone once the token has run out: a WebSocket, a stream, and what runs on
-    after the response may go on for days.
+    after the response may go on for days. `is_socket`: it is a WebSocket's.
     `pinned`: a test said who is signed in, whatever a middleware further in would find.
-    `attributes`: what `fetch_user_attributes` answered before in this request.
+    `attributes`: what `fetch_user_attributes` answered before in this request; not in a WebSocket.
     `cookies`: the request's `Cookie` header. `headers`: the request's headers (a WSGI environ,
     until the response has begun, or an ASGI header list). `outer`: the visit that was bound around
     this one.
@@ -61,8 +61,8 @@ class Visit:
 
     # A default that a class holds is slow to read through an instance on Python 3.11.
     __slots__ = (
-        *("asked", "attributes", "begun", "by_app", "cookies", "headers", "home", "lapses"),
-        *("outer", "pinned", "verdict", "writes"),
+        *("asked", "attributes", "begun", "by_app", "cookies", "headers", "home", "is_socket"),
+        *("lapses", "outer", "pinned", "verdict", "writes"),
     )
 
     def __init__(
@@ -83,6 +83,7 @@ class Visit:
         self.writes: NewCookie | None = None
         self.by_app = False
         self.lapses = False
+        self.is_socket = False
         self.pinned = False
         self.attributes: Mapping[str, str] | None = None
 
@@ -247,7 +248,7 @@ class Authenticator:
         self, visit: Visit, verdict: SignedIn, now: float
     ) -> Generator[Any, Any, Mapping[str, str] | Failure]:
         """A flow: the attributes of `verdict`'s user, kept for this visit."""
-        if visit.attributes is not None and (visit.pinned or not visit.lapses):
+        if visit.attributes is not None and (visit.pinned or not visit.is_socket):
             return visit.attributes
         endpoint = self._api_urls[verdict.issuer]
         answer = yield from self._attributes.fetch(verdict, endpoint, now)

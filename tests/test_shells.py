@@ -631,6 +631,19 @@ def test_a_user_is_gone_from_a_stream_when_the_token_runs_out(
     assert seen == [GONE]
 
 
+def test_a_stream_asks_for_attributes_once(shell: Shell, pool: LocalUserPool) -> None:
+    fetched = list[str]()
+
+    def fetch() -> None:
+        fetched.append(fetch_user_attributes()["name"])
+
+    answer = AppAnswer(later=dict.fromkeys(["started", "streaming", "over"], fetch))
+    app = shell.middleware(shell.app(lambda: answer), pool.config(attributes_ttl=0))
+    shell.send(app, Ask(cookie=pool.mint("ada", "access")))
+    assert fetched == ["Ada"] * 3
+    assert pool.count("GetUser") == 1
+
+
 def test_a_context_that_lives_on_has_the_user_until_the_token_runs_out(
     shell: Shell, config: AmplifyConfig, pool: LocalUserPool
 ) -> None:
