@@ -47,6 +47,15 @@ def prepare(connection: sqlite3.Connection) -> None:
 
 def why_foreign(connection: sqlite3.Connection) -> str | None:
     """Why a file must be left alone; None for one that is ours, or an empty one."""
+    connection.execute("BEGIN")  # one look at all of it: another process may be making it just now
+    try:
+        return _why_foreign(connection)
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
+def _why_foreign(connection: sqlite3.Connection) -> str | None:
     application = connection.execute("PRAGMA application_id").fetchone()[0]
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if application == _APPLICATION:

@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -24,7 +25,8 @@ from amplify_mw.errors import ConfigurationError
 from amplify_mw.sessions.record import Record
 from amplify_mw.stores.base import StoreUnavailable
 from amplify_mw.stores.sqlite import SQLiteStore
-from amplify_mw.stores.sqlite_file import alone_in
+from amplify_mw.stores.sqlite_file import alone_in, connect
+from amplify_mw.stores.sqlite_table import prepare, why_foreign
 from tests.patience import PATIENCE
 from tests.stores.contract import (
     KEY,
@@ -773,6 +775,27 @@ def test_processes_may_write_at_once(path: Path) -> None:
     assert shared is not None
     assert shared.value == b"x" * 100  # each wrote under a lease, so no write was lost
     store.close()
+
+
+def test_a_file_that_another_process_makes_meanwhile_is_not_foreign(path: Path) -> None:
+    path.touch()
+
+    class Meanwhile(sqlite3.Connection):
+        """One after whose first answer another process makes the schema, as soon as it can."""
+
+        def execute(self, sql: str, *arguments: Any) -> Any:
+            answer = super().execute(sql, *arguments)
+            if sql != "PRAGMA application_id":
+                return answer
+            rows = answer.fetchall()  # so that what is locked is locked by a transaction
+            with suppress(sqlite3.Error), closing(connect(str(path), timeout=0)) as other:
+                prepare(other)
+            return SimpleNamespace(fetchone=lambda: rows[0])
+
+    with closing(sqlite3.connect(path, factory=Meanwhile, isolation_level=None)) as looking:
+        assert why_foreign(looking) is None
+    with closing(connect(str(path), timeout=0)) as later:
+        assert why_foreign(later) is None
 
 
 def test_a_writer_that_is_killed_leaves_what_it_had_kept(path: Path) -> None:
