@@ -187,7 +187,7 @@ class LastingSessions:
             self._note_roll(rolled)
             return rolled, now
         try:
-            kept, now = yield self._shelf.ask("replace", seen.place.key, record)
+            kept, now = yield from self._shelf.tell("replace", seen.place.key, record)
             if kept:
                 return rolled, now
             found, now = yield self._shelf.ask("load", seen.place.key)

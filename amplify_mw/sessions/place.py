@@ -9,7 +9,9 @@ Rules:
 - This process remembers an end by itself as well, whether or not the store could be told, so that
   no slow answer sets a cookie of that session.
 - A record that was tampered with counts as if it were not there.
-- That the store does not answer is told to the operator once, and that it does again.
+- The operator is told once that the store does not answer, and once that it does again. A store that
+  answers reads, and no writes, does again when it took a write. The same failure is told once a
+  minute at most.
 """
 
 from collections.abc import Callable
@@ -22,6 +24,9 @@ from .record import Record, asks_again, has_ended, tombstone
 
 _STORE: Final = "the session store"
 _REMEMBERED: Final = 3600.0  # seconds in which a slow answer may come
+_READS: Final = frozenset(("load", "of_user"))
+_TOLD_FOR: Final = 60.0  # seconds for which a failure is not told again
+_MOST_TOLD: Final = 100
 
 
 class Place(Protocol):
@@ -92,7 +97,8 @@ class Shelf:
         self._store = store
         self._memory = memory
         self._verdicts = verdicts
-        self._is_failing = False  # and the operator knows
+        self._failing: str | None = None  # "reads", or "writes" alone; and the operator knows
+        self._told: dict[str, float] = {}  # failures, and when they were told
 
     def ask(self, method: str, *arguments: Any) -> Ask:
         """A question to the store."""
@@ -100,17 +106,30 @@ class Shelf:
 
     def tell(self, method: str, *arguments: Any) -> Flow[tuple[Any, float]]:
         """A flow: the answer to a question, and when it came. Raises `Unreachable`."""
+        reads = method in _READS
         try:
             answer, now = yield self.ask(method, *arguments)
         except Unreachable as error:
-            if not self._is_failing:
-                self._is_failing = True
-                yield Outage(_STORE, str(error))
+            yield from self._failed(str(error), error.now or 0.0, reads=reads)
             raise
-        if self._is_failing:
-            self._is_failing = False
+        if self._failing == "reads" or (self._failing and not reads):
+            self._failing = None
             yield Outage(_STORE, over=True)
         return answer, now
+
+    def _failed(self, why: str, now: float, *, reads: bool) -> Flow[None]:
+        """A flow: tell the operator, unless that is known or was told a short time ago."""
+        if self._failing == "reads" or (self._failing and not reads):
+            return
+        told_at = self._told.get(why)
+        is_known = told_at is not None and abs(now - told_at) < _TOLD_FOR
+        if self._failing or not is_known:
+            self._failing = "reads" if reads else "writes"
+        if not is_known:
+            if len(self._told) >= _MOST_TOLD:
+                self._told.clear()
+            self._told[why] = now
+            yield Outage(_STORE, why)
 
     def bury(
         self, place: Place, bundle: Bundle, until: float, now: float, *, asks_again: bool = False
@@ -125,7 +144,7 @@ class Shelf:
         yield from self.note(place.key, now)
         record = tombstone(until, asks_again=asks_again)
         for method in ("replace", "create", "replace"):
-            kept, _ = yield self.ask(method, place.key, record)
+            kept, _ = yield from self.tell(method, place.key, record)
             if kept:
                 break
         sid = bundle.sid

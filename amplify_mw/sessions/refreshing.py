@@ -146,7 +146,7 @@ class Refresher:
         key, lease = seen.place.key, self._kind.lease
         waited, missed, (look, longest) = 0.0, 0, _LOOKS
         while True:
-            fence, now = yield self._shelf.ask("acquire", key, lease)
+            fence, now = yield from self._shelf.tell("acquire", key, lease)
             record, now = yield self._shelf.ask("load", key)
             latest = newest(seen, record)
             is_done = latest is None or (latest.is_newer and not self._is_due(latest.bundle, now))
@@ -228,7 +228,7 @@ class Refresher:
         """A flow: whether the record was kept. New tokens are not given up at once."""
         for pause in (*_WRITE_AGAIN, None):
             try:
-                kept, now = yield self._shelf.ask("replace", place.key, record)
+                kept, now = yield from self._shelf.tell("replace", place.key, record)
             except Unreachable as error:
                 if pause is None and not place.in_cookie:
                     raise

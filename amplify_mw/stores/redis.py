@@ -4,11 +4,13 @@ Rules:
 - An operation is a `Command`, sent by blocking or awaiting; `redis_commands` has them all.
 - A command may be sent a second time where its connection broke: see `redis_scripts`.
 - What the local cache holds, a write by this process drops whether or not it seems to have failed.
+- A load is one round trip, whether it mends the list of the session's user or not.
 - Nothing that belongs to a process outlives it: a child of `fork()` begins anew.
 """
 
 import math
 import os
+import time
 import weakref
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -21,6 +23,10 @@ from .redis_commands import Command, Commands
 
 if TYPE_CHECKING:
     from .redis_connections import Connections
+
+
+_LISTED_FOR: Final = 60.0  # seconds for which a session is taken to be in its user's list
+_MOST_LISTED: Final = 10_000
 
 
 class RedisStore(SessionStore):
@@ -77,12 +83,14 @@ class RedisStore(SessionStore):
         from .redis_connections import Connections
         from .redis_listener import Listener
 
-        self._connections = Connections(self._server)
+        self._listed = Listed()
         self._listener = (
             Listener(self._server, self._commands.channel, LocalCache(self._local_cache))
             if self._local_cache
             else None
         )
+        moved = self._listener.move if self._listener is not None else _nothing
+        self._connections = Connections(self._server, moved)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return self._pickled(**self._arguments)
@@ -91,25 +99,41 @@ class RedisStore(SessionStore):
         return f"<RedisStore {self._server.place} {self._prefix}>"
 
     def _command(self, method: str, arguments: tuple[Any, ...]) -> Command:
-        listener = self._listener
-        if method == "load" and listener is not None:
-            listener.begin()
-            return self._cached(listener.cache, *arguments)
+        if method == "load":
+            return self._load(*arguments)
         command: Command = getattr(self._commands, method)(*arguments)
         return command
 
-    def _cached(self, cache: LocalCache, key: bytes) -> Command:
+    def _load(self, key: bytes) -> Command:
         """The command that loads a record, unless that is near."""
+        if self._listener is None:
+            return self._load_from_server(key)
+        self._listener.begin()
+        cache = self._listener.cache
         near = cache.find(key)
         if near is not None:
             return Command((), lambda _: near)
         mark = cache.mark(key)
-        command = self._commands.load(key)
+        command = self._load_from_server(key)
 
         def read(packed: Any) -> Record | None:
             record: Record | None = command.read(packed)
             if record is not None:
                 cache.keep(key, record, mark)
+            return record
+
+        return Command(command.words, read)
+
+    def _load_from_server(self, key: bytes) -> Command:
+        """The command that asks for a record, and now and then mends its user's list."""
+        if not self._listed.is_due(key):
+            return self._commands.load(key)
+        command = self._commands.load_listed(key)
+
+        def read(packed: Any) -> Record | None:
+            record: Record | None = command.read(packed)
+            if record is not None:
+                self._listed.note(key)
             return record
 
         return Command(command.words, read)
@@ -187,6 +211,32 @@ class RedisStore(SessionStore):
         """Leave the parent's connections be, for good: closing them would need its locks."""
         _inherited.append(self._connections)
         self._begin()
+
+
+class Listed:
+    """Which sessions were in their users' lists a short time ago.
+
+    The server may evict a list, and keep its sessions (`volatile-lru` evicts what is read least). A
+    session that is missing from its list is not ended by "sign out everywhere". So each process has
+    the list mended by the first load of a session, and then by one a minute at most.
+    """
+
+    def __init__(self) -> None:
+        self._until: dict[bytes, float] = {}
+
+    def is_due(self, key: bytes) -> bool:
+        """Whether the next load is to mend the list."""
+        return time.monotonic() >= self._until.get(key, 0.0)
+
+    def note(self, key: bytes) -> None:
+        """The session is in its list now."""
+        if len(self._until) >= _MOST_LISTED:
+            self._until.clear()
+        self._until[key] = time.monotonic() + _LISTED_FOR
+
+
+def _nothing() -> None:
+    """There is no listener to be told."""
 
 
 _stores: Final["weakref.WeakSet[RedisStore]"] = weakref.WeakSet()

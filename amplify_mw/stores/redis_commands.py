@@ -3,6 +3,8 @@
 Rules:
 - Each operation is described once, as a `Command`; what sends it knows nothing of sessions.
 - Writes are scripts, so that each is one step for all who look.
+- A user's list may be evicted while its sessions live on. `load_listed` mends it, in one round trip
+  as `load`; a store uses it for sessions that it has not seen listed for a while.
 
 Keys, after the prefix: `s:` and a session's key (a packed record), `l:` and the same (its lease),
 `u:` and the SHA-1 of a user (the keys of that user's sessions, by when they expire), `fence` (the
@@ -43,6 +45,10 @@ class Commands:
     def load(self, key: bytes) -> Command:
         """The record under a key, or None."""
         return Command(("GET", self._session(key)), unpack)
+
+    def load_listed(self, key: bytes) -> Command:
+        """The same, and has the session in its user's list again if that was lost."""
+        return _script(scripts.LOAD, (self._session(key),), (key, self._user_prefix), unpack)
 
     def create(self, key: bytes, record: Record) -> Command:
         """Keeps a record under a key that has none: whether there was none."""

@@ -3,17 +3,20 @@
 Rules:
 - This module alone imports redis-py, and is imported when a store is made.
 - A connection is made when it is first needed, and belongs to the threads of a process, or to one
-  event loop.
+  event loop. When it is made the server says what it is: a cluster or a Sentinel is refused.
 - Connections are closed when the last who uses them lets go; those of an event loop before it ends,
   too. What a fork took along is neither used nor closed.
 - A command is sent again, once, where its connection broke.
+- A command that a demoted primary refuses is sent again, once, on a new connection: the same name
+  may lead to another server by now. If that one takes it, all older connections are given up.
 - Every failure is a `StoreUnavailable` that names its kind, and not what was asked.
 """
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from typing import Any, Final, NamedTuple
+from urllib.parse import urlsplit
 
 import redis
 import redis.asyncio
@@ -22,32 +25,22 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from ..errors import ConfigurationError
+from ..log import logger
 from .base import StoreUnavailable
 from .redis_commands import Words
+from .redis_errors import CLUSTER, DEMOTED, OF_CLUSTERS, SENTINEL, kind, told
 
 _CONNECTIONS: Final = 32  # at most, for the threads of a process, and for each event loop
+_SCHEMES: Final = {"valkey": "redis", "valkeys": "rediss"}
+_POLICIES: Final = {
+    f"{keys}-{order}" for keys in ("allkeys", "volatile") for order in ("lru", "lfu", "random")
+} | {"volatile-ttl"}
 
 FAILURES: Final = (redis.RedisError, OSError, EOFError, ValueError)  # of a server, or of the way
 
 
-def _unless_harmless(error: Exception) -> None:
-    """Raise what it means, unless a value of another type is there: that is no record."""
-    kind = _kind(error)
-    if kind != "WRONGTYPE":
-        raise StoreUnavailable(f"Redis: {kind}") from error
-
-
-def _kind(error: BaseException) -> str:
-    """What kind of failure this is: the server's own word for it, or the exception's name."""
-    word = str(error).partition(" ")[0]
-    if (
-        isinstance(error, redis.ResponseError)
-        and word.isascii()
-        and word.isalpha()
-        and word.isupper()
-    ):
-        return word
-    return type(error).__name__
+class WrongServer(redis.RedisError):
+    """A server that no store can be in. Its message is the sentence for the operator."""
 
 
 class Server:
@@ -66,14 +59,20 @@ class Server:
             # whether the server has closed it.
             "protocol": 2,
             "decode_responses": False,
+            "driver_info": None,  # to tell it would be two round trips of every new connection
         }
-        blocking = {"retry": Retry(NoBackoff(), 1, (redis.ConnectionError,))}
+        blocking = {
+            "retry": Retry(NoBackoff(), 1, (redis.ConnectionError,)),
+            "redis_connect_func": self._greet,
+        }
         awaited = {
             "retry": redis.asyncio.retry.Retry(NoBackoff(), 1, (redis.ConnectionError,)),
+            "redis_connect_func": self._greet_on_loop,
             # One deadline is around it all; redis-py's own would cost a task each time.
             "socket_timeout": None,
         }
         try:
+            url = _with_redis_scheme(url)
             options = _parse(redis.connection, url)
             if options.get("max_connections", 1) < 1:
                 raise ValueError
@@ -93,7 +92,12 @@ class Server:
                 "url: not one that redis-py understands, such as redis://:password@host:6379/0 "
                 "(with what is special in a password percent-encoded)"
             ) from None
+        _check_database(url)
         self.place = options.get("path") or options.get("host", "localhost")
+        self._is_tls = url.startswith("rediss:")
+        self._was_reached = False
+        self._was_looked_at = False  # whether it may evict
+        self._was_refused = False  # as a server of another kind, and the log says so
 
     def client(self) -> Any:
         """A client for threads: a `redis.Redis`, whose own types know little of commands."""
@@ -103,6 +107,102 @@ class Server:
     def async_client(self) -> Any:
         """A client for one event loop: a `redis.asyncio.Redis`."""
         return redis.asyncio.Redis.from_pool(_Pool(**self._async_options))
+
+    # A new connection: who is there? One round trip.
+
+    def _greet(self, connection: Any) -> None:
+        connection.on_connect()
+        questions = self._questions()
+        for words in questions:
+            connection.send_command(*words)
+        answers = []
+        for _ in questions:
+            try:
+                answers.append(connection.read_response())
+            except redis.ResponseError:  # a proxy knows no HELLO, an ACL no INFO
+                answers.append(None)
+        self._judge(answers)
+
+    async def _greet_on_loop(self, connection: Any) -> None:
+        await connection.on_connect()
+        questions = self._questions()
+        for words in questions:
+            await connection.send_command(*words)
+        answers = []
+        for _ in questions:
+            try:
+                answers.append(await connection.read_response())
+            except redis.ResponseError:
+                answers.append(None)
+        self._judge(answers)
+
+    def _questions(self) -> list[tuple[str, ...]]:
+        hello, memory = ("HELLO",), ("INFO", "memory")  # CONFIG is closed in most clouds
+        return [hello] if self._was_looked_at else [hello, memory]
+
+    def _judge(self, answers: list[Any]) -> None:
+        """Refuse a server of another kind; warn of one that evicts."""
+        mode = _mode(answers[0])
+        if mode in ("cluster", "sentinel"):
+            raise WrongServer(CLUSTER if mode == "cluster" else SENTINEL)
+        self._was_reached = True
+        policy = None if self._was_looked_at else _evicting(answers[1])
+        self._was_looked_at = True
+        if policy is not None:
+            logger.warning(
+                "RedisStore at %s: maxmemory-policy is %s, so the server may drop sessions and "
+                "leases when it is full: set noeviction",
+                self.place,
+                policy,
+            )
+
+    def failure(self, error: BaseException) -> StoreUnavailable:
+        """What is raised for a failure. A server of another kind is logged, once."""
+        name = kind(error)
+        if isinstance(error, WrongServer) or name in OF_CLUSTERS:
+            why = str(error) if isinstance(error, WrongServer) else CLUSTER
+            if not self._was_refused:
+                self._was_refused = True
+                logger.error("RedisStore at %s: %s", self.place, why)
+            return StoreUnavailable(f"Redis: {name}: {why}")
+        why = told(error, is_tls=self._is_tls, was_reached=self._was_reached)
+        return StoreUnavailable(f"Redis: {why}")
+
+
+def _mode(hello: Any) -> str | None:
+    """What mode a server's HELLO tells, if it told anything."""
+    if isinstance(hello, list):
+        for name, value in zip(hello[::2], hello[1::2], strict=False):
+            if name == b"mode" and isinstance(value, bytes):
+                return value.decode("latin1")
+    return None
+
+
+def _evicting(memory: Any) -> str | None:
+    """The policy by which a server forgets what it holds; None where it does not, or is silent."""
+    if not isinstance(memory, bytes):
+        return None
+    lines = memory.decode("latin1").splitlines()
+    said = dict(line.split(":", 1) for line in lines if ":" in line)
+    policy = said.get("maxmemory_policy")
+    return policy if policy in _POLICIES and said.get("maxmemory", "0") != "0" else None
+
+
+def _with_redis_scheme(url: str) -> str:
+    """The url with the scheme that redis-py knows; Valkey's own name for it is as good."""
+    scheme, separator, rest = url.partition("://")
+    return _SCHEMES.get(scheme, scheme) + separator + rest
+
+
+def _check_database(url: str) -> None:
+    """Raise unless the path of a url is a number: redis-py takes any other for database 0."""
+    parts = urlsplit(url)
+    database = parts.path.strip("/")
+    if parts.scheme != "unix" and database and not (database.isascii() and database.isdigit()):
+        raise ConfigurationError(
+            "url: what follows the host is the number of a database; write "
+            "redis://host:6379/0, and set prefix= to tell two apps apart"
+        )
 
 
 def _parse(connection: Any, url: str) -> dict[str, Any]:
@@ -123,34 +223,82 @@ class _Pool(redis.asyncio.BlockingConnectionPool):
 
 
 class Connections:
-    """The clients of one process. Made without any connection."""
+    """The clients of one process. Made without any connection.
 
-    def __init__(self, server: Server) -> None:
+    `moved`: called when another server has taken the place of the one that was connected to.
+    """
+
+    def __init__(self, server: Server, moved: Callable[[], None]) -> None:
         self._server = server
+        self._moved = moved
         self._client = server.client()  # of the threads
         self._loops: dict[asyncio.AbstractEventLoop, _Loop] = {}
+        self._moves = 0
         self._lock = threading.Lock()
 
     def execute(self, words: Words) -> Any:
         """What the server answers; None where a value of another type stands."""
+        moves, client = self._moves, self._client
         try:
-            return self._client.execute_command(*words)
+            try:
+                return client.execute_command(*words)
+            except redis.ResponseError as error:
+                if kind(error) not in DEMOTED:
+                    raise
+            answer = self._execute_anew(words)
+            self._leave(moves)
+            return answer
         except FAILURES as error:
-            _unless_harmless(error)
-            return None
+            return self._failed(error)
+
+    def _execute_anew(self, words: Words) -> Any:
+        """The answer on a new connection."""
+        client = self._server.client()
+        try:
+            return client.execute_command(*words)
+        finally:
+            client.close()
 
     async def execute_on_loop(self, words: Words) -> Any:
         """The same, awaited on the running event loop."""
-        loop: _Loop | None = None
+        moves, loop = self._moves, None
         try:
             async with asyncio.timeout(self._server.timeout):
                 loop = await self._of_loop()
-                return await loop.client.execute_command(*words)
+                try:
+                    return await loop.client.execute_command(*words)
+                except redis.ResponseError as error:
+                    if kind(error) not in DEMOTED:
+                        raise
+                answer = await self._execute_anew_on_loop(words)
+                self._leave(moves)
+                return answer
         except FAILURES as error:
-            _unless_harmless(error)
-            return None
+            return self._failed(error)
         finally:
             loop = None  # else a traceback keeps it, until the collector drops it in any order
+
+    async def _execute_anew_on_loop(self, words: Words) -> Any:
+        new = await self._open()
+        try:
+            return await new.client.execute_command(*words)
+        finally:
+            await new.end.aclose()
+
+    def _failed(self, error: BaseException) -> None:
+        """Raise what a failure means, unless a value of another type is there: no record."""
+        if kind(error) != "WRONGTYPE":
+            raise self._server.failure(error) from error
+
+    def _leave(self, moves: int) -> None:
+        """Give up the connections of that time, if nobody has: they are to a demoted primary."""
+        with self._lock:
+            if moves != self._moves:
+                return
+            self._moves += 1
+            self._client = self._server.client()
+            self.let_go()
+        self._moved()
 
     def let_go(self) -> None:
         """Hold the connections of event loops no longer: who uses one closes it in the end.
@@ -164,15 +312,18 @@ class Connections:
         found = self._loops.get(running)
         if found is not None:
             return found
-        client = self._server.async_client()
-        end = _closing(client.connection_pool)
-        await anext(end)  # goes there at once: no other task comes in between
-        made = _Loop(client, end)
+        made = await self._open()  # goes there at once: no other task comes in between
         with self._lock:
             closed = [self._loops.pop(loop) for loop in [*self._loops] if loop.is_closed()]
             self._loops[running] = made
         closed.clear()  # what is dropped may run code of asyncio's: not under the lock
         return made
+
+    async def _open(self) -> "_Loop":
+        client = self._server.async_client()
+        end = _closing(client.connection_pool)
+        await anext(end)
+        return _Loop(client, end)
 
 
 class _Loop(NamedTuple):

@@ -4,6 +4,8 @@ Rules:
 - The thread begins when it is first needed, in the process that needs it, and ends when it is told
   to, or soon after nobody has the cache any more, which it therefore does not hold. It starts in an
   empty context, and while no lock is held: see `amplify_mw.drive`.
+- Its connection is trusted once a `PUBLISH` was allowed there: an ACL that refuses it would keep
+  changes from being told. It is given up when another server has taken this one's place.
 - Silence is not trusted: after each `timeout` of it the server is asked for a sign of life, and
   after another the connection is given up.
 """
@@ -14,9 +16,11 @@ from contextvars import Context
 from threading import Event, Lock, Thread
 from typing import Any, Final
 
+from ..log import logger
 from .base import StoreUnavailable
 from .redis_cache import LocalCache
 from .redis_connections import FAILURES, Connections, Server
+from .redis_errors import kind
 
 _PAUSE: Final = 0.5  # seconds before a lost connection is tried anew
 
@@ -28,11 +32,12 @@ class Listener:
         self.cache = cache
         self._channel = channel
         self._ended = Event()
+        self._is_elsewhere = Event()
         self._begun = False
         self._lock = Lock()
         self._thread = Thread(
             target=_listen,
-            args=(server, channel, weakref.ref(cache), self._ended),
+            args=(server, channel, weakref.ref(cache), self._ended, self._is_elsewhere),
             name="amplify_mw-changes",
             daemon=True,
         )
@@ -47,6 +52,11 @@ class Listener:
             with suppress(RuntimeError):  # the interpreter ends, or is out of threads
                 Context().run(self._thread.start)
 
+    def move(self) -> None:
+        """Another server tells of changes now: serve nothing until that one is listened to."""
+        self._is_elsewhere.set()
+        self.cache.lose()
+
     def end(self, connections: Connections) -> None:
         """Listen no more, and wait until that has ended. `connections`: to wake the thread by."""
         self._ended.set()
@@ -56,23 +66,42 @@ class Listener:
             self._thread.join()
 
 
-def _listen(server: Server, channel: bytes, cache: "weakref.ref[LocalCache]", ended: Event) -> None:
+def _listen(
+    server: Server,
+    channel: bytes,
+    cache: "weakref.ref[LocalCache]",
+    ended: Event,
+    is_elsewhere: Event,
+) -> None:
+    is_refused = False  # and the log says so
     while cache() is not None and not ended.is_set():
+        is_elsewhere.clear()
         client = server.client()
         try:
             connection = client.connection_pool.get_connection()
+            connection.send_command("PUBLISH", channel, b"")  # which changes nothing
+            connection.read_response()
             connection.send_command("SUBSCRIBE", channel)
-            _hear(connection, server.timeout, cache, ended)
-        except FAILURES:
+            _hear(connection, server.timeout, cache, (ended, is_elsewhere))
+        except FAILURES as error:
+            if kind(error) == "NOPERM" and not is_refused:
+                is_refused = True
+                logger.warning(
+                    "RedisStore at %s: local_cache is off, because the ACL refuses its channel: "
+                    "allow +publish +subscribe &PREFIXchanged",
+                    server.place,
+                )
             ended.wait(_PAUSE)
         finally:
             _lose(cache())
             client.close()
 
 
-def _hear(connection: Any, timeout: float, cache: "weakref.ref[LocalCache]", ended: Event) -> None:
+def _hear(
+    connection: Any, timeout: float, cache: "weakref.ref[LocalCache]", until: tuple[Event, Event]
+) -> None:
     asked = False
-    while cache() is not None and not ended.is_set():
+    while cache() is not None and not any(event.is_set() for event in until):
         if connection.can_read(timeout):
             _tell(cache(), connection.read_response())
             asked = False

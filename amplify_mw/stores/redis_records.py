@@ -16,6 +16,7 @@ from ..sessions.record import ENDED, Record
 MAGIC: Final = b"amw1"
 _HEADER: Final = struct.Struct(">4sQ8s3d3I")
 HEADER_SIZE: Final = _HEADER.size
+EXPIRES_AT: Final = struct.calcsize(">4sQ8s")  # where the header tells when it expires
 USER_SIZE_AT: Final = struct.calcsize(">4sQ8s3d")  # where the header tells the size of the user
 
 

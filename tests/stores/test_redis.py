@@ -14,16 +14,10 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from contextvars import ContextVar, copy_context
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -35,32 +29,13 @@ from amplify_mw.stores.redis_cache import LocalCache
 from amplify_mw.stores.redis_records import pack, unpack
 from tests.patience import PATIENCE
 from tests.stores.contract import KEY, LONG, OTHER, StoreContract, at_once
+from tests.stores.redis_tools import CALLS, Ask, Relay, certificate, connections, until
 from tests.valkey import Valkey
 
 T = TypeVar("T")
-Ask = Callable[..., Any]
 
 SESSION = b"amplify_mw:s:" + KEY
 LEASE = b"amplify_mw:l:" + KEY
-CALLS: dict[str, tuple[Any, ...]] = {
-    "load": (KEY,),
-    "create": (KEY, Record(b"sealed", 3, 4e9, "ada")),
-    "replace": (KEY, Record(b"sealed", 3, 4e9, "ada")),
-    "delete": (KEY,),
-    "of_user": ("ada",),
-    "acquire": (KEY, LONG),
-    "renew": (KEY, 1, LONG),
-    "release": (KEY, 1),
-}
-
-
-def until(condition: Callable[[], T]) -> T:
-    """What `condition()` gave when it came true; a server's clock cannot be turned."""
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        if came := condition():
-            return came
-    raise AssertionError("it never came true")
 
 
 class RedisContract(StoreContract):
@@ -88,42 +63,6 @@ class TestRedisStoreWithLocalCache(RedisContract):
         store.close()
 
 
-@pytest.fixture(params=["blocking", "awaiting"])
-def ask(request: pytest.FixtureRequest) -> Iterator[Ask]:
-    """Asks a store, in one way or the other; the event loop stays the same."""
-    if request.param == "blocking":
-        yield lambda store, method, *arguments: getattr(store, method)(*arguments)
-        return
-    with asyncio.Runner() as runner:
-        yield lambda store, method, *arguments: runner.run(store.ask(method, arguments))
-
-
-@pytest.fixture
-def store(own_valkey: Valkey) -> Iterator[RedisStore]:
-    """A store on a server that a test may break."""
-    store = RedisStore(own_valkey.url, timeout=0.3)
-    yield store
-    store.close()
-
-
-@pytest.fixture
-def record() -> Record:
-    return Record(b"sealed", 3, time.time() + LONG, "ada", "h-1", 1.0, 2.0, "Firefox")
-
-
-@pytest.fixture
-def kept(store: RedisStore, record: Record) -> Record:
-    """A record that the store has."""
-    assert store.create(KEY, record)
-    return record
-
-
-def connections(server: Valkey) -> int:
-    """How many connections of stores the server has."""
-    with server.client() as client:
-        return sum(found["name"] == "amplify_mw" for found in client.client_list())
-
-
 # A server that fails
 
 
@@ -133,7 +72,7 @@ def test_a_server_that_is_gone_is_no_answer(
 ) -> None:
     own_valkey.stop()
 
-    with pytest.raises(StoreUnavailable, match=r"^Redis: ConnectionError$"):
+    with pytest.raises(StoreUnavailable, match=r"^Redis: ConnectionError: nothing listens there"):
         ask(store, method, *CALLS[method])
 
 
@@ -205,7 +144,7 @@ def test_a_full_server_takes_nothing_new_and_lets_go_of_the_old(
     with own_valkey.client() as client:
         client.config_set("maxmemory", "1")
         for method, key in (("create", OTHER), ("replace", KEY)):
-            with pytest.raises(StoreUnavailable, match=r"^Redis: (OOM|OutOfMemoryError)$"):
+            with pytest.raises(StoreUnavailable, match=r"^Redis: OOM: its memory is full"):
                 ask(store, method, key, replace(kept, value=b"new"))
 
         assert ask(store, "load", KEY) == kept
@@ -220,7 +159,7 @@ def test_a_full_server_takes_nothing_new_and_lets_go_of_the_old(
 @pytest.mark.parametrize(
     ("broken", "mended", "word"),
     [
-        ("REPLICAOF 127.0.0.1 1", "REPLICAOF NO ONE", "READONLY|ReadOnlyError"),
+        ("REPLICAOF 127.0.0.1 1", "REPLICAOF NO ONE", "READONLY"),
         ("CONFIG SET min-replicas-to-write 1", "CONFIG SET min-replicas-to-write 0", "NOREPLICAS"),
     ],
 )
@@ -235,7 +174,7 @@ def test_a_server_that_takes_no_writes_answers_reads(
 ) -> None:
     with own_valkey.client() as client:
         client.execute_command(*broken.split())
-        with pytest.raises(StoreUnavailable, match=f"^Redis: ({word})$"):
+        with pytest.raises(StoreUnavailable, match=f"^Redis: {word}: "):
             ask(store, "replace", KEY, kept)
         assert ask(store, "load", KEY) == kept
         client.execute_command(*mended.split())
@@ -254,7 +193,7 @@ def test_a_server_that_is_loading_is_unavailable(
         loading.start()
         until(lambda: client.info("persistence")["loading"])
 
-        with pytest.raises(StoreUnavailable, match=r"^Redis: BusyLoadingError$"):
+        with pytest.raises(StoreUnavailable, match=r"^Redis: LOADING: "):
             ask(store, "load", KEY)
         own_valkey.stop()
         loading.join()
@@ -270,7 +209,9 @@ def test_a_wrong_password_is_no_answer_and_never_shown(own_valkey: Valkey, ask: 
         client.config_set("requirepass", "right")
     store = RedisStore(own_valkey.url.replace("//", "//:a-secret@"))
 
-    with pytest.raises(StoreUnavailable, match=r"^Redis: AuthenticationError$") as caught:
+    with pytest.raises(
+        StoreUnavailable, match=r"^Redis: AuthenticationError: wrong user name"
+    ) as caught:
         ask(store, "load", KEY)
 
     shown = repr(store) + "".join(traceback.format_exception(caught.value))
@@ -283,7 +224,9 @@ def test_a_server_that_asks_for_a_password_is_no_answer(
     with own_valkey.client() as client:
         client.config_set("requirepass", "right")
 
-        with pytest.raises(StoreUnavailable, match=r"^Redis: AuthenticationError$"):
+        with pytest.raises(
+            StoreUnavailable, match=r"^Redis: AuthenticationError: it wants a password"
+        ):
             ask(store, "load", KEY)
 
 
@@ -325,50 +268,6 @@ def test_a_connection_that_was_closed_meanwhile_goes_unnoticed(
         assert client.client_kill_filter(_type="normal", skipme=True)
 
     ask(store, method, *CALLS[method])
-
-
-class Relay:
-    """Stands before a server; told to, it loses the next answer and the connection with it."""
-
-    def __init__(self, server: int, tls: ssl.SSLContext | None = None) -> None:
-        self.lossy = False
-        self._server = server
-        self._tls = tls
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        self._threads = [threading.Thread(target=self._accept)]
-        self._threads[0].start()
-
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                thread = threading.Thread(target=self._pass_on, args=(client,))
-                self._threads.append(thread)
-                thread.start()
-
-    def _pass_on(self, client: socket.socket) -> None:
-        with suppress(OSError), client, self._speaking(client) as client:
-            self._answer(client)
-
-    def _speaking(self, client: socket.socket) -> socket.socket:
-        return self._tls.wrap_socket(client, server_side=True) if self._tls else client
-
-    def _answer(self, client: socket.socket) -> None:
-        with socket.create_connection(("127.0.0.1", self._server)) as server:
-            while asked := client.recv(65536):
-                server.sendall(asked)
-                answer = server.recv(65536)
-                if self.lossy:
-                    self.lossy = False
-                    return
-                client.sendall(answer)
-
-    def close(self) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        for thread in self._threads:
-            thread.join()
 
 
 @pytest.fixture
@@ -546,26 +445,6 @@ def test_a_store_that_nobody_holds_closes_its_connections(own_valkey: Valkey) ->
 
 
 # TLS
-
-
-def certificate(folder: Path) -> Path:
-    """A key and a certificate for 127.0.0.1 that vouches for itself, in one file."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a test")])
-    now = datetime.now(UTC)
-    address = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
-    made = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now)
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(address, critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    plain = (serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    file = folder / "tls.pem"
-    file.write_bytes(key.private_bytes(pem, *plain) + made.public_bytes(pem))
-    return file
 
 
 @pytest.fixture

@@ -1,0 +1,150 @@
+"""What a failure of a Redis server means, in one sentence that says what to do about it.
+
+Rules:
+- Every sentence is written here. None quotes what was sent or answered: no url, no key's name or
+  value. The one exception is the name of a command that an ACL refuses.
+- The kind comes first: the server's own code (`READONLY`), or the name of the exception.
+"""
+
+import re
+import socket
+import ssl
+from typing import Final
+
+CLUSTER: Final = (
+    "this is a node of a Redis Cluster, which RedisStore does not support: write the url of a "
+    "server with cluster mode disabled"
+)
+SENTINEL: Final = (
+    "this is the port of a Sentinel, which keeps no data: write the url of the primary, or of a "
+    "proxy that leads to it"
+)
+OF_CLUSTERS: Final = frozenset(("MOVED", "ASK", "CROSSSLOT", "CLUSTERDOWN", "TRYAGAIN"))
+DEMOTED: Final = frozenset(("READONLY", "MASTERDOWN", "NOREPLICAS"))
+"""Refusals of a server that is not the primary, or may be no longer. They have changed nothing.
+
+Only these are asked again elsewhere. `LOADING`, `OOM`, `MISCONF` and `BUSY` come from the right
+server, which cannot now. A cluster's refusals, `NOPERM` and a wrong password stay as they are until
+somebody changes a configuration.
+"""
+
+_CODES: Final = {  # redis-py's classes
+    "AskError": "ASK",
+    "BusyLoadingError": "LOADING",
+    "ClusterCrossSlotError": "CROSSSLOT",
+    "ClusterDownError": "CLUSTERDOWN",
+    "MasterDownError": "MASTERDOWN",
+    "MovedError": "MOVED",
+    "NoPermissionError": "NOPERM",
+    "OutOfMemoryError": "OOM",
+    "ReadOnlyError": "READONLY",
+    "TryAgainError": "TRYAGAIN",
+}
+_BY_CODE: Final = {
+    "READONLY": "a replica takes no writes: write the primary's address, not the reader endpoint",
+    "MASTERDOWN": "this is a replica that has lost its primary: write the primary's address",
+    "NOREPLICAS": "it takes no writes while its replicas are away (min-replicas-to-write)",
+    "LOADING": "it was started just now, and is loading its data",
+    "OOM": "its memory is full: raise maxmemory",
+    "MISCONF": "it takes no writes because it cannot save to disk: its own log says why",
+    "BUSY": "somebody's script has been running there for seconds",
+    "DENIED": "it is in protected mode: set a password there",
+    "NOPERM": "its ACL refuses the keys or the channel: allow ~PREFIX* and &PREFIXchanged",
+    **dict.fromkeys(OF_CLUSTERS, CLUSTER),
+}
+_BY_TEXT: Final = (
+    ("cluster mode", CLUSTER),
+    ("in a cluster node", CLUSTER),
+    ("invalid username-password", "wrong user name or password: redis://name:password@host:6379/0"),
+    ("invalid password", "wrong password: redis://:password@host:6379/0"),
+    ("without any password", "it has no password: leave it out of the url, or set one there"),
+    ("authenticat", "it wants a password: redis://:password@host:6379/0"),
+    ("db index is out of range", "it has no such database: write a smaller number after the host"),
+    ("max number of clients", "it has as many clients as it takes: raise its maxclients"),
+    ("unknown command", "it lacks a command: is that Redis 7 or Valkey itself, and no Sentinel?"),
+    ("no connection available", "all connections are in use: write ?max_connections=64"),
+)
+_ACL_COMMAND: Final = re.compile(r"permissions to run the '([a-z][a-z0-9_|-]{0,40})' command")
+_BY_VERIFY_CODE: Final = {  # OpenSSL's
+    9: "its certificate is not valid yet: is this machine's clock right?",
+    10: "its certificate has expired",
+    **dict.fromkeys(
+        (2, 18, 19, 20, 21),
+        "its certificate is of an unknown CA: name that, ?ssl_ca_certs=/path/to/ca.pem",
+    ),
+    **dict.fromkeys((62, 64), "its certificate is for another host name: write that one"),
+}
+_NO_TLS: Final = "no TLS is spoken there: a wrong port, or one without TLS (then write redis://)"
+_NO_REDIS: Final = (
+    "that is no answer of Redis: a wrong port, or one with TLS (then write rediss://)"
+)
+_NO_ANSWER: Final = "no answer in time: is the host right, and does a firewall let you through?"
+
+
+def kind(error: BaseException) -> str:
+    """What kind of failure this is: the server's own code, or the exception's name."""
+    name = type(error).__name__
+    if name != "ResponseError":
+        return _CODES.get(name, name)
+    if "ACL failure in script" in str(error):
+        return "NOPERM"
+    word = str(error).partition(" ")[0]
+    is_code = word.isascii() and word.isalpha() and word.isupper()
+    return word if is_code and getattr(error, "status_code", None) != "ERR" else name
+
+
+def told(error: BaseException, *, is_tls: bool, was_reached: bool) -> str:
+    """The kind of a failure, and what it means if that is known.
+
+    `was_reached`: this server has answered before, as the url says it should.
+    """
+    sentence = _sentence(error, is_tls=is_tls, was_reached=was_reached)
+    return f"{kind(error)}: {sentence}" if sentence else kind(error)
+
+
+def _sentence(error: BaseException, *, is_tls: bool, was_reached: bool) -> str | None:
+    name, text = kind(error), str(error)
+    if name == "NOPERM" and (found := _ACL_COMMAND.search(text)):
+        return f"its ACL refuses '{found[1]}': allow +{found[1]} for the keys ~PREFIX*"
+    if name in _BY_CODE:
+        return _BY_CODE[name]
+    for part, sentence in _BY_TEXT:
+        if part in text.lower():
+            return sentence
+    for cause in _causes(error):
+        found_cause = _of_cause(cause, is_tls=is_tls)
+        if found_cause is not None:
+            return found_cause
+    if was_reached:
+        return None
+    if is_tls:
+        return _NO_TLS
+    return _NO_ANSWER if name == "TimeoutError" else _NO_REDIS
+
+
+def _causes(error: BaseException | None) -> list[BaseException]:
+    """A failure and what led to it, the outermost first."""
+    found: list[BaseException] = []
+    while error is not None and error not in found:
+        found.append(error)
+        error = error.__cause__ or error.__context__
+    return found
+
+
+def _of_cause(cause: BaseException, *, is_tls: bool) -> str | None:
+    match cause:
+        case ssl.SSLCertVerificationError(verify_code=code):
+            return _BY_VERIFY_CODE.get(code, "its certificate was not accepted")
+        case ssl.SSLError() if "CERTIFICATE_REQUIRED" in str(cause.reason):
+            return "it wants a certificate of yours: ?ssl_certfile=...&ssl_keyfile=..."
+        case ssl.SSLError():
+            return _NO_TLS
+        case socket.gaierror():
+            return "its host name is not known here"
+        case ConnectionRefusedError():
+            return "nothing listens there: does it run, and is the port right?"
+        case FileNotFoundError() | PermissionError() | IsADirectoryError():
+            if is_tls:
+                return "a file that the url names (ssl_ca_certs, ssl_certfile) cannot be read"
+            return "there is no socket at that path, or it may not be opened"
+    return None
