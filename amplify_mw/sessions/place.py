@@ -9,9 +9,8 @@ Rules:
 - This process remembers an end by itself as well, whether or not the store could be told, so that
   no slow answer sets a cookie of that session.
 - A record that was tampered with counts as if it were not there.
-- The operator is told once that the store does not answer, and once that it does again. A store that
-  answers reads, and no writes, does again when it took a write. The same failure is told once a
-  minute at most.
+- The operator is told once that the store does not answer, and once that it does again. Where it
+  answers reads alone, only a write ends that. The same failure is told once a minute at most.
 """
 
 from collections.abc import Callable

@@ -8,12 +8,14 @@ Rules:
   too. What a fork took along is neither used nor closed.
 - A command is sent again, once, where its connection broke.
 - A command that a demoted primary refuses is sent again, once, on a new connection: the same name
-  may lead to another server by now. If that one takes it, all older connections are given up.
+  may lead to another server by now. If that one takes it, all older connections are given up. They
+  are every few minutes, too: who only reads is never refused.
 - Every failure is a `StoreUnavailable` that names its kind, and not what was asked.
 """
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncGenerator, Callable
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
@@ -30,6 +32,7 @@ from .base import StoreUnavailable
 from .redis_commands import Words
 from .redis_errors import CLUSTER, DEMOTED, OF_CLUSTERS, SENTINEL, kind, told
 
+_LIFE: Final = 300.0  # seconds for which connections are kept, at most
 _CONNECTIONS: Final = 32  # at most, for the threads of a process, and for each event loop
 _SCHEMES: Final = {"valkey": "redis", "valkeys": "rediss"}
 _POLICIES: Final = {
@@ -225,7 +228,7 @@ class _Pool(redis.asyncio.BlockingConnectionPool):
 class Connections:
     """The clients of one process. Made without any connection.
 
-    `moved`: called when another server has taken the place of the one that was connected to.
+    `moved`: called when connections are given up, since the url may lead to another server.
     """
 
     def __init__(self, server: Server, moved: Callable[[], None]) -> None:
@@ -234,10 +237,13 @@ class Connections:
         self._client = server.client()  # of the threads
         self._loops: dict[asyncio.AbstractEventLoop, _Loop] = {}
         self._moves = 0
+        self._until = time.monotonic() + _LIFE
         self._lock = threading.Lock()
 
     def execute(self, words: Words) -> Any:
         """What the server answers; None where a value of another type stands."""
+        if time.monotonic() >= self._until:
+            self._leave(self._moves)
         moves, client = self._moves, self._client
         try:
             try:
@@ -261,6 +267,8 @@ class Connections:
 
     async def execute_on_loop(self, words: Words) -> Any:
         """The same, awaited on the running event loop."""
+        if time.monotonic() >= self._until:
+            self._leave(self._moves)
         moves, loop = self._moves, None
         try:
             async with asyncio.timeout(self._server.timeout):
@@ -291,11 +299,12 @@ class Connections:
             raise self._server.failure(error) from error
 
     def _leave(self, moves: int) -> None:
-        """Give up the connections of that time, if nobody has: they are to a demoted primary."""
+        """Give up the connections of that time, if nobody has, in favour of new ones."""
         with self._lock:
             if moves != self._moves:
                 return
             self._moves += 1
+            self._until = time.monotonic() + _LIFE
             self._client = self._server.client()
             self.let_go()
         self._moved()

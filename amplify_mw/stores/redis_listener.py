@@ -5,7 +5,7 @@ Rules:
   to, or soon after nobody has the cache any more, which it therefore does not hold. It starts in an
   empty context, and while no lock is held: see `amplify_mw.drive`.
 - Its connection is trusted once a `PUBLISH` was allowed there: an ACL that refuses it would keep
-  changes from being told. It is given up when another server has taken this one's place.
+  changes from being told. It is given up with the store's other connections.
 - Silence is not trusted: after each `timeout` of it the server is asked for a sign of life, and
   after another the connection is given up.
 """
@@ -53,7 +53,7 @@ class Listener:
                 Context().run(self._thread.start)
 
     def move(self) -> None:
-        """Another server tells of changes now: serve nothing until that one is listened to."""
+        """Serve nothing until whatever server is there now is listened to."""
         self._is_elsewhere.set()
         self.cache.lose()
 

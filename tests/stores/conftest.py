@@ -1,6 +1,5 @@
 """What the stores' tests share: real servers, and a store on one that a test may break."""
 
-import asyncio
 import time
 from collections.abc import Iterator
 
@@ -21,8 +20,8 @@ def ask(request: pytest.FixtureRequest) -> Iterator[Way]:
     if request.param == "blocking":
         yield Way(None)
         return
-    with asyncio.Runner() as runner:
-        yield Way(runner)
+    with Way.awaiting() as way:
+        yield way
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -48,6 +48,12 @@ class Way:
         if self.loop is None:
             return getattr(store, method)(*arguments)
         return self.loop.run(store.ask(method, arguments))
+
+    @classmethod
+    @contextmanager
+    def awaiting(cls) -> Iterator["Way"]:
+        with asyncio.Runner() as runner:
+            yield cls(runner)
 
     def at_once(self, count: int, store: RedisStore, method: str, *arguments: Any) -> list[Any]:
         """The same question so many times together, each on a connection of its own."""
