@@ -163,7 +163,7 @@ class Refresher:
                 return None, latest, now
             if record is None:  # a coordinator has heard nothing of this session
                 record = Record(b"", seen.bundle.turn, now + _LEASE_LIVES)
-                yield self._shelf.ask("create", key, record)
+                yield from self._shelf.tell("create", key, record)
                 missed += 1
                 if missed < _MISSES:
                     continue
@@ -221,7 +221,7 @@ class Refresher:
                 yield from self._grants.revoke(pair.access_token, bundle.refresh_token)
             return REVOKED
         if found is None:
-            yield self._shelf.ask("create", old.place.key, record)
+            yield from self._shelf.tell("create", old.place.key, record)
         return latest
 
     def _write(self, place: Place, record: Record, now: float) -> Flow[tuple[bool, float]]:

@@ -34,6 +34,8 @@ from .redis_errors import CLUSTER, DEMOTED, OF_CLUSTERS, SENTINEL, kind, told
 
 _LIFE: Final = 300.0  # seconds for which connections are kept, at most
 _CONNECTIONS: Final = 32  # at most, for the threads of a process, and for each event loop
+_HELLO: Final = ("HELLO",)
+_MEMORY: Final = ("INFO", "memory")  # since CONFIG is closed in most clouds
 _SCHEMES: Final = {"valkey": "redis", "valkeys": "rediss"}
 _POLICIES: Final = {
     f"{keys}-{order}" for keys in ("allkeys", "volatile") for order in ("lru", "lfu", "random")
@@ -111,24 +113,38 @@ class Server:
         """A client for one event loop: a `redis.asyncio.Redis`."""
         return redis.asyncio.Redis.from_pool(_Pool(**self._async_options))
 
-    # A new connection: who is there? One round trip.
+    # A new connection: what is there? One round trip.
 
     def _greet(self, connection: Any) -> None:
-        connection.on_connect()
-        questions = self._questions()
+        try:
+            connection.on_connect()
+        except redis.ResponseError:  # a Sentinel knows no SELECT; a cluster has one database
+            _judge(self._answers(connection, [_HELLO]))
+            raise
+        self._meet(self._answers(connection, self._questions()))
+
+    def _answers(self, connection: Any, questions: list[tuple[str, ...]]) -> list[Any]:
         for words in questions:
             connection.send_command(*words)
         answers = []
         for _ in questions:
             try:
                 answers.append(connection.read_response())
-            except redis.ResponseError:  # a proxy knows no HELLO, an ACL no INFO
+            except redis.ResponseError:  # a proxy knows no HELLO, an ACL allows no INFO
                 answers.append(None)
-        self._judge(answers)
+        return answers
 
     async def _greet_on_loop(self, connection: Any) -> None:
-        await connection.on_connect()
-        questions = self._questions()
+        try:
+            await connection.on_connect()
+        except redis.ResponseError:
+            _judge(await self._answers_on_loop(connection, [_HELLO]))
+            raise
+        self._meet(await self._answers_on_loop(connection, self._questions()))
+
+    async def _answers_on_loop(
+        self, connection: Any, questions: list[tuple[str, ...]]
+    ) -> list[Any]:
         for words in questions:
             await connection.send_command(*words)
         answers = []
@@ -137,17 +153,14 @@ class Server:
                 answers.append(await connection.read_response())
             except redis.ResponseError:
                 answers.append(None)
-        self._judge(answers)
+        return answers
 
     def _questions(self) -> list[tuple[str, ...]]:
-        hello, memory = ("HELLO",), ("INFO", "memory")  # CONFIG is closed in most clouds
-        return [hello] if self._was_looked_at else [hello, memory]
+        return [_HELLO] if self._was_looked_at else [_HELLO, _MEMORY]
 
-    def _judge(self, answers: list[Any]) -> None:
+    def _meet(self, answers: list[Any]) -> None:
         """Refuse a server of another kind; warn of one that evicts."""
-        mode = _mode(answers[0])
-        if mode in ("cluster", "sentinel"):
-            raise WrongServer(CLUSTER if mode == "cluster" else SENTINEL)
+        _judge(answers)
         self._was_reached = True
         policy = None if self._was_looked_at else _evicting(answers[1])
         self._was_looked_at = True
@@ -170,6 +183,13 @@ class Server:
             return StoreUnavailable(f"Redis: {name}: {why}")
         why = told(error, is_tls=self._is_tls, was_reached=self._was_reached)
         return StoreUnavailable(f"Redis: {why}")
+
+
+def _judge(answers: list[Any]) -> None:
+    """Raise unless it is one server by itself, or does not say."""
+    mode = _mode(answers[0])
+    if mode in ("cluster", "sentinel"):
+        raise WrongServer(CLUSTER if mode == "cluster" else SENTINEL)
 
 
 def _mode(hello: Any) -> str | None:

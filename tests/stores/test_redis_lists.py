@@ -1,0 +1,222 @@
+"""The list of a user's sessions in Redis, where the server may evict it and keep the sessions."""
+
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from amplify_mw import StoredSession
+from amplify_mw.sessions.record import Record
+from amplify_mw.stores import redis as redis_module
+from amplify_mw.stores.redis import Listed, RedisStore
+from amplify_mw.testing import LocalUserPool
+from tests.shells import Shell
+from tests.sites import Site, infos
+from tests.stores.contract import KEY, OTHER
+from tests.stores.redis_tools import Way
+from tests.valkey import Valkey
+
+
+@pytest.fixture(params=[0, 60], ids=["no cache", "local cache"])
+def another(request: pytest.FixtureRequest, own_valkey: Valkey) -> Iterator[RedisStore]:
+    """The store of another process, which has not seen any session yet."""
+    store = RedisStore(own_valkey.url, local_cache=request.param)
+    yield store
+    store.close()
+
+
+def evict_lists(server: Valkey) -> None:
+    """What a server under `volatile-lru` does first: lists are used less often than sessions."""
+    with server.client() as client:
+        assert client.delete(*client.keys("amplify_mw:u:*"))
+
+
+def lists(server: Valkey) -> dict[bytes, tuple[Any, int]]:
+    """The users' lists, and when they expire."""
+    with server.client() as client:
+        return {
+            name: (client.zrange(name, 0, -1, withscores=True), client.pexpiretime(name))
+            for name in client.keys("amplify_mw:u:*")
+        }
+
+
+def test_a_read_session_is_in_its_users_list_again(
+    store: RedisStore, another: RedisStore, own_valkey: Valkey, kept: Record, ask: Way
+) -> None:
+    brief = replace(kept, handle="h-2", expires_at=kept.expires_at - 1000, seen_at=9.0)
+    store.create(OTHER, brief)
+    whole = lists(own_valkey)
+    evict_lists(own_valkey)
+
+    assert ask(another, "load", KEY) == kept
+    assert ask(another, "of_user", "ada") == [(KEY, kept)]
+    assert ask(another, "load", OTHER) == brief
+
+    assert ask(another, "of_user", "ada") == [(OTHER, brief), (KEY, kept)]
+    assert lists(own_valkey) == whole
+
+
+def test_a_session_that_goes_on_being_read_is_listed_again_within_a_minute(
+    store: RedisStore,
+    own_valkey: Valkey,
+    kept: Record,
+    ask: Way,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(redis_module, "_LISTED_FOR", 0.0)  # a minute that is over
+    ask(store, "load", KEY)
+    evict_lists(own_valkey)
+
+    ask(store, "load", KEY)
+
+    assert ask(store, "of_user", "ada") == [(KEY, kept)]
+
+
+def test_a_known_read_is_one_command_and_no_write(
+    store: RedisStore, own_valkey: Valkey, kept: Record, ask: Way
+) -> None:
+    ask(store, "load", KEY)
+    with own_valkey.client() as client:
+        client.config_resetstat()
+
+        for _ in range(10):
+            ask(store, "load", KEY)
+
+        stats = client.info("commandstats")
+    assert stats["cmdstat_get"]["calls"] == 10
+    assert not {"cmdstat_eval", "cmdstat_zadd"} & set(stats)
+
+
+def test_a_list_that_is_whole_is_not_written_when_a_session_is_read(
+    store: RedisStore, another: RedisStore, own_valkey: Valkey, kept: Record, ask: Way
+) -> None:
+    with own_valkey.client() as client:
+        before = client.info("persistence")["rdb_changes_since_last_save"]
+
+        ask(another, "load", KEY)
+
+        assert client.info("persistence")["rdb_changes_since_last_save"] == before
+
+
+def test_what_nobody_has_is_looked_for_and_not_listed(
+    store: RedisStore, own_valkey: Valkey, record: Record, ask: Way
+) -> None:
+    assert ask(store, "load", KEY) is None
+    assert ask(store, "create", OTHER, replace(record, user=""))
+    assert ask(store, "load", OTHER) is not None
+
+    assert lists(own_valkey) == {}
+
+
+@pytest.mark.parametrize("garbage", [b"amw1", b"amw1" + bytes(40), b"amw1" + b"\xff" * 60, b"x"])
+def test_garbage_is_not_listed(
+    store: RedisStore, own_valkey: Valkey, ask: Way, garbage: bytes
+) -> None:
+    with own_valkey.client() as client:
+        client.set(b"amplify_mw:s:" + KEY, garbage)
+
+    ask(store, "load", KEY)
+
+    assert KEY not in str(lists(own_valkey)).encode()
+
+
+def test_a_list_of_another_type_is_replaced_when_a_session_is_read(
+    another: RedisStore, own_valkey: Valkey, kept: Record, ask: Way
+) -> None:
+    with own_valkey.client() as client:
+        (name,) = client.keys("amplify_mw:u:*")
+        client.set(name, "garbage")
+
+    ask(another, "load", KEY)
+
+    assert ask(another, "of_user", "ada") == [(KEY, kept)]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    ["REPLICAOF 127.0.0.1 1", "CONFIG SET maxmemory 1", "CONFIG SET min-replicas-to-write 1"],
+)
+def test_a_server_that_takes_no_writes_is_read_all_the_same(
+    another: RedisStore, own_valkey: Valkey, kept: Record, ask: Way, fault: str
+) -> None:
+    evict_lists(own_valkey)
+    with own_valkey.client() as client:
+        client.execute_command(*fault.split())
+
+    assert ask(another, "load", KEY) == kept
+
+
+def test_so_many_sessions_are_remembered_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redis_module, "_MOST_LISTED", 3)
+    listed = Listed()
+
+    for key in (b"1", b"2", b"3", b"4"):
+        assert listed.is_due(key)
+        listed.note(key)
+
+    assert len(listed._until) <= 3
+    assert not listed.is_due(b"4")
+
+
+# A site
+
+
+def test_everywhere_means_a_device_whose_list_was_evicted_too(
+    own_valkey: Valkey, shell: Shell, pool: LocalUserPool
+) -> None:
+    site = Site(shell, pool, time.time, StoredSession(RedisStore(own_valkey.url)))
+    here, there = site.sign_in("ada"), site.sign_in("ada")
+    evict_lists(own_valkey)
+
+    assert (here.does(site.who).body, there.does(site.who).body) == ("ada", "ada")
+    assert len(infos(site, here)) == 2
+    assert here.does(site.end(everywhere=True)).body == "None"
+
+    assert there.does(site.who).body.startswith("NotAuthorizedException ")
+    site.close()
+
+
+# The warning
+
+
+def policy(server: Valkey, name: str, memory: str = "100mb") -> None:
+    with server.client() as client:
+        client.config_set("maxmemory", memory)
+        client.config_set("maxmemory-policy", name)
+
+
+@pytest.mark.parametrize(
+    "name", ["volatile-lru", "volatile-ttl", "volatile-random", "allkeys-lru", "allkeys-lfu"]
+)
+def test_a_server_that_may_evict_is_warned_of_once(
+    store: RedisStore, own_valkey: Valkey, ask: Way, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    policy(own_valkey, name)
+
+    with caplog.at_level(logging.WARNING, "amplify_mw"):
+        ask.at_once(6, store, "load", KEY)
+        ask.at_once(6, store, "load", KEY)
+
+    (warning,) = [found.getMessage() for found in caplog.records]
+    assert f"maxmemory-policy is {name}" in warning
+    assert "set noeviction" in warning
+
+
+@pytest.mark.parametrize(("name", "memory"), [("noeviction", "100mb"), ("allkeys-lru", "0")])
+def test_a_server_that_evicts_nothing_is_not_warned_of(
+    store: RedisStore,
+    own_valkey: Valkey,
+    ask: Way,
+    caplog: pytest.LogCaptureFixture,
+    name: str,
+    memory: str,
+) -> None:
+    policy(own_valkey, name, memory)
+
+    with caplog.at_level(logging.WARNING, "amplify_mw"):
+        ask(store, "load", KEY)
+
+    assert not caplog.records
