@@ -32,9 +32,11 @@ _MOST_LISTED: Final = 10_000
 class RedisStore(SessionStore):
     """Keeps sessions in Redis 7 or newer, or Valkey: one primary, not Redis Cluster.
 
-    `url`: `redis://`, `rediss://` (TLS) or `unix://`, with user name, password, database and
-    redis-py's options in its query, such as `?max_connections=64` (default 32 for the threads of a
-    process, and for each event loop; further callers wait for a free one). `prefix`: what all keys
+    `url`: `redis://`, `rediss://` (TLS) or `unix://` (or Valkey's `valkey://`, `valkeys://`), with
+    user name, password, number of the database, and redis-py's options in its query, such as
+    `?max_connections=64` (default 32 for the threads of a process, and for each event loop; further
+    callers wait for a free one). The name may lead to another server after a failover: writes find
+    it at once, and processes that only read within five minutes. `prefix`: what all keys
     begin with. `timeout`: seconds for a free connection, for connecting, and for an answer; for all
     of these together when awaited.
 
@@ -47,6 +49,9 @@ class RedisStore(SessionStore):
 
     Event loops that are run by `asyncio.run`, a server or a framework close their connections as
     they end; whoever closes a loop by hand runs its `shutdown_asyncgens()` before, as they do.
+
+    A Redis Cluster or a Sentinel is recognised at the first use: `StoreUnavailable`, and one error
+    in the log.
 
     Raises `ConfigurationError` if redis-py is not installed or the url is none of its urls.
     """

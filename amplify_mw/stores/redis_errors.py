@@ -49,7 +49,7 @@ _BY_CODE: Final = {
     "MISCONF": "it takes no writes because it cannot save to disk: its own log says why",
     "BUSY": "somebody's script has been running there for seconds",
     "DENIED": "it is in protected mode: set a password there",
-    "NOPERM": "its ACL refuses the keys or the channel: allow ~PREFIX* and &PREFIXchanged",
+    "NOPERM": "its ACL refuses a command, or the keys ~PREFIX*: the README lists what is needed",
     **dict.fromkeys(OF_CLUSTERS, CLUSTER),
 }
 _BY_TEXT: Final = (
@@ -63,6 +63,10 @@ _BY_TEXT: Final = (
     ("max number of clients", "it has as many clients as it takes: raise its maxclients"),
     ("unknown command", "it lacks a command: is that Redis 7 or Valkey itself, and no Sentinel?"),
     ("no connection available", "all connections are in use: write ?max_connections=64"),
+)
+_ACL_IN_SCRIPTS: Final = (
+    "ACL failure in script",
+    "The user executing the script can't",  # Redis 7.0, which does not name the command
 )
 _ACL_COMMAND: Final = re.compile(r"permissions to run the '([a-z][a-z0-9_|-]{0,40})' command")
 _BY_VERIFY_CODE: Final = {  # OpenSSL's
@@ -86,7 +90,7 @@ def kind(error: BaseException) -> str:
     name = type(error).__name__
     if name != "ResponseError":
         return _CODES.get(name, name)
-    if "ACL failure in script" in str(error):
+    if any(said in str(error) for said in _ACL_IN_SCRIPTS):
         return "NOPERM"
     word = str(error).partition(" ")[0]
     is_code = word.isascii() and word.isalpha() and word.isupper()

@@ -15,12 +15,16 @@ from typing import Any
 
 import pytest
 import redis
+from hypothesis import given
+from hypothesis import strategies as st
 
 from amplify_mw import SealedSession, StoredSession
 from amplify_mw.errors import ConfigurationError
 from amplify_mw.sessions.record import Record
 from amplify_mw.stores.base import StoreUnavailable
 from amplify_mw.stores.redis import RedisStore
+from amplify_mw.stores.redis_connections import WrongServer, _evicting, _judge
+from amplify_mw.stores.redis_errors import told
 from amplify_mw.testing import LocalUserPool
 from tests.shells import Shell
 from tests.sites import KEYS, Browser, Site
@@ -493,3 +497,43 @@ def test_a_database_that_is_no_number_is_refused(scheme: str, path: str) -> None
 @pytest.mark.parametrize("path", ["", "/", "/0", "/15", "/3/"])
 def test_a_database_that_is_a_number_or_left_out_is_taken(path: str) -> None:
     RedisStore(f"redis://127.0.0.1:6379{path}")
+
+
+# Whatever a server says
+
+ERRORS = [
+    *(redis.ResponseError, redis.ConnectionError, redis.AuthenticationError, redis.TimeoutError),
+    *(
+        redis.ReadOnlyError,
+        redis.exceptions.NoPermissionError,
+        redis.InvalidResponse,
+        OSError,
+        ValueError,
+    ),
+]
+
+
+@given(st.sampled_from(ERRORS), st.text(), st.booleans(), st.booleans())
+def test_no_words_of_a_server_reach_the_log(
+    error: type[Exception], text: str, is_tls: bool, was_reached: bool
+) -> None:
+    before, after = (
+        told(error(words), is_tls=is_tls, was_reached=was_reached)
+        for words in (f"ERR {text}", f"ERR {text} a-secret")
+    )
+
+    assert "a-secret" not in after
+    assert before == after
+
+
+values = st.recursive(
+    st.none() | st.integers() | st.binary(max_size=20) | st.just(b"mode"),
+    lambda inner: st.lists(inner, max_size=6),
+)
+
+
+@given(values, values | st.binary().map(lambda rest: b"maxmemory:5\r\nmaxmemory_policy:" + rest))
+def test_whatever_a_server_says_of_itself_it_is_taken_or_refused(hello: Any, memory: Any) -> None:
+    with suppress(WrongServer):
+        _judge([hello, memory])
+    assert _evicting(memory) is None or "-" in str(_evicting(memory))
