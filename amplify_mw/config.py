@@ -21,7 +21,14 @@ from enum import Enum
 from typing import Any, Final, Literal, get_args
 from urllib.parse import urlsplit
 
-from .cookie_policy import CookiePolicy, app_origin, is_host, is_loopback, split_origin
+from .cookie_policy import (
+    CookiePolicy,
+    app_origin,
+    is_covered,
+    is_host,
+    is_loopback,
+    split_origin,
+)
 from .errors import ConfigurationError, check_number, kind_of
 from .routes.options import AuthRoutes
 from .sessions.base import SessionKind
@@ -233,8 +240,10 @@ class AmplifyConfig:
         _check_proxy(self.proxy)
         if self.csrf not in ("origin", None):
             raise ConfigurationError("csrf: write 'origin', or None to leave it to the app")
+        cookies = self.kind.cookies(self.cookie, self.clients)
         if self.routes is not None:
             self._check_routes(self.routes, insecure=insecure)
+            _check_scopes(cookies.scopes, self.routes)
             if self.login_url is None:
                 _set(self, login_url=f"{self.routes.prefix}/sign-in")
         if self.login_url is not None:
@@ -576,6 +585,24 @@ def _origin(name: str, origin: str, *, insecure: bool) -> str:
     host = f"[{host}]" if ":" in host else host
     suffix = "" if port in (None, _DEFAULT_PORTS[scheme]) else f":{port}"
     return f"{scheme}://{host}{suffix}"
+
+
+def _check_scopes(scopes: frozenset[tuple[str | None, str]], routes: AuthRoutes) -> None:
+    """Raise unless browsers keep these cookies of the sign-in routes, and send them there."""
+    _, host, _ = split_origin(routes.origin.lower())
+    for domain, path in scopes:
+        if not is_covered(f"{routes.prefix}/", path):
+            raise ConfigurationError(
+                f"cookie: browsers do not send a cookie of the path {path!r} to the sign-in routes "
+                f"at {routes.prefix!r}, so that nobody could sign out; write path='/' "
+                f"(CookiePolicy and AmplifyCookies have it by default), or "
+                f"AuthRoutes(prefix={path.rstrip('/') + routes.prefix!r})"
+            )
+        if domain is not None and not f".{host}".endswith(f".{domain.lower()}"):
+            raise ConfigurationError(
+                f"cookie: browsers drop a cookie of the domain {domain!r} that {routes.origin!r} "
+                f"sets; write domain={host!r}, one above it, or None"
+            )
 
 
 def _check_login_url(url: object, *, insecure: bool) -> None:

@@ -168,6 +168,15 @@ def is_path(path: object) -> bool:
     return isinstance(path, str) and _PATH.fullmatch(path) is not None
 
 
+def is_covered(path: str, by: str) -> bool:
+    """Whether a cookie of the Path `by` is sent to `path` (RFC 6265 5.1.4).
+
+    >>> is_covered("/app/a", by="/app"), is_covered("/application", by="/app")
+    (True, False)
+    """
+    return path == by or path.startswith(by if by.endswith("/") else f"{by}/")
+
+
 def _is_domain(domain: object) -> bool:
     if not isinstance(domain, str) or not _DOMAIN.fullmatch(domain):
         return False

@@ -4,6 +4,9 @@ Rules for reading (RFC 6265bis, as a server must):
 - Pairs are split at `;`, a pair at its first `=`; only SP and HTAB around them are trimmed.
 - Nothing is unquoted or decoded, names are compared byte for byte, a pair without `=` has no name.
 - The cookie sent twice with one value is one cookie; with two values it is `DUPLICATE`.
+- A value with a comma in it is not there: none of ours has one. Servers and adapters that join two
+  `Cookie` fields by a comma make such values. Nothing is split there: the value of any cookie at
+  all, which a script or a sibling subdomain may set, could then plant ours.
 - Linear time and no exception, on any bytes.
 
 Rules for a value in chunks (`name.0`, `name.1`, ... up to `name.9`):
@@ -11,9 +14,11 @@ Rules for a value in chunks (`name.0`, `name.1`, ... up to `name.9`):
   chunks there are beside it.
 - Each chunk begins with the last one's number and the CRC of the whole value, so that chunks of
   two values do not mix. Missing, surplus and foreign chunks make the value `UNREADABLE`.
+- Where a comma has joined one of them to another cookie, none of them are there.
 - Whatever is written, the cookies of the family that it leaves stale are cleared with it.
 """
 
+import re
 from collections.abc import Callable, Container
 from dataclasses import replace
 from enum import Enum
@@ -61,7 +66,11 @@ class CookieReader:
         self.read = _reader(name, self._read_any_spelling)
 
     def _read_any_spelling(self, header: bytes) -> bytes | Duplicate | None:
-        return _sent(header, {self._name}).get(self._name)
+        return _unless_joined(_sent(header, {self._name}).get(self._name))
+
+
+def _unless_joined(value: bytes | Duplicate | None) -> bytes | Duplicate | None:
+    return None if isinstance(value, bytes) and b"," in value else value
 
 
 def _reader(
@@ -81,9 +90,11 @@ def _reader(
         if header[at - 2 : start] == later or header[:start] == first:
             end = header.find(b";", start)
             if end < 0:
-                return header[start:].strip(b" \t")
+                value = header[start:].strip(b" \t")
+                return value if b"," not in value else None
             if header.find(name, end) < 0:
-                return header[start:end].strip(b" \t")
+                value = header[start:end].strip(b" \t")
+                return value if b"," not in value else None
         return read_any_spelling(header)
 
     return read
@@ -97,13 +108,22 @@ class ChunkReader(CookieReader):
         self._limit = limit
         self._chunks = [b"%b.%d" % (name, number) for number in range(MAX_CHUNKS)]
         self._family = frozenset({name, *self._chunks})
+        self._joined = re.compile(rb",[ \t]*" + re.escape(name) + rb"(?:\.[0-9])?[ \t]*=")
 
     def _read_any_spelling(self, header: bytes) -> bytes | Duplicate | None:
         sent = _sent(header, self._family)
         if self._name in sent or not sent:
-            return sent.get(self._name)
+            return _unless_joined(sent.get(self._name))
         if DUPLICATE in sent.values():
             return DUPLICATE
+        if any(_unless_joined(chunk) is None for chunk in sent.values()):
+            return None
+        value = self._together(sent)
+        # Those that are missing may be in another cookie's value, behind a comma.
+        return None if value is UNREADABLE and self._joined.search(header) else value
+
+    def _together(self, sent: dict[bytes, bytes | Duplicate]) -> bytes:
+        """What these chunks make."""
         first = (sent.get(name) for name in self._chunks[: len(sent)])
         chunks = [chunk for chunk in first if isinstance(chunk, bytes)]
         if len(chunks) < len(sent) or not 1 < len(chunks) <= self._limit:
@@ -133,12 +153,14 @@ class SessionCookies(Protocol):
 
     `name`: what a challenge calls them. `names`: what tells them from the cookies of other kinds.
     `is_strict`: browsers do not send them where another site's link leads here.
+    `scopes`: where browsers send them: a domain, or None for the host that set them, and a path.
     `max_bytes`: what `size` may say at most.
     """
 
     name: str
     is_strict: bool
     names: frozenset[str]
+    scopes: frozenset[tuple[str | None, str]]
     max_bytes: int
     read: Callable[[bytes], bytes | Duplicate | None]
 
@@ -170,6 +192,8 @@ class SessionCookie:
 
     `max_bytes`: what the names and values of its cookies may take together. Up to 4,096 there is
     one cookie only, and what is called like a chunk of it is somebody else's. At most 40,960.
+    `needs`: bytes of the shortest value. A name that leaves less room than that, or than half of
+    `max_bytes`, is refused.
 
     `read(header)` gives the cookie's value, None if it was not sent, `DUPLICATE` if it is
     ambiguous, and `UNREADABLE` if its chunks make no value.
@@ -183,7 +207,9 @@ class SessionCookie:
 
     read: Callable[[bytes], bytes | Duplicate | None]
 
-    def __init__(self, policy: CookiePolicy, max_bytes: int = MAX_PAIR_BYTES) -> None:
+    def __init__(
+        self, policy: CookiePolicy, max_bytes: int = MAX_PAIR_BYTES, needs: int = 1
+    ) -> None:
         if type(max_bytes) is not int or not 0 < max_bytes <= MAX_CHUNKS * MAX_PAIR_BYTES:
             raise ConfigurationError(
                 f"max_bytes: write whole bytes from 1 to {MAX_CHUNKS * MAX_PAIR_BYTES}, which "
@@ -192,6 +218,7 @@ class SessionCookie:
         self.policy = policy
         self.name = policy.name
         self.names = frozenset({policy.name})
+        self.scopes = frozenset({(policy.domain, policy.path)})
         self.is_strict = policy.same_site == "Strict"
         self.max_bytes = max_bytes
         name = policy.name.encode("ascii")
@@ -199,15 +226,25 @@ class SessionCookie:
         self._surcharge = len(f"{policy.name}.0") + _MARK  # what each chunk costs beside its text
         self._room = MAX_PAIR_BYTES - self._surcharge
         self._chunks: dict[bytes, CookiePolicy] = {}
+        self._check_room(min(needs, max_bytes // 2), limit)
         if limit == 1:
             self.read = CookieReader(name).read
             return
-        if self._room < 1:
-            raise ConfigurationError("CookiePolicy.name: too long for a session in several cookies")
         self.read = ChunkReader(name, limit).read
         for number in range(MAX_CHUNKS):
             chunk = replace(policy, name=f"{policy.name}.{number}")
             self._chunks[chunk.name.encode("ascii")] = chunk
+
+    def _check_room(self, needs: int, limit: int) -> None:
+        """Raise `ConfigurationError` for a name that leaves a value less room than it `needs`."""
+        most = min(self.max_bytes, limit * MAX_PAIR_BYTES)
+        cost = len(self.name) if limit == 1 else limit * self._surcharge
+        if most - cost < needs:
+            raise ConfigurationError(
+                f"CookiePolicy.name: browsers keep {MAX_PAIR_BYTES:,} bytes of a cookie's name and "
+                f"value; a name of {len(self.name):,} leaves no room for a session, which takes "
+                f"{needs:,} or more; write a short one, such as 'amplify-session'"
+            )
 
     def setting(
         self,

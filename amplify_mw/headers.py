@@ -12,6 +12,7 @@ Rules:
 Both shells share this: WSGI spells headers in `str`, ASGI in `bytes`; a `Spelling` holds the words.
 """
 
+import re
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, AnyStr, Final, Generic
@@ -69,6 +70,7 @@ class Spelling(Generic[AnyStr]):
 
 _IN_PATH: Final = "/!$&'()*+,:;=@~"  # RFC 3986 3.3
 HOP_COOKIE: Final = "amplify-hop"
+_HOP: Final = re.compile(rb"(?:\A|[;,])[ \t]*" + re.escape(HOP_COOKIE).encode() + rb"[ \t]*=")
 _LONGEST_ORIGIN: Final = 100  # characters of one that are told
 _OWN_SITES: Final = {"same-origin", "none"}  # "none": typed, or from a bookmark
 TEXT: Final[Spelling[str]] = Spelling.of(str, str.title)
@@ -185,8 +187,12 @@ def came_by_hop(request: object, cookies: bytes | None) -> bool:
 
 
 def has_hopped(cookies: bytes | None) -> bool:
-    """Whether a request brings the cookie of a hop to this very path."""
-    return cookies is not None and HOP_COOKIE.encode() + b"=" in cookies
+    """Whether a request brings the cookie of a hop to this very path.
+
+    Where a server has joined `Cookie` fields, a comma begins one, too: to miss it would leave a
+    request that another site has made as one of the site's own.
+    """
+    return cookies is not None and _HOP.search(cookies) is not None
 
 
 def request_path(request: Mapping[str, Any]) -> str:

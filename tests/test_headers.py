@@ -13,6 +13,7 @@ from amplify_mw.headers import (
     OCTETS,
     TEXT,
     Spelling,
+    has_hopped,
     request_header,
     request_path,
     varied,
@@ -350,3 +351,53 @@ def test_each_shell_writes_names_as_its_servers_expect() -> None:
         ("vary", "Cookie"),
         ("cache-control", "private"),
     ]
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"amplify-hop=1",
+        b"a=b; amplify-hop=1",
+        b"a=b;\t amplify-hop = 1; c=d",
+        b"a=b, amplify-hop=1",  # fields that a server has joined
+        b"a=b,amplify-hop=1",
+    ],
+)
+def test_a_hop_is_told_by_its_cookies_name(header: bytes) -> None:
+    assert has_hopped(header)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        None,
+        b"",
+        b"amplify-hop",
+        b"my-amplify-hop=1",
+        b"a=b; xamplify-hop=1",
+        b"a=amplify-hop=1",
+        b"a=b amplify-hop=1",
+        b"note=see amplify-hop=1; c=d",
+        b"amplify-hop2=1",
+        b"amplify-hop.1=1",
+        b"AMPLIFY-HOP=1",
+        b"a=\xa0amplify-hop=1",
+    ],
+)
+def test_what_looks_like_a_hops_cookie_is_none(header: bytes | None) -> None:
+    assert not has_hopped(header)
+
+
+@pytest.mark.parametrize(
+    "unit", [b"; ", b" ", b",\t", b"amplify-hop", b"amplify-hop ", b"; amplify"]
+)
+def test_a_long_header_is_searched_for_a_hop_in_linear_time(unit: bytes) -> None:
+    assert not has_hopped(unit * (1_000_000 // len(unit)))  # a quadratic search does not come back
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.sampled_from([b"amplify-hop", b"=", b";", b"; ", b"a", b" "])).map(b"".join))
+def test_a_hop_is_found_as_the_rules_of_cookies_say(header: bytes) -> None:
+    names = [pair.partition(b"=") for pair in header.split(b";")]
+    found = any(equals and name.strip(b" \t") == b"amplify-hop" for name, equals, _ in names)
+    assert has_hopped(header) is found

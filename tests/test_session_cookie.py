@@ -7,9 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from amplify_mw import (
+    AmplifyConfig,
+    SealedSession,
+    StoredSession,
+    TokenSession,
+)
 from amplify_mw.cookie_policy import CookiePolicy
 from amplify_mw.cookies import DUPLICATE, MAX_CHUNKS, UNREADABLE, CookieLine, SessionCookie
 from amplify_mw.errors import ConfigurationError, SessionTooLargeError
+from amplify_mw.stores import MemoryStore
 
 NAME = "amplify-session"
 LIMIT = 12_288
@@ -146,6 +153,27 @@ def test_a_missing_chunk_makes_the_value_unreadable(missing: str) -> None:
     assert COOKIE.read(jar.header()) == UNREADABLE
 
 
+@pytest.mark.parametrize("joint", [b",", b", ", b",\t"])
+@pytest.mark.parametrize("at", range(5))
+def test_chunks_that_a_server_has_joined_by_a_comma_are_not_there(at: int, joint: bytes) -> None:
+    # Never unreadable: that would be cleared.
+    pairs = [b"theme=dark", *jar_of("a" * 9000).header().split(b"; "), b"lang=de"]
+    header = b"; ".join(pairs[: at + 1])
+    assert COOKIE.read(b"; ".join(pairs)) == b"a" * 9000
+    if at < 4:
+        header += joint + b"; ".join(pairs[at + 1 :])
+    else:
+        header = joint.join(pairs)
+    assert COOKIE.read(header) is None
+
+
+def test_commas_elsewhere_do_not_matter_to_chunks() -> None:
+    header = jar_of("a" * 9000).header()
+    for other in (b"a=b,c", b"a=b,amplify-session.0=evil", b"a=b, amplify-session=evil"):
+        assert COOKIE.read(other + b"; " + header) == b"a" * 9000
+    assert COOKIE.read(b"a=b,c; " + header.split(b"; ")[0]) is UNREADABLE
+
+
 @pytest.mark.parametrize("number", [2, 3, 9])
 def test_a_surplus_chunk_makes_the_value_unreadable(number: int) -> None:
     jar = jar_of("a" * 5000)
@@ -267,9 +295,36 @@ def test_a_limit_that_cookies_cannot_hold_is_refused(limit: Any) -> None:
         SessionCookie(CookiePolicy(), limit)
 
 
-def test_a_name_that_leaves_no_room_for_chunks_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="name"):
-        SessionCookie(CookiePolicy(name="a" * 4085), LIMIT)
+@pytest.mark.parametrize(
+    ("max_bytes", "needs", "longest"),
+    [(4096, 1, 4095), (4096, 43, 4053), (4096, 1000, 3096), (LIMIT, 2500, 3251), (1024, 2500, 512)],
+)
+def test_a_name_leaves_room_for_a_session(max_bytes: int, needs: int, longest: int) -> None:
+    kept = SessionCookie(CookiePolicy(name="a" * longest), max_bytes, needs)
+    value = "b" * min(needs, max_bytes // 2)
+    assert kept.read(jar_of(value, kept).header()) == value.encode()
+    with pytest.raises(ConfigurationError, match=r"^CookiePolicy.name: .* write a short one"):
+        SessionCookie(CookiePolicy(name="a" * (longest + 1)), max_bytes, needs)
+
+
+@pytest.mark.parametrize(
+    ("kind", "longest"),
+    [
+        (TokenSession(), 3096),
+        (StoredSession(MemoryStore()), 4053),
+        (SealedSession(keys=[bytes(32)]), 3155),
+        (SealedSession(keys=[bytes(32)], max_bytes=4096), 2048),
+    ],
+    ids=["token", "stored", "sealed", "sealed in one"],
+)
+def test_a_name_that_no_session_fits_beside_is_refused_at_construction(
+    kind: Any, longest: int
+) -> None:
+    options: dict[str, Any] = {"user_pool_id": "eu-west-1_Ab12Cd34E", "client_id": "web"}
+    options["session"] = kind
+    AmplifyConfig(**options, cookie=CookiePolicy(name="a" * longest))
+    with pytest.raises(ConfigurationError, match=r"^CookiePolicy.name"):
+        AmplifyConfig(**options, cookie=CookiePolicy(name="a" * (longest + 1)))
 
 
 @pytest.mark.parametrize("value", ["abc", "a" * 9000])
@@ -307,12 +362,19 @@ def reference(header: bytes, limit: int) -> object:
         member = re.fullmatch(rb"[ \t]*(amplify-session(\.[0-9])?)[ \t]*", name)
         if equals and member:
             found.setdefault(member[1].decode(), set()).add(value.strip(b" \t"))
-    if NAME in found:
-        return found[NAME].pop() if len(found[NAME]) == 1 else DUPLICATE
-    if not found:
-        return None
-    if any(len(values) > 1 for values in found.values()):
+    family = [found[NAME]] if NAME in found else list(found.values())
+    if any(len(values) > 1 for values in family):
         return DUPLICATE
+    if not found or any(b"," in value for values in family for value in values):
+        return None
+    if NAME in found:
+        return found[NAME].pop()
+    value = together(found, limit)
+    is_joined = re.search(rb",[ \t]*amplify-session(\.[0-9])?[ \t]*=", header)
+    return None if value is UNREADABLE and is_joined else value
+
+
+def together(found: dict[str, set[bytes]], limit: int) -> bytes:
     if found.keys() != {f"{NAME}.{number}" for number in range(len(found))} or len(found) < 2:
         return UNREADABLE
     chunks = [found[f"{NAME}.{number}"].pop() for number in range(len(found))]
@@ -327,7 +389,7 @@ PIECES = st.sampled_from(
         *(b"amplify-session", b"amplify-session=", b".0", b".1", b".00", b".9", b"=", b";", b"; "),
         *(b"amplify-session.0=1abcdef01", b"amplify-session.1=1abcdef01", b"amplify-session.2=2"),
         *(b"; amplify-session.0=1abcdef01x", b"; amplify-session.1=1abcdef01y;", b"1abcdef01"),
-        *(b" ", b"\t", b"a", b"\xa0", b'"', b"\x00", b"theme=dark"),
+        *(b" ", b"\t", b"a", b"\xa0", b'"', b"\x00", b"theme=dark", b",", b", "),
     ]
 )
 HEADERS = st.lists(st.one_of(PIECES, PIECES, st.binary(max_size=3)), max_size=14).map(b"".join)

@@ -8,10 +8,14 @@ Rules:
 - There are at most `MOST_ATTEMPTS` of them, of at most `MOST_BYTES`: a new one takes the place of
   the oldest. Servers refuse a `Cookie` header that is much longer.
 - Only a cookie that opens, is in time, and holds the very state that came back is an attempt.
+- What goes to the pool beside the state is for a browser that has the attempt's cookie no longer:
+  how to begin again, sealed, and how often that was done, in the clear (it ends a loop, and decides
+  nothing else). It signs nobody in.
 """
 
 import hmac
 import json
+import re
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
@@ -24,16 +28,21 @@ from .options import AuthRoutes
 PREFIX: Final = "amplify-auth"
 MOST_ATTEMPTS: Final = 8
 MOST_BYTES: Final = 5120
-RANDOM: Final = 16 + 16 + 32 + 12  # bytes: for the state, the nonce, the verifier, and the seal
+RANDOM: Final = 16 + 16 + 32 + 12 + 12  # bytes: state, nonce, verifier, and for two seals
 _ID: Final = 12  # characters of the state in a cookie's name, after its time
-_LONGEST_STATE: Final = 64
+_MICRO: Final = 1_000_000
+_LONGEST_SENT: Final = 1024  # characters: providers are known to take so many
+_WAY: Final = "amplify-way"
+_STATE: Final = re.compile(r"([0-9a-f]{1,16})\.([A-Za-z0-9_-]{1,40})")
+_SENT: Final = re.compile(rf"({_STATE.pattern})(?:\.([0-9])(?:\.([A-Za-z0-9._-]{{0,1024}}))?)?")
 
 
 class Attempt(NamedTuple):
     """What has to come back, and what is to be done then.
 
-    `begun_at`: seconds since the epoch. `target`: the page to go to. `max_age`: seconds since which
-    the user must have shown who they are at most; None: any.
+    `state`: the microsecond in which it began, and 128 random bits. `begun_at`: seconds since the
+    epoch. `target`: the page to go to. `max_age`: seconds since which the user must have shown who
+    they are at most; None: any.
     """
 
     state: str
@@ -47,6 +56,19 @@ class Attempt(NamedTuple):
         return "<Attempt>"
 
 
+class Way(NamedTuple):
+    """How to begin anew without an attempt's cookie.
+
+    `query`: of the sign-in route; empty: nothing is known. `turns`: how often that was done.
+    """
+
+    query: str
+    turns: int
+
+    def __repr__(self) -> str:
+        return "<Way>"
+
+
 class Attempts:
     """Attempts, as cookies of one site, one user pool (`issuer`) and one app client."""
 
@@ -55,6 +77,7 @@ class Attempts:
     ) -> None:
         self._owner = f"{client_id} {issuer} {routes.callback_url}"
         self._seal = Seal(keys, PREFIX, frozenset({self._owner}))
+        self._way_seal = Seal(keys, _WAY, frozenset({self._owner}))
         self._lifetime = routes.attempt_lifetime
         self._routes = routes
 
@@ -70,10 +93,10 @@ class Attempts:
     def begin(
         self, random: bytes, target: str, max_age: int | None, now: float
     ) -> tuple[Attempt, bytes]:
-        """A new attempt, and an initialization vector for its seal. `random`: `RANDOM` bytes."""
+        """A new attempt, and initialization vectors for its seals. `random`: `RANDOM` bytes."""
         state, nonce, verifier = random[:16], random[16:32], random[32:64]
         attempt = Attempt(
-            state=f"{int(now):x}.{_text(state)}",
+            state=f"{int(now * _MICRO):x}.{_text(state)}",
             nonce=_text(nonce),
             code_verifier=_text(verifier),
             begun_at=int(now),
@@ -82,10 +105,25 @@ class Attempts:
         )
         return attempt, random[64:]
 
-    def keep(self, attempt: Attempt, iv: bytes, sent: bytes | None) -> list[str]:
+    def sent(self, attempt: Attempt, way: Way, ivs: bytes) -> str:
+        """The `state` that goes to the pool. A way that is too long is left out."""
+        bare = f"{attempt.state}.{way.turns}"
+        sealed = self._way_seal.seal(way.query.encode(), self._owner, ivs[12:]).decode("ascii")
+        whole = f"{bare}.{sealed}"
+        return whole if len(whole) <= _LONGEST_SENT else bare
+
+    def way(self, sent: str) -> Way:
+        """The way in a `state` that came back, whoever made it."""
+        match = _SENT.fullmatch(sent)
+        if match is None:
+            return Way("", 0)
+        opened = self._way_seal.open((match[5] or "").encode())
+        return Way(opened[0].decode() if opened else "", int(match[4] or 0))
+
+    def keep(self, attempt: Attempt, ivs: bytes, sent: bytes | None) -> list[str]:
         """The `Set-Cookie` values that keep an attempt, and drop the oldest of too many."""
         text = json.dumps(attempt, separators=(",", ":")).encode()
-        value = self._seal.seal(text, self._owner, iv).decode("ascii")
+        value = self._seal.seal(text, self._owner, ivs[:12]).decode("ascii")
         oldest = _surplus(_sizes(sent), MOST_ATTEMPTS - 1, MOST_BYTES - len(value))
         return [self._policy(attempt.state).setting(value), *map(self.drop, oldest)]
 
@@ -93,10 +131,12 @@ class Attempts:
         """The `Set-Cookie` value that deletes an attempt."""
         return self._policy(state).clearing
 
-    def find(self, state: str, sent: bytes | None, now: float) -> Attempt | None:
+    def find(self, came_back: str, sent: bytes | None, now: float) -> Attempt | None:
         """The attempt that a `state` belongs to; None if there is none, or no longer."""
-        if sent is None or not _is_state(state):
+        match = _SENT.fullmatch(came_back)
+        if sent is None or match is None:
             return None
+        state = match[1]
         value = CookieReader(_name(state).encode("ascii")).read(sent)
         opened = self._seal.open(value) if isinstance(value, bytes) else None
         if opened is None:
@@ -111,18 +151,6 @@ def _text(random: bytes) -> str:
     return base64url.encode(random).decode("ascii")
 
 
-def _is_state(state: str) -> bool:
-    """Whether this has the form of a state: what is looked for in cookies has no other."""
-    began, dot, rest = state.partition(".")
-    plain = rest.replace("-", "").replace("_", "")
-    is_text = plain.isascii() and plain.isalnum()
-    return bool(dot) and len(state) <= _LONGEST_STATE and is_text and _is_hex(began)
-
-
-def _is_hex(text: str) -> bool:
-    return bool(text) and set(text) <= set("0123456789abcdef")
-
-
 def _name(state: str) -> str:
     """The name of an attempt's cookie. It tells when the attempt began."""
     began, _, rest = state.partition(".")
@@ -130,22 +158,34 @@ def _name(state: str) -> str:
 
 
 def _sizes(sent: bytes | None) -> dict[str, int]:
-    """How long the cookies of attempts are that were sent, by the beginnings of their states."""
+    """How long the cookies of attempts are that were sent, by the beginnings of their states.
+
+    They are in the order in which they were sent: browsers send what was set first in front.
+    """
     start = f"{PREFIX}.".encode()
     found: dict[str, int] = {}
     for pair in (sent or b"").split(b";"):
         name = pair.partition(b"=")[0].strip(b" \t")
         state = name.removeprefix(start).decode("latin-1")
-        if name.startswith(start) and _is_state(state) and len(state.partition(".")[2]) <= _ID:
+        match = _STATE.fullmatch(state) if name.startswith(start) else None
+        if match is not None and len(match[2]) <= _ID:
             found[state] = found.get(state, 0) + len(pair)
     return found
 
 
 def _surplus(sizes: dict[str, int], most: int, room: int) -> list[str]:
-    """The oldest of them, beyond the `most` that have room. States sort by their time."""
+    """The oldest of them, beyond the `most` that have room.
+
+    States tell when they began; of one microsecond, the one that was sent last is the newest.
+    """
     surplus = []
-    for number, state in enumerate(sorted(sizes, reverse=True)):
+    newest_first = sorted(sizes, key=_began_at)[::-1]
+    for number, state in enumerate(newest_first):
         room -= sizes[state]
         if number >= most or room < 0:
             surplus.append(state)
     return surplus
+
+
+def _began_at(state: str) -> int:
+    return int(state.partition(".")[0], 16)

@@ -10,6 +10,10 @@ Rules:
   about first; to `sign-out` it is refused.
 - A callback counts only with the cookie of an attempt that this site has begun. The attempt is used
   up by it, unless the provider could not be asked for tokens: then the page can be loaded again.
+- A code without such a cookie is not used: the attempt took too long, gave way to newer ones, or
+  somebody else began the sign-in (an identity provider's own page). Another attempt is begun at
+  once, which a provider that knows the browser answers without a question; to the page that the
+  first was for. That is done `_MOST_TURNS` times, then a page says that it does not work.
 - A callback that another site's redirect has brought without `SameSite=Strict` cookies goes once
   around by itself, so that the session which is there ends with the new one's beginning.
 - Of several requests for one attempt one begins a session. Tokens that nobody uses are revoked.
@@ -46,7 +50,7 @@ from ..session_models import TokenSet
 from ..sessions.base import Refused, SignedIn
 from ..tokens.jwks import KeysUnavailable
 from ..tokens.verifier import InvalidToken
-from .attempt import RANDOM, Attempt, Attempts
+from .attempt import RANDOM, Attempt, Attempts, Way
 from .options import AuthRoutes
 from .pages import hop, hop_cookie, hop_here, page, question, redirect
 from .provider import Provider, identity_provider
@@ -97,6 +101,8 @@ _PROMPTS: Final = frozenset({"none", "login", "consent", "select_account"})
 _MOST_CHARACTERS: Final = 8192  # of a query: the longest target, encoded once more, has room
 _LONGEST: Final = 256  # characters of what is passed on
 _USER_AGENT: Final = 256
+# Each round, the eight newest of any number of tabs have their attempts' cookies.
+_MOST_TURNS: Final = 5
 
 
 class Refusal(Exception):
@@ -176,17 +182,20 @@ class RouteHandler:
             here = self._link(name, target, query)
             return question(here, "Another site has sent you here.", "Go on to sign in")
         is_new = bool(extra.keys() & {"prompt", "identity_provider", "idp_identifier"})
-        if isinstance(visit.verdict, SignedIn) and not is_new and max_age is None:
+        turns = min(_seconds(query.get(_TURNS)) or 0, _MOST_TURNS)
+        asks_again = (is_new or max_age is not None) and not turns
+        if isinstance(visit.verdict, SignedIn) and not asks_again:
             return redirect(target)
         if name == "sign-in" and self._was_ended_elsewhere(visit):
             extra["prompt"] = "login"  # whatever the link says: the pool may know the browser still
         random, now = yield Draw(RANDOM)
-        attempt, iv = self._attempts.begin(random, target, max_age, now)
+        attempt, ivs = self._attempts.begin(random, target, max_age, now)
         if max_age is not None:
             extra["max_age"] = str(max_age)
         where = "signup" if name == "sign-up" else "oauth2/authorize"
-        url = self._provider.authorization_url(where, attempt, extra)
-        lines = self._attempts.keep(attempt, iv, visit.cookies)
+        state = self._attempts.sent(attempt, Way(_asked(target, query), turns), ivs)
+        url = self._provider.authorization_url(where, attempt, state, extra)
+        lines = self._attempts.keep(attempt, ivs, visit.cookies)
         return redirect(url, [("Set-Cookie", line) for line in lines])
 
     def _was_ended_elsewhere(self, visit: Visit) -> bool:
@@ -200,8 +209,7 @@ class RouteHandler:
 
     def _link(self, name: str, target: str, query: Mapping[str, str]) -> str:
         """The address of a route, with what it was asked and is fit to be written."""
-        fields = {key: query[key] for key in _PASSED if key in query} | {"next": target}
-        return f"{self._routes.prefix}/{name}?{urlencode(fields)}"
+        return f"{self._routes.prefix}/{name}?{_asked(target, query)}"
 
     # Back from there.
 
@@ -210,8 +218,11 @@ class RouteHandler:
         state = (query or {}).get("state", "")
         now = self._home.runner.clock()
         attempt = self._attempts.find(state, visit.cookies, now)
-        if query is None or not state or bool(query.get("code")) == ("error" in query):
+        is_answer = query is not None and bool(query.get("code")) != ("error" in query)
+        if query is None or not is_answer or ("error" in query and not state):
             return self._trouble("bad_request")
+        if attempt is None and "error" not in query:
+            return self._begin_again(visit, self._attempts.way(state))
         is_theirs = asked.sec_fetch_site == "cross-site" and self._home.cookie.is_strict
         if is_theirs and not has_hopped(visit.cookies):  # the session that is there is to end
             again = hop_here(asked.path, asked.query, secure=self._routes.is_secure)
@@ -231,6 +242,18 @@ class RouteHandler:
         if self._has_to_ask_again(visit):
             dropped.append(("Set-Cookie", self._routes.ask_again.clearing))
         return hop(attempt.target, dropped)
+
+    def _begin_again(self, visit: Visit, way: Way) -> Answer:
+        """The answer to a code that no attempt of this browser has asked for."""
+        wanted = dict(parse_qsl(way.query)).get("next")
+        target = safe_target(wanted, self._barred, self._routes.after_sign_in)
+        if isinstance(visit.verdict, SignedIn):  # the way back, taken twice; or another tab's
+            return hop(target)
+        if way.turns >= _MOST_TURNS:  # no cookie is kept here
+            return self._trouble("attempt_expired", target)
+        query = way.query or urlencode({"next": target})
+        # By a page of this site: the session's cookie is sent then, should there be one by now.
+        return hop(f"{self._routes.prefix}/sign-in?{query}&{_TURNS}={way.turns + 1}")
 
     def _sign_in(
         self, visit: Visit, query: Mapping[str, str], attempt: Attempt, now: float
@@ -372,6 +395,13 @@ class RouteHandler:
 
 
 _PASSED: Final = ("provider", "idp_identifier", "lang", "login_hint", "prompt", "max_age")
+_TURNS: Final = "turns"
+
+
+def _asked(target: str, query: Mapping[str, str]) -> str:
+    """What a sign-in route was asked, fit to be written."""
+    fields = {key: query[key] for key in _PASSED if key in query} | {"next": target}
+    return urlencode(fields)
 
 
 def _query(text: str) -> dict[str, str] | None:

@@ -63,8 +63,9 @@ class AuthRoutes:
 
     def __post_init__(self) -> None:
         split_origin(self.origin)
-        is_plain = is_path(self.prefix) and "//" not in self.prefix and "/." not in self.prefix
-        if not is_plain or self.prefix.endswith("/") or "%" in self.prefix:
+        longest = f"{self.prefix}/{max(_ROUTES, key=len)}"  # the cookies of hops have it as Path
+        is_plain = is_path(longest) and "//" not in longest and "/." not in longest
+        if not is_plain or not self.prefix or "%" in self.prefix:
             raise ConfigurationError("AuthRoutes.prefix: write a decoded path such as '/auth'")
         for name in ("after_sign_in", "after_sign_out", "on_error"):
             self._check_target(name, getattr(self, name))

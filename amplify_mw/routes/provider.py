@@ -40,14 +40,17 @@ class Provider:
         self._redirect_uri = redirect_uri
         self._scope = scope
 
-    def authorization_url(self, page: str, attempt: Attempt, asked: Mapping[str, str]) -> str:
+    def authorization_url(
+        self, page: str, attempt: Attempt, state: str, asked: Mapping[str, str]
+    ) -> str:
         """Where to send somebody. `page`: `oauth2/authorize` or `signup`.
 
+        `state`: what is to come back.
         `asked`: more parameters of the request (OpenID Connect Core 3.1.2.1, and Cognito's own).
         """
         url, _ = self._oauth.create_authorization_url(
             f"{self._domain}/{page}",
-            state=attempt.state,
+            state=state,
             code_verifier=attempt.code_verifier,
             nonce=attempt.nonce,
             **asked,

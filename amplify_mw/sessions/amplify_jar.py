@@ -78,6 +78,7 @@ class AmplifyJar:
         self._domains = tuple(dict.fromkeys((policy.domain, None, *former_domains)))
         self._owned = _TOKENS if policy.http_only else (*_TOKENS, *_BROWSERS)
         self.names = frozenset(f"{PREFIX}.{client}" for client in clients)
+        self.scopes = frozenset({(policy.domain, policy.path)})
         self.is_strict = policy.same_site == "Strict"
         self.name = f"{PREFIX}.{clients[0]}.{LAST_AUTH_USER}"
         self.read: Callable[[bytes], bytes | Duplicate | None] = FamilyReader(self._families).read

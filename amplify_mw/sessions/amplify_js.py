@@ -83,8 +83,9 @@ class AmplifyCookies:
     `http_only`: False where a browser's Amplify JS signs in and must read the cookies; True where
     the Next adapter does (its server mode, with `AMPLIFY_APP_ORIGIN`), whose cookies no script
     reads: only the tokens' and `LastAuthUser` are then written.
-    `same_site`: by default "Lax", and "Strict" with `http_only`. `secure`, `domain`, and `max_age`
-    in seconds (a year): as Amplify was configured; where they differ a browser keeps two of each.
+    `same_site`: by default "Lax", and "Strict" with `http_only`. `secure`, `domain`, `path`, and
+    `max_age` in seconds (a year): as Amplify was configured (`new CookieStorage({domain, path})`;
+    the Next adapter knows no path but `/`). Where they differ a browser keeps two of each.
     `former_domains`: domains that these cookies were once set for, and are deleted at.
     `refresh_margin`: tokens are refreshed when less than this is left of them (5 seconds).
     `verify_with_cognito_every`: seconds after which Cognito is asked whether the user is signed in
@@ -100,6 +101,7 @@ class AmplifyCookies:
     same_site: Literal["Strict", "Lax", "None"] | None = None
     secure: bool = True
     domain: str | None = None
+    path: str = "/"
     max_age: int = _YEAR
     former_domains: Sequence[str] = ()
     refresh_margin: float = 5.0
@@ -121,6 +123,7 @@ class AmplifyCookies:
         return CookiePolicy(
             max_age=self.max_age,
             domain=self.domain,
+            path=self.path,
             secure=self.secure,
             http_only=self.http_only,
             same_site=self.same_site or default,

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 _MAX_BYTES: Final = 12_000
+_SHORTEST: Final = 2_500  # bytes: two of Cognito's tokens, sealed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +77,7 @@ class SealedSession(LastingSession):
 
     def cookies(self, policy: CookiePolicy, clients: tuple[str, ...] | None) -> SessionCookie:  # noqa: ARG002
         """Its one cookie, or several where it is too large for one."""
-        return SessionCookie(policy, self.max_bytes)
+        return SessionCookie(policy, self.max_bytes, needs=_SHORTEST)
 
     def bind(self, around: Surroundings) -> "SealedSessions":
         """The kind at work."""

@@ -121,6 +121,7 @@ class SeveralCookies:
         self._kinds = kinds
         self.name = kinds[0].name
         self.names = frozenset().union(*(kind.names for kind in kinds))
+        self.scopes = frozenset().union(*(kind.scopes for kind in kinds))
         self.is_strict = any(kind.is_strict for kind in kinds)
         self.max_bytes = kinds[0].max_bytes
 

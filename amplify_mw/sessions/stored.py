@@ -58,7 +58,7 @@ class StoredSession(LastingSession):
 
     def cookies(self, policy: CookiePolicy, clients: tuple[str, ...] | None) -> SessionCookie:  # noqa: ARG002
         """Its one cookie."""
-        return SessionCookie(policy)
+        return SessionCookie(policy, needs=_ID_LENGTH)
 
     def bind(self, around: Surroundings) -> "StoredSessions":
         """The kind at work."""

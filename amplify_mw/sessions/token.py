@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 _OVERHEAD: Final = 1000  # bytes of a verdict's objects beside its token; measured with tracemalloc
 _NAME: Final = 150  # bytes of a group or scope and its place in the set, beside its text
+_SHORTEST: Final = 1_000  # bytes: Cognito's tokens have more
 _NONE: Final[frozenset[str]] = frozenset()
 
 
@@ -53,7 +54,7 @@ class TokenSession:
 
     def cookies(self, policy: CookiePolicy, clients: tuple[str, ...] | None) -> SessionCookie:  # noqa: ARG002
         """Its one cookie."""
-        return SessionCookie(policy)
+        return SessionCookie(policy, needs=_SHORTEST)
 
     def bind(self, around: Surroundings) -> "TokenSessions":
         """The kind at work."""

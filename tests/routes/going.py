@@ -102,6 +102,13 @@ def code_of(got: Got) -> str | None:
     return query if path == "/sorry" else None
 
 
+def again_of(got: Got) -> dict[str, str] | None:
+    """What the sign-in route is asked, where a callback begins another attempt."""
+    target = hop_of(got) or ""
+    path = urlsplit(target).path
+    return sent(target) if got.status == 200 and path == "/auth/sign-in" else None
+
+
 def hop_of(got: Got) -> str | None:
     """Where a page goes on to by itself."""
     found = re.search(r'content="0;url=([^"]*)"', got.body)

@@ -31,6 +31,7 @@ from tests.routes.going import (
     NAVIGATION,
     ORIGIN,
     Visitor,
+    again_of,
     altered,
     code_of,
     hop_of,
@@ -125,11 +126,100 @@ def test_the_way_back_taken_twice_is_where_one_is_already(visitor: Visitor) -> N
     back = pool_of(visitor).authorize(visitor.leave(next="/orders"), "ada")
     visitor.come_back(back)
     got = visitor.come_back(back)
-    assert got.status == 200
-    assert [line.partition("=")[0] for line in got.all("set-cookie")] == ["amplify-hop"]
-    assert "0;url=/" in got.body
+    assert (got.status, got.all("set-cookie"), hop_of(got)) == (200, [], "/orders")
     assert visitor.user == "ada"
     assert pool_of(visitor).count("token") == 1
+
+
+# A code without this browser's attempt: it is not used, and another attempt begins.
+
+FOREIGN: dict[str, dict[str, str | None]] = {
+    "no state": {"state": None},
+    "an empty state": {"state": ""},
+    "an old state": {"state": "6b49d200.AAAAAAAAAAAAAAAAAAAAAA"},
+    "any state": {"state": MARKUP},
+    "a state of many turns": {"state": f"6b49d200.{'A' * 22}.9{'9' * 99}"},
+    "a state that is sealed with nothing": {"state": f"6b49d200.{'A' * 22}.0.a..b.c.d"},
+}
+
+
+@pytest.mark.parametrize("changes", FOREIGN.values(), ids=FOREIGN)
+def test_a_code_that_was_not_asked_for_begins_a_sign_in(
+    visitor: Visitor, changes: dict[str, str | None]
+) -> None:
+    pool = pool_of(visitor)
+    back = altered(pool.authorize(visitor.leave(next="/orders"), "grace"), **changes)
+    got = visitor.come_back(back)
+    assert again_of(got) == {"next": "/", "turns": "1"}
+    assert (NAME in visitor.jar, pool.count("token")) == (False, 0)
+    assert not {"alert", sent(back)["code"]} & set(got.body.split())
+    visitor.come_back(pool.authorize(visitor.leave(str(hop_of(got))), "ada"))
+    assert visitor.user == "ada"  # whose answer this browser has asked for
+
+
+@pytest.mark.parametrize("changes", FOREIGN.values(), ids=FOREIGN)
+def test_a_code_that_was_not_asked_for_leaves_who_is_signed_in(
+    visitor: Visitor, changes: dict[str, str | None]
+) -> None:
+    visitor.sign_in()
+    before = visitor.value
+    pool = pool_of(visitor)
+    back = altered(pool.authorize(visitor.leave(prompt="login"), "grace"), **changes)
+    got = visitor.come_back(back)
+    assert (hop_of(got), got.all("set-cookie")) == ("/", [])
+    assert (visitor.user, visitor.value, pool.count("token")) == ("ada", before, 1)
+
+
+def test_a_strict_session_that_the_way_back_did_not_bring_is_found(build: Build) -> None:
+    visitor = Visitor(build())
+    back = pool_of(visitor).authorize(visitor.leave(next="/orders", prompt="login"), "ada")
+    signed_in = Visitor(visitor.site)
+    signed_in.sign_in()  # in another tab; this one's attempt has given way to newer ones
+    got = Visitor(visitor.site).go(back, fetch_site="cross-site")
+    assert signed_in.go(str(hop_of(got))).one("location") == "/orders"
+
+
+def test_sign_in_goes_on_to_its_page_when_its_attempt_is_gone(visitor: Visitor) -> None:
+    asked = {"next": "/orders?page=2", "lang": "de", "login_hint": "ada@example.com"}
+    back = pool_of(visitor).authorize(visitor.leave(**asked), "ada")
+    visitor.jar.clear()
+    assert again_of(visitor.come_back(back)) == {**asked, "turns": "1"}
+
+
+def test_how_fresh_a_sign_in_has_to_be_is_asked_again(visitor: Visitor) -> None:
+    back = pool_of(visitor).authorize(visitor.leave(max_age="60"), "ada")
+    visitor.jar.clear()
+    again = hop_of(visitor.come_back(back))
+    assert sent(visitor.leave(str(again)))["max_age"] == "60"
+
+
+def test_a_page_whose_address_is_long_is_forgotten_with_its_attempt(visitor: Visitor) -> None:
+    leaving = visitor.leave(next="/" + "a" * 2000)
+    assert len(sent(leaving)["state"]) < 100
+    visitor.jar.clear()
+    got = visitor.come_back(pool_of(visitor).authorize(leaving, "ada"))
+    assert again_of(got) == {"next": "/", "turns": "1"}
+
+
+def test_a_way_that_another_site_has_sealed_leads_nowhere(build: Build) -> None:
+    one, other = (Visitor(build(routes={"keys": [key]})) for key in KEYS[:2])
+    back = pool_of(one).authorize(one.leave(next="/theirs"), "ada")
+    assert again_of(other.come_back(back)) == {"next": "/", "turns": "1"}
+
+
+@pytest.mark.parametrize("keys", [KEYS[:1], KEYS[1:2]], ids=["its own", "not its own"])
+def test_a_browser_that_keeps_no_cookies_is_told_so_in_the_end(
+    build: Build, keys: list[str]
+) -> None:
+    here = Visitor(build(routes={"keys": KEYS[:1]}))
+    there = Visitor(build(routes={"keys": keys}))
+    leave = "/auth/sign-in?next=/orders"
+    for _ in range(5):
+        back = pool_of(here).authorize(here.leave(leave), "ada")
+        here.jar.clear()
+        leave = str(hop_of(there.come_back(back)))
+    got = there.come_back(pool_of(here).authorize(here.leave(leave), "ada"))
+    assert (got.status, "took too long" in got.body) == (400, True)
 
 
 # Failures: each has its code and status; none begins a session or ends one.
@@ -218,12 +308,16 @@ FAILURES: dict[str, tuple[Any, str]] = {
     "an error": (error_of("server_error"), "provider_error"),
     "an error of any text": (error_of(MARKUP, MARKUP), "provider_error"),
     "an empty error": (url_changes(code=None, error=""), "provider_error"),
-    "no state": (url_changes(state=None), "bad_request"),
-    "an empty state": (url_changes(state=""), "bad_request"),
     "no code": (url_changes(code=None), "bad_request"),
     "code and error": (url_changes(error="access_denied"), "bad_request"),
-    "foreign state": (url_changes(state="6b49d200.AAAAAAAAAAAAAAAAAAAAAA"), "attempt_expired"),
-    "any state": (url_changes(state=MARKUP), "attempt_expired"),
+    "an error without a state": (
+        url_changes(code=None, error="invalid_request", state=None),
+        "bad_request",
+    ),
+    "an error of any state": (
+        url_changes(code=None, error="access_denied", state=MARKUP),
+        "attempt_expired",
+    ),
     "wrong iss": (url_changes(iss="https://evil.example"), "issuer_mismatch"),
     "empty iss": (url_changes(iss=""), "issuer_mismatch"),
     "any iss": (url_changes(iss=MARKUP), "issuer_mismatch"),

@@ -6,8 +6,10 @@ import pytest
 
 from amplify_mw import (
     AmplifyConfig,
+    AmplifyCookies,
     AuthRoutes,
     ConfigurationError,
+    CookiePolicy,
     SealedSession,
     StoredSession,
     TokenSession,
@@ -258,3 +260,72 @@ def test_configurations_with_routes_are_values() -> None:
     assert configured() == configured()
     assert hash(configured().routes) == hash(configured().routes)
     assert configured() != configured(auth_routes(prefix="/in"))
+
+
+# The session's cookie, and where browsers send it.
+
+COVERED: dict[str, Any] = {
+    "everywhere": CookiePolicy(),
+    "the routes' own": CookiePolicy(path="/auth"),
+    "with a slash": CookiePolicy(path="/auth/"),
+    "the host": CookiePolicy(domain="app.example.com"),
+    "a domain above it": CookiePolicy(domain="Example.com"),
+}
+UNCOVERED: dict[str, tuple[CookiePolicy, str]] = {
+    "another": (CookiePolicy(path="/app"), r"prefix='/app/auth'\)"),
+    "another with a slash": (CookiePolicy(path="/app/"), r"prefix='/app/auth'\)"),
+    "a beginning": (CookiePolicy(path="/aut"), "write path='/'"),
+    "another case": (CookiePolicy(path="/Auth"), "write path='/'"),
+    "below": (CookiePolicy(path="/auth/sign-in"), "write path='/'"),
+    "another domain": (CookiePolicy(domain="example.org"), "domain='app.example.com'"),
+    "a sibling": (CookiePolicy(domain="www.example.com"), "domain='app.example.com'"),
+    "a domain below": (CookiePolicy(domain="a.app.example.com"), "domain='app.example.com'"),
+    "the end of a label": (CookiePolicy(domain="ple.com"), "domain='app.example.com'"),
+}
+
+
+def policy_of(kind: Any, policy: CookiePolicy) -> dict[str, Any]:
+    """What configures a kind of session whose cookies have a policy's scope."""
+    if kind == "amplify":
+        return {"session": AmplifyCookies(domain=policy.domain, path=policy.path)}
+    sessions: dict[str, Any] = {
+        "token": TokenSession(),
+        "sealed": SealedSession(keys=KEYS[:1]),
+        "stored": StoredSession(MemoryStore()),
+        "several": [StoredSession(MemoryStore()), TokenSession()],
+    }
+    return {"session": sessions[kind], "cookie": policy}
+
+
+KINDS = ["token", "sealed", "stored", "several", "amplify"]
+every_kind = pytest.mark.parametrize("kind", KINDS)
+
+
+@every_kind
+@pytest.mark.parametrize("policy", COVERED.values(), ids=COVERED)
+def test_a_cookie_that_the_routes_are_sent_is_accepted(kind: str, policy: CookiePolicy) -> None:
+    assert configured(**policy_of(kind, policy)).routes is not None
+
+
+@every_kind
+@pytest.mark.parametrize(("policy", "mend"), UNCOVERED.values(), ids=UNCOVERED)
+def test_a_cookie_that_the_routes_are_never_sent_is_refused(
+    kind: str, policy: CookiePolicy, mend: str
+) -> None:
+    options = policy_of(kind, policy)
+    assert AmplifyConfig(**POOL, **options).routes is None  # where it is nobody's mistake
+    with pytest.raises(ConfigurationError, match=rf"^cookie: .*{mend}"):
+        configured(**options)
+
+
+def test_the_second_of_two_kinds_has_to_be_sent_there_as_well() -> None:
+    kinds = [TokenSession(), AmplifyCookies(path="/app")]
+    with pytest.raises(ConfigurationError, match="path '/app'"):
+        configured(session=kinds)
+
+
+def test_a_prefix_leaves_room_for_the_longest_path() -> None:
+    longest = "/" + "a" * (1023 - len("/sign-out-callback"))
+    assert auth_routes(prefix=longest).prefix == longest
+    with pytest.raises(ConfigurationError, match=r"^AuthRoutes.prefix"):
+        auth_routes(prefix=longest + "a")

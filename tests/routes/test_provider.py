@@ -39,14 +39,14 @@ def challenge(verifier: str) -> str:
 
 
 def test_an_authorization_url_has_these_parameters() -> None:
-    url = provider().authorization_url("oauth2/authorize", ATTEMPT, {"lang": "de"})
+    url = provider().authorization_url("oauth2/authorize", ATTEMPT, "1.state.0", {"lang": "de"})
     assert url.startswith("https://pool.example/oauth2/authorize?")
     assert sent(url) == {
         "response_type": "code",
         "client_id": "web",
         "redirect_uri": CALLBACK,
         "scope": "openid email",
-        "state": "1.state",
+        "state": "1.state.0",
         "nonce": "the-nonce",
         "code_challenge": challenge("the-verifier"),
         "code_challenge_method": "S256",
