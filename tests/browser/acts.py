@@ -1,5 +1,6 @@
 """What people do in a browser, and what they then see."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from tests.browser.site import SESSION, Site
@@ -11,6 +12,15 @@ if TYPE_CHECKING:
 def says(tab: "Page", text: str) -> None:
     """Wait for a page whose heading is this."""
     tab.get_by_role("heading", name=text, exact=True).wait_for()
+
+
+def until(tab: "Page", condition: Callable[[], bool]) -> None:
+    """Wait until it holds, while a browser does something."""
+    for _ in range(6000):
+        if condition():
+            return
+        tab.evaluate("new Promise(resolve => setTimeout(resolve, 10))")
+    raise AssertionError("it never came to that")
 
 
 def fill_in(tab: "Page", name: str = "ada") -> None:

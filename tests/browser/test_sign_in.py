@@ -8,7 +8,7 @@ import pytest
 
 from amplify_mw import CookiePolicy, SealedSession, TokenSession
 from amplify_mw.testing import LocalUserPool
-from tests.browser.acts import cookies, fill_in, says, session, sign_in
+from tests.browser.acts import cookies, fill_in, says, session, sign_in, until
 from tests.browser.site import KEYS, ONE_SHELL, Clock, Site
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def test_back_after_sign_in_leads_to_the_form_and_that_to_no_harm(site: Site, ta
     says(tab, "ada is at /account")
     tab.go_back()
     fill_in(tab)
-    says(tab, "ada is at /")
+    says(tab, "ada is at /account")
 
 
 @ONE_SHELL
@@ -136,7 +136,7 @@ def test_the_way_back_taken_twice_leaves_one_signed_in(
     before = session(browser)
     (way,) = {url for url in ways if "/auth/sign-in-callback" in url}
     tab.goto(way)
-    says(tab, "ada is at /")
+    says(tab, "ada is at /account")
     assert session(browser) == before
 
 
@@ -207,3 +207,38 @@ def test_no_script_is_needed(site: Site, new_browser: "Callable[..., BrowserCont
     sign_in(tab, site)
     tab.get_by_role("button", name="Leave by a form").click()
     says(tab, "nobody is at /")
+
+
+@ONE_SHELL
+@pytest.mark.parametrize(
+    ("kind", "is_slow"),
+    [(None, False), (None, True), (SealedSession(keys=KEYS), True)],
+    ids=["one after the other", "all at once", "all at once, sealed"],
+)
+def test_thirty_tabs_that_are_restored_end_signed_in_each_at_its_page(
+    new_site: Callable[..., Site],
+    browser: "BrowserContext",
+    pool: LocalUserPool,
+    kind: object,
+    is_slow: bool,
+) -> None:
+    options = {} if kind is None else {"session": kind}
+    site = new_site(protect=["/account", "/tab/*"], **options)
+    opener = browser.new_page()
+    sign_in(opener, site)
+    browser.clear_cookies(name="amplify-session")  # the user pool still knows the browser
+    opener.goto(site.url("/"))
+    site.asked.clear()
+    with pool.hold("authorize") as gate:
+        if not is_slow:
+            gate.release()
+        opener.evaluate("for (let n = 0; n < 30; n++) window.open(`/tab/${n}`)")
+        if is_slow:  # all attempts but the eight newest are gone when the first comes back
+            until(opener, lambda: site.asked.count("GET /auth/sign-in") == 30)
+    until(opener, lambda: len(browser.pages) == 31)
+    tabs = [tab for tab in browser.pages if tab is not opener]
+    for tab in tabs:
+        tab.get_by_role("heading", name="ada is at /tab/").wait_for(timeout=60_000)
+    assert sorted(tab.url for tab in tabs) == sorted(site.url(f"/tab/{n}") for n in range(30))
+    opener.goto(site.url("/account"))
+    says(opener, "ada is at /account")
