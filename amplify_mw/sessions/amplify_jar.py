@@ -1,8 +1,10 @@
 """The `Set-Cookie` lines by which Amplify JS's cookies are written, cleaned and cleared.
 
 Rules:
-- Names are spelled as the Next adapter spells them, values as js-cookie does: a browser with
-  Amplify JS and a Next server both read these.
+- Names are spelled as they were sent. Where none were, as js-cookie spells them, which deletes what
+  it spells alone; with `http_only` as the Next adapter does. They differ for parentheses.
+- Values are spelled as js-cookie does: a browser with Amplify JS and a Next server both read these.
+  A `LastAuthUser` that was sent unencoded stays as it is: the adapter's sign-out decodes none.
 - What a sign-in or refresh does not bring is cleared, so that no cookie of the one before is read
   beside it. `clockDrift` is the browser's measure of its own clock: it is left as it is, and begun
   with 0, which is what Amplify takes where it is missing.
@@ -35,6 +37,7 @@ from .amplify_wire import (
     CookieFamily,
     FamilyReader,
     SentCookies,
+    js_name,
     js_value,
     server_name,
     sets_in,
@@ -86,7 +89,7 @@ class AmplifyJar:
     def size(self, value: str) -> int:
         """Bytes of the largest cookie that a session cannot do without."""
         (mine, *_) = sets_in(value.encode())
-        cookies = self._written(mine, has_drift=True)
+        cookies = self._written(mine, js_name(mine.user), has_drift=True)
         return max(
             len(name) + len(text or "")
             for name, text in cookies.items()
@@ -129,7 +132,7 @@ class AmplifyJar:
             target = self._target(family.client, found, own)
             ours = set(target)
             if own is not None and not self._policy.http_only:
-                ours.add(_name(f"{own.client}.{server_name(own.user)}", "clockDrift"))
+                ours.add(_name(f"{own.client}.{self._spelled(found, own.user)}", "clockDrift"))
             elsewhere = self._elsewhere(family.client, found, target, ours, path)
             yield from islice(elsewhere, _MOST_ELSEWHERE)
             for name, text in target.items():
@@ -140,7 +143,9 @@ class AmplifyJar:
         target: _Target = {}
         if mine is not None:
             drift = "clockDrift" in {suffix for _, suffix, _ in found.of_user(mine.user)}
-            target = self._written(mine, has_drift=drift)
+            target = self._written(mine, self._spelled(found, mine.user), has_drift=drift)
+            if found.is_unencoded(mine.user):
+                del target[_name(client, LAST_AUTH_USER)]
         elif found.pairs:
             target[_name(client, LAST_AUTH_USER)] = None
         current = mine.user if mine is not None else NOBODY_IN_PARTICULAR
@@ -153,15 +158,21 @@ class AmplifyJar:
             )
             stale = [*sent][:_MOST_NAMES]
             if stale and not is_mine:  # unseen ones as well: another response may just set them
-                stale += [f"{server_name(user)}.{suffix}" for suffix in _TOKENS]
+                spellings = dict.fromkeys((server_name(user), js_name(user)))
+                stale += [f"{name}.{suffix}" for name in spellings for suffix in _TOKENS]
             for name in stale:
                 if _NAME.fullmatch(name):
                     target.setdefault(_name(client, name), None)
         return target
 
-    def _written(self, mine: AmplifySet, *, has_drift: bool) -> _Target:
+    def _spelled(self, found: SentCookies, user: str) -> str:
+        """How a user is spelled in the names that are written."""
+        default = server_name(user) if self._policy.http_only else js_name(user)
+        return found.spelling(user) or default
+
+    def _written(self, mine: AmplifySet, spelled: str, *, has_drift: bool) -> _Target:
         """A session's cookies by their names. None: those that are not to be there."""
-        user = f"{mine.client}.{server_name(mine.user)}"
+        user = f"{mine.client}.{spelled}"
         target: _Target = {_name(mine.client, LAST_AUTH_USER): js_value(mine.user)}
         for suffix, token in zip(_TOKENS, (mine[2], mine[3], mine[4]), strict=True):
             target[_name(user, suffix)] = token.decode("latin-1") or None

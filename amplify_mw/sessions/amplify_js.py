@@ -36,7 +36,7 @@ from ..tokens.jwks import KeysUnavailable
 from ..tokens.verifier import InvalidToken, TokenUse, VerifiedToken, agree, parse_segment
 from .amplify_jar import AmplifyJar
 from .amplify_place import B64TOKEN, LABEL, AmplifyPlace, sign_in_details
-from .amplify_wire import NOBODY_IN_PARTICULAR, AmplifySet, sets_in
+from .amplify_wire import AmplifySet, sets_in, user_of
 from .base import (
     Entrance,
     Finding,
@@ -312,11 +312,11 @@ class AmplifySessions(LastingSessions):
 
     def start(self, entrance: Entrance, now: float) -> Flow[Finding]:
         """A flow: a new session. Raises `SessionTooLargeError`."""
-        username = entrance.access_token.username
+        access_token = entrance.access_token
         mine = AmplifySet(
-            client=entrance.access_token.client,
-            user="".join(filter(str.isprintable, username)) or NOBODY_IN_PARTICULAR,
-            access_token=entrance.access_token.encoded,
+            client=access_token.client,
+            user=user_of(access_token.username, access_token.sub),
+            access_token=access_token.encoded,
             id_token=entrance.id_token.encoded,
             refresh_token=entrance.refresh_token or b"",
             sign_in_details=b"",

@@ -11,11 +11,14 @@ Rules:
   by the Next adapter (which differ for parentheses), encoded in full, in part, or not at all. What
   does not decode is no cookie. An empty value is none, either.
 - `<user>` may be any text; the last dot of a name ends it.
+- A token with a comma in it is not there: a server has joined two `Cookie` fields. Of other values a
+  comma may be a part, where their writer did not encode it.
 - Of a name sent more than once Next reads the last, js-cookie the first. Where the two views differ
   both are read, and who believes them decides.
 - Linear time and no exception, on any bytes; other users' cookies cost next to nothing.
 """
 
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import lru_cache
@@ -27,6 +30,9 @@ LAST_AUTH_USER: Final = "LastAuthUser"
 NOBODY_IN_PARTICULAR: Final = "username"  # amplify-js, TokenStore.getLastAuthUser
 _READ: Final = ("accessToken", "idToken", "refreshToken", "signInDetails")
 _SUFFIXES: Final = tuple(f".{suffix}".encode() for suffix in _READ)
+_TOKENS: Final = 3  # the first of them
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_.-]{1,128}")
+_CHECKED: Final = (".accessToken", ".idToken")  # adapter-nextjs, createTokenValidator.ts
 _LAST: Final = LAST_AUTH_USER.encode()
 _FIELD: Final = b"\x1f"  # between the fields of a set: no cookie's value holds control characters
 _SET: Final = b"\x1e"  # between sets
@@ -54,6 +60,23 @@ def js_name(user: str) -> str:
     'a%28b%29'
     """
     return server_name(user).replace("(", "%28").replace(")", "%29")
+
+
+def user_of(username: str, sub: str) -> str:
+    """The user that a new session's cookies are named for: the username, or else the `sub`.
+
+    Readers take it for a part of names, and nobody's name: tokens say who it is. Amplify's readers
+    differ about all but plain characters (js-cookie and the Next adapter spell parentheses in two
+    ways; the adapter's sign-out decodes no `LastAuthUser`), and the adapter takes a username with a
+    token's suffix in it for that token.
+
+    >>> user_of("ada", "8f14e45f"), user_of("ada(uk)", "8f14e45f"), user_of("a.idToken", "8f14e45f")
+    ('ada', '8f14e45f', '8f14e45f')
+    """
+    for name in (username, sub):
+        if _PLAIN.fullmatch(name) and not any(suffix in name for suffix in _CHECKED):
+            return name
+    return "".join(filter(str.isprintable, username)) or NOBODY_IN_PARTICULAR
 
 
 def js_value(text: str) -> str:
@@ -195,6 +218,26 @@ class SentCookies(NamedTuple):
         texts = [text for raw in (*found[-1:], *found[:1]) for text in _readings(raw)]
         return tuple(dict.fromkeys(texts)) or (NOBODY_IN_PARTICULAR,)
 
+    def is_unencoded(self, user: str) -> bool:
+        """Whether the one `LastAuthUser` that was sent is a user as it stands, and `js_value` not."""
+        sent = [value for name, value in self.pairs if name == _LAST]
+        # What those begin, some readers decode or strip.
+        is_one = len(sent) == 1 and not {*b'%"'} & {*sent[0]}
+        return is_one and _plain(sent[0]) == user != js_value(user)
+
+    def spelling(self, user: str) -> str | None:
+        """How the names of a user's tokens are spelled, by the Next adapter's or by js-cookie's way.
+
+        None where they differ, or none was sent.
+        """
+        sent = {
+            name.rpartition(b".")[0].decode("latin-1")
+            for name, suffix, _ in self.of_user(user)
+            if suffix in _READ[:_TOKENS]
+        }
+        found = sent & {server_name(user), js_name(user)}
+        return found.pop() if len(found) == 1 else None
+
     def of_user(self, user: str) -> list[tuple[bytes, str, bytes]]:
         """A user's cookies, in whatever spelling: their names as sent, suffixes and values."""
         found, spellings = [], _spellings(user)
@@ -289,6 +332,7 @@ class CookieFamily:
         return fallback
 
     def _set(self, user: str, values: list[bytes]) -> AmplifySet | None:
+        values = [b"" if b"," in value else value for value in values[:_TOKENS]] + values[_TOKENS:]
         if not any(values):
             return None
         mine = AmplifySet(self.client, user, *values)

@@ -188,7 +188,9 @@ def is_deleting(rest: str) -> bool:
 
 def in_words(answer: Answer, setup: Setup) -> str:
     """An answer, short."""
-    left = ", ".join(answer.get("set", ())) if setup["drift"] else ""
+    found = answer.get("set", ())
+    is_unusual = setup["drift"] or (found and "LastAuthUser" not in found)
+    left = ", ".join(found) if is_unusual else ""
     return f"{_who(answer, setup)}, {answer['cookies']}" + (f" ({left})" if left else "")
 
 

@@ -100,7 +100,8 @@ def test_amplify_has_nothing_to_refresh_after_us(
     said = scripted.visit(page)
     pool.requests.clear()
     assert page.ask(pool).ok == said
-    if user != USERS["a key's name"]:  # whose details the adapter does not find
+    # The adapter does not find those details, nor what is spelled as the browser spells it.
+    if user not in (USERS["a key's name"], USERS["parentheses"]):
         assert amplify.ask(pool, page.cookie).ok == said
     assert pool.count(REFRESH) == 0
 
@@ -262,16 +263,84 @@ def test_whom_amplify_signs_out_in_the_browser_we_do_not_find(
     assert scripted.visit(page) == NOBODY
 
 
-@pytest.mark.parametrize("user", ["ada", "ada@example.com", "ada+news@example.com", "corp/ada"])
+def sign_out_at_next(amplify: AmplifyJS, pool: LocalUserPool, page: Page) -> None:
+    page.receive(amplify.route(pool, page.cookie, "sign-out").set_cookies)
+    for _ in range(2):  # the first goes by way of the site itself
+        page.receive(amplify.route(pool, page.cookie, "sign-out-callback").set_cookies)
+
+
+@every_user
 def test_the_adapters_own_sign_out_ends_a_session_that_we_started(
     amplify: AmplifyJS, pool: LocalUserPool, http_only: Site, user: str
 ) -> None:
     page = amplify.page()
-    http_only.visit(page, starting(pool, user))
-    page.receive(amplify.route(pool, page.cookie, "sign-out").set_cookies)
-    for _ in range(2):  # the first goes by way of the site itself
-        page.receive(amplify.route(pool, page.cookie, "sign-out-callback").set_cookies)
+    assert http_only.visit(page, starting(pool, user))["username"] == user
+    sign_out_at_next(amplify, pool, page)
     assert http_only.visit(page) == NOBODY
+    assert not kinds(page)
+
+
+# Whom it does not find after its own sign-in, or in some of Next's contexts only: it writes them
+# unencoded into its `Set-Cookie` lines, which breaks them, or reads them so.
+BEYOND_IT = {
+    *("percent", "percent code", "semicolon", "equals", "quotes"),
+    *("accent", "Chinese", "Arabic", "emoji"),
+}
+
+
+@pytest.mark.parametrize("name", [each for each in USERS if each not in BEYOND_IT])
+def test_the_adapters_own_sign_out_ends_its_session_that_we_refreshed(
+    amplify: AmplifyJS, pool: LocalUserPool, http_only: Site, name: str
+) -> None:
+    user = USERS[name]
+    page = amplify.page()
+    written = amplify.write(pool, expired(pool, user), origin=ORIGIN, context="Response")
+    page.receive(written.set_cookies)
+    assert http_only.visit(page)["username"] == user
+    sign_out_at_next(amplify, pool, page)
+    assert http_only.visit(page) == NOBODY
+    assert not kinds(page)
+
+
+@pytest.mark.parametrize("act", [None, refresh], ids=["a visit", "a forced refresh"])
+def test_a_browsers_session_of_any_user_stays_one_set(
+    amplify: AmplifyJS, pool: LocalUserPool, scripted: Site, act: Any
+) -> None:
+    for user in USERS.values():
+        page = amplify.page()
+        page.write(pool, expired(pool, user))
+        assert scripted.visit(page, act)["username"] == user
+        again = page.ask(pool, "fetchAuthSession", {"forceRefresh": True})
+        assert (again.error, multiplied(page)) == (None, set())
+        assert scripted.visit(page, refresh)["username"] == user
+        assert (multiplied(page), page.ask(pool, "signOut").error) == (set(), None)
+        assert "accessToken" not in kinds(page)
+        assert scripted.visit(page) == NOBODY
+
+
+@every_user
+def test_a_session_that_we_started_stays_one_set_in_the_browser(
+    amplify: AmplifyJS, pool: LocalUserPool, scripted: Site, user: str
+) -> None:
+    page = amplify.page()
+    scripted.visit(page, starting(pool, user))
+    assert page.ask(pool, "fetchAuthSession", {"forceRefresh": True}).error is None
+    assert amplify.ask(pool, page.cookie).ok["username"] == user
+    assert multiplied(page) == set()
+    assert page.ask(pool, "signOut").error is None
+    assert scripted.visit(page) == amplify.ask(pool, page.cookie).name == NOBODY
+
+
+def test_cookies_of_the_front_ends_path_are_read_back(
+    amplify: AmplifyJS, pool: LocalUserPool
+) -> None:
+    page = amplify.page(f"{ORIGIN}/shop/cart", path="/shop")
+    page.write(pool, expired(pool, "ada"))
+    with site(WSGIShell(), pool.config(session=AmplifyCookies(path="/shop"))) as ours:
+        said = ours.visit(page, None, "/shop/cart")
+        assert {cookie["path"] for cookie in page.jar} == {"/shop"}
+        assert (multiplied(page), page.ask(pool).ok) == (set(), said)
+        ours.visit(page, amplify_mw.end_session, "/shop/cart")
     assert not kinds(page)
 
 

@@ -129,8 +129,8 @@ def signed_in(user: str, *suffixes: str, name: str | None = None, client: str = 
     return "; ".join(pairs).encode("latin-1")
 
 
-def names_of(user: str, *suffixes: str) -> list[str]:
-    return sorted(["LastAuthUser", *(f"{adapter_name(user)}.{suffix}" for suffix in suffixes)])
+def names_of(user: str, *suffixes: str, spelled: Any = js_cookie_name) -> list[str]:
+    return sorted(["LastAuthUser", *(f"{spelled(user)}.{suffix}" for suffix in suffixes)])
 
 
 def attributes(line: CookieLine) -> set[str]:
@@ -155,28 +155,73 @@ def test_the_browser_then_holds_just_these_cookies(user: str, browser: Browser) 
     browser.take(write(jar_of(), tokens_of(user, details='{"loginId":"x"}')))
     assert browser.names() == names_of(user, *TOKENS, "signInDetails", "clockDrift")
     browser = Browser().take(write(jar_of(SERVER), tokens_of(user, details='{"loginId":"x"}')))
-    assert browser.names() == names_of(user, *TOKENS)
+    assert browser.names() == names_of(user, *TOKENS, spelled=adapter_name)
 
 
 @pytest.mark.parametrize("user", USERS)
-def test_names_are_spelled_as_the_adapter_does_and_values_as_js_cookie_does(user: str) -> None:
-    lines = write(jar_of(), tokens_of(user, details="{}"))
+@pytest.mark.parametrize(("mode", "name"), [("browser", js_cookie_name), ("server", adapter_name)])
+def test_names_are_spelled_as_their_reader_does_and_values_as_js_cookie_does(
+    user: str, mode: str, name: Any
+) -> None:
+    lines = write(jar_of(POLICIES[mode]), tokens_of(user, details="{}"))
     pairs = [line.value.partition(";")[0].removeprefix(f"{PREFIX}.{CLIENT}.") for line in lines]
     values = {"accessToken": "A", "idToken": "A.I", "refreshToken": "A.R"}
-    values |= {"signInDetails": "{}", "clockDrift": "0"}
-    expected = [f"{adapter_name(user)}.{suffix}={value}" for suffix, value in values.items()]
+    if mode == "browser":
+        values |= {"signInDetails": "{}", "clockDrift": "0"}
+    expected = [f"{name(user)}.{suffix}={value}" for suffix, value in values.items()]
     assert pairs == [f"LastAuthUser={js_cookie_value(user)}", *expected]
+
+
+@pytest.mark.parametrize("mode", POLICIES)
+@pytest.mark.parametrize("name", [adapter_name, js_cookie_name])
+def test_names_stay_spelled_as_they_were_sent(mode: str, name: Any, browser: Browser) -> None:
+    browser.plant(signed_in("a(b)", name=name("a(b)")))
+    browser.take(write(jar_of(POLICIES[mode]), tokens_of("a(b)"), browser.header()))
+    tokens = [each for each in browser.names() if each.endswith("Token")]
+    assert tokens == sorted(f"{name('a(b)')}.{suffix}" for suffix in TOKENS)
+
+
+@pytest.mark.parametrize(("mode", "name"), [("browser", js_cookie_name), ("server", adapter_name)])
+def test_of_two_spellings_that_were_sent_one_is_left(
+    mode: str, name: Any, browser: Browser
+) -> None:
+    for each in (adapter_name, js_cookie_name):
+        browser.plant(signed_in("a(b)", name=each("a(b)")))
+    browser.take(write(jar_of(POLICIES[mode]), tokens_of("a(b)"), browser.header()))
+    tokens = [each for each in browser.names() if each.endswith("Token")]
+    assert tokens == sorted(f"{name('a(b)')}.{suffix}" for suffix in TOKENS)
+    browser.take(jar_of(POLICIES[mode]).clearing(browser.header()))
+    assert browser.names() in ([], ["a%28b%29.clockDrift"])
+
+
+@pytest.mark.parametrize("user", ["a b", "a,b", "a\\b", "jos\u00e9"])
+def test_a_last_auth_user_that_was_not_encoded_stays_so(user: str, browser: Browser) -> None:
+    # The adapter's sign-out decodes none: what its sign-in wrote it finds again.
+    raw = signed_in(user).decode("latin-1").replace(js_value(user), user, 1).encode("latin-1")
+    browser.plant(raw)
+    lines = write(jar_of(SERVER), tokens_of(user), browser.header())
+    assert not [line for line in lines if line.name.endswith("LastAuthUser")]
+    assert read(jar_of(), browser.take(lines)) == [tokens_of(user)]
+
+
+def test_a_last_auth_user_that_no_reader_finds_is_written(browser: Browser) -> None:
+    raw = signed_in("100%a").replace(b"100%25a", b"100%a", 1)
+    lines = write(jar_of(SERVER), tokens_of("100%a"), browser.plant(raw).header())
+    assert "LastAuthUser=100%25a;" in lines[0].value
 
 
 @pytest.mark.parametrize("user", USERS)
 def test_js_cookie_and_next_read_what_is_written(user: str, browser: Browser) -> None:
     details = json.dumps({"loginId": user}, ensure_ascii=False)
     header = browser.take(write(jar_of(), tokens_of(user, "A.B.C", details))).header()
+    served = Browser().take(write(jar_of(SERVER), tokens_of(user, "A.B.C", details))).header()
     start = f"{PREFIX}.{CLIENT}."
-    for get in (js_cookie_get, next_get):
-        assert get(header, f"{start}LastAuthUser") == user
+    for get, sent in ((js_cookie_get, header), (next_get, served), (js_cookie_get, served)):
+        assert get(sent, f"{start}LastAuthUser") == user
+        assert get(sent, f"{start}{user}.accessToken") == "A.B.C"
+        assert get(sent, f"{start}{user}.refreshToken") == "A.B.C.R"
+    for get in (js_cookie_get, *([] if "(" in user else [next_get])):
         assert get(header, f"{start}{user}.accessToken") == "A.B.C"
-        assert get(header, f"{start}{user}.refreshToken") == "A.B.C.R"
         assert get(header, f"{start}{user}.clockDrift") == "0"
         assert get(header, f"{start}{user}.signInDetails") == details
 
