@@ -152,6 +152,7 @@ class Authenticator:
         self.refusals = Refusals(
             cookie_name=self.cookie.name, login_url=config.login_url, origins=config.origins
         )
+        self.said: set[str] = set()  # to the operator, once
         self._verify_every = config.kind.verify_with_cognito_every
         # Two of the three steps of most requests, without a call of ours around them.
         self.read = self.cookie.read

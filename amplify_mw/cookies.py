@@ -182,6 +182,10 @@ class SessionCookies(Protocol):
         """What is to be set where both are in one response."""
         ...
 
+    def complaint(self, sent: bytes) -> str | None:
+        """What an operator should know of how these cookies are set; nothing of a client's."""
+        ...
+
     def clearing(self, sent: bytes | None, path: str = "/") -> list[CookieLine]:
         """The lines that clear the session."""
         ...
@@ -274,6 +278,16 @@ class SessionCookie:
     def merged(self, earlier: str, later: str) -> str:  # noqa: ARG002
         """What is to be set where both are in one response: the latter."""
         return later
+
+    def complaint(self, sent: bytes) -> str | None:
+        """That two cookies of its name come with one request."""
+        if self.read(sent) is not DUPLICATE:
+            return None
+        return (
+            f"the cookie {self.name!r} came twice with one request, and signs nobody in: one was "
+            "set with another `domain` or `path`, by an earlier CookiePolicy or a sibling "
+            "subdomain; a new `name`, best that of CookiePolicy.host_prefixed(), leaves both behind"
+        )
 
     def clearing(self, sent: bytes | None, path: str = "/") -> list[CookieLine]:  # noqa: ARG002
         """The lines that clear the session: the single cookie's, and those of the chunks `sent`.

@@ -24,6 +24,7 @@ from typing import Any, Literal
 Reason = Literal[
     "no_session",  # no cookie was sent
     "duplicate_cookie",  # the cookie was sent twice, with different values
+    "different_users",  # cookies of two kinds of session name different users
     "malformed_token",  # not a JWT in the one strict spelling accepted
     "unsupported_algorithm",  # not RS256
     "wrong_issuer",  # made by a pool that is not configured

@@ -30,6 +30,12 @@ _FORGED = (
     "and do it there."
 )
 
+_DIFFERENT_USERS = (
+    "cookies of two kinds of session name different users, so that nobody is signed in by them "
+    "(different_users): somebody has signed in by one kind and not out by the other; a sign-in "
+    "here replaces both, a sign-out ends both; see `session=[...]`"
+)
+
 
 class Shell:
     """The part of a middleware that knows neither WSGI nor ASGI.
@@ -188,6 +194,17 @@ def only_auth_error(error: BaseException) -> AuthError | None:
 
 
 def log_refusal(visit: Visit) -> None:
-    """Tell the log why a cookie signed nobody in."""
+    """Tell the log why a cookie signed nobody in; and once what the operator should mend."""
     if not isinstance(visit.verdict, SignedIn):
         logger.debug("cookie refused: %s", visit.verdict.reason)
+        if visit.verdict.reason == "different_users":
+            _say_once(visit, _DIFFERENT_USERS)
+    complaint = visit.home.cookie.complaint(visit.cookies or b"")
+    if complaint is not None:
+        _say_once(visit, complaint)
+
+
+def _say_once(visit: Visit, text: str) -> None:
+    if text not in visit.home.said:
+        visit.home.said.add(text)
+        logger.warning("%s", text)

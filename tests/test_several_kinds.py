@@ -191,10 +191,131 @@ def test_with_the_cookies_of_both_the_first_kind_counts(
     build: Build, signed_in: SignIn, kinds: tuple[str, str]
 ) -> None:
     site = build(*kinds)
-    browser = site.browser(signed_in(kinds[0], "ada") | signed_in(kinds[1], "grace"))
+    browser = site.browser(signed_in(kinds[0]) | signed_in(kinds[1]))
     first, second = browser.does(), browser.does()
     assert (first.body, first.all("set-cookie")) == ("ada", [])
     assert second == first
+
+
+# --- two users
+
+
+TWO_USERS = "NotAuthorizedException different_users"
+
+
+@pytest.mark.parametrize("kinds", APART, ids="-".join)
+def test_cookies_of_two_users_sign_nobody_in_and_are_kept(
+    build: Build,
+    signed_in: SignIn,
+    kinds: tuple[str, str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    site = build(*kinds, protect=["/account"])
+    one, other = signed_in(kinds[0], "ada"), signed_in(kinds[1], "grace")
+    browser = site.browser(one | other)
+    for _ in range(3):
+        got = browser.does()
+        assert (got.body, got.all("set-cookie")) == (TWO_USERS, [])
+    assert browser.does(path="/account").status == 401
+    said = [each.message for each in caplog.records if each.levelname == "WARNING"]
+    assert [("different_users" in text, "ada" in text) for text in said] == [(True, False)]
+    assert [site.browser(jar).does().body for jar in (one, other)] == ["ada", "grace"]
+
+
+@pytest.mark.parametrize("kinds", APART, ids="-".join)
+def test_a_sign_in_replaces_the_cookies_of_two_users(
+    build: Build, signed_in: SignIn, kinds: tuple[str, str]
+) -> None:
+    site = build(*kinds)
+    browser = site.browser(signed_in(kinds[0], "ada") | signed_in(kinds[1], "grace"))
+    browser.does(site.start(site.pool.sign_in("grace")))
+    assert browser.does().body == "grace"
+    assert build(kinds[0]).browser(browser.jar).does().body == "grace"
+
+
+@pytest.mark.parametrize("kinds", APART, ids="-".join)
+def test_a_sign_out_ends_the_sessions_of_two_users(
+    build: Build, signed_in: SignIn, kinds: tuple[str, str]
+) -> None:
+    site = build(*kinds)
+    old = signed_in(kinds[0], "ada") | signed_in(kinds[1], "grace")
+    browser = site.browser(old)
+    browser.does(site.end())
+    assert (browser.jar, browser.does().body) == ({}, SIGNED_OUT)
+    kept = {name: value for name, value in old.items() if "Token" in name or name == NAME}
+    assert "token" in kinds or site.browser(kept).does().body not in ("ada", "grace")
+
+
+@pytest.mark.parametrize("kinds", APART, ids="-".join)
+def test_a_session_that_is_to_be_refreshed_names_its_user(
+    build: Build, signed_in: SignIn, clock: Clock, kinds: tuple[str, str]
+) -> None:
+    other = signed_in(kinds[1], "grace")
+    clock.advance(2 * HOUR)
+    site = build(*kinds)
+    site.pool.requests.clear()
+    browser = site.browser(signed_in(kinds[0], "ada") | other)
+    is_over = kinds[1] == "token"
+    assert [browser.does().body for _ in range(2)] == ["ada" if is_over else TWO_USERS] * 2
+    assert site.pool.count(REFRESH) == (0 if is_over else 1)  # by which it is known
+
+
+@pytest.mark.parametrize("kinds", APART[:4], ids="-".join)
+def test_a_later_kinds_session_of_the_same_user_is_not_refreshed(
+    build: Build, signed_in: SignIn, clock: Clock, kinds: tuple[str, str]
+) -> None:
+    other = signed_in(kinds[1])
+    clock.advance(2 * HOUR)
+    site = build(*kinds)
+    got = site.browser(signed_in(kinds[0]) | other).does()
+    assert (got.body, got.all("set-cookie"), site.pool.count(REFRESH)) == ("ada", [], 0)
+
+
+@pytest.mark.parametrize("kinds", [("amplify", "sealed"), ("sealed", "amplify")], ids="-".join)
+def test_new_tokens_are_written_where_two_users_are_named(
+    build: Build, signed_in: SignIn, clock: Clock, kinds: tuple[str, str]
+) -> None:
+    old = signed_in(kinds[0], "ada")
+    clock.advance(HOUR - 3)
+    browser = build(*kinds).browser(old | signed_in(kinds[1], "grace"))
+    got = browser.does()
+    names = RENEWED if kinds[0] == "amplify" else OURS
+    assert (got.body, written(got), cleared(got)) == (TWO_USERS, names, set())
+
+
+@pytest.mark.parametrize("kinds", APART, ids="-".join)
+def test_an_invalid_later_kind_names_nobody(
+    build: Build, signed_in: SignIn, ended: SignIn, kinds: tuple[str, str]
+) -> None:
+    bad = ended(kinds[1])
+    browser = build(*kinds).browser(bad | signed_in(kinds[0]))
+    got = browser.does()
+    # It is Cognito who says so of a user who was deleted: those cookies are cleared.
+    is_cleared = kinds[1] == "amplify"
+    assert (got.body, bool(cleared(got)), written(got)) == ("ada", is_cleared, set())
+    assert browser.does().body == "ada"
+
+
+@pytest.mark.parametrize("kinds", APART[:4], ids="-".join)
+def test_a_later_kinds_session_that_has_ended_names_nobody(
+    build: Build, signed_in: SignIn, kinds: tuple[str, str]
+) -> None:
+    site, other = build(*kinds), signed_in(kinds[1], "grace")
+    site.browser(other).does(site.end())
+    assert site.browser(signed_in(kinds[0]) | other).does().body == "ada"
+
+
+def test_a_later_kind_that_cannot_tell_is_asked_again_soon(
+    build: Build, signed_in: SignIn, store: FailingStore, clock: Clock
+) -> None:
+    browser = build("amplify", "stored").browser(
+        signed_in("amplify") | signed_in("stored", "grace")
+    )
+    store.is_down = True
+    assert browser.does().body == "ada"
+    store.is_down = False
+    clock.advance(2)
+    assert browser.does().body == TWO_USERS
 
 
 @pytest.mark.parametrize("kinds", APART, ids="-".join)
@@ -342,7 +463,7 @@ def test_a_first_kind_that_cannot_tell_gives_way_for_as_long_as_that(
     assert second == first
     store.is_down = False
     clock.advance(2)
-    assert browser.does().body == "ada"
+    assert browser.does().body == TWO_USERS
 
 
 def test_a_first_kind_that_cannot_tell_is_kept_where_the_second_is_invalid(
@@ -396,7 +517,7 @@ def test_a_first_kind_without_its_keys_gives_way(
         got = browser.does()
     assert (got.body, got.all("set-cookie")) == ("ada", [])
     site.clock.advance(60)
-    assert browser.does().body == "grace"
+    assert browser.does().body == TWO_USERS
 
 
 def test_tokens_that_were_refreshed_and_cannot_be_verified_now_are_written(
@@ -451,7 +572,7 @@ def test_a_refresh_of_ours_leaves_amplifys_cookies_alone(
     build: Build, signed_in: SignIn, clock: Clock, ours: str, is_first: bool
 ) -> None:
     site = build(ours, "amplify") if is_first else build("amplify", ours)
-    jar = signed_in(ours) | (signed_in("amplify", "grace") if is_first else {})
+    jar = signed_in(ours) | (signed_in("amplify") if is_first else {})
     clock.advance(HOUR - 30)
     got = site.browser(jar).does()
     assert (got.body, cleared(got)) == ("ada", set())
@@ -466,7 +587,7 @@ def test_a_refresh_of_amplifys_leaves_our_cookie_alone(
 ) -> None:
     old = signed_in("amplify")
     clock.advance(HOUR - 3)
-    browser = build("amplify", ours).browser(old | signed_in(ours, "grace"))
+    browser = build("amplify", ours).browser(old | signed_in(ours))
     got = browser.does()
     assert (got.body, written(got), cleared(got)) == ("ada", RENEWED, set())
     assert browser.does().all("set-cookie") == []
@@ -476,7 +597,7 @@ def test_a_sealed_session_that_is_rolled_leaves_amplifys_cookies_alone(
     build: Build, signed_in: SignIn, clock: Clock
 ) -> None:
     session = SealedSession(keys=KEYS[:1], idle=HOUR, absolute=DAY)
-    jar = build(session).sign_in("ada").jar | signed_in("amplify", "grace")
+    jar = build(session).sign_in("ada").jar | signed_in("amplify")
     clock.advance(HOUR / 2)
     browser = build(session, "amplify").browser(jar)
     got = browser.does()
@@ -498,7 +619,7 @@ def test_a_forced_refresh_is_the_first_kinds(
     build: Build, signed_in: SignIn, kinds: tuple[str, str], names: set[str]
 ) -> None:
     site = build(*kinds)
-    browser = site.browser(signed_in(kinds[0], "ada") | signed_in(kinds[1], "grace"))
+    browser = site.browser(signed_in(kinds[0]) | signed_in(kinds[1]))
     got = browser.does(token_of(site), site.refresh, token_of(site), site.who)
     before, fresh, same, user = got.body.split(", ")
     assert before != fresh == same
@@ -520,12 +641,12 @@ def test_a_forced_refresh_that_is_refused_clears_that_kind_alone(
     build: Build, signed_in: SignIn, kinds: tuple[str, str], names: set[str]
 ) -> None:
     site = build(*kinds)
-    browser = site.browser(signed_in(kinds[0], "ada") | signed_in(kinds[1], "grace"))
+    browser = site.browser(signed_in(kinds[0]) | signed_in(kinds[1]))
     with site.pool.fault(REFRESH, CognitoError("TokenRevokedException")):
         got = browser.does(site.refresh, site.who)
     assert got.body == ", ".join(["NotAuthorizedException session_revoked"] * 2)
     assert (written(got), cleared(got)) == (set(), names)
-    assert browser.does().body == "grace"
+    assert browser.does().body == "ada"
 
 
 @pytest.mark.parametrize("kinds", APART[:4], ids="-".join)
@@ -667,14 +788,15 @@ def test_a_copy_with_other_cookies_beside_it_ends_as_well(
 
 
 @pytest.mark.parametrize("kinds", APART[:4], ids="-".join)
-def test_an_end_everywhere_is_the_signed_in_users_alone(
-    build: Build, signed_in: SignIn, kinds: tuple[str, str]
+@pytest.mark.parametrize(("other", "count"), [("ada", 2), ("grace", 2)])
+def test_an_end_everywhere_is_all_kinds(
+    build: Build, signed_in: SignIn, kinds: tuple[str, str], other: str, count: int
 ) -> None:
-    jar = signed_in(kinds[0], "ada") | signed_in(kinds[1], "grace")
+    jar = signed_in(kinds[0], "ada") | signed_in(kinds[1], other)
     site = build(*kinds)
     site.browser(jar).does(site.end(everywhere=True))
     site.settle()
-    assert site.pool.count("GlobalSignOut") == 1
+    assert site.pool.count("GlobalSignOut") == count
 
 
 @pytest.mark.parametrize("kinds", [("stored", "amplify"), ("amplify", "stored")], ids="-".join)

@@ -119,6 +119,20 @@ class AmplifyJar:
         """What is to be set where both are in one response: the latter."""
         return later
 
+    def complaint(self, sent: bytes) -> str | None:
+        """That cookies of one name come twice with one request, as Amplify's then differ."""
+        for family in self._families:
+            names = [name for name, _ in family.sent(sent).pairs]
+            if len(set(names)) < len(names):
+                return (
+                    f"cookies {PREFIX}.{family.client}.* came twice with one request: the front "
+                    "end sets them with a `domain` or `path` that AmplifyCookies has not, and each "
+                    "side reads its own; write what its CookieStorage({domain, path}) or the "
+                    "adapter's runtimeOptions say, AmplifyCookies(domain='example.com'), and in "
+                    "former_domains=[...] those that were used before"
+                )
+        return None
+
     def clearing(self, sent: bytes | None, path: str = "/") -> list[CookieLine]:
         """The lines that sign the user of the cookies that were sent out."""
         return list(self._lines(sent, path, None))

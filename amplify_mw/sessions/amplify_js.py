@@ -9,7 +9,8 @@ Rules:
 - The front end owns these cookies. They are cleared where Cognito itself, or this server's app,
   has ended the session, and kept in every other case.
 - A refresh token that somebody else has used already leaves the cookies as they are: newer ones may
-  be on their way to the browser.
+  be on their way to the browser. Older tokens are never written over newer ones, nor over others of
+  the same second: the front end refreshes, too.
 - What has become of a session's tokens is remembered in this process: see `amplify_place`. An end
   is remembered by the sign-in that all tokens of it name, whatever comes beside them.
 """
@@ -192,6 +193,18 @@ class AmplifySessions(LastingSessions):
             return Finding(known, self._new_cookie(seen, now))
         return (yield from self.settle(seen, now))
 
+    def whose(self, value: bytes, now: float) -> Flow[str | None]:
+        """A flow: whom the tokens name, good still or not. Raises `KeysUnavailable`."""
+        mine = yield from self._fresher(sets_in(value), now)
+        if mine is None or not mine.access_token:
+            return None
+        try:
+            pair = yield from self._verified(mine, now)
+        except InvalidToken:
+            return None
+        grave, _ = yield from self._shelf.tell("load", _sign_in(pair.access_token))
+        return _owner(pair) if grave is None else None
+
     def settle(self, seen: Seen, now: float) -> Flow[Finding]:
         """A flow: the finding on a session, with Amplify's names for what is wrong with it."""
         return _as_amplify((yield from super().settle(seen, now)))
@@ -253,8 +266,7 @@ class AmplifySessions(LastingSessions):
                 break
             bundle, sealed = opened
             (newer,) = sets_in(sealed)
-            is_same = bundle.access_token == seen.bundle.access_token
-            if is_same or _issued_at(bundle.access_token) < _issued_at(seen.bundle.access_token):
+            if not _is_newer(bundle, seen.bundle):
                 found[-1] = seen._replace(bundle=seen.bundle._replace(turn=record.version))
                 break
             found[-1] = Seen(here, bundle, sealed, is_newer=True)
@@ -456,6 +468,17 @@ def _sign_in(access: VerifiedToken) -> bytes:
 
 def _owner(pair: Pair) -> str:
     return user_key(pair.access_token.issuer, pair.access_token.sub)
+
+
+def _is_newer(known: Bundle, sent: Bundle) -> bool:
+    """Whether what is known of a session is to take the place of what was sent.
+
+    Both name one refresh token, unless the known one has replaced it. Of one second, what was sent
+    stays: the browser may have refreshed as well, and later.
+    """
+    is_rotated = known.refresh_token != sent.refresh_token
+    by = _issued_at(known.access_token) - _issued_at(sent.access_token)
+    return known.access_token != sent.access_token and (by > 0 or (by == 0 and is_rotated))
 
 
 def _issued_at(access_token: bytes) -> float:

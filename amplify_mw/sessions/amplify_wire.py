@@ -11,8 +11,8 @@ Rules:
   by the Next adapter (which differ for parentheses), encoded in full, in part, or not at all. What
   does not decode is no cookie. An empty value is none, either.
 - `<user>` may be any text; the last dot of a name ends it.
-- A token with a comma in it is not there: a server has joined two `Cookie` fields. Of other values a
-  comma may be a part, where their writer did not encode it.
+- A token with a comma in it is not there: a server has joined two `Cookie` fields. Other values may
+  have one, where their writer did not encode it.
 - Of a name sent more than once Next reads the last, js-cookie the first. Where the two views differ
   both are read, and who believes them decides.
 - Linear time and no exception, on any bytes; other users' cookies cost next to nothing.
@@ -219,14 +219,14 @@ class SentCookies(NamedTuple):
         return tuple(dict.fromkeys(texts)) or (NOBODY_IN_PARTICULAR,)
 
     def is_unencoded(self, user: str) -> bool:
-        """Whether the one `LastAuthUser` that was sent is a user as it stands, and `js_value` not."""
+        """Whether the one `LastAuthUser` that was sent is a user as it stands, not `js_value`."""
         sent = [value for name, value in self.pairs if name == _LAST]
         # What those begin, some readers decode or strip.
         is_one = len(sent) == 1 and not {*b'%"'} & {*sent[0]}
         return is_one and _plain(sent[0]) == user != js_value(user)
 
     def spelling(self, user: str) -> str | None:
-        """How the names of a user's tokens are spelled, by the Next adapter's or by js-cookie's way.
+        """How the names of a user's tokens are spelled: as by the Next adapter, or by js-cookie.
 
         None where they differ, or none was sent.
         """

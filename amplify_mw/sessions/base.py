@@ -5,6 +5,7 @@
     malformed, forged, expired   Refused(NotAuthorizedException | TokenExpired..., why) cleared
     cannot be checked now        Refused(NetworkError, "keys_unavailable", ...)         kept
     sent twice, differently      Refused(NotAuthorizedException, "duplicate_cookie")    kept
+    two kinds', of two users     Refused(NotAuthorizedException, "different_users")     kept
 
 Rules:
 - Verdicts are frozen and shared between requests; nothing of one request is noted on them.
@@ -100,6 +101,7 @@ Verdict = SignedIn | Refused
 
 NO_SESSION: Final = Refused(NotAuthorizedException, "no_session")
 DUPLICATE_COOKIE: Final = Refused(NotAuthorizedException, "duplicate_cookie")
+DIFFERENT_USERS: Final = Refused(NotAuthorizedException, "different_users")
 STORE_UNAVAILABLE: Final = Refused(NetworkError, "store_unavailable", retry_after=1.0)
 
 
@@ -177,6 +179,13 @@ class Sessions(Protocol):
 
     def contents(self, value: bytes) -> "list[Bundle]":
         """What a cookie's value by itself holds: no flow."""
+        ...
+
+    def whose(self, value: bytes, now: float) -> Flow[str | None]:
+        """The `user_key` of the session in a cookie's value; None: nobody's. Changes nothing.
+
+        Raises `KeysUnavailable` and `Unreachable` where that cannot be told now.
+        """
         ...
 
     def end(

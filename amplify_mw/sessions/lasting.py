@@ -29,6 +29,7 @@ from .base import (
     Refused,
     SignedIn,
     Surroundings,
+    user_key,
 )
 from .bundle import Bundle
 from .lifetimes import LastingSession
@@ -217,6 +218,16 @@ class LastingSessions:
         if isinstance(outcome, Postponed):
             return outcome
         return (yield from self._adopt(seen, outcome, now))
+
+    def _owner(self, seen: Seen | None, now: float) -> str | None:
+        """Whom the tokens of a session name that has not ended, good still or not."""
+        if seen is None or now >= self._kind.ends_at(seen.bundle):
+            return None
+        try:
+            token = self._verifier.read(seen.bundle.access_token, now)
+        except InvalidToken:
+            return None
+        return user_key(token.issuer, token.sub)
 
     def _seen_again(self, verdict: SignedIn, now: float) -> Flow[Seen | Refused]:
         """A flow: the session of a verdict, as it is now; or that it has ended."""

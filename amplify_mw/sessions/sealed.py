@@ -178,6 +178,14 @@ class SealedSessions(LastingSessions):
             return Finding(replace(known, fresh_until=self._fresh_until(known.held.due_at, now)))
         return (yield from self.settle(latest, now))
 
+    def whose(self, value: bytes, now: float) -> Flow[str | None]:
+        """A flow: whose session it is. Raises `Unreachable`."""
+        seen = self._open(value)
+        if seen is None:
+            return None
+        record, now = yield from self._shelf.tell("load", seen.place.key)
+        return self._owner(newest(seen, record), now)
+
     def _open(self, value: bytes) -> Seen | None:
         opened = open_bundle(self._seal, value)
         if opened is None:

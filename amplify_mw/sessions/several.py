@@ -5,6 +5,9 @@ Rules:
   where an earlier one says no, or cannot tell now.
 - Where nobody is signed in, what cannot be told now is the answer before what is invalid.
 - Where an earlier kind cannot tell now, a later one's user is believed until it is asked again.
+- If a later kind signs another user in, nobody is signed in: a page's script may show the one while
+  the server acts for the other. All cookies are kept. A sign-in replaces them, a sign-out ends all.
+  (A later kind is only looked at, and not refreshed, as long as its cookies name the same user.)
 - An invalid cookie is cleared as its kind says; not while another kind reads it with success, or
   cannot tell. What was not sent is not cleared.
 - A session is started in the first kind, and the cookies of the others are cleared. Signing out
@@ -27,8 +30,11 @@ from ..cookies import DUPLICATE, UNREADABLE, CookieLine, SessionCookies
 from ..effects import Cache, Flow, Remember, Unreachable
 from ..errors import NetworkError
 from ..session_models import SessionInfo
+from ..tokens.jwks import KeysUnavailable
 from .base import (
+    DIFFERENT_USERS,
     DUPLICATE_COOKIE,
+    STORE_UNAVAILABLE,
     Entrance,
     Finding,
     NewCookie,
@@ -169,6 +175,11 @@ class SeveralCookies:
         steps = {step[0]: step for value in (earlier, later) for step in value.split(_BETWEEN)}
         return _BETWEEN.join(steps.values())
 
+    def complaint(self, sent: bytes) -> str | None:
+        """What one of the kinds has to say."""
+        said = (kind.complaint(sent) for kind in self._kinds)
+        return next(filter(None, said), None)
+
     def clearing(self, sent: bytes | None, path: str = "/") -> list[CookieLine]:
         """The lines that clear all kinds' cookies."""
         return list(
@@ -206,8 +217,14 @@ class SeveralSessions:
                 key = _own_key(part.kind, verdict.cookie)
                 if verdict.held is not None and self._verdicts.get(key) is not verdict:
                     yield Remember(self._verdicts, key, verdict, generation)
-                known = _doubted(_known(parts, part.kind, verdict), refusals, now)
-                return Finding(known, self._steps(findings, parts))
+                others = yield from self._others(verdict, parts[len(findings) :], now)
+                steps = self._steps([*findings, *others], parts)
+                if any(isinstance(other.verdict, SignedIn) for _, other in others):
+                    return Finding(DIFFERENT_USERS._replace(name=self.nobody.name), steps)
+                refusals += [
+                    other.verdict for _, other in others if isinstance(other.verdict, Refused)
+                ]
+                return Finding(_doubted(_known(parts, part.kind, verdict), refusals, now), steps)
             refusals.append(verdict)
         if not refusals:
             return Finding(self.nobody)
@@ -215,6 +232,33 @@ class SeveralSessions:
         again = any(refused.asks_again for refused in refusals)
         said = first._replace(clears=False, asks_again=again)
         return Finding(said, self._steps(findings, parts))
+
+    def _others(
+        self, verdict: SignedIn, parts: list[Part], now: float
+    ) -> Flow[list[tuple[int, Finding]]]:
+        """A flow: what later kinds find whose cookies name another user than a verdict."""
+        user = user_key(verdict.issuer, verdict.user.user_id)
+        found: list[tuple[int, Finding]] = []
+        for part in parts:
+            if part.value is None:
+                continue
+            try:
+                named = yield from self._kinds[part.kind].whose(part.value, now)
+            except (KeysUnavailable, Unreachable):
+                found.append((part.kind, Finding(STORE_UNAVAILABLE)))
+                continue
+            if named not in (None, user):
+                found.append((part.kind, (yield from self._resolve(part, now))))
+        return found
+
+    def whose(self, value: bytes, now: float) -> Flow[str | None]:
+        """A flow: whom the first kind's cookies name that name somebody."""
+        for part in _parts(value):
+            if part.value is not None:
+                named = yield from self._kinds[part.kind].whose(part.value, now)
+                if named is not None:
+                    return named
+        return None
 
     def _resolve(self, part: Part, now: float) -> Flow[Finding]:
         if part.value is None:
@@ -332,7 +376,7 @@ def _not_now(refusals: list[Refused]) -> list[Refused]:
 
 
 def _doubted(verdict: SignedIn, refusals: list[Refused], now: float) -> SignedIn:
-    """A verdict, until those are to be asked again that come before it and cannot tell now."""
+    """A verdict, until those kinds are to be asked again that cannot tell now."""
     waits = [refused.retry_after or 0.0 for refused in _not_now(refusals)]
     if not waits:
         return verdict

@@ -178,6 +178,14 @@ class StoredSessions(LastingSessions):
         identifier = _identifier(value)
         return None if identifier is None else StoredPlace(identifier)
 
+    def whose(self, value: bytes, now: float) -> Flow[str | None]:
+        """A flow: whose session it is. Raises `Unreachable`."""
+        identifier = _identifier(value)
+        if identifier is None:
+            return None
+        record, now = yield from self._shelf.tell("load", store_key(identifier))
+        return self._owner(record and _seen(StoredPlace(identifier), record), now)
+
     def _seen_again(self, verdict: SignedIn, now: float) -> Flow[Seen | Refused]:  # noqa: ARG002
         place = self._place(verdict.cookie)
         if place is None:

@@ -25,6 +25,7 @@ from .base import (
     Refused,
     SignedIn,
     Surroundings,
+    user_key,
 )
 from .record import has_ended, tombstone
 
@@ -81,6 +82,14 @@ class TokenSessions:
         except InvalidToken as error:
             return Finding(refused(error))
         return Finding(_signed_in(token))
+
+    def whose(self, value: bytes, now: float) -> Flow[str | None]:
+        """A flow: whom the token names, if it counts. Raises `KeysUnavailable`."""
+        try:
+            token = yield from self._verifier.verify(value, now)
+        except InvalidToken:
+            return None
+        return user_key(token.issuer, token.sub)
 
     def start(self, entrance: Entrance, now: float) -> Flow[Finding]:  # noqa: ARG002
         """A flow: the ID token in the cookie."""
