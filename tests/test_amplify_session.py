@@ -1310,6 +1310,76 @@ def test_cookies_of_a_domain_are_cleared_there(build: Build) -> None:
     assert browser.cookies.names() == []
 
 
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [each.message for each in caplog.records if each.levelname == "WARNING"]
+
+
+@pytest.mark.parametrize("domain", ["", "example.com"])
+def test_names_that_come_twice_are_said_once_with_the_mend(
+    build: Build, domain: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    site = build()
+    for name in ("ada", "grace"):
+        browser = AmplifyBrowser(site)
+        for place in ("", domain):
+            browser.cookies.put(cookies_of(site.pool.sign_in(name), name), domain=place)
+        assert [visit(browser).body for _ in range(2)] == [name, name]
+    said = warnings(caplog)
+    assert len(said) == (1 if domain else 0)
+    assert all("AmplifyCookies(domain='example.com')" in text for text in said)
+    assert not any(secret in text for text in said for secret in (".ada", "eyJ"))
+
+
+@pytest.mark.parametrize("place", ["first", "last"])
+def test_so_they_are_beside_other_kinds(
+    build: Build, place: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    kinds = [AmplifyCookies(), SealedSession(keys=KEYS[:1])]
+    site = build(kinds=kinds if place == "first" else kinds[::-1])
+    browser = twice(site, *[cookies_of(site.pool.sign_in("ada"))] * 2)
+    assert visit(browser, path="/app/x").body == "ada"
+    assert len(warnings(caplog)) == 1
+
+
+# --- `Cookie` fields that a server has joined
+
+
+@pytest.mark.parametrize("joint", [",", ", "])
+@pytest.mark.parametrize("is_due", [False, True])
+def test_fields_joined_by_a_comma_lose_a_session_at_most(
+    site: Site, clock: Clock, joint: str, is_due: bool
+) -> None:
+    cookies = {"theme": "dark", **cookies_of(site.pool.sign_in("ada")), "lang": "de"}
+    if is_due:
+        clock.advance(OVER)
+    pairs = [f"{name}={value}" for name, value in cookies.items()]
+    headers = ["; ".join(pairs[:at]) + joint + "; ".join(pairs[at:]) for at in range(1, len(pairs))]
+    for header in [*headers, joint.join(pairs)]:
+        got = site.browser({"a": f"b; {header}"}).does(who(site))
+        assert got.body == "ada" or got.body.split()[0] in (NOBODY, "TokenRefreshException")
+        assert "Max-Age=0" not in str(got.all("set-cookie"))
+
+
+# --- tokens of the front end's own, of about the same time
+
+
+@pytest.mark.parametrize(("earlier", "whose"), [(0, "theirs"), (-1, "theirs"), (1, "ours")])
+def test_older_tokens_are_never_written_over_newer_ones(
+    site: Site, clock: Clock, earlier: int, whose: str
+) -> None:
+    browser = signed_in(site)
+    clock.advance(100)
+    late = browser.copy()
+    got = browser.does(site.refresh)  # ours; late has the older ones still, and refreshes itself
+    ours = browser.token("accessToken")
+    at = clock() - earlier
+    new = {use: site.pool.mint("ada", use, issued_at=at) for use in ("access", "id")}
+    late.cookies.put({name_of("accessToken"): new["access"], name_of("idToken"): new["id"]})
+    got = late.does(lambda: site.verbs.fetch_auth_session().tokens.access_token.encoded)
+    assert got.body == (ours if whose == "ours" else new["access"])
+    assert kept(got) is (whose == "theirs")
+
+
 # --- other middlewares, other kinds
 
 
@@ -1397,6 +1467,8 @@ def test_amplifys_cookies_and_sealed_sessions_are_read_side_by_side(
         (lambda: AmplifyCookies(same_site="lax"), "same_site"),  # type: ignore[arg-type]
         (lambda: AmplifyCookies(same_site="None", secure=False), "same_site"),
         (lambda: AmplifyCookies(domain="https://example.com"), "domain"),
+        (lambda: AmplifyCookies(path="shop"), "path"),
+        (lambda: AmplifyCookies(path=None), "path"),  # type: ignore[arg-type]
         (lambda: AmplifyCookies(former_domains="example.com"), "write a list"),
         (lambda: AmplifyCookies(former_domains=["https://x"]), "domain"),
         (lambda: AmplifyCookies(max_age=0), "max_age"),

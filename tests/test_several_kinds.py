@@ -563,6 +563,16 @@ def test_a_cookie_that_was_sent_twice_alone_signs_nobody_in_and_is_kept(
     assert (got.body, got.all("set-cookie")) == ("NotAuthorizedException duplicate_cookie", [])
 
 
+def test_a_cookie_that_comes_twice_is_said_once(
+    build: Build, signed_in: SignIn, caplog: pytest.LogCaptureFixture
+) -> None:
+    browser = build("stored").browser(signed_in("stored") | {"theme": f"dark; {NAME}=tossed"})
+    for _ in range(3):
+        assert browser.does().body == "NotAuthorizedException duplicate_cookie"
+    said = [each.message for each in caplog.records if each.levelname == "WARNING"]
+    assert [("host_prefixed" in text, "tossed" in text) for text in said] == [(True, False)]
+
+
 # --- refreshing
 
 
