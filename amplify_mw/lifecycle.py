@@ -87,7 +87,8 @@ def end_session(*, everywhere: bool = False, allow_cross_site: bool = False) -> 
     one, are asked for the password when they sign in again by the sign-in routes. Sealed sessions
     and tokens in other browsers go on until their tokens run out or are to be refreshed. Cognito is
     not waited for; with a `TokenSession` that holds an ID token it cannot be told at all. Does
-    nothing where there is no session.
+    nothing where there is no session. Of cookies that name different users (`different_users`) the
+    sessions in this browser end, and no others.
     `allow_cross_site`: a page of any origin may do this; a check of your own stands in its place.
 
     Raises `ForbiddenException` (`cross_site`), `ResponseStartedError`, and `NetworkError`
@@ -278,6 +279,8 @@ def end_here(visit: Visit, *, everywhere: bool, asks_again: bool) -> Flow[None]:
     if value is None:  # a test's pinned user has none
         return
     home, known = visit.home, before if isinstance(before, SignedIn) else None
+    if isinstance(before, Refused) and before.reason == "different_users":
+        everywhere = False  # nobody knows who is meant; the sessions in this browser end
     # In a flight: a request that is cancelled now has signed its user out all the same.
     flight = Flight(
         ("end", value, everywhere, asks_again),
