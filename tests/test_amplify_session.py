@@ -1380,6 +1380,32 @@ def test_older_tokens_are_never_written_over_newer_ones(
     assert kept(got) is (whose == "theirs")
 
 
+@pytest.mark.parametrize("whose", ["the front end's", "another tab's"])
+@pytest.mark.parametrize("beside", [[], ["sealed"]], ids=["alone", "beside another kind"])
+def test_a_slow_answer_does_not_write_over_newer_tokens(
+    build: Build, clock: Clock, whose: str, beside: list[str]
+) -> None:
+    kinds = [AmplifyCookies(), *(SealedSession(keys=KEYS[:1]) for _ in beside)]
+    site = build(kinds=kinds if beside else kinds[0])
+    elsewhere = build({"refresh_margin": 6})  # which shares nothing with the site
+    browser = signed_in(site)
+    clock.advance(100)
+    other = browser.copy()
+
+    def meanwhile() -> str:
+        clock.advance(1)
+        if whose == "another tab's":
+            return str(kept(other.does(site.refresh)))
+        apart = AmplifyBrowser(elsewhere, other.cookies)
+        with ThreadPoolExecutor() as threads:  # or it would be within this request
+            threads.submit(apart.does, elsewhere.refresh).result()
+        return str(kept(visit(AmplifyBrowser(site, apart.cookies))))
+
+    got = browser.does(site.refresh, meanwhile)
+    assert got.body.split(", ")[1] == str(whose == "the front end's")
+    assert kept(got)
+
+
 # --- other middlewares, other kinds
 
 

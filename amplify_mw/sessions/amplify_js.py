@@ -36,7 +36,7 @@ from ..models import AuthUser
 from ..tokens.jwks import KeysUnavailable
 from ..tokens.verifier import InvalidToken, TokenUse, VerifiedToken, agree, parse_segment
 from .amplify_jar import AmplifyJar
-from .amplify_place import B64TOKEN, LABEL, AmplifyPlace, sign_in_details
+from .amplify_place import B64TOKEN, LABEL, AmplifyPlace, Newest, sign_in_details
 from .amplify_wire import AmplifySet, sets_in, user_of
 from .base import (
     Entrance,
@@ -158,6 +158,7 @@ class AmplifySessions(LastingSessions):
         self._grants = around.grants
         clients = None if around.client_ids is None else tuple(sorted(around.client_ids))
         self._cookies = kind.cookies(CookiePolicy(), clients)
+        self._newest = Newest()
 
     def resolve(self, value: bytes, now: float) -> Flow[Finding]:
         """A flow: the finding on the cookies that were sent."""
@@ -318,6 +319,11 @@ class AmplifySessions(LastingSessions):
         identity = pair.id_token
         return AuthUser(identity.username, identity.sub, _place(seen).details)
 
+    def _verdict(self, seen: Seen, pair: Pair, now: float, retry_at: float | None) -> SignedIn:
+        token = pair.access_token
+        self._newest.note(token.encoded, _sign_in(token), _issued_at(token.encoded))
+        return super()._verdict(seen, pair, now, retry_at)
+
     def _new_cookie(self, seen: Seen, now: float) -> NewCookie | None:  # noqa: ARG002
         cookie = NewCookie(seen.sealed.decode())
         return cookie if self._cookies.size(cookie.value) <= self._cookies.max_bytes else None
@@ -345,8 +351,14 @@ class AmplifySessions(LastingSessions):
         return self._begun(place.seen(is_newer=True), entrance, now)
 
     def unless_ended(self, cookie: NewCookie, now: float) -> Flow[NewCookie | None]:
-        """A flow: what is to be written, if its session has not ended since; else None."""
+        """A flow: what is to be written, if its session has not ended since; else None.
+
+        None as well if the browser has newer tokens of that sign-in by now: the front end, or
+        another tab, may have refreshed while this answer was being made.
+        """
         (mine,) = sets_in(cookie.value.encode())
+        if self._newest.is_overtaken(mine.access_token):
+            return None
         with suppress(InvalidToken):  # of a key that was withdrawn meanwhile: not for us to say
             access = self._verifier.read(mine.access_token, now)
             place = AmplifyPlace(mine, user_key(access.issuer, access.sub), None, now)
