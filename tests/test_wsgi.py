@@ -1,5 +1,6 @@
 """What only the WSGI shell does: PEP 3333, to the letter."""
 
+import asyncio
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -9,15 +10,24 @@ from wsgiref.util import FileWrapper, setup_testing_defaults
 from wsgiref.validate import validator
 
 import pytest
+from asgiref.testing import ApplicationCommunicator
+from asgiref.wsgi import WsgiToAsgi
+from werkzeug.test import create_environ, run_wsgi_app
 
 from amplify_mw import (
     AmplifyConfig,
+    AmplifyCookies,
     AuthError,
     NotAuthorizedException,
+    SealedSession,
+    StoredSession,
+    TokenSession,
     get_current_user,
     require_auth,
+    start_session,
 )
 from amplify_mw.context import CURRENT
+from amplify_mw.stores import MemoryStore
 from amplify_mw.testing import LocalUserPool
 from amplify_mw.wsgi import AmplifyWSGIMiddleware
 from tests.patience import PATIENCE
@@ -525,3 +535,52 @@ def test_close_reaches_a_body_whose_next_item_another_thread_waits_for(
     response.close()
     thread.join(PATIENCE)
     assert body.closed == [b"ada"]
+
+
+@pytest.mark.parametrize("kind", ["token", "sealed", "stored", "amplify"])
+def test_cookies_that_an_adapter_joins_by_a_comma_are_not_cleared(
+    pool: LocalUserPool, kind: str
+) -> None:
+    # An HTTP/2 server hands each cookie over by itself; the adapter makes one header of them.
+    sessions: dict[str, Any] = {
+        "token": TokenSession(),
+        "sealed": SealedSession(keys=[bytes(32)]),
+        "stored": StoredSession(MemoryStore()),
+        "amplify": AmplifyCookies(),
+    }
+
+    def app(environ: Any, start_response: Any) -> list[bytes]:
+        if environ["PATH_INFO"] == "/enter":
+            start_session(pool.sign_in("ada"))
+        start_response("200 OK", [])
+        return [name()]
+
+    inside = AmplifyWSGIMiddleware(app, pool.config(session=sessions[kind]))
+    body, _, headers = run_wsgi_app(inside, create_environ("/enter"))
+    assert b"".join(body) == b"ada"
+    crumbs = [line.partition(";")[0].encode() for line in headers.getlist("Set-Cookie")]
+    for cookies in ([*crumbs, b"lang=de"], [b"theme=dark", *crumbs], crumbs * 2):
+        got = asyncio.run(ask(WsgiToAsgi(inside), cookies))
+        assert got["body"] == b"no_session"
+        assert not [key for key, _ in got["headers"] if key.lower() == b"set-cookie"]
+
+
+async def ask(app: Any, cookies: list[bytes]) -> dict[str, Any]:
+    """The answer to a request with `Cookie` fields of their own for each cookie."""
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "2",
+        "method": "GET",
+        "scheme": "https",
+        "path": "/",
+        "raw_path": b"/",
+        "query_string": b"",
+        "headers": [(b"host", b"app.example.com"), *((b"cookie", each) for each in cookies)],
+    }
+    communicator = ApplicationCommunicator(app, scope)
+    await communicator.send_input({"type": "http.request"})
+    start = await communicator.receive_output(10)
+    body = await communicator.receive_output(10)
+    await communicator.wait()
+    return {"headers": start["headers"], "body": body["body"]}

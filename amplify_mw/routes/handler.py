@@ -85,7 +85,7 @@ _STATUSES: Final[Mapping[str, int]] = {
 _WORDS: Final[Mapping[str, str]] = {
     "access_denied": "You were not signed in.",
     "provider_error": "The sign-in service answered with an error.",
-    "attempt_expired": "This sign-in took too long, or was completed already.",
+    "attempt_expired": "It took too long, or this browser keeps no cookies of this site.",
     "bad_request": "This address does not belong to a sign-in.",
     "issuer_mismatch": "This answer comes from another sign-in service.",
     "code_rejected": "The sign-in service does not accept this answer any more.",

@@ -1,7 +1,9 @@
 """Attempts to sign in, as cookies: whose they are, how long they last, how many there are."""
 
+import random
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from hypothesis import given, settings
@@ -10,7 +12,16 @@ from hypothesis import strategies as st
 from amplify_mw import SealedSession
 from amplify_mw.routes.attempt import MOST_ATTEMPTS, MOST_BYTES, RANDOM, Attempt, Attempts, Way
 from tests.routes.conftest import Build
-from tests.routes.going import CALLBACK, Visitor, again_of, altered, auth_routes, code_of, sent
+from tests.routes.going import (
+    CALLBACK,
+    Visitor,
+    again_of,
+    altered,
+    auth_routes,
+    code_of,
+    hop_of,
+    sent,
+)
 from tests.sites import KEYS, NAME, Clock, attributes
 
 NOW = 1_800_000_000.5
@@ -269,6 +280,56 @@ def test_several_tabs_each_finish_their_own(visitor: Visitor) -> None:
         assert f"0;url={tab}" in visitor.come_back(back).body
         assert len(visitor.attempts) == 2 - number
     assert visitor.user == "ada"
+
+
+class Tab:
+    """A tab that wants to see a page, one request at a time."""
+
+    def __init__(self, visitor: Visitor, page: str, pool_knows: dict[str, str]) -> None:
+        self._visitor = visitor
+        self._pool_knows = pool_knows
+        self.page = page
+        self.steps = 0
+        self.at = f"/auth/sign-in?{urlencode({'next': page})}"
+
+    @property
+    def is_done(self) -> bool:
+        return self.at == self.page
+
+    def step(self) -> None:
+        visitor, at = self._visitor, self.at
+        self.steps += 1
+        if at.startswith("/auth/sign-in?"):
+            self.at = str(visitor.go(at).one("location"))
+        elif at.startswith(("/", CALLBACK)):
+            got = visitor.come_back(at)
+            assert got.status == 200, got.body
+            self.at = str(hop_of(got))
+        else:
+            self.at = visitor.site.pool.authorize(at, "ada", cookies=self._pool_knows)
+
+
+ORDERS: dict[str, Callable[[list[Tab]], Tab]] = {
+    "the first first": lambda tabs: tabs[0],
+    "the newest first": lambda tabs: tabs[-1],
+    "in turns": lambda tabs: min(tabs, key=lambda tab: tab.steps),
+    "at random": random.Random(7).choice,
+}
+
+
+@pytest.mark.parametrize("order", ORDERS.values(), ids=ORDERS)
+def test_thirty_tabs_at_once_end_signed_in_each_at_its_page(
+    build: Build, order: Callable[[list[Tab]], Tab]
+) -> None:
+    visitor, pool_knows = Visitor(build()), dict[str, str]()
+    tabs = [Tab(visitor, f"/tab/{number}", pool_knows) for number in range(30)]
+    for tab in tabs:
+        tab.step()  # away to the pool: of 30 attempts eight are kept
+    assert len(visitor.attempts) == MOST_ATTEMPTS
+    while waiting := [tab for tab in tabs if not tab.is_done]:
+        order(waiting).step()
+    assert visitor.user == "ada"
+    assert max(tab.steps for tab in tabs) < 20
 
 
 def test_an_attempt_is_dropped_when_it_is_used(visitor: Visitor) -> None:
