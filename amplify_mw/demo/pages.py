@@ -455,9 +455,8 @@ _NOT_SIGNED_IN: Final = Markup("""\
 _REASONS: Final = {
     "access_denied": "The user pool says that it was not wanted.",
     "attempt_expired": Markup(
-        "It took longer than five minutes, or was completed already. Or it began under another "
-        'name than <a href="{origin}/">{origin}</a>, which is where the user pool sends people '
-        "back to."
+        "This browser has kept no cookie of several attempts. See whether it blocks those of "
+        '<a href="{origin}/">{origin}</a>.'
     ),
     "provider_unavailable": "The user pool does not answer. Try again in a moment.",
 }

@@ -218,8 +218,9 @@ class RouteHandler:
         state = (query or {}).get("state", "")
         now = self._home.runner.clock()
         attempt = self._attempts.find(state, visit.cookies, now)
-        is_answer = query is not None and bool(query.get("code")) != ("error" in query)
-        if query is None or not is_answer or ("error" in query and not state):
+        if query is None or bool(query.get("code")) == ("error" in query):
+            return self._trouble("bad_request")
+        if "error" in query and not state:
             return self._trouble("bad_request")
         if attempt is None and "error" not in query:
             return self._begin_again(visit, self._attempts.way(state))

@@ -223,10 +223,18 @@ def test_a_sign_in_that_was_not_wanted_leads_to_a_page_that_says_so(demo_pool, c
     assert "it was not wanted" in client.get(address).text
 
 
-def test_a_sign_in_that_began_at_another_address_is_told_the_right_one(demo_pool, client):
+def test_a_sign_in_that_began_at_another_address_goes_on_at_the_right_one(demo_pool, client):
     away = client.get("/auth/sign-in", base_url="http://127.0.0.1").location
     back = demo_pool.authorize(away, "ada").removeprefix(ORIGIN)
-    assert f'<a href="{ORIGIN}/">' in client.get(hop_of(client.get(back))).text
+    away = client.get(unescape(hop_of(client.get(back)))).location
+    client.get(demo_pool.authorize(away, "ada").removeprefix(ORIGIN))
+    assert client.get_cookie(COOKIE) is not None
+
+
+def test_a_browser_that_keeps_no_cookies_is_told_so(demo_pool, client):
+    back = "/auth/sign-in-callback?code=x&state=6617b84c8a18f.abc.5"
+    page = client.get(hop_of(client.get(back))).text
+    assert f'<a href="{ORIGIN}/">' in page
 
 
 def test_a_pool_that_does_not_answer_signs_nobody_in(demo_pool, client, sign_in):
