@@ -149,7 +149,9 @@ class AmplifyConfig:
 
     `cookie`: the `CookiePolicy`. `session`: what the cookie means; a list of kinds is tried in
     order (see `amplify_mw.sessions.several`).
-    `leeway`: seconds that clocks may differ (default 5, at most 60).
+    `leeway`: seconds that this machine's clock may differ from the pool's (default 5, at most 60).
+    A token counts from so long before its `iat` until so long after its `exp`. Beyond that no
+    session ends, but there are 503s (`token_not_yet_valid`, `token_expired`), and the log says so.
     `protect`, `public`, `ignore`: paths such as `/account` or `/api/*` (which covers `/api` too)
     that need a user, that need none after all, and that are not even looked at.
     `login_url`: where a browser that opens a protected page is sent, with `?next=`.

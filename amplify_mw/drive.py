@@ -33,6 +33,7 @@ from .effects import (
     Join,
     Launch,
     Meanwhile,
+    Notice,
     Outage,
     Pause,
     Rejection,
@@ -227,6 +228,8 @@ class Driver:
                 _report(effect)
             case Rejection():
                 _report_rejection(effect)
+            case Notice(text):
+                logger.warning("%s", text)
             case _:
                 raise AssertionError(f"a driver waits for {type(effect).__name__} itself")
         return None

@@ -218,6 +218,12 @@ class Rejection(NamedTuple):
     over: bool = False
 
 
+class Notice(NamedTuple):
+    """Tell the operator something else that needs a look: one sentence, with no secret in it."""
+
+    text: str
+
+
 Effect: TypeAlias = (
     Request
     | Join
@@ -231,6 +237,7 @@ Effect: TypeAlias = (
     | Meanwhile
     | Outage
     | Rejection
+    | Notice
 )
 Flow: TypeAlias = Generator[Effect, Any, T]
 

@@ -13,6 +13,7 @@ Rules:
 - A session that is ended by another than its own browser leaves a tombstone that says so.
 """
 
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
@@ -25,7 +26,6 @@ from .errors import (
     NotAuthorizedException,
     ResponseStartedError,
     SessionTooLargeError,
-    TokenExpiredException,
 )
 from .headers import came_by_hop, is_foreign, page_of
 from .log import logger
@@ -44,7 +44,7 @@ from .sessions.base import (
     Verdict,
     user_key,
 )
-from .sessions.token import keys_unavailable
+from .sessions.token import keys_unavailable, refused
 from .tokens.given import TokenSource, token_set
 from .tokens.jwks import KeysUnavailable
 from .tokens.verifier import InvalidToken, VerifiedToken, agree, parse_segment
@@ -71,7 +71,8 @@ def start_session(
 
     Raises `NotAuthorizedException` for tokens that do not hold (the reasons of a cookie's, and
     `missing_token`, `token_mismatch`), `ForbiddenException` (`cross_site`), `NetworkError` when
-    they cannot be verified or kept now, `SessionTooLargeError`, and `ResponseStartedError`.
+    they cannot be verified or kept now (`token_not_yet_valid`: this machine's clock is behind),
+    `SessionTooLargeError`, and `ResponseStartedError`.
     """
     refuse_on_event_loop("start_session")
     visit = current_visit()
@@ -133,22 +134,35 @@ def starting(
     """The flow behind `start_session`. What can be told at once is raised at the call."""
     _refuse_late(visit, "start_session")
     refuse_foreign(visit, "start_session", allow_cross_site=allow_cross_site)
-    return _start(visit, token_set(tokens), _device(user_agent))
+    return _start(visit, token_set(tokens), _device(user_agent), visit.home.verifier.verify)
 
 
-def _start(visit: Visit, tokens: TokenSet, user_agent: str) -> Flow[AuthUser]:
+def starting_new(visit: Visit, tokens: TokenSet, *, user_agent: str) -> Flow[AuthUser]:
+    """The flow of a sign-in that this site has begun, with what Cognito has just issued.
+
+    Tokens from the future begin a session, too: this machine's clock is behind, and the session
+    counts once the clock has caught up.
+    """
+    _refuse_late(visit, "start_session")
+    return _start(visit, token_set(tokens), _device(user_agent), visit.home.verifier.verify_new)
+
+
+def _start(
+    visit: Visit,
+    tokens: TokenSet,
+    user_agent: str,
+    verify: Callable[[bytes, float], Flow[VerifiedToken]],
+) -> Flow[AuthUser]:
     home, now = visit.home, visit.home.runner.clock()
     generation = home.verdicts.generation
     try:
-        id_token = yield from home.verifier.verify(tokens.id_token.encode(), now)
-        access_token = yield from home.verifier.verify(tokens.access_token.encode(), now)
+        id_token = yield from verify(tokens.id_token.encode(), now)
+        access_token = yield from verify(tokens.access_token.encode(), now)
         agree(id_token, access_token)
     except KeysUnavailable as error:
         raise keys_unavailable(error).exception() from error
     except InvalidToken as error:
-        expired = error.reason == "token_expired"
-        kind = TokenExpiredException if expired else NotAuthorizedException
-        raise kind(reason=error.reason) from None
+        raise refused(error).exception() from None
     refresh_token = None if tokens.refresh_token is None else tokens.refresh_token.encode()
     entrance = Entrance(id_token, access_token, refresh_token, user_agent)
     try:
@@ -167,7 +181,9 @@ def _start(visit: Visit, tokens: TokenSet, user_agent: str) -> Flow[AuthUser]:
             raise
     except Unreachable as error:
         raise STORE_UNAVAILABLE.exception() from error
-    if home.config.kind.verify_with_cognito_every is None:  # else Cognito confirms it first
+    is_early = max(id_token.begins_at, access_token.begins_at) > now + home.verifier.leeway
+    # Where Cognito is asked every so often, it confirms a session first.
+    if home.config.kind.verify_with_cognito_every is None and not is_early:
         yield Remember(home.verdicts, verdict.cookie, verdict, generation)
     return verdict.user
 

@@ -21,6 +21,8 @@ Rules:
   `auth_time`. Whatever goes wrong before leaves the session that was there.
 - A browser whose session was ended from elsewhere is asked for the password at its next sign-in,
   until one has come to something: a cookie says so, which the refused session's answer has set.
+- A clock that is behind is no reason to refuse: the session is begun, and counts when the clock has
+  caught up. The page says so, and goes on then.
 - What the provider sends is compared, never repeated, but in the address of a callback that goes
   once around. Every parameter may occur once.
 - A token endpoint that does not answer, or does not accept this app client, is told to the operator
@@ -44,7 +46,7 @@ from ..cookies import CookieReader
 from ..effects import Draw, Flight, Flow, Join, Unreachable
 from ..errors import AuthError, NetworkError, SessionTooLargeError
 from ..headers import came_by_hop, has_hopped, is_foreign, page_of, request_header
-from ..lifecycle import end_here, starting
+from ..lifecycle import end_here, starting_new
 from ..log import logger
 from ..session_models import TokenSet
 from ..sessions.base import Refused, SignedIn
@@ -52,7 +54,7 @@ from ..tokens.jwks import KeysUnavailable
 from ..tokens.verifier import InvalidToken
 from .attempt import RANDOM, Attempt, Attempts, Way
 from .options import AuthRoutes
-from .pages import hop, hop_cookie, hop_here, page, question, redirect
+from .pages import hop, hop_cookie, hop_here, hop_later, page, question, redirect
 from .provider import Provider, identity_provider
 from .target import safe_target
 
@@ -232,16 +234,21 @@ class RouteHandler:
         if attempt is None:
             if isinstance(visit.verdict, SignedIn):  # the way back, taken twice
                 return hop(self._routes.after_sign_in)
+            if visit.verdict.reason == "token_not_yet_valid":  # likewise, by a clock that is behind
+                return hop_later(self._routes.after_sign_in, visit.verdict.retry_after or 0)
             return self._trouble("attempt_expired")
         dropped = [("Set-Cookie", self._attempts.drop(attempt.state))]
         try:
-            if not (yield from self._sign_in(visit, query, attempt, now)):
+            wait = yield from self._sign_in(visit, query, attempt, now)
+            if wait is None:
                 return hop(attempt.target)  # another request of this attempt has begun the session
         except Refusal as refusal:
             headers = dropped if refusal.uses_up else [("Retry-After", _RETRY)]
             return self._trouble(refusal.code, attempt.target, headers)
         if self._has_to_ask_again(visit):
             dropped.append(("Set-Cookie", self._routes.ask_again.clearing))
+        if wait > 0:
+            return hop_later(attempt.target, wait, dropped)
         return hop(attempt.target, dropped)
 
     def _begin_again(self, visit: Visit, way: Way) -> Answer:
@@ -258,8 +265,11 @@ class RouteHandler:
 
     def _sign_in(
         self, visit: Visit, query: Mapping[str, str], attempt: Attempt, now: float
-    ) -> Flow[bool]:
-        """A flow: redeem a code, and begin a session; False if that was done. Raises `Refusal`."""
+    ) -> Flow[float | None]:
+        """A flow: redeem a code, and begin a session; in how many seconds it counts.
+
+        None if another request has done that. Raises `Refusal`.
+        """
         issuer = query.get("iss")  # RFC 9207
         if issuer is not None and not hmac.compare_digest(issuer.encode(), self._issuer.encode()):
             raise Refusal("issuer_mismatch")
@@ -268,13 +278,12 @@ class RouteHandler:
             raise Refusal("access_denied" if is_denied else "provider_error")
         tokens = yield from self._redeem(query["code"], attempt)
         if tokens is None:
-            return False
+            return None
         try:
-            yield from self._begin(visit, tokens, attempt, now)
+            return (yield from self._begin(visit, tokens, attempt, now))
         except Refusal:
             yield from self._revoke(tokens, now)
             raise
-        return True
 
     def _revoke(self, tokens: Refreshed, now: float) -> Flow[None]:
         """A flow: have tokens revoked that nobody will use."""
@@ -284,19 +293,23 @@ class RouteHandler:
             access_token = self._home.verifier.read(tokens.access_token, now)
             yield from self._home.grants.revoke(access_token, tokens.refresh_token)
 
-    def _begin(self, visit: Visit, tokens: Refreshed, attempt: Attempt, now: float) -> Flow[None]:
-        """A flow: a session with the tokens, if they are what was asked for. Raises `Refusal`."""
-        yield from self._check(tokens, attempt, now)
+    def _begin(self, visit: Visit, tokens: Refreshed, attempt: Attempt, now: float) -> Flow[float]:
+        """A flow: a session with the tokens, if they are what was asked for. Raises `Refusal`.
+
+        It counts so many seconds from now: more than 0 where this machine's clock is behind.
+        """
+        begins_at = yield from self._check(tokens, attempt, now)
         given = TokenSet(*(token.decode("ascii") if token else None for token in tokens))  # type: ignore[arg-type]
         agent = " ".join(request_header(visit.headers, "User-Agent"))[:_USER_AGENT]
         try:
-            yield from starting(visit, given, user_agent=agent, allow_cross_site=True)
+            yield from starting_new(visit, given, user_agent=agent)
         except NetworkError:
             raise Refusal("provider_unavailable") from None
         except SessionTooLargeError:
             raise Refusal("session_too_large") from None
         except AuthError:
             raise Refusal("token_refused") from None
+        return begins_at - self._home.verifier.leeway - self._home.runner.clock()
 
     def _redeem(self, code: str, attempt: Attempt) -> Flow[Refreshed | None]:
         """A flow: the tokens that a code buys; None if another request has them.
@@ -326,10 +339,10 @@ class RouteHandler:
             raise _refusal_of(purchase.tokens)
         return purchase.tokens if purchase.is_mine() else None
 
-    def _check(self, tokens: Refreshed, attempt: Attempt, now: float) -> Flow[None]:
-        """A flow: whether these tokens answer this attempt. Raises `Refusal`."""
+    def _check(self, tokens: Refreshed, attempt: Attempt, now: float) -> Flow[float]:
+        """A flow: from when on these tokens count, which answer this attempt. Raises `Refusal`."""
         try:
-            id_token = yield from self._home.verifier.verify(tokens.id_token, now)
+            id_token = yield from self._home.verifier.verify_new(tokens.id_token, now)
         except KeysUnavailable:
             raise Refusal("provider_unavailable") from None
         except InvalidToken:
@@ -349,6 +362,7 @@ class RouteHandler:
                 raise Refusal("sign_in_too_old")
             if shown_at < oldest:
                 raise Refusal("sign_in_too_old")
+        return id_token.begins_at
 
     # Out.
 

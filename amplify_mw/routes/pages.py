@@ -9,6 +9,7 @@ Rules:
 
 from collections.abc import Sequence
 from html import escape
+from math import ceil
 from typing import Final
 from urllib.parse import unquote
 
@@ -17,6 +18,7 @@ from ..cookie_policy import CookiePolicy, is_path
 from ..headers import HOP_COOKIE
 
 _HOP_LASTS: Final = 10  # seconds
+_LONGEST_WAIT: Final = 60  # seconds
 _POLICY: Final = (
     "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; "
     "frame-ancestors 'none'"
@@ -80,13 +82,26 @@ def hop(target: str, headers: Sequence[tuple[str, str]] = ()) -> Answer:
     A browser sends `SameSite=Strict` cookies there, which it would not after a redirect that
     another site has begun.
     """
+    return _goes_on(target, "You are being taken to the page.", 0, headers)
+
+
+def hop_later(target: str, wait: float, headers: Sequence[tuple[str, str]] = ()) -> Answer:
+    """The same, some seconds later: the sign-in does not count yet, by this machine's clock."""
+    text = (
+        "You are signed in, but the clock of this site is behind. You are being taken to the page "
+        "when it has caught up."
+    )
+    return _goes_on(target, text, min(ceil(wait), _LONGEST_WAIT), headers)
+
+
+def _goes_on(target: str, text: str, seconds: int, headers: Sequence[tuple[str, str]]) -> Answer:
     link = escape(target)
     return page(
         200,
         "One moment",
-        "You are being taken to the page.",
+        text,
         more=f'<p><a href="{link}">Go on</a></p>',
-        head=f'<meta http-equiv="refresh" content="0;url={link}">',
+        head=f'<meta http-equiv="refresh" content="{seconds};url={link}">',
         headers=headers,
     )
 

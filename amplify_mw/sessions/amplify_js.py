@@ -34,7 +34,14 @@ from ..errors import (
 )
 from ..models import AuthUser
 from ..tokens.jwks import KeysUnavailable
-from ..tokens.verifier import InvalidToken, TokenUse, VerifiedToken, agree, parse_segment
+from ..tokens.verifier import (
+    InvalidToken,
+    NotYetValid,
+    TokenUse,
+    VerifiedToken,
+    agree,
+    parse_segment,
+)
 from .amplify_jar import AmplifyJar
 from .amplify_place import B64TOKEN, LABEL, AmplifyPlace, Newest, sign_in_details
 from .amplify_wire import AmplifySet, sets_in, user_of
@@ -49,12 +56,12 @@ from .base import (
     user_key,
 )
 from .bundle import Bundle
-from .lasting import LastingSessions, unfit
+from .lasting import LastingSessions
 from .lifetimes import LastingSession
 from .place import Seen
 from .record import Record, has_ended, tombstone
 from .refreshing import Pair, revoked
-from .token import keys_unavailable
+from .token import keys_unavailable, refused
 
 if TYPE_CHECKING:
     from ..cookies import SessionCookies
@@ -180,7 +187,7 @@ class AmplifySessions(LastingSessions):
         except KeysUnavailable as error:
             return Finding(keys_unavailable(error))
         except InvalidToken as error:
-            return _as_amplify(Finding(unfit(error)))
+            return _as_amplify(Finding(refused(error)))
         place = AmplifyPlace(mine, _owner(pair), details, now)
         seen = place.seen(value=value if len(sets) == 1 else None)
         found = yield from self._successors(seen, _sign_in(pair.access_token), now)
@@ -302,9 +309,11 @@ class AmplifySessions(LastingSessions):
         self, token: bytes, use: TokenUse, client: str, now: float
     ) -> Flow[tuple[VerifiedToken, bool]]:
         """A flow: a token that passed all checks, and whether it has not run out."""
-        counts = True
+        counts, early = True, None
         try:
             verified = yield from self._verifier.verify(token, now)
+        except NotYetValid as error:
+            verified, early = error.token, error
         except InvalidToken as error:
             if error.reason != "token_expired":  # said only once all else has passed
                 raise
@@ -313,6 +322,8 @@ class AmplifySessions(LastingSessions):
             raise InvalidToken("wrong_token_use")
         if verified.client != client:
             raise InvalidToken("wrong_client")
+        if early is not None:
+            raise early
         return verified, counts
 
     def _user(self, seen: Seen, pair: Pair) -> AuthUser:
@@ -393,6 +404,8 @@ class AmplifySessions(LastingSessions):
         for mine in sets_in(value):
             try:
                 pair = yield from self._verified(mine, now)
+            except NotYetValid as error:  # a clock that is behind keeps nobody from signing out
+                pair = Pair(error.token, error.token)
             except (InvalidToken, KeysUnavailable):  # nobody's, as far as can be told
                 continue
             place = AmplifyPlace(mine, _owner(pair), None, now)

@@ -4,7 +4,7 @@ Rules:
 - A session that was found is looked at in one order: is it over by its age, do its tokens count,
   are they to be refreshed, is it to be rolled.
 - While Cognito cannot be asked the tokens serve as long as they are good, and after that the answer
-  is "not now".
+  is "not now". So it is while they are from the future: a clock that is behind ends no session.
 - What was sealed was verified before. The ID token's signature is checked again when a bundle is
   first seen, so that a key which was withdrawn counts no more; the access token's is not.
 """
@@ -86,7 +86,7 @@ class LastingSessions:
         except KeysUnavailable as error:
             return Finding(keys_unavailable(error))
         except InvalidToken as error:
-            return Finding(unfit(error))
+            return Finding(refused(error))
         return (yield from self._settled(seen, pair, now))
 
     def _settled(self, seen: Seen, pair: Pair, now: float) -> Flow[Finding]:
@@ -214,7 +214,7 @@ class LastingSessions:
             return Finding(seen)
         if seen.bundle.refresh_token is None:
             return None
-        outcome, now = yield from self._refresher.renewed(seen, now)
+        outcome, now = yield from self._refresher.renewed(seen, now, insists=True)
         if isinstance(outcome, Postponed):
             return outcome
         return (yield from self._adopt(seen, outcome, now))
@@ -248,7 +248,7 @@ class LastingSessions:
         except KeysUnavailable as error:  # they are kept, and verified when that can be done
             return Finding(keys_unavailable(error), cookie)
         except InvalidToken as error:
-            why = unfit(error)
+            why = refused(error)
             return Finding(why, None if why.clears else cookie)
         if not pair.is_good:
             return Finding(Refused(NetworkError, "token_expired", retry_after=RETRY), cookie)
@@ -298,10 +298,3 @@ class LastingSessions:
         """A flow: end a session for good. Raises `Unreachable`."""
         until = seen.bundle.created_at + self._kind.absolute
         yield from self._shelf.bury(seen.place, seen.bundle, until, now, asks_again=asks_again)
-
-
-def unfit(error: InvalidToken) -> Refused:
-    """Why the tokens of a session do not count. A clock that is behind ends no session."""
-    if error.reason == "token_not_yet_valid":
-        return Refused(NetworkError, error.reason, retry_after=RETRY)
-    return refused(error)

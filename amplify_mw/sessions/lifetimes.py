@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from ..errors import ConfigurationError, check_number, kind_of
 from .bundle import Bundle
+from .record import LONGEST_LEASE
 
 _DAY: Final = 86_400.0
 _ROLLS: Final = 10  # per idle time
@@ -40,7 +41,7 @@ class LastingSession:
         check_number("idle", self.idle, 60, 400 * _DAY)
         check_number("absolute", self.absolute, 60, 400 * _DAY)
         check_number("refresh_margin", self.refresh_margin, 0, 3600)
-        check_number("lease", self.lease, 1, 300)
+        check_number("lease", self.lease, 1, LONGEST_LEASE)
         if self.verify_with_cognito_every is not None:
             check_number("verify_with_cognito_every", self.verify_with_cognito_every, 1, _DAY)
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 ENDED: Final = 2**53 - 1  # the version that no write comes after: that of a session that has ended
+LONGEST_LEASE: Final = 300.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)

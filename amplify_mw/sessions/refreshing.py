@@ -9,9 +9,13 @@ Rules:
   waited out: somebody else may be about to write the newer one.
 - New tokens must name the user, the pool and the client of those that they replace. They are kept
   before anything else is made of them: a refresh token that was rotated is the only one there is.
+- A refresh that brought nothing better is not asked for again for a while, unless the app insists.
+  So it is with a clock that is far ahead: new tokens are as due as those before.
+- No pause outlasts a clock that is set back.
 """
 
 import math
+from collections.abc import Hashable
 from contextlib import suppress
 from dataclasses import replace
 from typing import Final, NamedTuple
@@ -34,7 +38,8 @@ _LOOKS: Final = (0.05, 0.5)  # seconds between looks at what another process is 
 _MISSES: Final = 3  # records that were made, and are not there
 _WRITE_AGAIN: Final = (0.1, 0.5, 1.5)  # seconds to wait for a store that is to take new tokens
 _GRACE: Final = 60.0  # seconds: Cognito's longest RetryGracePeriodSeconds
-_MOST_USED_UP: Final = 10_000
+_MOST_NOTED: Final = 10_000
+_IN_VAIN: Final = (5.0, 60.0)  # seconds until what brought nothing better is asked again
 _HOLDER_TAKES: Final = 30.0  # seconds for which somebody's renewed lease is waited for, at most
 _LEASE_LIVES: Final = 600.0  # seconds for which a coordinator remembers that there was a lease
 
@@ -45,6 +50,11 @@ _REUSED: Final = Refused(
 )
 _SOMEBODY_ELSES: Final = {"token_mismatch", "wrong_issuer", "wrong_client"}
 _BUSY: Final = Postponed(Refused(NetworkError, "cognito_unavailable", retry_after=RETRY))
+
+
+def _nothing_better(wait: float) -> Postponed:
+    return Postponed(Refused(NetworkError, "token_expired", retry_after=min(wait, 5 * RETRY)))
+
 
 Outcome = Seen | Refused | Postponed  # newer tokens; the session is over; not now
 
@@ -75,6 +85,25 @@ class Pair(NamedTuple):
         return "<Pair>"
 
 
+class Pauses:
+    """What is not to be asked again for a while: so many seconds at most, by whatever clock."""
+
+    def __init__(self, longest: float) -> None:
+        self._longest = longest
+        self._until: dict[Hashable, float] = {}
+
+    def note(self, what: Hashable, until: float) -> None:
+        """Not before `until`."""
+        if len(self._until) >= _MOST_NOTED:
+            self._until.clear()
+        self._until[what] = until
+
+    def left(self, what: Hashable, now: float) -> float:
+        """Seconds that are left of a pause; 0 if there is none."""
+        left = self._until.get(what, -math.inf) - now
+        return left if 0 < left <= self._longest else 0.0
+
+
 class Refresher:
     """Gets new tokens for sessions. `is_shared`: other processes write to the shelf, too."""
 
@@ -92,7 +121,8 @@ class Refresher:
         self._grants = grants
         self._shelf = shelf
         self._is_shared = is_shared
-        self._used_up: dict[tuple[bytes, int], float] = {}  # refresh tokens, and until when
+        self._used_up = Pauses(_GRACE)  # refresh tokens, whoever sends the old cookie
+        self._in_vain = Pauses(_IN_VAIN[1])  # sign-ins, whichever of their tokens are sent
 
     def due_at(self, pair: Pair) -> float:
         """When tokens are to be refreshed: soon enough, but not in the first half of a life."""
@@ -105,10 +135,18 @@ class Refresher:
             - self._verifier.leeway
         )
 
-    def renewed(self, seen: Seen, now: float) -> Flow[tuple[Outcome, float]]:
-        """A flow: what came of the refresh, one for all who ask; and when."""
-        if now < self._used_up.get((seen.place.key, seen.bundle.turn), -math.inf):
+    def renewed(
+        self, seen: Seen, now: float, *, insists: bool = False
+    ) -> Flow[tuple[Outcome, float]]:
+        """A flow: what came of the refresh, one for all who ask; and when.
+
+        `insists`: the app wants new tokens, whatever is left of the present ones.
+        """
+        if self._used_up.left((seen.place.key, seen.bundle.turn), now):
             return _REUSED, now
+        wait = 0.0 if insists else self._in_vain.left(self._sign_in_of(seen, now), now)
+        if wait:
+            return _nothing_better(wait), now
         key = ("refresh", seen.place.key)
         flight = Flight(key, lambda departed: self._refresh(seen, departed), "sessions")
         try:
@@ -117,6 +155,18 @@ class Refresher:
             return _BUSY, error.now or now
         return outcome, now
 
+    def _sign_in_of(self, seen: Seen, now: float) -> Hashable:
+        """What all tokens of a session have in common, or else its place.
+
+        (The place of Amplify's cookies changes with each refresh token.)
+        """
+        with suppress(InvalidToken):
+            access = self._verifier.read(seen.bundle.access_token, now)
+            origin = access.claims.get("origin_jti")
+            if isinstance(origin, str):
+                return access.sub, origin
+        return seen.place.key
+
     def _refresh(self, seen: Seen, now: float) -> Flow[Outcome]:
         """The flight."""
         try:
@@ -124,9 +174,7 @@ class Refresher:
             if latest is None:
                 return REVOKED
             if lease is None:
-                if self._is_due(latest.bundle, now):
-                    return _BUSY
-                return latest
+                return _BUSY if self._is_wanting(latest, now) else latest
         except Unreachable:
             return Postponed(STORE_UNAVAILABLE)
         outcome: Outcome
@@ -149,7 +197,7 @@ class Refresher:
             fence, now = yield from self._shelf.tell("acquire", key, lease)
             record, now = yield self._shelf.ask("load", key)
             latest = newest(seen, record)
-            is_done = latest is None or (latest.is_newer and not self._is_due(latest.bundle, now))
+            is_done = latest is None or (latest.is_newer and not self._is_wanting(latest, now))
             if fence is not None and is_done:
                 yield self._shelf.ask("release", key, fence)
                 fence = None
@@ -176,7 +224,7 @@ class Refresher:
         try:
             access_token = self._verifier.read(bundle.access_token, now)
         except InvalidToken as error:
-            return _BUSY if error.reason == "token_not_yet_valid" else refused(error)
+            return refused(error)
         renewal = self._shelf.ask("renew", seen.place.key, lease.fence, self._kind.lease)
         answer, now = yield from self._grants.refresh(
             access_token, bundle.refresh_token or b"", (self._kind.lease / 3, renewal), now
@@ -203,7 +251,21 @@ class Refresher:
                 return _BUSY
             yield from self._bury(seen, now)
             return _MISMATCH
+        if now >= self.due_at(pair):
+            yield from self._note_in_vain(seen, pair, now)
         return (yield from self._keep(seen, new, pair, now))
+
+    def _note_in_vain(self, seen: Seen, pair: Pair, now: float) -> Flow[None]:
+        """A flow: new tokens are due already: this machine's clock is ahead of the pool's.
+
+        They are replaced when they have run out, by this clock. If they have by now, there is
+        nothing to be gained before the clock is mended.
+        """
+        shortest, longest = _IN_VAIN
+        left = min(pair.id_token.expires_at, pair.access_token.expires_at) - now
+        pause = longest if left <= 0 else min(max(left, shortest), longest)
+        self._in_vain.note(self._sign_in_of(seen, now), now + pause)
+        yield from self._verifier.watch_clock(pair.access_token, now)
 
     def _keep(self, old: Seen, bundle: Bundle, pair: Pair, now: float) -> Flow[Outcome]:
         """A flow: keep new tokens, unless the session has ended or somebody has newer ones."""
@@ -248,19 +310,13 @@ class Refresher:
             if newer is not None:
                 return newer
         if answer.may_be_reuse and seen.place.in_cookie:  # a newer cookie may be on its way
-            self._note_used_up(seen, now)
+            self._used_up.note((seen.place.key, seen.bundle.turn), now + _GRACE)
             return _REUSED
         found, now = yield self._shelf.ask("load", seen.place.key)
         if has_ended(found):  # which is why; how it ended is to be remembered
             return revoked(found)
         yield from self._bury(seen, now)
         return Refused(NotAuthorizedException, answer.reason, clears=True, name=answer.name)
-
-    def _note_used_up(self, seen: Seen, now: float) -> None:
-        """Do not ask again with this refresh token for a while, whoever sends the old cookie."""
-        if len(self._used_up) >= _MOST_USED_UP:
-            self._used_up.clear()
-        self._used_up[seen.place.key, seen.bundle.turn] = now + _GRACE
 
     def _await_newer(self, seen: Seen, now: float) -> Flow[tuple[Seen | None, float]]:
         """A flow: what a holder before us may yet write, for as long as a lease lasts."""
@@ -273,6 +329,11 @@ class Refresher:
             _, now = yield Pause(look)
             waited, look = waited + look, min(look * 1.5, longest)
         return None, now
+
+    def _is_wanting(self, latest: Seen, now: float) -> bool:
+        """Whether new tokens are to be asked for. Not if another process has them just now."""
+        is_new = latest.is_newer and 0 <= now - latest.bundle.seen_at < _IN_VAIN[0]
+        return not is_new and self._is_due(latest.bundle, now)
 
     def _is_due(self, bundle: Bundle, now: float) -> bool:
         try:

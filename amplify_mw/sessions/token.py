@@ -15,7 +15,7 @@ from ..effects import Ask, Flow
 from ..errors import NetworkError, NotAuthorizedException, TokenExpiredException, check_number
 from ..models import AuthUser
 from ..tokens.jwks import KeysUnavailable
-from ..tokens.verifier import InvalidToken, VerifiedToken, Verifier
+from ..tokens.verifier import InvalidToken, NotYetValid, VerifiedToken, Verifier
 from .base import (
     NO_COOKIE,
     NO_SESSION,
@@ -36,6 +36,7 @@ _OVERHEAD: Final = 1000  # bytes of a verdict's objects beside its token; measur
 _NAME: Final = 150  # bytes of a group or scope and its place in the set, beside its text
 _SHORTEST: Final = 1_000  # bytes: Cognito's tokens have more
 _NONE: Final[frozenset[str]] = frozenset()
+_LONGEST_WAIT: Final = 10.0  # seconds: a clock may be set any moment
 
 
 @dataclass(frozen=True)
@@ -146,10 +147,18 @@ def keys_unavailable(error: KeysUnavailable) -> Refused:
 
 
 def refused(error: InvalidToken) -> Refused:
-    """The token is invalid for good."""
+    """The token is invalid for good; not one from the future, by a clock that is behind."""
+    if isinstance(error, NotYetValid):
+        return not_yet_valid(error)
     expired = error.reason == "token_expired"
     kind = TokenExpiredException if expired else NotAuthorizedException
     return Refused(kind, error.reason, clears=True)
+
+
+def not_yet_valid(error: NotYetValid) -> Refused:
+    """It cannot be told before this machine's clock has caught up with the pool's."""
+    wait = min(max(error.wait, 1.0), _LONGEST_WAIT)
+    return Refused(NetworkError, error.reason, retry_after=wait)
 
 
 def _signed_in(token: VerifiedToken) -> SignedIn:

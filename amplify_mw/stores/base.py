@@ -11,15 +11,27 @@ Rules, for every method:
 - Keys are hashes of secrets: 32 bytes, as good as random. Texts may be any `str`.
 - A store is a place, not a value: copied, it is the same store. A pickle holds what it was made
   with (a url with its password, too), and is the same store again within the process that has it.
+- Sessions take leases of `LONGEST_LEASE` (300 s) at most. A clock that is set, an hour ahead or
+  back, neither prolongs one nor lets two hold it.
 """
 
 import os
+import time
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any, Final, Self
 from weakref import WeakValueDictionary
 
 from ..effects import Unreachable
 from ..sessions.record import Record
+
+
+def lease_clock(clock: Callable[[], float]) -> Callable[[], float]:
+    """What a machine's leases are counted by: a clock that nobody sets, unless a test brings one.
+
+    The monotonic clock is one for all processes of a machine. It begins anew with a restart.
+    """
+    return time.monotonic if clock is time.time else clock
 
 
 class StoreUnavailable(Unreachable):

@@ -17,8 +17,8 @@ from threading import RLock
 from typing import Any, Final, NoReturn
 
 from ..errors import ConfigurationError, check_number
-from ..sessions.record import ENDED, Record
-from .base import SessionStore
+from ..sessions.record import ENDED, LONGEST_LEASE, Record
+from .base import SessionStore, lease_clock
 
 _CHANGING: Final = RLock()  # reentrant, for a signal's handler that forks amid a change
 
@@ -36,6 +36,7 @@ class MemoryStore(SessionStore):
         check_number("max_sessions", max_sessions, 1, 10**9)
         self._max = max_sessions
         self._clock = clock
+        self._lease_clock = lease_clock(clock)
         self._entries: OrderedDict[bytes, _Entry] = OrderedDict()  # the last written comes last
         self._users: dict[str, set[bytes]] = {}
         self._expiring: list[tuple[float, bytes]] = []  # a heap; holds what was replaced as well
@@ -116,8 +117,8 @@ class MemoryStore(SessionStore):
         None as well for a session that has ended: no fence is higher than its version.
         """
         with _CHANGING:
-            entry, now = self._live(key), self._clock()
-            if entry is None or entry.held_until > now:
+            entry, now = self._live(key), self._lease_clock()
+            if entry is None or now < entry.held_until <= now + max(seconds, LONGEST_LEASE):
                 return None
             fence = max(entry.fence, entry.record.version) + 1
             if fence >= ENDED:
@@ -128,7 +129,7 @@ class MemoryStore(SessionStore):
     def renew(self, key: bytes, fence: int, seconds: float) -> bool:
         """Hold a lease for so many seconds from now; False if it is held no longer."""
         with _CHANGING:
-            entry, now = self._live(key), self._clock()
+            entry, now = self._live(key), self._lease_clock()
             if entry is None or entry.fence != fence or entry.held_until <= now:
                 return False
             entry.held_until = now + seconds

@@ -17,8 +17,8 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from ..errors import ConfigurationError
-from ..sessions.record import ENDED, Record
-from .base import SessionStore
+from ..sessions.record import ENDED, LONGEST_LEASE, Record
+from .base import SessionStore, lease_clock
 from .sqlite_connections import Row
 from .sqlite_database import Database
 from .sqlite_table import from_row, number, prepare, to_row, to_text, why_foreign
@@ -50,7 +50,7 @@ _REPLACE: Final = (
 _DELETE: Final = "DELETE FROM sessions WHERE number = ? AND key = ? AND expires_at > ?"
 _NEXT_FENCE: Final = (
     "SELECT max(fence, version) + 1 FROM sessions"
-    " WHERE number = ? AND key = ? AND expires_at > ? AND held_until <= ?"
+    " WHERE number = ? AND key = ? AND expires_at > ? AND NOT (held_until > ? AND held_until <= ?)"
 )
 _ACQUIRE: Final = "UPDATE sessions SET fence = ?, held_until = ? WHERE number = ? AND key = ?"
 _RENEW: Final = (
@@ -98,6 +98,7 @@ class SQLiteStore(SessionStore):
         self._database = Database(name, timeout, prepare)
         self._timeout = timeout
         self._clock = clock
+        self._lease_clock = lease_clock(clock)
         self._created = 0
         if foreign := self._database.peek(why_foreign):
             raise ConfigurationError(f"{self._database.path!r} {foreign}.")
@@ -148,12 +149,14 @@ class SQLiteStore(SessionStore):
 
         def write(connection: sqlite3.Connection) -> int | None:
             connection.execute("BEGIN IMMEDIATE")
-            now = self._clock()
-            row = connection.execute(_NEXT_FENCE, (number(key), key, now, now)).fetchone()
+            now, moment = self._clock(), self._lease_clock()
+            latest = moment + max(seconds, LONGEST_LEASE)
+            arguments = (number(key), key, now, moment, latest)
+            row = connection.execute(_NEXT_FENCE, arguments).fetchone()
             fence = row[0] if row else None
             taken = isinstance(fence, int) and fence < ENDED
             if taken:
-                connection.execute(_ACQUIRE, (fence, now + seconds, number(key), key))
+                connection.execute(_ACQUIRE, (fence, moment + seconds, number(key), key))
             connection.execute("COMMIT")
             return fence if taken else None
 
@@ -161,7 +164,12 @@ class SQLiteStore(SessionStore):
 
     def renew(self, key: bytes, fence: int, seconds: float) -> bool:
         """Hold a lease for so many seconds from now; False if it is held no longer."""
-        return self._change(_RENEW, lambda now: (now + seconds, number(key), key, fence, now, now))
+
+        def arguments(now: float) -> Row:
+            moment = self._lease_clock()
+            return (moment + seconds, number(key), key, fence, now, moment)
+
+        return self._change(_RENEW, arguments)
 
     def release(self, key: bytes, fence: int) -> None:
         """Give a lease back, if it is held by this fence still."""

@@ -6,7 +6,10 @@ Rules:
 - RS256 only. The key comes from the configured key set, by `kid`; no key or address in the token
   is looked at, and a `crit` header is refused, since none is understood.
 - `iss` is exactly a configured pool; `token_use` is id or access; `aud` (id) or `client_id`
-  (access) is a configured client; `exp` is there. "Expired" is only said when all of that passed.
+  (access) is a configured client; `exp` is there. "Expired" and "not yet valid" are only said when
+  all of that passed.
+- A token from the future is the pool's own, however far ahead it is: this machine's clock is
+  behind. That is no flaw of the token (`NotYetValid`), and the operator is told once a day.
 - Whatever the bytes, the only refusal is `InvalidToken`; `KeysUnavailable` says nothing of them.
 """
 
@@ -18,7 +21,7 @@ from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, NoReturn
 
 from .. import base64url
-from ..effects import Flow
+from ..effects import Flow, Notice
 from ..errors import Reason
 from .jwks import KeySource, UnknownKey
 
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from joserfc.jwk import RSAKey
 
 MAX_TOKEN_BYTES: Final = 8192
+_DAY: Final = 86_400.0
 TokenUse = Literal["id", "access"]
 _USERNAME_CLAIM: Final[Mapping[TokenUse, str]] = {"id": "cognito:username", "access": "username"}
 _CLIENT_CLAIM: Final[Mapping[TokenUse, str]] = {"id": "aud", "access": "client_id"}
@@ -37,6 +41,18 @@ class InvalidToken(Exception):
     def __init__(self, reason: Reason) -> None:
         super().__init__(reason)
         self.reason: Reason = reason
+
+
+class NotYetValid(InvalidToken):
+    """The token is good, but for the time: it is from the future, by this machine's clock.
+
+    `token`: the verified token. `wait`: seconds until it counts.
+    """
+
+    def __init__(self, token: "VerifiedToken", wait: float) -> None:
+        super().__init__("token_not_yet_valid")
+        self.token = token
+        self.wait = wait
 
 
 class TrustedPool(NamedTuple):
@@ -67,7 +83,8 @@ class VerifiedToken:
     """A token that is ours.
 
     `expires_at`: from when on it is not ours (`exp` and the leeway). `fresh_until`: when to verify
-    it again. `lifetime`: seconds from `iat` to `exp`.
+    it again. `lifetime`: seconds from `iat` to `exp`. `begins_at`: from when on it counts, by the
+    pool's clock (the later of `iat` and `nbf`).
     """
 
     encoded: Final[bytes]
@@ -80,6 +97,7 @@ class VerifiedToken:
     expires_at: Final[float]
     fresh_until: Final[float]
     lifetime: Final[float]
+    begins_at: Final[float] = -math.inf
 
     def __repr__(self) -> str:
         return f"<VerifiedToken: {self.token_use} of {self.issuer}>"
@@ -131,24 +149,46 @@ def _no_constant(_: str) -> NoReturn:
 _JSON: Final = json.JSONDecoder(object_pairs_hook=_unique_members, parse_constant=_no_constant)
 
 
+class ClockWatch:
+    """Notices that this machine's clock differs from a pool's, and has it told once a day."""
+
+    def __init__(self) -> None:
+        self._told_at: dict[str, float] = {}  # by issuer
+
+    def noticed(self, issuer: str, ahead: float, now: float) -> Flow[None]:
+        """A flow: this machine's clock is so many seconds ahead of the pool's (below 0: behind)."""
+        if abs(now - self._told_at.get(issuer, -math.inf)) < _DAY:
+            return
+        self._told_at[issuer] = now
+        way = "ahead of" if ahead > 0 else "behind"
+        yield Notice(
+            f"this machine's clock is {math.ceil(abs(ahead))} s {way} the pool's ({issuer}); "
+            "sessions are kept meanwhile: have the clock set by NTP"
+        )
+
+
 class Verifier:
     """Verifies tokens of the configured pools. `leeway`, in seconds, is for clocks that differ."""
 
     def __init__(self, pools: Mapping[str, TrustedPool], leeway: float) -> None:
         self._pools = pools
         self.leeway = leeway
+        self._clock_watch = ClockWatch()
 
     def verify(self, token: bytes, now: float) -> Flow[VerifiedToken]:
-        """A flow: the verified token. Raises `InvalidToken` or `KeysUnavailable`."""
+        """A flow: the verified token. Raises `InvalidToken` or `KeysUnavailable`.
+
+        `NotYetValid` is raised for a good token from the future.
+        """
         parsed, pool = self._parse(token)
         issued_at = _time(parsed.claims, "iat", default=-math.inf)
-        if issued_at > now + self.leeway:
-            raise InvalidToken("token_not_yet_valid")
         key = pool.keys.at_hand(parsed.header["kid"], now)
         if key is None:
             try:
-                # `iat` is in whole seconds of Cognito's clock, which may differ from ours.
-                issued_by = issued_at + 1 + self.leeway
+                # `iat` is in whole seconds of Cognito's clock, which may differ from ours. What is
+                # from the future was issued before this moment all the same.
+                is_ahead = issued_at > now + self.leeway
+                issued_by = now if is_ahead else issued_at + 1 + self.leeway
                 key, now = yield from pool.keys.key_for(parsed.header["kid"], issued_by, now)
             except UnknownKey:
                 raise InvalidToken("unknown_key") from None
@@ -157,10 +197,33 @@ class Verifier:
         verified = self._believe(token, parsed.claims, pool, issued_at, now)
         if now >= verified.expires_at:
             raise InvalidToken("token_expired")
+        if verified.begins_at > now + self.leeway:
+            ahead = now - verified.begins_at
+            yield from self._clock_watch.noticed(verified.issuer, ahead, now)
+            raise NotYetValid(verified, -ahead - self.leeway)
         return verified
 
+    def verify_new(self, token: bytes, now: float) -> Flow[VerifiedToken]:
+        """A flow: the same of a token that Cognito has just issued: one from the future counts.
+
+        One that has run out already shows a clock that is ahead; it is refused all the same.
+        """
+        try:
+            return (yield from self.verify(token, now))
+        except NotYetValid as error:
+            return error.token
+        except InvalidToken as error:
+            if error.reason == "token_expired":
+                yield from self.watch_clock(self.read(token, now), now)
+            raise
+
+    def watch_clock(self, new: VerifiedToken, now: float) -> Flow[None]:
+        """A flow: have it told if a token that was just issued seems to be old."""
+        if now - new.begins_at > new.lifetime / 2 > 0:
+            yield from self._clock_watch.noticed(new.issuer, now - new.begins_at, now)
+
     def read(self, token: bytes, now: float) -> VerifiedToken:
-        """A token that somebody else vouches for: its signature and expiry are not looked at.
+        """A token that somebody else vouches for: neither its signature nor its time is looked at.
 
         For what a seal of our own, or Cognito's own connection, has brought. Raises `InvalidToken`.
         """
@@ -202,17 +265,19 @@ class Verifier:
         username, sub = claims.get(_USERNAME_CLAIM[use]), claims.get("sub")
         if not (isinstance(username, str) and username and isinstance(sub, str) and sub):
             raise InvalidToken("missing_claim")
-        if _time(claims, "nbf", default=-math.inf) > now + self.leeway:
-            raise InvalidToken("token_not_yet_valid")
+        begins_at = max(issued_at, _time(claims, "nbf", default=-math.inf))
         ends_at = _time(claims, "exp", default=None)
         expires_at = ends_at + self.leeway
         fresh_until = min(expires_at, pool.keys.fresh_until(now))
         lifetime = ends_at - issued_at
         issuer = pool.issuer
         # In the order of the fields: keywords would take 0.25 µs of every new token.
+        # fmt: off
         return VerifiedToken(
-            token, claims, issuer, client, use, username, sub, expires_at, fresh_until, lifetime
+            token, claims, issuer, client, use, username, sub,
+            expires_at, fresh_until, lifetime, begins_at,
         )
+        # fmt: on
 
 
 def agree(one: VerifiedToken, other: VerifiedToken) -> None:

@@ -422,6 +422,58 @@ def test_after_an_outage_the_page_can_be_loaded_again(
     assert visitor.user == "ada"
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("behind", [6, 600])
+def test_behind_the_pools_clock_a_session_begins_that_counts_once_the_clock_has_caught_up(
+    build: Build, kind: str, behind: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    cognitos = Clock()
+    with town(cognitos) as pool:
+        cognitos.advance(behind)
+        visitor = Visitor(build(KINDS[kind](), pool=pool, protect=["/account"]))
+        back = pool.authorize(visitor.leave(next="/account"), "ada")
+        got = visitor.come_back(back)
+        seconds = min(behind - 5, 60)
+        assert got.status == 200
+        assert f'content="{seconds};url=/account"' in got.body
+        assert "the clock of this site is behind" in got.body
+        assert not visitor.attempts
+        told = [record.getMessage() for record in caplog.records if "clock" in record.getMessage()]
+        assert [text.partition("behind")[0] for text in told] == [
+            f"this machine's clock is {behind} s "
+        ]
+        assert visitor.go("/account").status == 503
+        again = visitor.come_back(back)
+        assert f'content="{min(seconds, 10)};url=/"' in again.body
+        visitor.site.clock.advance(behind - 5)
+        assert visitor.user == "ada"
+        assert visitor.go("/account").body == "the app"
+
+
+def test_behind_the_pools_clock_an_answer_to_another_request_is_refused_as_ever(
+    build: Build,
+) -> None:
+    cognitos = Clock()
+    with town(cognitos) as pool:
+        cognitos.advance(30)
+        visitor = Visitor(build(routes={"on_error": "/sorry"}, pool=pool))
+        for wrong in ({"nonce": None}, {"aud": "another"}):
+            with pool.tamper(claims=wrong):
+                assert code_of(visitor.sign_in()) == "token_refused"
+        assert visitor.user == "NotAuthorizedException no_session"
+
+
+def test_far_ahead_of_the_pools_clock_the_log_says_why_nobody_can_sign_in(
+    build: Build, caplog: pytest.LogCaptureFixture
+) -> None:
+    cognitos = Clock()
+    with town(cognitos) as pool:
+        cognitos.advance(-3700)
+        visitor = Visitor(build(routes={"on_error": "/sorry"}, pool=pool))
+        assert code_of(visitor.sign_in()) == "token_refused"
+        assert "this machine's clock is 3700 s ahead of the pool's" in caplog.text
+
+
 def test_the_right_issuer_is_accepted(build: Build, clock: Clock) -> None:
     with town(clock, adds_iss=True) as pool:
         visitor = Visitor(build(pool=pool))

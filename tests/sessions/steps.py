@@ -21,6 +21,7 @@ from amplify_mw.effects import (
     Join,
     Launch,
     Meanwhile,
+    Notice,
     Outage,
     Pause,
     Rejection,
@@ -95,6 +96,7 @@ class World:
     used: list[str] = field(default_factory=list)
     launched: list[Flight] = field(default_factory=list)
     told: list[Outage | Rejection] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
     breaks: Callable[[Ask], bool] = lambda _: False
     engines: list[Engine] = field(default_factory=list)
 
@@ -193,6 +195,8 @@ class World:
                 self.launched.append(flight)
             case Outage() | Rejection():
                 self.told.append(effect)
+            case Notice(text):
+                self.notices.append(text)
             case Remember(cache, key, value, generation) if value is not None:
                 cache.put(key, value, generation)
             case Remember(cache, key):

@@ -481,6 +481,38 @@ class StoreContract:
         assert store.acquire(KEY, LONG) is None
         assert store.renew(KEY, fence, LONG)
 
+    def test_a_lease_from_before_the_clock_was_set_back_is_held_by_nobody(
+        self, store: SessionStore
+    ) -> None:
+        if not self.turnable:
+            pytest.skip("nobody sets this store's clock")
+        self.kept(store)
+        first = store.acquire(KEY, 10)
+        assert first is not None
+        self.time -= 3600  # type: ignore[attr-defined]
+
+        second = store.acquire(KEY, 10)
+
+        assert second is not None
+        assert second > first
+        assert store.acquire(KEY, 10) is None
+        assert not store.renew(KEY, first, 10)
+
+    def test_a_lease_from_before_the_clock_was_set_ahead_has_run_out(
+        self, store: SessionStore
+    ) -> None:
+        if not self.turnable:
+            pytest.skip("nobody sets this store's clock")
+        self.kept(store, expires_at=self.now() + 2 * LONG)
+        first = store.acquire(KEY, 10)
+        self.time += 3600  # type: ignore[attr-defined]
+
+        second = store.acquire(KEY, 10)
+
+        assert first is not None
+        assert second is not None
+        assert second > first
+
     def test_a_lease_may_be_cut_short(self, store: SessionStore) -> None:
         self.kept(store)
         fence = store.acquire(KEY, LONG)

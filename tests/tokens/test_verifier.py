@@ -16,10 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amplify_mw.drive import BoundedCache
-from amplify_mw.tokens.jwks import KeySource, import_key_set
+from amplify_mw.effects import Join
+from amplify_mw.tokens.jwks import KeySource, KeyState, import_key_set
 from amplify_mw.tokens.verifier import (
     MAX_TOKEN_BYTES,
     InvalidToken,
+    NotYetValid,
     TrustedPool,
     VerifiedToken,
     Verifier,
@@ -117,11 +119,26 @@ def verify(jwt: bytes, now: float = NOW, verifier: Verifier = VERIFIER) -> Verif
     return result
 
 
+def refused(
+    jwt: bytes, now: float = NOW, verifier: Verifier = VERIFIER
+) -> tuple[InvalidToken, list[str]]:
+    """How a token is refused, and what the operator is told."""
+    flow: Generator[Any, Any, VerifiedToken] = verifier.verify(jwt, now)
+    told: list[str] = []
+    try:
+        effect = next(flow)
+        while True:
+            told.append(effect.text)
+            effect = flow.send((None, now))
+    except InvalidToken as error:
+        return error, told
+    except StopIteration:
+        pytest.fail("the token was believed")
+
+
 def refusal(jwt: bytes, now: float = NOW, verifier: Verifier = VERIFIER) -> str:
     """The reason for which a token is refused."""
-    with pytest.raises(InvalidToken) as refused:
-        next(verifier.verify(jwt, now))
-    return refused.value.reason
+    return refused(jwt, now, verifier)[0].reason
 
 
 # --- good tokens
@@ -355,6 +372,92 @@ def test_a_token_from_the_future_is_not_yet_valid(name: str, value: str) -> None
     assert refusal(token(body=with_raw(name, value))) == "token_not_yet_valid"
 
 
+@pytest.mark.parametrize("claim", ["nbf", "iat"])
+@pytest.mark.parametrize("ahead", [LEEWAY + 1, 30, 3600, 10**9])
+def test_a_token_from_the_future_says_how_long_that_is(claim: str, ahead: int) -> None:
+    early = token(body=claims(**{claim: NOW + ahead, "exp": NOW + 2 * ahead}))
+    error, _ = refused(early, NOW, verifier_for())
+    assert isinstance(error, NotYetValid)
+    assert error.wait == ahead - LEEWAY
+    assert error.token.username == "ada"
+    assert verify(early, NOW + error.wait).username == "ada"
+
+
+def test_a_clock_that_is_behind_is_told_once_a_day_and_pool() -> None:
+    some = verifier_for()
+    early = token(body=claims(iat=NOW + 30, exp=NOW + 10**6))
+    others = token(
+        header(kid="k2"),
+        claims(iss=OTHER_ISSUER, iat=NOW + 9.5),
+        lambda text: rs(text, OTHER_POOLS),
+    )
+    assert refused(early, NOW, some)[1] == [
+        f"this machine's clock is 30 s behind the pool's ({ISSUER}); sessions are kept meanwhile: "
+        "have the clock set by NTP"
+    ]
+    [text] = refused(others, NOW, some)[1]
+    assert f"10 s behind the pool's ({OTHER_ISSUER})" in text
+    for jwt, now in [(early, NOW), (early, NOW + 20), (others, NOW), (early, NOW - 3600)]:
+        assert refused(jwt, now, some)[1] == []
+    late = token(body=claims(iat=NOW + 86_430, exp=NOW + 10**6))
+    assert len(refused(late, NOW + 86_400, some)[1]) == 1
+
+
+FORGERIES = [
+    ("bad_signature", {"sign": lambda text: rs(text, THEIRS)}),
+    ("unknown_key", {"head": {"kid": "k9"}}),
+    ("wrong_client", {"body": {"aud": "other"}}),
+    ("wrong_issuer", {"body": {"iss": "https://evil.example"}}),
+]
+
+
+@pytest.mark.parametrize(("reason", "flaw"), FORGERIES)
+@pytest.mark.parametrize("ahead", [30, 10**9])
+def test_a_forged_token_from_the_future_is_invalid_and_nobody_is_told(
+    reason: str, flaw: dict[str, Any], ahead: int
+) -> None:
+    error, told = refused(flawed({"body": {"iat": NOW + ahead}}, flaw), NOW, verifier_for())
+    assert (error.reason, told) == (reason, [])
+    assert not isinstance(error, NotYetValid)
+
+
+def test_an_unknown_key_of_a_token_from_the_future_is_unknown_once_the_key_set_was_fetched() -> (
+    None
+):
+    keys = KeySource("https://unused.example", BoundedCache(10, 10_000))
+    some = Verifier({ISSUER: TrustedPool(ISSUER, keys, None)}, LEEWAY)
+    jwt = token(header(kid="k9"), claims(iat=NOW + 10**9))
+    known = import_key_set(json.dumps({"keys": [jwk_of(OURS, "k1")]}))
+    flow = some.verify(jwt, NOW)
+    assert isinstance(next(flow), Join)
+    keys.state = KeyState(known, NOW + 0.1, NOW + 10)
+    with pytest.raises(InvalidToken) as error:
+        flow.send((keys.state, NOW + 0.2))
+    assert error.value.reason == "unknown_key"
+
+
+def test_what_cognito_has_just_issued_counts_though_it_is_from_the_future() -> None:
+    some = verifier_for()
+    flow = some.verify_new(token(body=claims(iat=NOW + 30)), NOW)
+    assert "30 s behind" in next(flow).text
+    with pytest.raises(StopIteration) as done:
+        flow.send((None, NOW))
+    assert done.value.value.username == "ada"
+
+
+def test_what_cognito_has_just_issued_shows_a_clock_that_is_ahead() -> None:
+    flow = verifier_for().verify_new(token(body=claims(iat=NOW - 4000, exp=NOW - 400)), NOW)
+    assert "4000 s ahead of the pool's" in next(flow).text
+    with pytest.raises(InvalidToken) as error:
+        flow.send((None, NOW))
+    assert error.value.reason == "token_expired"
+
+
+def test_a_token_that_is_read_counts_whatever_the_time() -> None:
+    for times in ({"iat": NOW + 999}, {"nbf": NOW + 999}, {"exp": NOW - 999}):
+        assert VERIFIER.read(token(body=claims(**times)), NOW).username == "ada"
+
+
 def test_neither_iat_nor_nbf_has_to_be_there() -> None:
     assert verify(token(body=claims(iat=None, nbf=None))).username == "ada"
 
@@ -374,14 +477,14 @@ def test_a_verdict_is_fresh_no_longer_than_the_token_with_its_leeway() -> None:
 FLAWS: list[tuple[str, dict[str, Any]]] = [
     ("unsupported_algorithm", {"head": {"alg": "RS512"}}),
     ("wrong_issuer", {"body": {"iss": "https://evil.example"}}),
-    ("token_not_yet_valid", {"body": {"iat": NOW + 999}}),
     ("unknown_key", {"head": {"kid": "k9"}}),
     ("bad_signature", {"sign": lambda text: rs(text, THEIRS)}),
     ("wrong_token_use", {"body": {"token_use": "refresh"}}),
     ("wrong_client", {"body": {"aud": "other"}}),
     ("missing_claim", {"body": {"sub": ""}}),
-    ("token_not_yet_valid", {"body": {"nbf": NOW + 999}}),
     ("token_expired", {"body": {"exp": NOW - 999}}),
+    ("token_not_yet_valid", {"body": {"nbf": NOW + 999}}),
+    ("token_not_yet_valid", {"body": {"iat": NOW + 999}}),
 ]
 
 
