@@ -29,6 +29,7 @@ from .cookie_policy import MAX_PAIR_BYTES, CookiePolicy, check_value
 from .errors import ConfigurationError, SessionTooLargeError
 
 MAX_CHUNKS: Final = 10  # one digit numbers them; servers refuse longer headers long before
+MAX_COOKIE_BYTES: Final = MAX_CHUNKS * MAX_PAIR_BYTES  # of a value in whatever cookies of ours
 _MARK = len("1") + len("0123abcd")  # the last chunk's number, and the CRC in hexadecimal
 UNREADABLE: Final = b""  # what chunks that make no value read as: no kind of session has it
 
@@ -214,9 +215,9 @@ class SessionCookie:
     def __init__(
         self, policy: CookiePolicy, max_bytes: int = MAX_PAIR_BYTES, needs: int = 1
     ) -> None:
-        if type(max_bytes) is not int or not 0 < max_bytes <= MAX_CHUNKS * MAX_PAIR_BYTES:
+        if type(max_bytes) is not int or not 0 < max_bytes <= MAX_COOKIE_BYTES:
             raise ConfigurationError(
-                f"max_bytes: write whole bytes from 1 to {MAX_CHUNKS * MAX_PAIR_BYTES}, which "
+                f"max_bytes: write whole bytes from 1 to {MAX_COOKIE_BYTES}, which "
                 f"{MAX_CHUNKS} cookies hold; got {max_bytes!r}"
             )
         self.policy = policy

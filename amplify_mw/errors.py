@@ -8,7 +8,7 @@
     └── NetworkError                503  cannot be told now; nothing was cleared, try again
     OutsideRequestError             no middleware around this code (a RuntimeError)
     ResponseStartedError            too late: the headers have gone (a RuntimeError)
-    SessionTooLargeError            these tokens do not fit the cookies (a ValueError)
+    SessionTooLargeError            these tokens do not fit the cookies, or the store (a ValueError)
     BlockingCallError               a verb that may wait, called on an event loop (a RuntimeError)
     ConfigurationError              the set-up is wrong, and what to write instead (a ValueError)
 
@@ -38,6 +38,7 @@ Reason = Literal[
     "session_revoked",  # ended, here or by Cognito itself: signed out everywhere, or disabled
     "invalid_session",  # a sealed bundle or a session id that means nothing here
     "session_expired",  # not used for too long, or begun too long ago
+    "token_too_large",  # Cognito's new tokens do not fit the session
     "token_mismatch",  # the tokens of one session name different users, pools or clients
     "missing_token",  # a session is started with an ID token and an access token
     "cross_site",  # another site asked for a session to be started or ended
@@ -179,22 +180,38 @@ class ResponseStartedError(RuntimeError):
         return type(self), (self.verb,)
 
 
-class SessionTooLargeError(ValueError):
-    """A session that would take more cookies than allowed. `size`, `limit`: in bytes."""
+_TOO_LARGE = {
+    "cookies": (
+        "this session takes {size} bytes of cookies, and {limit} are allowed",
+        "keep sessions in a store (StoredSession), or seal them and allow more with "
+        "SealedSession(max_bytes=...), as far as your servers accept such headers (each of "
+        "Amplify's own cookies has to fit a browser's 4,096)",
+    ),
+    "token": (
+        "a token of this session is {size} bytes long, and {limit} are allowed",
+        "or allow more with StoredSession(max_token_bytes=...)",
+    ),
+}
 
-    def __init__(self, size: int, limit: int) -> None:
+
+class SessionTooLargeError(ValueError):
+    """A session that would take more than allowed. `size`, `limit`: in bytes.
+
+    `of`: of its cookies together, or of one token in a store.
+    """
+
+    def __init__(self, size: int, limit: int, of: Literal["cookies", "token"] = "cookies") -> None:
+        takes, mend = _TOO_LARGE[of]
         super().__init__(
-            f"this session takes {size} bytes of cookies, and {limit} are allowed: leave groups "
-            "and custom attributes out of the tokens (a pre token generation trigger can), keep "
-            "sessions in a store (StoredSession), or seal them and allow more with "
-            "SealedSession(max_bytes=...), as far as your servers accept such headers (each of "
-            "Amplify's own cookies has to fit a browser's 4,096)"
+            takes.format(size=size, limit=limit) + ": leave groups and custom attributes out of "
+            f"the tokens (a pre token generation trigger can), {mend}"
         )
         self.size = size
         self.limit = limit
+        self.of = of
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.size, self.limit)
+        return type(self), (self.size, self.limit, self.of)
 
 
 class BlockingCallError(RuntimeError):

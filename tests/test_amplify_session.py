@@ -748,7 +748,7 @@ DELAYS: dict[str, tuple[Any, tuple[str, str]]] = {  # everything else
     "garbage": (Body(b"<html>Sign in to the hotel's network"), UNAVAILABLE),
     "tokens that are none": (
         Body(b'{"AuthenticationResult":{"IdToken":"a","AccessToken":"b"}}'),
-        UNAVAILABLE,
+        ("NetworkError", "malformed_token"),
     ),
 }
 later = pytest.mark.parametrize("seconds", [DUE, OVER], ids=["due", "over"])

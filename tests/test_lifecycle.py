@@ -46,6 +46,7 @@ from amplify_mw.testing import (
     signed_in,
     signed_out,
 )
+from amplify_mw.tokens.verifier import MAX_TOKEN_BYTES
 from tests.patience import PATIENCE
 from tests.shells import AppAnswer, ASGIShell, Ask, AwaitingShell, Got, Shell, WSGIShell
 from tests.sites import (
@@ -300,7 +301,7 @@ WRONG_TOKENS: dict[str, tuple[Callable[[LocalUserPool, TokenSet], Any], str]] = 
         f"{NOT_AUTHORIZED} malformed_token",
     ),
     "too long a refresh token": (
-        lambda _, ada: replace(ada, refresh_token="a" * 8193),
+        lambda _, ada: replace(ada, refresh_token="a" * (MAX_TOKEN_BYTES + 1)),
         f"{NOT_AUTHORIZED} malformed_token",
     ),
     "a refresh token with a line break": (

@@ -14,6 +14,7 @@ Rules:
 - That the app client does not exist ends a session only where Amazon's own endpoint of the pool
   says so of the client that the pool's signed token names: it was deleted, for good. Elsewhere
   the endpoint may be the wrong one.
+- An answer of Cognito's own that is refused for what it holds is no outage: it is about one user.
 - A refresh is given more time than other calls: an answer that is lost may have held the only
   refresh token that goes on.
 """
@@ -219,7 +220,10 @@ _DELETED_CLIENT: Final = Failure(
     mend="this app client was deleted; leave it out of client_id",
 )
 _FORGOTTEN_DEVICE: Final = _FAILURES["NotAuthorizedException"]
-_TOKEN: Final = re.compile(r"[!-~]{1,8192}")
+UNUSABLE: Final = Failure(
+    NetworkError, "malformed_token", message="Cognito's answer to a refresh holds no usable tokens."
+)
+_TOKEN: Final = re.compile(r"[!-~]+")  # how long it may be is the session's business
 
 
 class AppClient(NamedTuple):
@@ -320,17 +324,19 @@ def read_refreshed(response: Response, own_client: str | None = None) -> Refresh
     failure = read_failure(response, _REFRESH_FAILURES)
     if failure is not None:
         return _closer(failure, response, own_client)
-    result = json_object(response).get("AuthenticationResult")
-    result = result if isinstance(result, dict) else {}
+    body = json_object(response)
+    result = body.get("AuthenticationResult")
+    if not isinstance(result, dict):  # a challenge; or a captive portal, a broken proxy
+        return UNUSABLE if "ChallengeName" in body else UNAVAILABLE
     return refreshed(result.get("IdToken"), result.get("AccessToken"), result.get("RefreshToken"))
 
 
 def refreshed(id_token: object, access_token: object, refresh_token: object) -> Refreshed | Failure:
-    """These three as they came in a success; an outage where they are not Cognito's."""
+    """These three as they came in a success of Cognito's own."""
     values = (id_token, access_token, *(() if refresh_token is None else (refresh_token,)))
     texts = [value for value in values if isinstance(value, str) and _TOKEN.fullmatch(value)]
     if len(texts) != len(values):
-        return UNAVAILABLE
+        return UNUSABLE
     return Refreshed(*(text.encode("ascii") for text in texts))
 
 

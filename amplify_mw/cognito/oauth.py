@@ -65,7 +65,10 @@ def read_refreshed(response: Response) -> Refreshed | Failure:
     if failure is not None:
         return failure
     body = json_object(response)
-    return refreshed(body.get("id_token"), body.get("access_token"), body.get("refresh_token"))
+    tokens = [body.get(name) for name in ("id_token", "access_token", "refresh_token")]
+    if not any(tokens):  # a 200 that is not the endpoint's: a captive portal, a broken proxy
+        return UNAVAILABLE
+    return refreshed(*tokens)
 
 
 def revoke(revoke_url: str, client: AppClient, refresh_token: bytes) -> Request:

@@ -35,6 +35,7 @@ from ..errors import (
 from ..models import AuthUser
 from ..tokens.jwks import KeysUnavailable
 from ..tokens.verifier import (
+    MAX_TOKEN_BYTES,
     InvalidToken,
     NotYetValid,
     TokenUse,
@@ -61,7 +62,7 @@ from .lifetimes import LastingSession
 from .place import Seen
 from .record import Record, has_ended, tombstone
 from .refreshing import Pair, revoked
-from .token import keys_unavailable, refused
+from .token import MOST_SENT, keys_unavailable, refused
 
 if TYPE_CHECKING:
     from ..cookies import SessionCookies
@@ -289,14 +290,19 @@ class AmplifySessions(LastingSessions):
     def _read(self, seen: Seen, now: float) -> Flow[Pair]:
         bundle, mine = seen.bundle, _place(seen).mine
         newer = mine._replace(access_token=bundle.access_token, id_token=bundle.id_token)
-        return (yield from self._verified(newer, now))
+        return (yield from self._verified(newer, now, most=MAX_TOKEN_BYTES))
 
-    def _verified(self, mine: AmplifySet, now: float) -> Flow[Pair]:
-        """A flow: what the tokens say. Raises `InvalidToken`, `KeysUnavailable`."""
+    def _verified(self, mine: AmplifySet, now: float, *, most: int = MOST_SENT) -> Flow[Pair]:
+        """A flow: what the tokens say. Raises `InvalidToken`, `KeysUnavailable`.
+
+        `most`: bytes that a token may have, by where it comes from; longer ones are not looked at.
+        """
+        if len(mine.access_token) > most:
+            raise InvalidToken("malformed_token")
         client = mine.client
         access, is_good = yield from self._checked(mine.access_token, "access", client, now)
         identity = access
-        if mine.id_token:
+        if 0 < len(mine.id_token) <= most:
             try:
                 identity, counts = yield from self._checked(mine.id_token, "id", client, now)
             except InvalidToken:  # as if it had not been sent
@@ -336,8 +342,11 @@ class AmplifySessions(LastingSessions):
         return super()._verdict(seen, pair, now, retry_at)
 
     def _new_cookie(self, seen: Seen, now: float) -> NewCookie | None:  # noqa: ARG002
-        cookie = NewCookie(seen.sealed.decode())
-        return cookie if self._cookies.size(cookie.value) <= self._cookies.max_bytes else None
+        return None if self._too_large(seen) else NewCookie(seen.sealed.decode())
+
+    def _too_large(self, seen: Seen) -> SessionTooLargeError | None:
+        size, limit = self._cookies.size(seen.sealed.decode()), self._cookies.max_bytes
+        return SessionTooLargeError(size, limit) if size > limit else None
 
     def start(self, entrance: Entrance, now: float) -> Flow[Finding]:
         """A flow: a new session. Raises `SessionTooLargeError`."""
@@ -352,11 +361,10 @@ class AmplifySessions(LastingSessions):
         )
         if mine.refresh_token and not B64TOKEN.fullmatch(mine.refresh_token):
             raise NotAuthorizedException(reason="malformed_token")
-        size = self._cookies.size(mine.value.decode())
-        if size > self._cookies.max_bytes:
-            raise SessionTooLargeError(size, self._cookies.max_bytes)
         pair = Pair(entrance.id_token, entrance.access_token)
         place = AmplifyPlace(mine, _owner(pair), None, now)
+        if too_large := self._too_large(place.seen()):
+            raise too_large
         for key in (place.key, _sign_in(entrance.access_token)):  # it may have been ended before
             _, now = yield from self._shelf.tell("delete", key)
         return self._begun(place.seen(is_newer=True), entrance, now)

@@ -78,7 +78,8 @@ class Refused(NamedTuple):
     """Nobody is signed in. `clears`: the cookie is invalid for good and is to be cleared.
 
     `name`: what to call it, where that is not the error's own name. `asks_again`: the session was
-    ended from elsewhere, so that the next sign-in asks for the password.
+    ended from elsewhere, so that the next sign-in asks for the password. `message`: what to say
+    instead of the error's own sentence.
     """
 
     error: type[AuthError]
@@ -87,6 +88,7 @@ class Refused(NamedTuple):
     retry_after: float | None = None
     name: str | None = None
     asks_again: bool = False
+    message: str | None = None
 
     @property
     def user(self) -> None:
@@ -94,7 +96,9 @@ class Refused(NamedTuple):
 
     def exception(self) -> AuthError:
         """A fresh exception: one that was raised before would carry that traceback."""
-        return self.error(reason=self.reason, retry_after=self.retry_after, name=self.name)
+        return self.error(
+            self.message, reason=self.reason, retry_after=self.retry_after, name=self.name
+        )
 
 
 Verdict = SignedIn | Refused
@@ -146,6 +150,11 @@ class Entrance(NamedTuple):
     access_token: "VerifiedToken"
     refresh_token: bytes | None
     user_agent: str = ""
+
+    @property
+    def tokens(self) -> tuple[bytes, bytes, bytes]:
+        """The three, as they were given."""
+        return self.id_token.encoded, self.access_token.encoded, self.refresh_token or b""
 
     def __repr__(self) -> str:
         return "<Entrance>"

@@ -7,6 +7,7 @@ Rules:
 - Only headers and claims of the ID and access token are compressed. Neither a signature nor any
   part of the refresh token is: text that a user can choose shares no compressed stream with a
   secret, which its length would tell of (as in CRIME and BREACH).
+- Lengths take two bytes each; four in a bundle in which one needs them.
 - Nothing is inflated beyond the length that was written down, and that is bounded.
 - `unpack` is given bytes that were authenticated before. It is strict all the same.
 """
@@ -16,18 +17,21 @@ from struct import Struct
 from typing import Final, NamedTuple
 
 from .. import base64url
+from ..tokens.verifier import MAX_TOKEN_BYTES
 
-MAX_TOKENS: Final = 40_960  # characters of all tokens together
+MAX_TOKENS: Final = 3 * MAX_TOKEN_BYTES  # characters of all tokens together
+MAX_PACKED: Final = MAX_TOKENS + 1024  # bytes: what cannot be compressed grows a little
 MAX_TURN: Final = 2**53 - 1
 _MAX_TIME: Final = 2**40  # seconds; so that a float holds them exactly
 
 _RAW_DEFLATE: Final = -15  # zlib's `wbits`: no header, no checksum, a window of 32 kB
 
-_FORMAT: Final = 1
+_FORMAT, _LARGE = 1, 2
 # format, sid, turn, created_at, seen_at; the lengths of two headers, two claims, two signatures,
 # the refresh token; its form
-_HEAD: Final = Struct(">B16sQQQ7HB")
+_HEADS: Final = {_FORMAT: Struct(">B16sQQQ7HB"), _LARGE: Struct(">B16sQQQ7IB")}
 _LENGTH: Final = Struct(">H")
+_LONGEST: Final = 2**16 - 1  # what fits that
 _NONE, _RAW, _SEGMENTS, _COGNITO = range(4)  # forms of a refresh token
 _COGNITO_HEADER: Final = base64url.encode(b'{"cty":"JWT","enc":"A256GCM","alg":"RSA-OAEP"}') + b"."
 
@@ -99,21 +103,23 @@ def pack(bundle: Bundle) -> bytes:
     texts = (id_header, header, id_claims, claims)
     rest = (id_signature, signature, refresh_token)
     lengths = [len(part) for part in texts + rest]
-    head = _HEAD.pack(_FORMAT, bundle.sid, bundle.turn, *times, *lengths, form)
+    form_of_all = _FORMAT if max(lengths) <= _LONGEST else _LARGE
+    head = _HEADS[form_of_all].pack(form_of_all, bundle.sid, bundle.turn, *times, *lengths, form)
     return b"".join([head, *rest, _deflate(b"".join(texts))])
 
 
 def unpack(packed: bytes) -> Bundle:
     """The bundle that was packed. Raises `ValueError` for bytes that are none."""
-    if len(packed) < _HEAD.size:
+    head = _HEADS.get(packed[0]) if packed else None
+    if head is None or len(packed) < head.size:
         raise ValueError("not a packed bundle")
-    version, sid, turn, created_at, seen_at, *lengths, form = _HEAD.unpack_from(packed)
+    _, sid, turn, created_at, seen_at, *lengths, form = head.unpack_from(packed)
     in_range = turn <= MAX_TURN and created_at < _MAX_TIME and seen_at < _MAX_TIME
     text_lengths, rest_lengths = lengths[:4], lengths[4:]
     size = sum(text_lengths)
-    if version != _FORMAT or not in_range or size > MAX_TOKENS:
+    if not in_range or size > MAX_TOKENS:
         raise ValueError("not a packed bundle")
-    id_signature, signature, refresh_token, deflated = _cut(packed[_HEAD.size :], rest_lengths)
+    id_signature, signature, refresh_token, deflated = _cut(packed[head.size :], rest_lengths)
     texts = _inflate(deflated, size)  # refuses a bundle that was cut off
     id_header, header, id_claims, claims, _ = _cut(texts, text_lengths)
     bundle = Bundle(
@@ -189,6 +195,8 @@ def _refresh_form(token: bytes | None) -> tuple[int, bytes]:
     try:
         segments = [base64url.decode(segment) for segment in rest.split(b".")]
     except ValueError:
+        return _RAW, token
+    if max(map(len, segments)) > _LONGEST:
         return _RAW, token
     packed = b"".join([_LENGTH.pack(len(segment)) + segment for segment in segments])
     return (form, packed) if len(packed) < len(token) else (_RAW, token)

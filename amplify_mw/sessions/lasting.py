@@ -12,8 +12,13 @@ Rules:
 import math
 from typing import Any, Final
 
-from ..effects import Draw, Flow, Unreachable
-from ..errors import NetworkError, NotAuthorizedException, TokenExpiredException
+from ..effects import Draw, Flow, Notice, Unreachable
+from ..errors import (
+    NetworkError,
+    NotAuthorizedException,
+    SessionTooLargeError,
+    TokenExpiredException,
+)
 from ..models import AuthUser
 from ..tokens.jwks import KeysUnavailable
 from ..tokens.verifier import InvalidToken, agree
@@ -69,6 +74,7 @@ class LastingSessions:
         self._verdicts = around.verdicts
         self._staleness = staleness
         self._rolled: dict[tuple[bytes, int], Seen] = {}
+        self._has_told_size = False
         self._shelf = Shelf(store, around.memory() if is_shared else store, around.all_verdicts)
         self._refresher = Refresher(
             kind, around.verifier, around.grants, self._shelf, is_shared=is_shared
@@ -178,6 +184,10 @@ class LastingSessions:
         max_age = max(1, math.ceil(self._kind.ends_at(seen.bundle) - now))
         return NewCookie(seen.place.cookie(seen.sealed).decode("ascii"), max_age)
 
+    def _too_large(self, seen: Seen) -> SessionTooLargeError | None:  # noqa: ARG002
+        """Why no cookie holds the session; None if one does."""
+        return None
+
     def _roll(self, seen: Seen, now: float) -> Flow[tuple[Seen | None, float]]:
         """A flow: the session, seen just now; None if it has ended meanwhile."""
         bundle = seen.bundle._replace(seen_at=float(math.floor(now)))
@@ -239,6 +249,9 @@ class LastingSessions:
             return (yield from self._over(before.place))
         if isinstance(outcome, Refused):
             return Finding(outcome)
+        if not self._has_told_size and (too_large := self._too_large(outcome)):
+            self._has_told_size = True
+            yield Notice(f"a refresh brought tokens that their cookie does not hold: {too_large}")
         cookie = self._new_cookie(outcome, now)
         known = self._verdicts.get(outcome.place.cookie(outcome.sealed))
         if known is not None and known.held.sealed == outcome.sealed and now < known.held.due_at:

@@ -14,6 +14,7 @@ from .bundle import Bundle
 from .record import LONGEST_LEASE
 
 _DAY: Final = 86_400.0
+DEFAULT_TOKEN_BYTES: Final = 65_536
 _ROLLS: Final = 10  # per idle time
 
 
@@ -44,6 +45,11 @@ class LastingSession:
         check_number("lease", self.lease, 1, LONGEST_LEASE)
         if self.verify_with_cognito_every is not None:
             check_number("verify_with_cognito_every", self.verify_with_cognito_every, 1, _DAY)
+
+    @property
+    def longest_token(self) -> float:
+        """Bytes of a token that a session takes at most; what fits a cookie is told elsewhere."""
+        return DEFAULT_TOKEN_BYTES
 
     def ends_at(self, bundle: Bundle) -> float:
         """When a session is over."""

@@ -10,7 +10,8 @@ Rules:
 - New tokens must name the user, the pool and the client of those that they replace. They are kept
   before anything else is made of them: a refresh token that was rotated is the only one there is.
 - A refresh that brought nothing better is not asked for again for a while, unless the app insists.
-  So it is with a clock that is far ahead: new tokens are as due as those before.
+  So it is with a clock that is far ahead (new tokens are as due as those before), and with tokens
+  that the session does not take: that user alone hears of it.
 - No pause outlasts a clock that is set back.
 """
 
@@ -20,10 +21,10 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Final, NamedTuple
 
-from ..cognito.api import Failure
+from ..cognito.api import UNUSABLE, Failure, Refreshed
 from ..cognito.grants import Grants
-from ..effects import Draw, Flight, Flow, Join, Pause, Unreachable
-from ..errors import NetworkError, NotAuthorizedException
+from ..effects import Draw, Flight, Flow, Join, Notice, Pause, Unreachable
+from ..errors import NetworkError, NotAuthorizedException, SessionTooLargeError
 from ..tokens.verifier import InvalidToken, VerifiedToken, Verifier, agree
 from .base import STORE_UNAVAILABLE, Postponed, Refused
 from .bundle import Bundle
@@ -44,16 +45,14 @@ _HOLDER_TAKES: Final = 30.0  # seconds for which somebody's renewed lease is wai
 _LEASE_LIVES: Final = 600.0  # seconds for which a coordinator remembers that there was a lease
 
 REVOKED: Final = Refused(NotAuthorizedException, "session_revoked", clears=True)
+_TOO_LARGE: Final = Refused(NetworkError, "token_too_large", retry_after=5 * RETRY)
 _MISMATCH: Final = Refused(NotAuthorizedException, "token_mismatch", clears=True)
 _REUSED: Final = Refused(
     NotAuthorizedException, "refresh_token_reused", name="RefreshTokenReuseException"
 )
 _SOMEBODY_ELSES: Final = {"token_mismatch", "wrong_issuer", "wrong_client"}
+_NOTHING_BETTER: Final = Refused(NetworkError, "token_expired", retry_after=5 * RETRY)
 _BUSY: Final = Postponed(Refused(NetworkError, "cognito_unavailable", retry_after=RETRY))
-
-
-def _nothing_better(wait: float) -> Postponed:
-    return Postponed(Refused(NetworkError, "token_expired", retry_after=min(wait, 5 * RETRY)))
 
 
 Outcome = Seen | Refused | Postponed  # newer tokens; the session is over; not now
@@ -90,18 +89,29 @@ class Pauses:
 
     def __init__(self, longest: float) -> None:
         self._longest = longest
-        self._until: dict[Hashable, float] = {}
+        self._noted: dict[Hashable, tuple[float, float, Refused]] = {}
 
-    def note(self, what: Hashable, until: float) -> None:
-        """Not before `until`."""
-        if len(self._until) >= _MOST_NOTED:
-            self._until.clear()
-        self._until[what] = until
+    def note(self, what: Hashable, now: float, seconds: float, answer: Refused) -> None:
+        """Not for so many seconds. `answer`: what to say instead."""
+        if len(self._noted) >= _MOST_NOTED:
+            self._noted.clear()
+        self._noted[what] = now + seconds, seconds, answer
 
-    def left(self, what: Hashable, now: float) -> float:
-        """Seconds that are left of a pause; 0 if there is none."""
-        left = self._until.get(what, -math.inf) - now
-        return left if 0 < left <= self._longest else 0.0
+    def note_again(self, what: Hashable, now: float, answer: Refused) -> None:
+        """Not for twice as long as the last time, if that was not long ago."""
+        until, last, _ = self._noted.get(what, (-math.inf, 0.0, None))
+        is_new = abs(now - until) > self._longest
+        seconds = _IN_VAIN[0] if is_new else min(2 * last, self._longest)
+        self.note(what, now, seconds, answer)
+
+    def answer(self, what: Hashable, now: float) -> Refused | None:
+        """What to say in a pause; None if there is none."""
+        noted = self._noted.get(what)
+        if noted is None or not 0 < noted[0] - now <= self._longest:
+            return None
+        until, _, answer = noted
+        wait = answer.retry_after and min(until - now, answer.retry_after)
+        return answer._replace(retry_after=wait)
 
 
 class Refresher:
@@ -123,6 +133,7 @@ class Refresher:
         self._is_shared = is_shared
         self._used_up = Pauses(_GRACE)  # refresh tokens, whoever sends the old cookie
         self._in_vain = Pauses(_IN_VAIN[1])  # sign-ins, whichever of their tokens are sent
+        self._has_told_unusable = False
 
     def due_at(self, pair: Pair) -> float:
         """When tokens are to be refreshed: soon enough, but not in the first half of a life."""
@@ -142,11 +153,11 @@ class Refresher:
 
         `insists`: the app wants new tokens, whatever is left of the present ones.
         """
-        if self._used_up.left((seen.place.key, seen.bundle.turn), now):
-            return _REUSED, now
-        wait = 0.0 if insists else self._in_vain.left(self._sign_in_of(seen, now), now)
-        if wait:
-            return _nothing_better(wait), now
+        if reused := self._used_up.answer((seen.place.key, seen.bundle.turn), now):
+            return reused, now
+        in_vain = None if insists else self._in_vain.answer(self._sign_in_of(seen, now), now)
+        if in_vain is not None:
+            return Postponed(in_vain), now
         key = ("refresh", seen.place.key)
         flight = Flight(key, lambda departed: self._refresh(seen, departed), "sessions")
         try:
@@ -235,7 +246,14 @@ class Refresher:
             refusal = Refused(
                 NetworkError, answer.reason, retry_after=answer.retry_after, name=answer.name
             )
+            if answer.reason == UNUSABLE.reason:
+                return (yield from self._unusable(seen, refusal, str(answer.message), now))
             return Postponed(refusal)
+        size, limit = max(map(len, filter(None, answer))), self._kind.longest_token
+        if size > limit:
+            yield from self._keep_refresh_token(seen, lease, answer, now)
+            why = str(SessionTooLargeError(size, int(limit), of="token"))
+            return (yield from self._unusable(seen, _TOO_LARGE, why, now))
         new = bundle._replace(
             turn=max(lease.fence, bundle.turn + 1),  # a coordinator may have forgotten earlier ones
             seen_at=float(math.floor(now)),
@@ -247,13 +265,36 @@ class Refresher:
             pair = self._pair(new, now)
             agree(pair.id_token, access_token)
         except InvalidToken as error:
-            if error.reason not in _SOMEBODY_ELSES:  # a 200 that is not Cognito's
-                return _BUSY
+            if error.reason not in _SOMEBODY_ELSES:
+                yield from self._keep_refresh_token(seen, lease, answer, now)
+                refusal = Refused(NetworkError, error.reason, retry_after=RETRY)
+                return (yield from self._unusable(seen, refusal, str(UNUSABLE.message), now))
             yield from self._bury(seen, now)
             return _MISMATCH
         if now >= self.due_at(pair):
             yield from self._note_in_vain(seen, pair, now)
         return (yield from self._keep(seen, new, pair, now))
+
+    def _unusable(self, seen: Seen, refusal: Refused, why: str, now: float) -> Flow[Outcome]:
+        """A flow: Cognito's answer is of no use for what it holds. Nobody else is concerned."""
+        refusal = refusal._replace(message=why)
+        self._in_vain.note_again(self._sign_in_of(seen, now), now, refusal)
+        if not self._has_told_unusable:
+            self._has_told_unusable = True
+            yield Notice(f"a session could not be refreshed, and is kept: {why}")
+        return Postponed(refusal)
+
+    def _keep_refresh_token(
+        self, seen: Seen, lease: Lease, answer: Refreshed, now: float
+    ) -> Flow[None]:
+        """A flow: keep a new refresh token beside the tokens that go on; the old one is used up."""
+        if answer.refresh_token is None or len(answer.refresh_token) > self._kind.longest_token:
+            return
+        new = seen.bundle._replace(
+            turn=max(lease.fence, seen.bundle.turn + 1), refresh_token=answer.refresh_token
+        )
+        with suppress(InvalidToken):
+            yield from self._keep(seen, new, self._pair(new, now), now)
 
     def _note_in_vain(self, seen: Seen, pair: Pair, now: float) -> Flow[None]:
         """A flow: new tokens are due already: this machine's clock is ahead of the pool's.
@@ -264,7 +305,7 @@ class Refresher:
         shortest, longest = _IN_VAIN
         left = min(pair.id_token.expires_at, pair.access_token.expires_at) - now
         pause = longest if left <= 0 else min(max(left, shortest), longest)
-        self._in_vain.note(self._sign_in_of(seen, now), now + pause)
+        self._in_vain.note(self._sign_in_of(seen, now), now, pause, _NOTHING_BETTER)
         yield from self._verifier.watch_clock(pair.access_token, now)
 
     def _keep(self, old: Seen, bundle: Bundle, pair: Pair, now: float) -> Flow[Outcome]:
@@ -310,7 +351,7 @@ class Refresher:
             if newer is not None:
                 return newer
         if answer.may_be_reuse and seen.place.in_cookie:  # a newer cookie may be on its way
-            self._used_up.note((seen.place.key, seen.bundle.turn), now + _GRACE)
+            self._used_up.note((seen.place.key, seen.bundle.turn), now, _GRACE, _REUSED)
             return _REUSED
         found, now = yield self._shelf.ask("load", seen.place.key)
         if has_ended(found):  # which is why; how it ended is to be remembered

@@ -73,12 +73,17 @@ class Seal:
     """Seals with the newest of `keys` (32 bytes each, newest first), opens with any.
 
     `cookie_name`: of the cookie that is to hold the values. `client_ids`: the app clients that
-    values are sealed for; None: one seal for any client.
+    values are sealed for; None: one seal for any client. `max_sealed`: characters of a value.
     """
 
     def __init__(
-        self, keys: Sequence[bytes], cookie_name: str, client_ids: frozenset[str] | None
+        self,
+        keys: Sequence[bytes],
+        cookie_name: str,
+        client_ids: frozenset[str] | None,
+        max_sealed: int = MAX_SEALED,
     ) -> None:
+        self._max_sealed = max_sealed
         self._newest: dict[str | None, _Context] = {}
         self._by_header: dict[bytes, _Context] = {}
         self._is_for_any = client_ids is None
@@ -91,7 +96,7 @@ class Seal:
     def seal(self, plain: bytes, client_id: str, iv: bytes) -> bytes:
         """`plain` sealed for a client. `iv`: 12 random bytes, never used before.
 
-        Raises `ValueError` for what would be longer than `open` accepts (`MAX_SEALED`), and
+        Raises `ValueError` for what would be longer than `open` accepts (`max_sealed`), and
         `KeyError` for a client that is not configured.
         """
         if len(iv) != _IV:
@@ -100,13 +105,13 @@ class Seal:
         sealed = cipher.encrypt(iv, plain, header)
         text, tag = base64url.encode(sealed[:-_TAG]), base64url.encode(sealed[-_TAG:])
         value = b"%b..%b.%b.%b" % (header, base64url.encode(iv), text, tag)
-        if len(value) > MAX_SEALED:
+        if len(value) > self._max_sealed:
             raise ValueError("too large to be sealed")
         return value
 
     def open(self, value: bytes) -> tuple[bytes, str | None] | None:
         """What was sealed, and for which client (None: for any); None if it was not sealed here."""
-        if len(value) > MAX_SEALED:
+        if len(value) > self._max_sealed:
             return None
         segments = value.split(b".", 4)
         if len(segments) != 5:

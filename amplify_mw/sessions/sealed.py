@@ -7,7 +7,7 @@ Rules:
   (newer tokens, an end) is told by the coordinator: one of this process, unless a shared one is
   given. A late request with an older cookie is given the newer one.
 - A session that does not fit `max_bytes` of cookies is refused when it is started. One that grows
-  beyond when it is refreshed goes on with its older cookie.
+  beyond when it is refreshed goes on with its older cookie, and the operator is told once.
 """
 
 import hashlib
@@ -17,11 +17,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from ..cookie_policy import CookiePolicy
-from ..cookies import SessionCookie
+from ..cookies import MAX_COOKIE_BYTES, SessionCookie
 from ..effects import Flow, Unreachable
 from ..errors import ConfigurationError, SessionTooLargeError, check_number
 from .base import Entrance, Finding, NewCookie, Refused, SignedIn, Surroundings
-from .bundle import Bundle, pack, unpack
+from .bundle import MAX_PACKED, Bundle, pack, unpack
 from .lasting import INVALID, STORE_DOWN, LastingSessions
 from .lifetimes import LastingSession, check_store
 from .place import Place, Seen, newest
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 _MAX_BYTES: Final = 12_000
 _SHORTEST: Final = 2_500  # bytes: two of Cognito's tokens, sealed
+_MAX_SEALED: Final = MAX_PACKED * 3 // 2  # characters: base64url takes 4 for 3 bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,13 +158,13 @@ class SealedSessions(LastingSessions):
             staleness=kind.staleness if is_shared else None,
         )
         keys = [parse_key(key) for key in kind.keys]
-        self._seal = Seal(keys, around.cookie_name, around.client_ids)
+        self._seal = Seal(keys, around.cookie_name, around.client_ids, _MAX_SEALED)
         self._cookie = kind.cookies(CookiePolicy(name=around.cookie_name), None)
         self._max_bytes = kind.max_bytes
 
     def resolve(self, value: bytes, now: float) -> Flow[Finding]:
         """A flow: the finding on a cookie's value."""
-        seen = self._open(value)
+        seen = None if len(value) > MAX_COOKIE_BYTES else self._open(value)
         if seen is None:
             return INVALID
         try:
@@ -202,19 +203,21 @@ class SealedSessions(LastingSessions):
         return self._open(verdict.cookie) or REVOKED
 
     def _new_cookie(self, seen: Seen, now: float) -> NewCookie | None:
-        cookie = super()._new_cookie(seen, now)
-        fits = cookie is not None and self._cookie.size(cookie.value) <= self._max_bytes
-        return cookie if fits else None
+        return None if self._too_large(seen) else super()._new_cookie(seen, now)
+
+    def _too_large(self, seen: Seen) -> SessionTooLargeError | None:
+        size = self._cookie.size(seen.sealed.decode("ascii"))
+        return SessionTooLargeError(size, self._max_bytes) if size > self._max_bytes else None
 
     def start(self, entrance: Entrance, now: float) -> Flow[Finding]:
         """A flow: a new session. Raises `SessionTooLargeError`."""
         bundle, iv = yield from self._begin(entrance, now)
         place = SealedPlace(self._seal, bundle.sid, entrance.id_token.client)
         _, cookie = place.close(bundle, iv, now)
-        size = self._cookie.size(cookie.decode("ascii"))
-        if size > self._max_bytes:
-            raise SessionTooLargeError(size, self._max_bytes)
-        return self._begun(Seen(place, bundle, cookie, is_newer=True), entrance, now)
+        seen = Seen(place, bundle, cookie, is_newer=True)
+        if too_large := self._too_large(seen):
+            raise too_large
+        return self._begun(seen, entrance, now)
 
     def contents(self, value: bytes) -> list[Bundle]:
         """What a cookie by itself says, if it means anything."""

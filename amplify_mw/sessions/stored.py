@@ -19,11 +19,13 @@ from .. import base64url
 from ..cookie_policy import CookiePolicy
 from ..cookies import SessionCookie
 from ..effects import Draw, Flow, Unreachable
+from ..errors import SessionTooLargeError, check_number
 from ..session_models import SessionInfo
+from ..tokens.verifier import MAX_TOKEN_BYTES
 from .base import Entrance, Finding, Refused, SignedIn, Surroundings, user_key
 from .bundle import Bundle, pack, unpack
 from .lasting import INVALID, STORE_DOWN, LastingSessions
-from .lifetimes import LastingSession, check_store
+from .lifetimes import DEFAULT_TOKEN_BYTES, LastingSession, check_store
 from .place import Seen
 from .record import Record, has_ended
 from .refreshing import IV, REVOKED, revoked
@@ -48,13 +50,22 @@ class StoredSession(LastingSession):
     refreshed (60). `lease`: seconds for which a process that refreshes keeps others from it (10).
     `verify_with_cognito_every`: seconds after which Cognito is asked whether the user is signed in
     still (None: only refreshes ask).
+    `max_token_bytes`: how long each of the tokens may be (65,536, at most 262,144). Users in many
+    groups, with roles of long names, have tokens of 10 kB and more.
     """
 
     store: Any = field(kw_only=False)
+    max_token_bytes: int = DEFAULT_TOKEN_BYTES
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_store("store", self.store)
+        check_number("max_token_bytes", self.max_token_bytes, 4096, MAX_TOKEN_BYTES)
+
+    @property
+    def longest_token(self) -> float:
+        """Bytes of a token that a session takes at most."""
+        return self.max_token_bytes
 
     def cookies(self, policy: CookiePolicy, clients: tuple[str, ...] | None) -> SessionCookie:  # noqa: ARG002
         """Its one cookie."""
@@ -195,8 +206,11 @@ class StoredSessions(LastingSessions):
         return seen or revoked(record)
 
     def start(self, entrance: Entrance, now: float) -> Flow[Finding]:
-        """A flow: a new session. Raises `Unreachable`."""
-        token = entrance.id_token
+        """A flow: a new session. Raises `Unreachable` and `SessionTooLargeError`."""
+        token, limit = entrance.id_token, self._kind.longest_token
+        size = max(map(len, entrance.tokens))
+        if size > limit:
+            raise SessionTooLargeError(size, int(limit), of="token")
         bundle, iv = yield from self._begin(entrance, now)
         identifier, now = yield Draw(_ID)
         place = StoredPlace(identifier, user_key(token.issuer, token.sub), entrance.user_agent)

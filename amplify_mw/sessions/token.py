@@ -32,6 +32,7 @@ from .record import has_ended, tombstone
 if TYPE_CHECKING:
     from .bundle import Bundle
 
+MOST_SENT: Final = 8192  # bytes of a token in a cookie: twice what a browser keeps
 _OVERHEAD: Final = 1000  # bytes of a verdict's objects beside its token; measured with tracemalloc
 _NAME: Final = 150  # bytes of a group or scope and its place in the set, beside its text
 _SHORTEST: Final = 1_000  # bytes: Cognito's tokens have more
@@ -76,6 +77,8 @@ class TokenSessions:
 
     def resolve(self, value: bytes, now: float) -> Flow[Finding]:
         """A flow: the verdict on the token in the cookie."""
+        if len(value) > MOST_SENT:
+            return Finding(refused(InvalidToken("malformed_token")))
         try:
             token = yield from self._verifier.verify(value, now)
         except KeysUnavailable as error:

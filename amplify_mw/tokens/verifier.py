@@ -2,7 +2,8 @@
 
 Rules:
 - The token is taken apart once, strictly: three canonical base64url segments without padding,
-  JSON objects without duplicate members, NaN or lone surrogates, at most `MAX_TOKEN_BYTES`.
+  JSON objects without duplicate members, NaN or lone surrogates, at most `MAX_TOKEN_BYTES`. (What
+  a cookie may bring is bounded by its session kind, before it gets here.)
 - RS256 only. The key comes from the configured key set, by `kid`; no key or address in the token
   is looked at, and a `crit` header is refused, since none is understood.
 - `iss` is exactly a configured pool; `token_use` is id or access; `aud` (id) or `client_id`
@@ -28,7 +29,8 @@ from .jwks import KeySource, UnknownKey
 if TYPE_CHECKING:
     from joserfc.jwk import RSAKey
 
-MAX_TOKEN_BYTES: Final = 8192
+MAX_TOKEN_BYTES: Final = 262_144
+_USUAL_HEADER: Final = 1024  # bytes: what is worth remembering
 _DAY: Final = 86_400.0
 TokenUse = Literal["id", "access"]
 _USERNAME_CLAIM: Final[Mapping[TokenUse, str]] = {"id": "cognito:username", "access": "username"}
@@ -50,7 +52,7 @@ class NotYetValid(InvalidToken):
     """
 
     def __init__(self, token: "VerifiedToken", wait: float) -> None:
-        super().__init__("token_not_yet_valid")
+        super().__init__(reason="token_not_yet_valid")
         self.token = token
         self.wait = wait
 
@@ -113,7 +115,8 @@ def parse_token(token: bytes) -> ParsedToken:
         raw = base64url.decode(signature)
     except ValueError as error:
         raise InvalidToken("malformed_token") from error
-    return ParsedToken(_parse_header(header), parse_segment(claims), signed, raw)
+    parse_header = _known_header if len(header) <= _USUAL_HEADER else parse_segment
+    return ParsedToken(parse_header(header), parse_segment(claims), signed, raw)
 
 
 def parse_segment(segment: bytes) -> dict[str, Any]:
@@ -132,7 +135,7 @@ def parse_segment(segment: bytes) -> dict[str, Any]:
     return value
 
 
-_parse_header = lru_cache(maxsize=16)(parse_segment)  # all tokens of one key have one header
+_known_header = lru_cache(maxsize=16)(parse_segment)  # all tokens of one key have one header
 
 
 def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

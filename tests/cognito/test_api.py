@@ -320,9 +320,13 @@ def test_rotation_gives_another_refresh_token() -> None:
     assert outcome == Refreshed(b"i.d.t", b"a.c.t", b"r.e.f.r.e")
 
 
-NO_RESULTS: list[Any] = [
-    *(None, [], 7, "x", {}, {"ChallengeName": "SMS_MFA"}, TOKENS),
-    *({"AuthenticationResult": result} for result in (None, [TOKENS], "x", {})),
+NOT_COGNITOS: list[Any] = [
+    *(None, [], 7, "x", {}, TOKENS),
+    *({"AuthenticationResult": result} for result in (None, [TOKENS], "x")),
+]
+UNUSABLE: list[Any] = [
+    {"ChallengeName": "SMS_MFA"},
+    {"AuthenticationResult": {}},
     *(
         {"AuthenticationResult": {**TOKENS, name: value}}
         for name in TOKENS
@@ -332,11 +336,25 @@ NO_RESULTS: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize("body", NO_RESULTS, ids=lambda body: ascii(body)[:70])
-def test_a_success_without_both_tokens_is_an_outage(body: Any) -> None:
+@pytest.mark.parametrize("body", NOT_COGNITOS, ids=lambda body: ascii(body)[:70])
+def test_a_refresh_that_is_not_cognitos_is_an_outage(body: Any) -> None:
     outcome = read_refreshed(answer(body))
     assert isinstance(outcome, Failure)
     assert (outcome.reason, outcome.ends_session) == ("cognito_unavailable", False)
+
+
+@pytest.mark.parametrize("body", UNUSABLE, ids=lambda body: ascii(body)[:70])
+def test_a_success_of_cognitos_without_usable_tokens_is_no_outage(body: Any) -> None:
+    outcome = read_refreshed(answer(body))
+    assert isinstance(outcome, Failure)
+    assert (outcome.reason, outcome.ends_session) == ("malformed_token", False)
+    assert not outcome.is_outage
+
+
+@pytest.mark.parametrize("name", TOKENS)
+def test_a_token_may_be_of_any_length(name: str) -> None:
+    outcome = read_refreshed(answer({"AuthenticationResult": {**TOKENS, name: "x" * 100_000}}))
+    assert isinstance(outcome, Refreshed)
 
 
 @given(st.integers(100, 599), st.binary(max_size=200))

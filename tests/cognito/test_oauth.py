@@ -106,10 +106,15 @@ def test_without_rotation_the_refresh_token_goes_on(rest: dict[str, None]) -> No
     assert read_refreshed(answer(body)) == Refreshed(b"i.d.t", b"a.c.t", None)
 
 
+@pytest.mark.parametrize("body", [None, [], 7, "x", {}, [TOKENS], {"error": "invalid_grant"}])
+def test_a_success_that_is_not_the_endpoints_is_an_outage(body: Any) -> None:
+    failure = failure_of(answer(body))
+    assert (failure.reason, failure.ends_session) == ("cognito_unavailable", False)
+
+
 @pytest.mark.parametrize(
     "body",
     [
-        *(None, [], 7, "x", {}, [TOKENS], {"error": "invalid_grant"}),
         *(
             {**TOKENS, name: value}
             for name in TOKENS
@@ -119,9 +124,10 @@ def test_without_rotation_the_refresh_token_goes_on(rest: dict[str, None]) -> No
     ],
     ids=lambda body: ascii(body)[:60],
 )
-def test_a_success_without_both_tokens_is_an_outage(body: Any) -> None:
+def test_a_success_without_usable_tokens_is_no_outage(body: Any) -> None:
     failure = failure_of(answer(body))
-    assert (failure.reason, failure.ends_session) == ("cognito_unavailable", False)
+    assert (failure.reason, failure.ends_session) == ("malformed_token", False)
+    assert not failure.is_outage
 
 
 def test_an_invalid_grant_ends_the_session() -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from amplify_mw import base64url
 from amplify_mw.sessions import bundle as bundles
-from amplify_mw.sessions.bundle import MAX_TOKENS, MAX_TURN, Bundle, pack, unpack
+from amplify_mw.sessions.bundle import MAX_PACKED, MAX_TOKENS, MAX_TURN, Bundle, pack, unpack
 from amplify_mw.sessions.seal import Seal
 from amplify_mw.testing import LocalUserPool
 
@@ -148,7 +148,8 @@ def test_tokens_of_4700_bytes_fit_one_cookie_when_sealed(name, padding, most):
 
 def test_the_largest_bundle_can_be_sealed():
     packed = pack(bundle(refresh_token=b"?" * (MAX_TOKENS - len("...."))))
-    seal = Seal([os.urandom(32)], "amplify-session", None)
+    assert len(packed) <= MAX_PACKED
+    seal = Seal([os.urandom(32)], "amplify-session", None, MAX_PACKED * 3 // 2)
     assert seal.open(seal.seal(packed, "", os.urandom(12))) == (packed, None)
 
 
@@ -313,9 +314,9 @@ def test_unpacking_bytes_raises_value_error_at_most(noise):
 
 
 @settings(max_examples=300)
-@given(st.binary(min_size=40, max_size=300))
-def test_unpacking_bytes_that_begin_well_raises_value_error_at_most(noise):
-    unpacked(b"\x01" + bytes(16) + noise)
+@given(st.binary(min_size=40, max_size=300), st.sampled_from([b"\x01", b"\x02"]))
+def test_unpacking_bytes_that_begin_well_raises_value_error_at_most(noise, version):
+    unpacked(version + bytes(16) + noise)
 
 
 def test_unpacking_any_one_bit_change_raises_value_error_at_most(packed):
@@ -341,7 +342,8 @@ def test_what_follows_a_bundle_is_refused(packed, more):
 
 
 def test_another_version_is_refused(packed):
-    assert unpacked(b"\x02" + packed[1:]) is None
+    for version in (0, 2, 3, 255):
+        assert unpacked(bytes([version]) + packed[1:]) is None
 
 
 EMPTY = pack(bundle())
@@ -359,20 +361,50 @@ def head(*lengths: int, form: int = 0) -> bytes:
     return EMPTY[: HEAD - 15] + b"".join(n.to_bytes(2, "big") for n in numbers) + bytes([form])
 
 
+def large_head(*lengths: int, form: int = 0) -> bytes:
+    """That of a bundle in which a length takes four bytes."""
+    numbers = [*lengths, *[0] * (7 - len(lengths))]
+    start = b"\x02" + EMPTY[1 : HEAD - 15]
+    return start + b"".join(n.to_bytes(4, "big") for n in numbers) + bytes([form])
+
+
+@pytest.mark.parametrize("size", [49_000, 49_151, 49_152, 70_000, 190_000])
+def test_large_tokens_are_restored(size):
+    for wild in (bytes(size), os.urandom(size)):
+        token = encode(b"{}", b'{"a":"%b"}' % wild.hex().encode()[:size], b"s" * 256)
+        for example in (
+            bundle(id_token=token),
+            bundle(access_token=token, refresh_token=token),
+            bundle(refresh_token=base64url.encode(wild)),
+            bundle(token, token, token),
+        ):
+            assert unpack(pack(example)) == example
+
+
+def test_a_large_bundle_is_read_as_strictly_as_any():
+    packed = pack(bundle(encode(b"{}", b"x" * 66_000, b""), refresh_token=b"?"))
+    start = large_head(2, 0, 66_000, 0, 0, 0, 1, form=1)
+    assert packed.startswith(start + b"?")
+    for wrong in (packed + b"\0", packed[:-1], packed[: len(start)], b"\x01" + packed[1:]):
+        assert unpacked(wrong) is None
+
+
 def test_a_head_is_what_is_packed():
     packed = pack(bundle(encode(b"{}", b"{}", b""), encode(b"{}", b"{}", b""), b"?"))
     assert packed.startswith(head(2, 2, 2, 2, 0, 0, 1, form=1) + b"?")
     assert unpacked(packed) is not None
 
 
-@pytest.mark.parametrize("lengths", [[0] * 4, [10_000] * 4, [65_535] * 4])
+@pytest.mark.parametrize("lengths", [[0] * 4, [10_000] * 4, [65_535] * 4, [10**6] * 4])
 def test_a_bomb_is_refused_before_it_goes_off(lengths):
-    bomb = head(*lengths) + deflate(bytes(20_000_000))
+    start = head(*lengths) if max(lengths) < 2**16 else large_head(*lengths)
+    bomb = start + deflate(bytes(20_000_000))
     tracemalloc.start()
     assert unpacked(bomb) is None
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < 200_000
+    assert peak < 2 * sum(lengths) + 100_000
+    assert peak < 2 * MAX_TOKENS
 
 
 @pytest.mark.parametrize("size", [0, 1, 7, 9, 40])
@@ -381,7 +413,8 @@ def test_text_of_another_length_than_was_written_down_is_refused(size):
 
 
 def test_tokens_of_more_than_the_bound_are_not_inflated():
-    assert unpacked(head(*[10_250] * 4) + deflate(bytes(41_000))) is None
+    too_long = MAX_TOKENS // 4 + 1
+    assert unpacked(large_head(*[too_long] * 4) + deflate(bytes(4 * too_long))) is None
 
 
 @pytest.mark.parametrize("at", [17, 25, 33])  # turn, created_at, seen_at
@@ -402,7 +435,8 @@ def test_a_refresh_token_in_no_form_is_refused(form, stored):
 
 
 def test_tokens_that_together_are_too_large_are_refused():
-    assert unpacked(head(0, 0, 20_000, 20_000) + deflate(bytes(40_000))) is None
+    each = MAX_TOKENS * 3 // 8 + 10  # a token takes four thirds of it
+    assert unpacked(large_head(0, 0, each, each) + deflate(bytes(2 * each))) is None
 
 
 # What stays as it is.

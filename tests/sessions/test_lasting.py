@@ -222,8 +222,12 @@ ENDING = [
     ("UserNotConfirmedException", "user_not_confirmed"),
     ("UserLambdaValidationException", "trigger_refused"),
 ]
-JUNK = [b"", b"<html>", b"{}", b"[]", b'{"AuthenticationResult":{"IdToken":1,"AccessToken":"x"}}']
-NO_JWT = b'{"AuthenticationResult":{"IdToken":"x.y.z","AccessToken":"x.y.z"}}'
+JUNK = [b"", b"<html>", b"{}", b"[]"]
+UNUSABLE = [
+    b'{"AuthenticationResult":{"IdToken":1,"AccessToken":"x"}}',
+    b'{"AuthenticationResult":{"IdToken":"x.y.z","AccessToken":"x.y.z"}}',
+    b'{"ChallengeName":"SMS_MFA"}',
+]
 PASSING = [
     (error("TooManyRequestsException"), "throttled"),
     (error("ThrottlingException"), "throttled"),
@@ -233,7 +237,8 @@ PASSING = [
     (error("InternalErrorException"), "cognito_unavailable"),
     (DOWN, "cognito_unavailable"),
     (Response(403, {}, b"<html>"), "cognito_unavailable"),
-    *((Response(200, {}, junk), "cognito_unavailable") for junk in [*JUNK, NO_JWT]),
+    *((Response(200, {}, junk), "cognito_unavailable") for junk in JUNK),
+    *((Response(200, {}, unusable), "malformed_token") for unusable in UNUSABLE),
     (error("ResourceNotFoundException"), "cognito_misconfigured"),
     (
         error("NotAuthorizedException", "Unable to verify secret hash for client x"),
