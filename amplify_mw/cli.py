@@ -42,7 +42,12 @@ def _parser() -> argparse.ArgumentParser:
     keygen = commands.add_parser(
         "keygen",
         help="a new key for sealed sessions",
-        description="Print a new random key for SealedSession(keys=[...]). Keep it secret.",
+        description=(
+            "Print a new random key for SealedSession(keys=[...]) and AuthRoutes(keys=[...]). Keep "
+            "it secret. The first key of a list seals, all of them open. To change keys without "
+            "signing anybody out, give all processes keys=[old, new] first, then [new, old], and "
+            "[new] when the sessions of the old one may end."
+        ),
     )
     keygen.set_defaults(run=_keygen)
     return parser

@@ -37,6 +37,7 @@ Reason = Literal[
     "missing_claim",  # no sub or no username
     "session_revoked",  # ended, here or by Cognito itself: signed out everywhere, or disabled
     "invalid_session",  # a sealed bundle or a session id that means nothing here
+    "unknown_session_key",  # sealed with a key that is not here; another process may have it
     "session_expired",  # not used for too long, or begun too long ago
     "token_too_large",  # Cognito's new tokens do not fit the session
     "token_mismatch",  # the tokens of one session name different users, pools or clients

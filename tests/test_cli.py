@@ -122,6 +122,11 @@ def test_keygen_prints_a_key_that_seals_sessions(capsys):
     assert len(parse_key(line)) == KEY_BYTES
 
 
+def test_the_help_of_keygen_says_how_keys_are_changed():
+    text = " ".join(run("keygen", "--help").stdout.split())
+    assert "keys=[old, new] first, then [new, old], and [new]" in text
+
+
 def test_keygen_prints_another_key_each_time():
     assert run("keygen").stdout != run("keygen").stdout
 

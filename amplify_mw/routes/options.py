@@ -33,8 +33,10 @@ class AuthRoutes:
 
     `origin`: the site's own, such as `https://app.example.com`. `prefix`: the path above them,
     with the mount's if the app is mounted.
-    `keys`: seal what a browser keeps during a sign-in (newest first, as `amplify-mw keygen` prints
-    them; all processes need the same). By default those of the `SealedSession`.
+    `keys`: seal what a browser keeps during a sign-in, as `amplify-mw keygen` prints them; all
+    processes need the same. The first one seals, all of them open. To change keys, give them to all
+    processes as `[old, new]`, then `[new, old]`, then `[new]`. By default those of the
+    `SealedSession`.
     `scopes`: what is asked for; by default those of `amplify_outputs.json`, or openid, email,
     profile and aws.cognito.signin.user.admin. Without `openid` there is no ID token.
     `after_sign_in`, `after_sign_out`: paths to go to where no `next` says otherwise.
@@ -75,7 +77,9 @@ class AuthRoutes:
                 "AuthRoutes.get_sign_out: write 'same-origin', 'same-site' or 'never'"
             )
         if isinstance(self.keys, str | bytes):
-            raise ConfigurationError("AuthRoutes.keys: write a list, keys=['...']")
+            raise ConfigurationError(
+                "AuthRoutes.keys: write a list, keys=['...']; the first one seals"
+            )
         _set(self, keys=_keys(self.keys))
         for name in ("scopes", "redirect_sign_in", "redirect_sign_out"):
             _set(self, **{name: _strings(name, getattr(self, name))})

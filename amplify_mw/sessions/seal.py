@@ -6,11 +6,13 @@ Rules:
 - The protected header has one spelling for each content key, and is looked up as it stands: no
   JSON of a client's is read, and no algorithm chosen.
 - Everything is canonical base64url, so that one sealed value has one spelling.
-- Whatever is wrong with a value, there is one answer: None.
+- Whatever is wrong with a value, there is one answer: None. A well-formed value of another key can
+  be told from the rest by its `kid`: another process may have that key.
 - No more than 2**32 values should be sealed with one key (NIST SP 800-38D 8.3, for random IVs).
 """
 
 import hmac
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -26,6 +28,7 @@ _IV = 12  # bytes, as the next two
 _TAG = 16
 _KID = 6
 _CONTENT_KEY: Final = b"amplify_mw sealed session v1"
+_HEADER: Final = re.compile(rb'\{"alg":"dir","enc":"A256GCM","kid":"[\w-]{8}"\}', re.ASCII)
 _KEY_ID: Final = b"amplify_mw sealed session v1 kid"
 
 
@@ -70,7 +73,7 @@ class _Context(NamedTuple):
 
 
 class Seal:
-    """Seals with the newest of `keys` (32 bytes each, newest first), opens with any.
+    """Seals with the first of `keys` (32 bytes each), opens with any.
 
     `cookie_name`: of the cookie that is to hold the values. `client_ids`: the app clients that
     values are sealed for; None: one seal for any client. `max_sealed`: characters of a value.
@@ -84,13 +87,13 @@ class Seal:
         max_sealed: int = MAX_SEALED,
     ) -> None:
         self._max_sealed = max_sealed
-        self._newest: dict[str | None, _Context] = {}
+        self._sealing: dict[str | None, _Context] = {}
         self._by_header: dict[bytes, _Context] = {}
         self._is_for_any = client_ids is None
         for client_id in [None] if client_ids is None else client_ids:
             for key in keys:
                 context = _context(key, cookie_name, client_id)
-                self._newest.setdefault(client_id, context)
+                self._sealing.setdefault(client_id, context)
                 self._by_header.setdefault(context.header, context)
 
     def seal(self, plain: bytes, client_id: str, iv: bytes) -> bytes:
@@ -101,7 +104,7 @@ class Seal:
         """
         if len(iv) != _IV:
             raise ValueError("iv: 12 bytes are needed")
-        header, cipher, _ = self._newest[None if self._is_for_any else client_id]
+        header, cipher, _ = self._sealing[None if self._is_for_any else client_id]
         sealed = cipher.encrypt(iv, plain, header)
         text, tag = base64url.encode(sealed[:-_TAG]), base64url.encode(sealed[-_TAG:])
         value = b"%b..%b.%b.%b" % (header, base64url.encode(iv), text, tag)
@@ -122,6 +125,23 @@ class Seal:
             return None
         plain = _decrypted(context, iv, text, tag)
         return None if plain is None else (plain, context.client_id)
+
+    def is_of_another_key(self, value: bytes) -> bool:
+        """Whether a value that did not open has the form of one, and names a key that is not here.
+
+        Anybody can write such a value. It is worth nothing.
+        """
+        segments = value.split(b".", 4)
+        if len(value) > self._max_sealed or len(segments) != 5 or segments[0] in self._by_header:
+            return False
+        header, key, iv, text, tag = segments
+        try:
+            sizes = len(base64url.decode(iv)), len(base64url.decode(tag))
+            named = _HEADER.fullmatch(base64url.decode(header))
+            base64url.decode(text)
+        except ValueError:
+            return False
+        return named is not None and not key and bool(text) and sizes == (_IV, _TAG)
 
 
 def _decrypted(context: _Context, iv: bytes, text: bytes, tag: bytes) -> bytes | None:

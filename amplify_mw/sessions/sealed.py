@@ -3,6 +3,8 @@
 Rules:
 - The cookie's value is opened only with a key for this very cookie name and app client; whatever
   else it is, it is one refusal (`invalid_session`). See `seal` and `bundle`.
+- A well-formed value of a key that is not here signs nobody in, and is kept: while keys are
+  changed, another process may have that key (`unknown_session_key`). A sign-in writes over it.
 - A `sid` names the session through all refreshes. What has become of it since a cookie was written
   (newer tokens, an end) is told by the coordinator: one of this process, unless a shared one is
   given. A late request with an older cookie is given the newer one.
@@ -18,8 +20,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..cookie_policy import CookiePolicy
 from ..cookies import MAX_COOKIE_BYTES, SessionCookie
-from ..effects import Flow, Unreachable
-from ..errors import ConfigurationError, SessionTooLargeError, check_number
+from ..effects import Flow, Notice, Unreachable
+from ..errors import (
+    ConfigurationError,
+    NotAuthorizedException,
+    SessionTooLargeError,
+    check_number,
+)
 from .base import Entrance, Finding, NewCookie, Refused, SignedIn, Surroundings
 from .bundle import MAX_PACKED, Bundle, pack, unpack
 from .lasting import INVALID, STORE_DOWN, LastingSessions
@@ -32,6 +39,7 @@ from .seal import Seal, parse_key
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+_UNKNOWN_KEY: Final = Finding(Refused(NotAuthorizedException, "unknown_session_key"))
 _MAX_BYTES: Final = 12_000
 _SHORTEST: Final = 2_500  # bytes: two of Cognito's tokens, sealed
 _MAX_SEALED: Final = MAX_PACKED * 3 // 2  # characters: base64url takes 4 for 3 bytes
@@ -39,11 +47,13 @@ _MAX_SEALED: Final = MAX_PACKED * 3 // 2  # characters: base64url takes 4 for 3 
 
 @dataclass(frozen=True, kw_only=True)
 class SealedSession(LastingSession):
-    """The cookie holds all tokens, sealed with the newest of `keys` and opened with any.
+    """The cookie holds all tokens, sealed with the first of `keys` and opened with any.
 
-    `keys`: newest first; `amplify-mw keygen` prints one. Put a new one in front to rotate; drop an
-    old one when the sessions sealed with it may end. Sessions are bound to the cookie's name and to
-    the app client: they end when `client_id` changes from None to a client, or back.
+    `keys`: the first one seals, all of them open; `amplify-mw keygen` prints one. To change keys
+    without signing anybody out, deploy three times, each time everywhere before the next:
+    `keys=[old, new]`, then `[new, old]`, and `[new]` when the sessions that `old` has sealed may
+    end (after `idle`, those that are in use are sealed anew). Sessions are bound to the cookie's
+    name and to the app client: they end when `client_id` changes from None to a client, or back.
     `coordinator`: a `SessionStore` that all processes share, so that tokens are refreshed once and
     an end of a session is seen everywhere. Without one, both hold for each process by itself.
     `staleness`: for so many seconds, with a coordinator, a session may be believed that another
@@ -69,7 +79,7 @@ class SealedSession(LastingSession):
     def __post_init__(self) -> None:
         super().__post_init__()
         if isinstance(self.keys, str | bytes) or not self.keys:
-            raise ConfigurationError("keys: write a list, keys=['...'], the newest first")
+            raise ConfigurationError("keys: write a list, keys=['...']; the first one seals")
         check_number("staleness", self.staleness, 0, 3600)
         check_number("max_bytes", self.max_bytes, 1024, 32_768)
         if self.coordinator is not None:
@@ -161,12 +171,13 @@ class SealedSessions(LastingSessions):
         self._seal = Seal(keys, around.cookie_name, around.client_ids, _MAX_SEALED)
         self._cookie = kind.cookies(CookiePolicy(name=around.cookie_name), None)
         self._max_bytes = kind.max_bytes
+        self._has_told_key = False
 
     def resolve(self, value: bytes, now: float) -> Flow[Finding]:
         """A flow: the finding on a cookie's value."""
         seen = None if len(value) > MAX_COOKIE_BYTES else self._open(value)
         if seen is None:
-            return INVALID
+            return (yield from self._unopened(value))
         try:
             record, now = yield from self._shelf.tell("load", seen.place.key)
         except Unreachable:
@@ -186,6 +197,18 @@ class SealedSessions(LastingSessions):
             return None
         record, now = yield from self._shelf.tell("load", seen.place.key)
         return self._owner(newest(seen, record), now)
+
+    def _unopened(self, value: bytes) -> Flow[Finding]:
+        """A flow: the finding on a value that no key here opens."""
+        if len(value) > MAX_COOKIE_BYTES or not self._seal.is_of_another_key(value):
+            return INVALID
+        if not self._has_told_key:
+            self._has_told_key = True
+            yield Notice(
+                "a session is sealed with a key that this process does not have; it is kept. To "
+                "change keys, give all processes keys=[old, new] first, then [new, old], then [new]"
+            )
+        return _UNKNOWN_KEY
 
     def _open(self, value: bytes) -> Seen | None:
         opened = open_bundle(self._seal, value)

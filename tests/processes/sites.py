@@ -1,5 +1,6 @@
 """A site, as its processes agree on it: values that one process tells another."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +30,7 @@ class Spec:
     staleness: float = 0.0
     local_cache: float = 0.0
     timeout: float = 60.0
+    keys: Sequence[str] = (KEY,)
 
     def open(self) -> Any:
         """A store of this process."""
@@ -48,7 +50,7 @@ class Spec:
             session = StoredSession(store, **times)
         else:
             session = SealedSession(
-                keys=[KEY], coordinator=store, staleness=self.staleness, **times
+                keys=self.keys, coordinator=store, staleness=self.staleness, **times
             )
         return AmplifyConfig(
             **self.pool, session=session, cookie=CookiePolicy(secure=False), http_timeout=60

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 from urllib.parse import urlencode
 
@@ -86,11 +87,19 @@ def test_an_attempt_is_good_at_one_place_alone(other: Attempts) -> None:
     assert other.find(attempt.state, pair(line), NOW) is None
 
 
-def test_the_newest_key_seals_and_all_open() -> None:
+def test_the_first_key_seals_and_all_open() -> None:
     attempt, [line] = begun(attempts(keys=(BYTES[0],)))
     assert attempts(keys=(BYTES[1], BYTES[0])).find(attempt.state, pair(line), NOW) == attempt
     attempt, [line] = begun(attempts(keys=(BYTES[1], BYTES[0])))
     assert attempts(keys=(BYTES[0],)).find(attempt.state, pair(line), NOW) is None
+
+
+def test_keys_are_changed_in_three_steps_that_lose_no_attempt() -> None:
+    old, new = BYTES[:2]
+    for before, after in pairwise([(old,), (old, new), (new, old), (new,)]):
+        for here, there in ((before, after), (after, before)):
+            attempt, [line] = begun(attempts(keys=here))
+            assert attempts(keys=there).find(attempt.state, pair(line), NOW) == attempt
 
 
 @settings(max_examples=200, deadline=None)
@@ -367,7 +376,7 @@ def test_an_attempt_is_no_session_and_a_session_no_attempt(build: Build) -> None
     back = site.pool.authorize(visitor.leave(), "ada")
     [(name, value)] = visitor.attempts.items()
     thief = Visitor(site, {NAME: value})
-    assert thief.user == "NotAuthorizedException invalid_session"
+    assert thief.user == "NotAuthorizedException unknown_session_key"
     visitor.come_back(back)
     thief = Visitor(site, {name: visitor.value})
     assert again_of(thief.come_back(back)) is not None

@@ -20,7 +20,7 @@ from amplify_mw.wsgi import AmplifyWSGIMiddleware
 KEY = "A" * 43
 WRONG: list[tuple[Callable[[], Any], str]] = [
     (lambda: SealedSession(keys=KEY), r"keys=\['...'\]"),
-    (lambda: SealedSession(keys=[]), "newest first"),
+    (lambda: SealedSession(keys=[]), "the first one seals"),
     (lambda: SealedSession(keys=["short"]), "amplify-mw keygen"),
     (lambda: SealedSession(keys=[KEY], coordinator=MemoryStore), "got the class MemoryStore"),
     (lambda: SealedSession(keys=[KEY], coordinator="redis://localhost"), "got str"),

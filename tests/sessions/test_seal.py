@@ -315,3 +315,22 @@ def test_base64url_has_one_spelling(text):
     except ValueError:
         return
     assert base64url.encode(content) == text
+
+
+# --- values of another key
+
+
+def test_a_value_of_another_key_can_be_told_from_junk() -> None:
+    here, there = (Seal([bytes([number]) * 32], "sid", None) for number in (1, 2))
+    value = there.seal(b"secret", "", bytes(12))
+    assert here.open(value) is None
+    assert here.is_of_another_key(value)
+    assert not there.is_of_another_key(value)
+    assert not there.is_of_another_key(value[:-1] + b"B")  # its own, but broken
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_of_no_other_key(junk: bytes) -> None:
+    here = Seal([bytes(32)], "sid", None)
+    assert not here.is_of_another_key(junk)
+    assert not here.is_of_another_key(b"....".join([junk, junk]))
