@@ -145,9 +145,11 @@ class Authenticator:
         self.nobody = sessions.nobody
         self.cookie = config.kind.cookies(config.cookie, config.clients)
         self._ask_again = None if config.routes is None else config.routes.ask_again
-        self.issuers = frozenset(pool.iss for pool in config.user_pools)
+        pools = config.pools_by_issuer
+        self.issuers = frozenset(pools)
+        self.pools = frozenset(pool.user_pool_id for pool in config.user_pools)
         self._attributes = attributes
-        self._api_urls = {pool.iss: pool.api_url for pool in config.user_pools}
+        self._api_urls = {issuer: pool.api_url for issuer, pool in pools.items()}
         self.rules = AccessRules.of_config(config)
         self.refusals = Refusals(
             cookie_name=self.cookie.name, login_url=config.login_url, origins=config.origins

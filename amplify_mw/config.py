@@ -62,11 +62,13 @@ _MISSING: Final[Any] = _Missing.MISSING
 class UserPool:
     """One Amazon Cognito user pool, and which of its app clients' tokens count.
 
-    `user_pool_id`: such as `eu-west-1_Ab12Cd34E`; its first part is the region.
+    `user_pool_id`: such as `eu-west-1_Ab12Cd34E`; its first part is the region. Users are known by
+    it and their `sub`, whichever issuer their tokens name.
     `client_id`: an app client id, several, or None for any client of the pool.
     `endpoint_url`: where the pool's API is, if not at Amazon (an emulator).
     `issuer`: the `iss` of its tokens, if not Amazon's. Beside `endpoint_url` or `keys` it is only
-    compared, and may be any http or https text; else the key set is fetched below it.
+    compared, and may be any http or https text; else the key set is fetched below it. Of Amazon's
+    both count for a pool, ORIGINAL and UPDATED (`IssuerConfiguration`), so that it may switch.
     `keys`: a key set (JWKS) that is never fetched: a mapping, or the path of a JSON file.
     `client_secret`: of the app client, if it has one; it belongs to one client.
     `domain`: where the pool's hosted sign-in is: `auth.example.com`, or
@@ -87,7 +89,8 @@ class UserPool:
     domain: str | None = None
     refresh_api: RefreshApi = _REFRESH_API
     allow_insecure_http: bool = False
-    iss: str = field(init=False)  # the exact issuer of its tokens
+    iss: str = field(init=False)  # the exact issuer of its tokens, as it is configured
+    issuers: tuple[str, ...] = field(init=False)  # all that may issue them, that one first
     client_ids: frozenset[str] | None = field(init=False)  # None: any
     api_url: str = field(init=False)
     keys_url: str = field(init=False)
@@ -106,15 +109,17 @@ class UserPool:
         region = match[1] if match else ""
         suffix = _PARTITIONS.get(region.partition("-")[0], "amazonaws.com")
         amazon = f"https://cognito-idp.{region}.{suffix}"
+        original = f"{amazon}/{self.user_pool_id}"
+        updated = f"https://issuer-cognito-idp.{region}.{suffix}/{self.user_pool_id}"
         insecure = _flag("allow_insecure_http", self.allow_insecure_http)
         endpoint = _address(
             "endpoint_url", _given(self.endpoint_url, amazon), insecure=insecure
         ).rstrip("/")
-        issuer = _given(self.issuer, f"{amazon}/{self.user_pool_id}")
+        issuer = _given(self.issuer, original)
         if self.endpoint_url is None and self.keys is None:  # the keys are below it
             _address("issuer", issuer, insecure=insecure)
         _check_issuer(issuer)
-        home = issuer if self.endpoint_url is None else f"{endpoint}/{self.user_pool_id}"
+        others = (original, updated) if match and issuer in (original, updated) else ()
         client_id = _client_id(self.client_id)
         domain = _domain(self.domain, insecure=insecure)
         _check_client_secret(self.client_secret, client_id)
@@ -122,10 +127,11 @@ class UserPool:
         _set(
             self,
             iss=issuer,
+            issuers=tuple(dict.fromkeys((issuer, *others))),
             client_id=client_id,
             client_ids=None if client_id is None else frozenset(client_id),
             api_url=f"{endpoint}/",
-            keys_url=f"{home.rstrip('/')}/.well-known/jwks.json",
+            keys_url=_keys_url(issuer, self.endpoint_url and f"{endpoint}/{self.user_pool_id}"),
             keys=_keys(self.keys),
             domain=domain,
             token_url=domain and f"{domain}/oauth2/token",
@@ -138,6 +144,10 @@ class UserPool:
         asked = [self.api_url, "" if self.keys else self.keys_url, self.domain or ""]
         parts = [urlsplit(url) for url in asked if _is_insecure(url)]
         return tuple(dict.fromkeys(f"http://{part.netloc}" for part in parts))
+
+    def keys_url_of(self, issuer: str) -> str:
+        """Where the key set of one of its issuers is."""
+        return self.keys_url if self.endpoint_url is not None else _keys_url(issuer)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -316,6 +326,15 @@ class AmplifyConfig:
         return replace(self, **changes)
 
     @property
+    def pools_by_issuer(self) -> dict[str, UserPool]:
+        """The pool of each issuer that counts. One that a pool was given is no other's."""
+        found = {pool.iss: pool for pool in self.user_pools}
+        for pool in self.user_pools:
+            for issuer in pool.issuers:
+                found.setdefault(issuer, pool)
+        return found
+
+    @property
     def clients(self) -> tuple[str, ...] | None:
         """The app clients whose tokens count, in their order; None: any."""
         if any(pool.client_ids is None for pool in self.user_pools):
@@ -353,6 +372,10 @@ def _unknown_field(name: str, known: list[str]) -> str:
 def _set(target: object, **values: Any) -> None:
     for name, value in values.items():
         object.__setattr__(target, name, value)
+
+
+def _keys_url(issuer: str, home: str | None = None) -> str:
+    return f"{(home or issuer).rstrip('/')}/.well-known/jwks.json"
 
 
 def _given(url: str | None, default: str) -> str:

@@ -92,8 +92,8 @@ def _users(visit: Visit, user_id: str | None) -> list[str]:
     """What the store calls a user; one of several pools' if it is not the one signed in."""
     if user_id is None:
         verdict = signed_in_verdict(visit)
-        return [user_key(verdict.issuer, verdict.user.user_id)]
-    return [user_key(issuer, user_id) for issuer in sorted(visit.home.issuers)]
+        return [user_key(verdict.pool, verdict.user.user_id)]
+    return [user_key(pool, user_id) for pool in sorted(visit.home.pools)]
 
 
 def _sessions_of(visit: Visit, users: list[str]) -> Flow[dict[bytes, SessionInfo]]:

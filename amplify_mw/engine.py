@@ -31,6 +31,8 @@ from .tokens.jwks import BadKeySet, KeySource, import_key_set
 from .tokens.verifier import TrustedPool, Verifier
 
 if TYPE_CHECKING:
+    from joserfc.jwk import RSAKey
+
     from .cognito.grants import PoolApi
     from .drive import BoundedCache
     from .stores.memory import MemoryStore
@@ -54,10 +56,10 @@ class Workshop:
         self.driver = Driver(timeout=config.http_timeout, clock=clock, proxy=config.proxy)
         self._caches = [BoundedCache(config.cache_entries, config.cache_bytes) for _ in range(2)]
         self.verdicts, attributes = self._caches
-        pools = {pool.iss: _trusted(pool, self.verdicts) for pool in config.user_pools}
-        self.verifier = Verifier(pools, config.leeway)
+        self.verifier = Verifier(_trusted(config, self.verdicts), config.leeway)
         self.attributes = AttributeSource(attributes, config.attributes_ttl)
-        self.grants = Grants({pool.iss: _api(pool) for pool in config.user_pools})
+        pools = config.pools_by_issuer
+        self.grants = Grants({issuer: _api(pool) for issuer, pool in pools.items()})
         self.sessions = config.kind.bind(
             Surroundings(
                 verifier=self.verifier,
@@ -221,17 +223,28 @@ def _memory(clock: Callable[[], float]) -> "MemoryStore":
         return _remembered
 
 
-def _trusted(pool: UserPool, verdicts: "BoundedCache") -> TrustedPool:
-    preloaded = None
-    if pool.keys is not None:
-        from .loading import read_keys
+def _trusted(config: AmplifyConfig, verdicts: "BoundedCache") -> dict[str, TrustedPool]:
+    """Whose tokens count, by issuer. Each issuer has its key set, unless they share one."""
+    preloaded = {id(pool): _preloaded(pool) for pool in config.user_pools}
+    sources: dict[tuple[str, int], KeySource] = {}
+    trusted = {}
+    for issuer, pool in config.pools_by_issuer.items():
+        url, keys = pool.keys_url_of(issuer), preloaded[id(pool)]
+        key = (url, 0 if keys is None else id(pool))
+        source = sources.setdefault(key, KeySource(url, verdicts, preloaded=keys))
+        trusted[issuer] = TrustedPool(issuer, pool.user_pool_id, source, pool.client_ids)
+    return trusted
 
-        try:
-            preloaded = import_key_set(read_keys(pool.keys))
-        except BadKeySet as error:
-            raise ConfigurationError(f"keys: this is no usable key set: {error}") from error
-    source = KeySource(pool.keys_url, verdicts, preloaded=preloaded)
-    return TrustedPool(pool.iss, source, pool.client_ids)
+
+def _preloaded(pool: UserPool) -> "dict[str, RSAKey] | None":
+    if pool.keys is None:
+        return None
+    from .loading import read_keys
+
+    try:
+        return import_key_set(read_keys(pool.keys))
+    except BadKeySet as error:
+        raise ConfigurationError(f"keys: this is no usable key set: {error}") from error
 
 
 def _after_fork_in_child() -> None:

@@ -348,7 +348,7 @@ def _end_for_good(
 
 def _is_of(token: VerifiedToken, known: SignedIn) -> bool:
     """Whether a token is the signed-in user's: another kind of session may hold somebody else's."""
-    return (token.issuer, token.sub) == (known.issuer, known.user.user_id)
+    return (token.pool, token.sub) == (known.pool, known.user.user_id)
 
 
 def _end_all(
@@ -360,7 +360,7 @@ def _end_all(
     """
     hindrance, sessions = None, home.sessions.listed
     if sessions is not None:
-        user = user_key(access_token.issuer, access_token.sub)
+        user = user_key(access_token.pool, access_token.sub)
         try:
             for key, session in (yield from sessions.of_user(user, None)).items():
                 yield from sessions.end_by_key(key, session.expires_at, now)

@@ -106,7 +106,7 @@ class Site:
         """The records of a user's sessions in the store."""
         token = self.pool.mint(name).encode()  # a user's `sub` is in any of theirs
         claims = self.engine.authenticator.verifier.read(token, self.clock())
-        return list(self.session.store.of_user(user_key(claims.issuer, claims.sub)))
+        return list(self.session.store.of_user(user_key(claims.pool, claims.sub)))
 
     def settle(self) -> None:
         """Wait until everything that nobody waits for has been done."""

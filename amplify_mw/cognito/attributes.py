@@ -85,7 +85,7 @@ class AttributeSource:
         """A flow: the attributes, or what hindered."""
         if verdict.access_token is not None and SELF_SERVICE_SCOPE in verdict.scopes:
             answer = yield from self._ask(
-                verdict.access_token, verdict.issuer, endpoint, self._ttl, now
+                verdict.access_token, verdict.pool, endpoint, self._ttl, now
             )
             return answer.values if isinstance(answer, Attributes) else answer
         if verdict.id_token is not None:
@@ -101,7 +101,7 @@ class AttributeSource:
         """
         if verdict.access_token is None or SELF_SERVICE_SCOPE not in verdict.scopes:
             return _MISSING_SCOPE
-        answer = yield from self._ask(verdict.access_token, verdict.issuer, endpoint, every, now)
+        answer = yield from self._ask(verdict.access_token, verdict.pool, endpoint, every, now)
         if isinstance(answer, Attributes):
             return replace(verdict, fresh_until=min(verdict.fresh_until, answer.asked_at + every))
         known: Attributes | None = self._cache.get(_digest(verdict.access_token))
@@ -110,13 +110,13 @@ class AttributeSource:
         return answer
 
     def _ask(
-        self, access_token: bytes, issuer: str, endpoint: str, max_age: float, now: float
+        self, access_token: bytes, pool: str, endpoint: str, max_age: float, now: float
     ) -> Flow[Attributes | Failure]:
         digest = _digest(access_token)
         known = self._fresh(digest, max_age, now)
         if known is not None:
             return known
-        asking = self._paces.of(endpoint, Caller(issuer))
+        asking = self._paces.of(endpoint, Caller(pool))
         paused = asking.meanwhile(now)
         if paused is not None:
             return paused

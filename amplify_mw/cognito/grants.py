@@ -89,7 +89,7 @@ class Grants:
         pool = self._pools[access.issuer]
         request, read = _refresh_request(pool, access, refresh_token)
         is_odd = not _COGNITOS.fullmatch(refresh_token)
-        caller = Caller(access.issuer, access.client, access.sub, is_odd)
+        caller = Caller(access.pool, access.client, access.sub, is_odd)
         asking = self._refreshes.of(request.url, caller)
         paused = asking.meanwhile(now)
         if paused is not None:
@@ -129,7 +129,7 @@ class Grants:
 
     def _asking(self, step: "Step", access: VerifiedToken) -> Asking:
         client = access.client if step.names_client else ""
-        caller = Caller(access.issuer, client, access.sub, step.is_odd)
+        caller = Caller(access.pool, client, access.sub, step.is_odd)
         return self._revocations.of(step.request.url, caller)
 
 

@@ -34,13 +34,13 @@ _KEPT: Final = "sessions are kept meanwhile"
 
 
 class Caller(NamedTuple):
-    """On whose behalf Cognito is asked: a pool's issuer, its app client and the user (`sub`).
+    """On whose behalf Cognito is asked: a pool's id, its app client and the user (`sub`).
 
     `client` is empty where an operation names none. `is_odd`: the refresh token is none of
     Cognito's, so that whatever comes of it concerns this user alone, and is not told.
     """
 
-    issuer: str
+    pool: str
     client: str = ""
     sub: str = ""
     is_odd: bool = False
@@ -103,11 +103,11 @@ class Paces:
 
     def paused(self, endpoint: str, caller: Caller, now: float) -> Pace | None:
         """The pace that keeps a caller from asking now."""
-        issuer, client, sub, _ = caller
+        pool, client, sub, _ = caller
         paces = (
-            self._users.get((endpoint, issuer, client, sub)) if self._users else None,
+            self._users.get((endpoint, pool, client, sub)) if self._users else None,
             self._endpoints.get(endpoint),
-            self._clients.get((endpoint, issuer, client)),
+            self._clients.get((endpoint, pool, client)),
         )
         return next((pace for pace in paces if pace is not None and pace.is_paused(now)), None)
 
@@ -146,9 +146,9 @@ class Paces:
     def _accepted(self, endpoint: str, caller: Caller, departed: float) -> Flow[None]:
         """A flow: Cognito has done what was asked."""
         yield from self._answered(endpoint, departed)
-        issuer, client, sub, _ = caller
-        self._users.pop((endpoint, issuer, client, sub), None)
-        pace = self._clients.get((endpoint, issuer, client))
+        pool, client, sub, _ = caller
+        self._users.pop((endpoint, pool, client, sub), None)
+        pace = self._clients.get((endpoint, pool, client))
         if pace is None:
             return
         pace.recover(departed)
@@ -192,7 +192,7 @@ class Paces:
 
     def _what(self, endpoint: str, caller: Caller, scope: Scope) -> str:
         client = caller.client if _CLIENT_ID.fullmatch(caller.client) else "of an odd name"
-        whose = f"app client {client}" if caller.client else f"the pool {caller.issuer}"
+        whose = f"app client {client}" if caller.client else f"the pool {caller.pool}"
         one = "a user of " if scope == "user" else ""
         return f"{self._operation} at {endpoint} for {one}{whose}"
 
@@ -200,14 +200,14 @@ class Paces:
         return self._endpoints.setdefault(endpoint, Pace())
 
     def _client(self, endpoint: str, caller: Caller) -> Pace:
-        key = (endpoint, caller.issuer, caller.client)
+        key = (endpoint, caller.pool, caller.client)
         if len(self._clients) >= _MOST_CLIENTS and key not in self._clients:
             self._clients.clear()
         return self._clients.setdefault(key, Pace())
 
     def _user(self, endpoint: str, caller: Caller) -> Pace:
-        issuer, client, sub, _ = caller
-        key = (endpoint, issuer, client, sub)
+        pool, client, sub, _ = caller
+        key = (endpoint, pool, client, sub)
         if len(self._users) >= _MOST_USERS and key not in self._users:
             self._users.clear()
         return self._users.setdefault(key, Pace())

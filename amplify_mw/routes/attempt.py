@@ -70,12 +70,12 @@ class Way(NamedTuple):
 
 
 class Attempts:
-    """Attempts, as cookies of one site, one user pool (`issuer`) and one app client."""
+    """Attempts, as cookies of one site, one user pool (its id) and one app client."""
 
     def __init__(
-        self, routes: AuthRoutes, keys: Sequence[bytes], issuer: str, client_id: str
+        self, routes: AuthRoutes, keys: Sequence[bytes], pool: str, client_id: str
     ) -> None:
-        self._owner = f"{client_id} {issuer} {routes.callback_url}"
+        self._owner = f"{client_id} {pool} {routes.callback_url}"
         self._seal = Seal(keys, PREFIX, frozenset({self._owner}))
         self._way_seal = Seal(keys, _WAY, frozenset({self._owner}))
         self._lifetime = routes.attempt_lifetime

@@ -138,8 +138,9 @@ class RouteHandler:
         client_id = (pool.client_id or ("",))[0]
         self._home = home
         self._routes = routes
-        self._issuer, self._client_id = pool.iss, client_id
-        self._attempts = Attempts(routes, home.config.route_keys, pool.iss, client_id)
+        self._issuers = [issuer.encode() for issuer in pool.issuers]
+        self._pool, self._client_id = pool.user_pool_id, client_id
+        self._attempts = Attempts(routes, home.config.route_keys, pool.user_pool_id, client_id)
         self._provider = Provider(
             domain=str(pool.domain),
             token_url=str(pool.token_url),
@@ -271,7 +272,7 @@ class RouteHandler:
         None if another request has done that. Raises `Refusal`.
         """
         issuer = query.get("iss")  # RFC 9207
-        if issuer is not None and not hmac.compare_digest(issuer.encode(), self._issuer.encode()):
+        if issuer is not None and not self._is_ours(issuer):
             raise Refusal("issuer_mismatch")
         if "error" in query:
             is_denied = query["error"] in ("access_denied", "login_required")
@@ -284,6 +285,10 @@ class RouteHandler:
         except Refusal:
             yield from self._revoke(tokens, now)
             raise
+
+    def _is_ours(self, issuer: str) -> bool:
+        """Whether this is an issuer of the pool that is signed in to: it may switch meanwhile."""
+        return any(hmac.compare_digest(issuer.encode(), ours) for ours in self._issuers)
 
     def _revoke(self, tokens: Refreshed, now: float) -> Flow[None]:
         """A flow: have tokens revoked that nobody will use."""
@@ -317,7 +322,7 @@ class RouteHandler:
         Raises `Refusal`.
         """
         request = self._provider.token_request(code, attempt)
-        caller = Caller(self._issuer, self._client_id)
+        caller = Caller(self._pool, self._client_id)
         asking = self._home.grants.sign_ins.of(request.url, caller)
 
         def flow(departed: float) -> Flow[Purchase]:
@@ -329,7 +334,7 @@ class RouteHandler:
             return Purchase((yield from asking.heed(answer, why, departed, now)))
 
         # Once, however often the browser asks meanwhile: a code is good for one try.
-        flight = Flight(("code", self._issuer, code, attempt.state), flow, "codes")
+        flight = Flight(("code", self._pool, code, attempt.state), flow, "codes")
         try:
             purchase, _ = yield Join(flight)
         except Unreachable:
@@ -352,7 +357,7 @@ class RouteHandler:
             nonce.encode("utf-8", "replace"), attempt.nonce.encode()
         ):
             raise Refusal("token_refused")
-        if (id_token.issuer, id_token.client) != (self._issuer, self._client_id):
+        if (id_token.pool, id_token.client) != (self._pool, self._client_id):
             raise Refusal("token_refused")
         if attempt.max_age is not None:  # OpenID Connect Core 3.1.3.7
             shown_at = id_token.claims.get("auth_time")

@@ -380,7 +380,7 @@ class AmplifySessions(LastingSessions):
             return None
         with suppress(InvalidToken):  # of a key that was withdrawn meanwhile: not for us to say
             access = self._verifier.read(mine.access_token, now)
-            place = AmplifyPlace(mine, user_key(access.issuer, access.sub), None, now)
+            place = AmplifyPlace(mine, user_key(access.pool, access.sub), None, now)
             for key in (_sign_in(access), place.key):
                 record, now = yield from self._shelf.tell("load", key)
                 if has_ended(record):
@@ -389,7 +389,7 @@ class AmplifySessions(LastingSessions):
 
     def _seen_again(self, verdict: SignedIn, now: float) -> Flow[Seen | Refused]:
         (mine,) = sets_in(verdict.cookie)
-        owner = user_key(verdict.issuer, verdict.user.user_id)
+        owner = user_key(verdict.pool, verdict.user.user_id)
         place = AmplifyPlace(mine, owner, verdict.user.sign_in_details, now)
         sign_in = self._sign_in_of(mine.access_token, now)
         found = yield from self._successors(place.seen(), sign_in, now)
@@ -463,10 +463,8 @@ class AmplifySessions(LastingSessions):
 
     def _forget_user(self, access: VerifiedToken) -> Flow[None]:
         """A flow: whoever comes with any tokens of this user is looked at anew."""
-        owner = access.issuer, access.sub
-        yield Forget(
-            self._all_verdicts(), lambda known: (known.issuer, known.user.user_id) == owner
-        )
+        owner = access.pool, access.sub
+        yield Forget(self._all_verdicts(), lambda known: (known.pool, known.user.user_id) == owner)
 
 
 def _place(seen: Seen) -> AmplifyPlace:
@@ -495,12 +493,12 @@ def _sign_in(access: VerifiedToken) -> bytes:
     """
     origin = access.claims.get("origin_jti")
     named = origin.encode() if isinstance(origin, str) else access.encoded
-    owner = user_key(access.issuer, access.sub)
+    owner = user_key(access.pool, access.sub)
     return hashlib.sha256(LABEL + f"sign-in {access.client} {owner} ".encode() + named).digest()
 
 
 def _owner(pair: Pair) -> str:
-    return user_key(pair.access_token.issuer, pair.access_token.sub)
+    return user_key(pair.access_token.pool, pair.access_token.sub)
 
 
 def _is_newer(known: Bundle, sent: Bundle) -> bool:

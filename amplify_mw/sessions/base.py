@@ -36,16 +36,17 @@ if TYPE_CHECKING:
 class SignedIn:
     """A user is signed in.
 
-    `cookie`: the value that said so. `kind`: which of several kinds of session it is. `issuer`: the
-    pool that vouches. `held`: what the session is made of, where there is more to it than a token.
-    `expires_at`: seconds since the epoch from which on the session no longer holds (the token's
-    end, and the leeway). `fresh_until`: when the cookie is to be looked at again. `size`: bytes in
-    a cache, roughly.
+    `cookie`: the value that said so. `kind`: which of several kinds of session it is. `issuer`: who
+    vouches. `pool`: the user pool's id; with the user's it says who this is, for good. `held`: what
+    the session is made of, where there is more to it than a token. `expires_at`: seconds since the
+    epoch from which on the session no longer holds (the token's end, and the leeway).
+    `fresh_until`: when the cookie is to be looked at again. `size`: bytes in a cache, roughly.
     """
 
     user: Final[AuthUser]
     cookie: Final[bytes]
     issuer: Final[str]
+    pool: Final[str]
     id_token: Final[bytes | None]
     access_token: Final[bytes | None]
     groups: Final[frozenset[str]]
@@ -278,6 +279,6 @@ class SessionKind(Protocol):
         ...
 
 
-def user_key(issuer: str, sub: str) -> str:
+def user_key(pool: str, sub: str) -> str:
     """What a store calls a user: a `sub` is one pool's own."""
-    return f"{issuer} {sub}"
+    return f"{pool} {sub}"

@@ -162,6 +162,7 @@ class LastingSessions:
             user=self._user(seen, pair),
             cookie=cookie,
             issuer=id_token.issuer,
+            pool=id_token.pool,
             id_token=id_token.encoded if id_token is not access_token else None,
             access_token=bundle.access_token,
             groups=groups,

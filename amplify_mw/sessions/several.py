@@ -398,7 +398,7 @@ class _Lists:
     def of_user(self, user: str, current: SignedIn | None) -> Flow[dict[bytes, SessionInfo]]:
         """A flow: a user's sessions by their keys, the one seen last first."""
         own: dict[int, SignedIn] = {}
-        if current is not None and user == user_key(current.issuer, current.user.user_id):
+        if current is not None and user == user_key(current.pool, current.user.user_id):
             own = {
                 index: replace(current, cookie=value)
                 for index, value in _parts(current.cookie)

@@ -213,7 +213,7 @@ class StoredSessions(LastingSessions):
             raise SessionTooLargeError(size, int(limit), of="token")
         bundle, iv = yield from self._begin(entrance, now)
         identifier, now = yield Draw(_ID)
-        place = StoredPlace(identifier, user_key(token.issuer, token.sub), entrance.user_agent)
+        place = StoredPlace(identifier, user_key(token.pool, token.sub), entrance.user_agent)
         record, sealed = place.close(bundle, iv, self._kind.ends_at(bundle))
         yield from self._shelf.tell("create", place.key, record)
         return self._begun(Seen(place, bundle, sealed, is_newer=True), entrance, now)

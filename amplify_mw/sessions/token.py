@@ -171,9 +171,13 @@ def _signed_in(token: VerifiedToken) -> SignedIn:
     groups = groups_of(token)
     scopes = _NONE if is_id else scopes_of(token)
     size = len(cookie) + size_of(groups, scopes)
-    issuer, ends, fresh = token.issuer, token.expires_at, token.fresh_until
+    issuer, pool, ends, fresh = token.issuer, token.pool, token.expires_at, token.fresh_until
     # In the order of the fields: keywords would take 0.25 µs of every new session.
-    return SignedIn(user, cookie, issuer, id_token, access_token, groups, scopes, ends, fresh, size)
+    # fmt: off
+    return SignedIn(
+        user, cookie, issuer, pool, id_token, access_token, groups, scopes, ends, fresh, size
+    )
+    # fmt: on
 
 
 def groups_of(token: VerifiedToken) -> frozenset[str]:

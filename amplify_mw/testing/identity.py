@@ -107,6 +107,7 @@ def _verdict(
         user=user,
         cookie=b"",
         issuer=issuer,
+        pool=_CONFIG.user_pools[0].user_pool_id,
         id_token=_token(id_claims),
         access_token=_token({**access_claims, "scope": " ".join(sorted(scopes))}),
         groups=groups,

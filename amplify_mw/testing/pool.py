@@ -164,8 +164,12 @@ class LocalUserPool:
 
     @property
     def issuer(self) -> str:
-        """The `iss` of the pool's tokens."""
+        """The `iss` of the pool's tokens. Set it to switch the pool to another, as Amazon's may."""
         return self._home if self._issuer is None else self._issuer
+
+    @issuer.setter
+    def issuer(self, issuer: str) -> None:
+        self._issuer = issuer
 
     @property
     def jwks_url(self) -> str:

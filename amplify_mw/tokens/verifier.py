@@ -6,11 +6,12 @@ Rules:
   a cookie may bring is bounded by its session kind, before it gets here.)
 - RS256 only. The key comes from the configured key set, by `kid`; no key or address in the token
   is looked at, and a `crit` header is refused, since none is understood.
-- `iss` is exactly a configured pool; `token_use` is id or access; `aud` (id) or `client_id`
-  (access) is a configured client; `exp` is there. "Expired" and "not yet valid" are only said when
-  all of that passed.
-- A token from the future is the pool's own, however far ahead it is: this machine's clock is
-  behind. That is no flaw of the token (`NotYetValid`), and the operator is told once a day.
+- `iss` is exactly an issuer of a configured pool, which may have two; `token_use` is id or access;
+  `aud` (id) or `client_id` (access) is a configured client; `exp` is there. "Expired" and "not yet
+  valid" are only said when all of that passed.
+- A token from the future is the pool's own, however far ahead it is. That is no flaw of the token
+  (`NotYetValid`). If it was issued in the future (`iat`), this machine's clock is behind, and the
+  operator is told once a day.
 - Whatever the bytes, the only refusal is `InvalidToken`; `KeysUnavailable` says nothing of them.
 """
 
@@ -48,19 +49,25 @@ class InvalidToken(Exception):
 class NotYetValid(InvalidToken):
     """The token is good, but for the time: it is from the future, by this machine's clock.
 
-    `token`: the verified token. `wait`: seconds until it counts.
+    `token`: the verified token. `wait`: seconds until it counts. `is_behind`: so this clock must
+    be, since the token has been issued; else the pool has it begin later (`nbf`).
     """
 
-    def __init__(self, token: "VerifiedToken", wait: float) -> None:
+    def __init__(self, token: "VerifiedToken", wait: float, *, is_behind: bool) -> None:
         super().__init__(reason="token_not_yet_valid")
         self.token = token
         self.wait = wait
+        self.is_behind = is_behind
 
 
 class TrustedPool(NamedTuple):
-    """Whose tokens count: the issuer, its keys, its app clients (None: any client's)."""
+    """Whose tokens count: the issuer, its keys, its app clients (None: any client's).
+
+    `pool`: the user pool's id; pools may have several issuers.
+    """
 
     issuer: str
+    pool: str
     keys: KeySource
     client_ids: frozenset[str] | None
 
@@ -82,7 +89,7 @@ class ParsedToken:
 
 @dataclass(slots=True, eq=False, repr=False)
 class VerifiedToken:
-    """A token that is ours.
+    """A token that is ours. `pool`, the user pool's id, and `sub` say whose it is.
 
     `expires_at`: from when on it is not ours (`exp` and the leeway). `fresh_until`: when to verify
     it again. `lifetime`: seconds from `iat` to `exp`. `begins_at`: from when on it counts, by the
@@ -92,6 +99,7 @@ class VerifiedToken:
     encoded: Final[bytes]
     claims: Final[Mapping[str, Any]]
     issuer: Final[str]
+    pool: Final[str]
     client: Final[str]
     token_use: Final[TokenUse]
     username: Final[str]
@@ -201,19 +209,23 @@ class Verifier:
         if now >= verified.expires_at:
             raise InvalidToken("token_expired")
         if verified.begins_at > now + self.leeway:
-            ahead = now - verified.begins_at
-            yield from self._clock_watch.noticed(verified.issuer, ahead, now)
-            raise NotYetValid(verified, -ahead - self.leeway)
+            is_behind = issued_at > now + self.leeway
+            if is_behind:
+                yield from self._clock_watch.noticed(verified.issuer, now - issued_at, now)
+            wait = verified.begins_at - self.leeway - now
+            raise NotYetValid(verified, wait, is_behind=is_behind)
         return verified
 
     def verify_new(self, token: bytes, now: float) -> Flow[VerifiedToken]:
-        """A flow: the same of a token that Cognito has just issued: one from the future counts.
+        """A flow: the same of a token that Cognito has just issued: one of the future counts.
 
         One that has run out already shows a clock that is ahead; it is refused all the same.
         """
         try:
             return (yield from self.verify(token, now))
         except NotYetValid as error:
+            if not error.is_behind:
+                raise
             return error.token
         except InvalidToken as error:
             if error.reason == "token_expired":
@@ -273,11 +285,11 @@ class Verifier:
         expires_at = ends_at + self.leeway
         fresh_until = min(expires_at, pool.keys.fresh_until(now))
         lifetime = ends_at - issued_at
-        issuer = pool.issuer
+        issuer, pool_id = pool.issuer, pool.pool
         # In the order of the fields: keywords would take 0.25 µs of every new token.
         # fmt: off
         return VerifiedToken(
-            token, claims, issuer, client, use, username, sub,
+            token, claims, issuer, pool_id, client, use, username, sub,
             expires_at, fresh_until, lifetime, begins_at,
         )
         # fmt: on
@@ -287,7 +299,7 @@ def agree(one: VerifiedToken, other: VerifiedToken) -> None:
     """Raise `InvalidToken` unless an ID and an access token are of one user, pool and client."""
     if (one.token_use, other.token_use) != ("id", "access"):
         raise InvalidToken("wrong_token_use")
-    if (one.sub, one.issuer, one.client) != (other.sub, other.issuer, other.client):
+    if (one.sub, one.pool, one.client) != (other.sub, other.pool, other.client):
         raise InvalidToken("token_mismatch")
 
 

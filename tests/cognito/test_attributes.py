@@ -46,6 +46,7 @@ def verdict(
         user=AuthUser("ada", "0f3c"),
         cookie=b"cookie",
         issuer="https://issuer.example",
+        pool="eu-west-1_Ab12Cd34E",
         id_token=id_token,
         access_token=access_token,
         groups=frozenset(),

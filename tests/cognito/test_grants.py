@@ -40,6 +40,7 @@ def access(issuer: str = ISSUER, **claims: Any) -> VerifiedToken:
         encoded=b"access.ada",
         claims=claims,
         issuer=issuer,
+        pool=issuer,
         client="web",
         token_use="access",
         username="ada",

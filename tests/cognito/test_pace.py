@@ -143,7 +143,7 @@ def test_a_pause_reaches_as_far_as_what_it_is_about(
 
 def test_the_same_client_id_in_another_pool_is_another_client(paces: Paces, ada: Asking) -> None:
     heed(ada, REFUSED, T)
-    elsewhere = paces.of(HERE, ADA._replace(issuer="https://other.example"))
+    elsewhere = paces.of(HERE, ADA._replace(pool="https://other.example"))
     assert not is_paused(elsewhere, T)
 
 

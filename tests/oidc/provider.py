@@ -99,7 +99,7 @@ class OIDCSite(Site):
 
     def sessions_of(self, name: str) -> int:
         """How many the store has of a user."""
-        key = user_key(self.config.user_pools[0].iss, f"sub-of-{name}")
+        key = user_key(self.config.user_pools[0].user_pool_id, f"sub-of-{name}")
         return len(list(self.session.store.of_user(key)))
 
 

@@ -201,7 +201,7 @@ def test_a_holder_that_was_paused_overwrites_nothing_that_is_newer(
         gate.wait_for_arrivals(2 * len(made), timeout=PATIENCE)
         gate.release()
     newer = {name: some.answer for name, some in begun.items()}
-    user = user_key(forgiving.pool.issuer, forgiving.sub)
+    user = user_key(forgiving.pool.user_pool_id, forgiving.sub)
     kept = records(made, user)
     holder.go_on()
     late = {name: some.answer for name, some in slow.items()}

@@ -27,16 +27,16 @@ from tests.sites import KEYS, NAME, Clock, attributes
 
 NOW = 1_800_000_000.5
 BYTES = [bytes([number]) * 32 for number in range(1, 4)]
-ISSUER = "https://issuer.example/pool"
+POOL = "eu-west-1_Ab12Cd34E"
 
 
 def attempts(
     keys: tuple[bytes, ...] = (BYTES[0],),
-    issuer: str = ISSUER,
+    pool: str = POOL,
     client_id: str = "web",
     **options: Any,
 ) -> Attempts:
-    return Attempts(auth_routes(**options), keys, issuer, client_id)
+    return Attempts(auth_routes(**options), keys, pool, client_id)
 
 
 def begun(
@@ -76,7 +76,7 @@ def test_the_cookie_says_nothing_of_what_is_in_it() -> None:
     [
         attempts(keys=(BYTES[1],)),
         attempts(client_id="another"),
-        attempts(issuer="https://issuer.example/another"),
+        attempts(pool="eu-west-1_Another00"),
         attempts(origin="https://another.example"),
         attempts(prefix="/account/auth"),
     ],

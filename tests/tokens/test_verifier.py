@@ -62,8 +62,10 @@ def key_source(key: rsa.RSAPrivateKey, kid: str) -> KeySource:
 
 def verifier_for(client_ids: frozenset[str] | None = frozenset({"web", "mobile"})) -> Verifier:
     pools = {
-        ISSUER: TrustedPool(ISSUER, key_source(OURS, "k1"), client_ids),
-        OTHER_ISSUER: TrustedPool(OTHER_ISSUER, key_source(OTHER_POOLS, "k2"), client_ids),
+        ISSUER: TrustedPool(ISSUER, "ours", key_source(OURS, "k1"), client_ids),
+        OTHER_ISSUER: TrustedPool(
+            OTHER_ISSUER, "theirs", key_source(OTHER_POOLS, "k2"), client_ids
+        ),
     }
     return Verifier(pools, LEEWAY)
 
@@ -379,6 +381,7 @@ def test_a_token_from_the_future_says_how_long_that_is(claim: str, ahead: int) -
     error, _ = refused(early, NOW, verifier_for())
     assert isinstance(error, NotYetValid)
     assert error.wait == ahead - LEEWAY
+    assert error.is_behind is (claim == "iat")
     assert error.token.username == "ada"
     assert verify(early, NOW + error.wait).username == "ada"
 
@@ -425,7 +428,7 @@ def test_an_unknown_key_of_a_token_from_the_future_is_unknown_once_the_key_set_w
     None
 ):
     keys = KeySource("https://unused.example", BoundedCache(10, 10_000))
-    some = Verifier({ISSUER: TrustedPool(ISSUER, keys, None)}, LEEWAY)
+    some = Verifier({ISSUER: TrustedPool(ISSUER, "ours", keys, None)}, LEEWAY)
     jwt = token(header(kid="k9"), claims(iat=NOW + 10**9))
     known = import_key_set(json.dumps({"keys": [jwk_of(OURS, "k1")]}))
     flow = some.verify(jwt, NOW)
@@ -443,6 +446,14 @@ def test_what_cognito_has_just_issued_counts_though_it_is_from_the_future() -> N
     with pytest.raises(StopIteration) as done:
         flow.send((None, NOW))
     assert done.value.value.username == "ada"
+
+
+def test_what_the_pool_has_begin_later_does_not_count_and_blames_no_clock() -> None:
+    some = verifier_for()
+    jwt = token(body=claims(nbf=NOW + 30))
+    assert refused(jwt, NOW, some)[1] == []
+    with pytest.raises(NotYetValid):
+        next(some.verify_new(jwt, NOW))
 
 
 def test_what_cognito_has_just_issued_shows_a_clock_that_is_ahead() -> None:

@@ -1,0 +1,273 @@
+"""A pool has two issuers, and may switch from one to the other: nobody is signed out by that."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from amplify_mw import AmplifyConfig, AmplifyCookies, StoredSession, TokenSession, UserPool
+from amplify_mw.effects import Join
+from amplify_mw.engine import Engine
+from amplify_mw.stores.memory import MemoryStore
+from amplify_mw.testing import LocalUserPool
+from tests.amplify import cookies_of
+from tests.routes.going import Visitor, auth_routes, code_of, sent
+from tests.shells import Shell
+from tests.sites import HOUR, LASTING, NAME, Browser, Clock, Site, infos, session_of, town
+
+POOL_ID = "us-east-1_Ab12Cd34E"
+ORIGINAL = f"https://cognito-idp.us-east-1.amazonaws.com/{POOL_ID}"
+UPDATED = f"https://issuer-cognito-idp.us-east-1.amazonaws.com/{POOL_ID}"
+ELSEWHERE = [  # what is not this pool's
+    f"https://cognito-idp.us-west-2.amazonaws.com/{POOL_ID}",
+    f"https://issuer-cognito-idp.us-west-2.amazonaws.com/{POOL_ID}",
+    "https://issuer-cognito-idp.us-east-1.amazonaws.com/us-east-1_Other0001",
+    f"https://issuer-cognito-idp.us-east-1.amazonaws.com.evil.example/{POOL_ID}",
+    f"http://issuer-cognito-idp.us-east-1.amazonaws.com/{POOL_ID}",
+    UPDATED + "/",
+]
+REFRESH = "GetTokensFromRefreshToken"
+KINDS = (*LASTING, "amplify")
+Build = Callable[..., Site]
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def rotates() -> bool:
+    return False
+
+
+@pytest.fixture
+def pool(clock: Clock, rotates: bool) -> Iterator[LocalUserPool]:
+    options: dict[str, Any] = {"rotate_refresh_tokens": rotates, "adds_iss": True}
+    with town(clock, user_pool_id=POOL_ID, issuer=ORIGINAL, **options) as pool:
+        yield pool
+
+
+@pytest.fixture
+def build(shell: Shell, pool: LocalUserPool, clock: Clock, tmp_path: Path) -> Iterator[Build]:
+    made: list[Site] = []
+
+    def build(kind: Any, **options: Any) -> Site:
+        if kind == "amplify":
+            kind = AmplifyCookies()
+        session = session_of(kind, clock, tmp_path) if isinstance(kind, str) else kind
+        made.append(Site(shell, pool, clock, session, **options))
+        return made[-1]
+
+    yield build
+    for site in made:
+        site.close()
+
+
+def signed_in(site: Site, kind: str, name: str = "ada") -> Browser:
+    if kind == "amplify":
+        return site.browser(cookies_of(site.pool.sign_in(name), name))
+    return site.sign_in(name)
+
+
+# --- which issuers count
+
+
+@pytest.mark.parametrize(
+    ("pool_id", "original", "updated"),
+    [
+        (
+            "eu-west-1_Ab12Cd34E",
+            "https://cognito-idp.eu-west-1.amazonaws.com/",
+            "https://issuer-cognito-idp.eu-west-1.amazonaws.com/",
+        ),
+        (
+            "us-gov-west-1_Ab12Cd34E",
+            "https://cognito-idp.us-gov-west-1.amazonaws.com/",
+            "https://issuer-cognito-idp.us-gov-west-1.amazonaws.com/",
+        ),
+        (
+            "cn-north-1_Ab12Cd34E",
+            "https://cognito-idp.cn-north-1.amazonaws.com.cn/",
+            "https://issuer-cognito-idp.cn-north-1.amazonaws.com.cn/",
+        ),
+        (
+            "eusc-de-east-1_Ab12Cd34E",
+            "https://cognito-idp.eusc-de-east-1.amazonaws.eu/",
+            "https://issuer-cognito-idp.eusc-de-east-1.amazonaws.eu/",
+        ),
+    ],
+)
+def test_both_of_amazons_issuers_are_a_pools_in_every_partition(
+    pool_id: str, original: str, updated: str
+) -> None:
+    both = {original + pool_id, updated + pool_id}
+    for issuer in (None, *both):
+        made = UserPool(user_pool_id=pool_id, client_id="web", issuer=issuer)
+        assert made.iss == (issuer or original + pool_id)
+        assert set(made.issuers) == both
+        assert made.api_url == original
+        for each in both:
+            assert made.keys_url_of(each) == f"{each}/.well-known/jwks.json"
+
+
+def test_an_issuer_of_ones_own_is_the_only_one() -> None:
+    made = UserPool(user_pool_id=POOL_ID, client_id="web", issuer="https://issuer.example/pool")
+    assert made.issuers == ("https://issuer.example/pool",)
+    local = UserPool(
+        user_pool_id="local", client_id="web", issuer=ORIGINAL, endpoint_url="http://localhost:9229"
+    )
+    assert local.issuers == (ORIGINAL,)
+
+
+def test_at_an_endpoint_of_ones_own_both_have_its_keys() -> None:
+    made = UserPool(
+        user_pool_id=POOL_ID, client_id="web", issuer=UPDATED, endpoint_url="http://localhost:9229"
+    )
+    keys = f"http://localhost:9229/{POOL_ID}/.well-known/jwks.json"
+    assert [made.keys_url_of(issuer) for issuer in made.issuers] == [keys, keys]
+
+
+def test_an_issuer_that_was_given_to_one_pool_is_no_others() -> None:
+    one, other = (
+        UserPool(user_pool_id=POOL_ID, client_id=client, issuer=issuer)
+        for client, issuer in (("web", UPDATED), ("ios", ORIGINAL))
+    )
+    assert AmplifyConfig(pools=[one, other]).pools_by_issuer == {UPDATED: one, ORIGINAL: other}
+
+
+@pytest.mark.parametrize("issuer", [ORIGINAL, UPDATED])
+def test_a_token_of_either_is_the_users(build: Build, pool: LocalUserPool, issuer: str) -> None:
+    site = build(TokenSession())
+    for use in ("id", "access"):
+        browser = site.browser({NAME: pool.mint("ada", use, issuer=issuer)})  # type: ignore[arg-type]
+        assert browser.does().body == "ada"
+
+
+@pytest.mark.parametrize("issuer", ELSEWHERE)
+def test_a_token_of_any_other_is_invalid(build: Build, pool: LocalUserPool, issuer: str) -> None:
+    got = build(TokenSession()).browser({NAME: pool.mint("ada", issuer=issuer)}).does()
+    assert got.body == "NotAuthorizedException wrong_issuer"
+    assert got.clears_cookie
+
+
+@pytest.mark.parametrize(("issuer", "other"), [(ORIGINAL, UPDATED), (UPDATED, ORIGINAL)])
+def test_the_keys_of_an_issuer_are_fetched_when_a_token_names_it(
+    pool: LocalUserPool, issuer: str, other: str
+) -> None:
+    engine = Engine(AmplifyConfig(user_pool_id=POOL_ID, client_id="local-client"), lambda: 2e9)
+    token = pool.mint("ada", issuer=issuer, issued_at=2e9).encode()
+    effect = next(engine.authenticator.verifier.verify(token, 2e9))
+    assert isinstance(effect, Join)
+    assert effect.flight.key == ("keys", f"{issuer}/.well-known/jwks.json")
+    assert effect.flight.key != ("keys", f"{other}/.well-known/jwks.json")
+
+
+# --- a pool that switches
+
+
+@pytest.mark.parametrize("rotates", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("issuer", [ORIGINAL, UPDATED])
+def test_a_switch_signs_nobody_out(
+    build: Build, clock: Clock, pool: LocalUserPool, kind: str, issuer: str
+) -> None:
+    site = build(kind, issuer=issuer)
+    browser = signed_in(site, kind)
+    assert browser.does().body == "ada"
+    pool.issuer = UPDATED
+    assert browser.does().body == "ada"
+    assert browser.does(site.refresh).body.startswith("ey")
+    for _ in range(3):
+        assert browser.does().body == "ada"
+        clock.advance(HOUR)
+    pool.issuer = ORIGINAL  # and back
+    assert browser.does(site.refresh).body.startswith("ey")
+    assert browser.does().body == "ada"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nor_does_a_configuration_that_follows(
+    build: Build, pool: LocalUserPool, kind: str, clock: Clock
+) -> None:
+    before = build(kind)
+    browser = signed_in(before, kind)
+    assert browser.does().body == "ada"
+    session = AmplifyCookies() if kind == "amplify" else before.session
+    browser.site = build(session, issuer=UPDATED)
+    pool.issuer = UPDATED
+    clock.advance(HOUR)
+    assert browser.does().body == "ada"
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+def test_a_users_sessions_are_listed_together_whichever_issuer_they_began_with(
+    build: Build, pool: LocalUserPool, kind: str
+) -> None:
+    site = build(kind)
+    laptop = site.sign_in()
+    pool.issuer = UPDATED
+    phone = site.sign_in()
+    assert len(infos(site, laptop)) == len(infos(site, phone)) == 2
+    assert len(site.kept()) == 2
+    assert phone.does(site.end(everywhere=True)).body == "None"
+    assert laptop.does().body.startswith("NotAuthorizedException")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_end_counts_for_what_came_before_the_switch(
+    build: Build, pool: LocalUserPool, kind: str
+) -> None:
+    site = build(kind)
+    browser = signed_in(site, kind)
+    assert browser.does().body == "ada"
+    thief = browser.copy()
+    assert thief.does().body == "ada"
+    pool.issuer = UPDATED
+    assert browser.does(site.refresh).body.startswith("ey")
+    assert browser.does(site.end()).body == "None"
+    assert thief.does().body.startswith("NotAuthorizedException")
+
+
+def test_tokens_of_both_may_be_mixed_but_not_of_two_users(
+    build: Build, pool: LocalUserPool
+) -> None:
+    site = build("memory")
+    old = pool.sign_in("ada")
+    pool.issuer = UPDATED
+    new, others = pool.sign_in("ada"), pool.sign_in("grace")
+    mixed = {"id_token": old.id_token, "access_token": new.access_token}
+    assert site.browser().does(site.start(mixed)).body == "ada"
+    wrong = {"id_token": old.id_token, "access_token": others.access_token}
+    assert site.browser().does(site.start(wrong)).body == "NotAuthorizedException token_mismatch"
+
+
+# --- the sign-in routes
+
+
+@pytest.mark.parametrize("configured", [ORIGINAL, UPDATED])
+@pytest.mark.parametrize("switches", [False, True])
+def test_one_may_sign_in_whichever_issuer_the_pool_has(
+    build: Build, pool: LocalUserPool, configured: str, switches: bool
+) -> None:
+    session = StoredSession(MemoryStore())
+    visitor = Visitor(build(session, issuer=configured, routes=auth_routes(on_error="/sorry")))
+    leaving = visitor.leave()
+    if switches:
+        pool.issuer = UPDATED  # while somebody is at the pool's page
+    back = pool.authorize(leaving, "ada")
+    assert sent(back)["iss"] == pool.issuer
+    visitor.come_back(back)
+    assert visitor.user == "ada"
+
+
+@pytest.mark.parametrize("issuer", ELSEWHERE)
+def test_an_answer_of_another_issuer_is_not_believed(
+    build: Build, pool: LocalUserPool, issuer: str
+) -> None:
+    site = build(StoredSession(MemoryStore()), routes=auth_routes(on_error="/sorry"))
+    visitor = Visitor(site)
+    leaving = visitor.leave()
+    pool.issuer = issuer
+    assert code_of(visitor.come_back(pool.authorize(leaving, "ada"))) == "issuer_mismatch"
