@@ -235,8 +235,6 @@ class RouteHandler:
         if attempt is None:
             if isinstance(visit.verdict, SignedIn):  # the way back, taken twice
                 return hop(self._routes.after_sign_in)
-            if visit.verdict.reason == "token_not_yet_valid":  # likewise, by a clock that is behind
-                return hop_later(self._routes.after_sign_in, visit.verdict.retry_after or 0)
             return self._trouble("attempt_expired")
         dropped = [("Set-Cookie", self._attempts.drop(attempt.state))]
         try:
@@ -258,6 +256,8 @@ class RouteHandler:
         target = safe_target(wanted, self._barred, self._routes.after_sign_in)
         if isinstance(visit.verdict, SignedIn):  # the way back, taken twice; or another tab's
             return hop(target)
+        if visit.verdict.reason == "token_not_yet_valid":  # likewise, by a clock that is behind
+            return hop_later(target, visit.verdict.retry_after or 0)
         if way.turns >= _MOST_TURNS:  # no cookie is kept here
             return self._trouble("attempt_expired", target)
         query = way.query or urlencode({"next": target})

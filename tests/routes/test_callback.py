@@ -444,7 +444,7 @@ def test_behind_the_pools_clock_a_session_begins_that_counts_once_the_clock_has_
         ]
         assert visitor.go("/account").status == 503
         again = visitor.come_back(back)
-        assert f'content="{min(seconds, 10)};url=/"' in again.body
+        assert f'content="{min(seconds, 10)};url=/account"' in again.body
         visitor.site.clock.advance(behind - 5)
         assert visitor.user == "ada"
         assert visitor.go("/account").body == "the app"
