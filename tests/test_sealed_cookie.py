@@ -178,6 +178,7 @@ def test_every_value_with_one_bit_changed_is_invalid(sealed: tuple[Site, str]) -
             f"{good[:at]}{chr(ord(good[at]) ^ (1 << bit))}{good[at + 1 :]}"
             for at in range(len(good))
             for bit in range(8)
+            if ord(good[at]) ^ (1 << bit) != ord(",")  # a value with that is not there
         ),
     )
 
@@ -241,7 +242,7 @@ def test_parts_of_two_good_values_are_invalid_together(site: Site) -> None:
 )
 @given(st.binary(max_size=200))
 def test_any_bytes_are_invalid(site: Site, value: bytes) -> None:
-    assert_invalid(site, {NAME: value.decode("latin-1").replace(";", ".")})
+    assert_invalid(site, {NAME: value.decode("latin-1").replace(";", ".").replace(",", ".")})
 
 
 # --- a value that was sealed elsewhere

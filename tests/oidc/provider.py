@@ -153,6 +153,11 @@ def arrive(browser: Browser, url: str) -> Got:
     return browser.ask(lambda: "", headers={"Sec-Fetch-Site": "same-origin"}, **facts)
 
 
+def begins_anew(got: Got) -> bool:
+    """Whether an answer is not used, and the browser goes to sign in once more."""
+    return got.status == 200 and 'content="0;url=/auth/sign-in?' in got.body
+
+
 def refusal(got: Got) -> str:
     """The code that the page for errors is told."""
     found = re.search(r'content="0;url=(/sorry\?[^"]*)"', got.body)
