@@ -7,7 +7,9 @@ Rules:
   percent-decoding again and again, `\` for `/`, doubled slashes, dot segments, in any mixture; a
   slash put in front (waitress passes on `GET account`, Flask reads `/account`); a line feed taken
   from the end (the `$` of Starlette's and Bottle's routes matches before one).
-- A path that can be read in too many ways to try them all is protected, if anything is.
+- A path that begins with a mount is read without it, too, again and again: the app may take it off.
+- A path that would take too much work to read in all its ways is protected, if anything is: the
+  work on any path is bounded.
 - `ignore` wins over `public`, which wins over `protect`.
 - An answer never says why a cookie was refused: all invalid cookies look the same from outside.
 - `next` is a path of this very site, whatever was asked for.
@@ -15,7 +17,7 @@ Rules:
 
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum
 from math import ceil
 from typing import Final, NamedTuple
@@ -23,10 +25,12 @@ from urllib.parse import quote, unquote, urlencode, urlsplit
 
 from .config import AmplifyConfig
 from .errors import AuthError
+from .mounts import PLAIN, Inside, is_below, server_mount, without
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # RFC 9110 9.2.1
-_MAX_SPELLINGS: Final = 32
-_MAX_SUSPICIOUS: Final = 4096  # characters
+_MAX_SPELLINGS: Final = 24
+_MAX_WORK: Final = 4096  # characters of all spellings together: each is read once
+_MAX_MARKS: Final = 64  # percent signs in a spelling, and slashes: each costs a step in Python
 _SUSPICIOUS: Final = re.compile(r"\A(?!/)|//|/\.|[%\\\n]")
 _DETAILS: Final = {
     401: "Sign in to see this.",
@@ -48,19 +52,34 @@ class AccessRules:
     """The compiled `protect`, `public` and `ignore` lists."""
 
     @classmethod
-    def of_config(cls, config: AmplifyConfig) -> "AccessRules | None":
-        """The rules of a configuration; None if it has none."""
+    def of_config(cls, config: AmplifyConfig, inside: Inside = PLAIN) -> "AccessRules | None":
+        """The rules of a configuration; None if it has none. `inside`: the app they are for."""
         if not config.protect and not config.ignore:
             return None
-        return cls(config.protect, config.public, config.ignore)
+        return cls(config.protect, config.public, config.ignore, config.mount, inside)
 
     def __init__(
-        self, protect: Sequence[str], public: Sequence[str], ignore: Sequence[str]
+        self,
+        protect: Sequence[str],
+        public: Sequence[str],
+        ignore: Sequence[str],
+        mounts: Sequence[str] = (),
+        inside: Inside = PLAIN,
     ) -> None:
+        """`mounts`: prefixes that paths may begin with.
+
+        What is public or ignored is so below a mount, too, that the app is known to take off.
+        """
+        stripped = inside.stripped
         self._protect = Paths(protect)
-        self._public = Paths(public)
-        self._ignore = Paths(ignore)
+        self._public = Paths([*public, *_mounted(public, stripped)])
+        self._ignore = Paths([*ignore, *_mounted(ignore, stripped)])
+        prefixes = (*mounts, *stripped, *inside.possible)
+        self._mounts = tuple(dict.fromkeys(filter(None, prefixes)))
+        self._taken_off = frozenset((*stripped, *inside.possible))
+        self._splits = inside.splits
         self._unreadable = Access.PROTECTED if protect else Access.OPEN
+        self.protects = bool(protect)
 
     def of(self, path: str | None) -> Access:
         """What `path` (below the mount, decoded once) asks of its visitor.
@@ -69,10 +88,31 @@ class AccessRules:
         """
         if path is None:
             return self._unreadable
-        if not _SUSPICIOUS.search(path):
+        if not (_SUSPICIOUS.search(path) or path.startswith(self._mounts)):
             return self._decide([path])
-        found = spellings(path)
+        found = spellings(path, self._mounts)
         return self._unreadable if found is None else self._decide(found)
+
+    def under(self, root: str, path: str) -> Access:
+        """What a path asks whose server says `root` for its mount (ASGI: mostly, it is in both)."""
+        mount = server_mount(root)
+        if is_below(path, mount):
+            readings = [without(path, mount)]
+            is_exact = root == mount and (not self._taken_off or mount in self._taken_off)
+            if not is_exact:  # an app that compares as it stands, or goes by its own, finds none
+                readings.append(path)
+        else:
+            readings = [path]
+            if path.startswith(mount):  # asgiref's and a2wsgi's adapters look no further
+                readings.append("/" + path[len(mount) :])
+            if self._splits and mount and mount in path:
+                readings.append(path.split(mount, 1)[1])
+        if len(readings) == 1:
+            return self.of(readings[0])
+        found = [spellings(reading, self._mounts) for reading in readings]
+        if None in found:
+            return self._unreadable
+        return self._decide(set().union(*filter(None, found)))
 
     def _decide(self, spellings: Iterable[str]) -> Access:
         if all(map(self._ignore.match, spellings)):
@@ -80,6 +120,10 @@ class AccessRules:
         if not any(map(self._protect.match, spellings)):
             return Access.OPEN
         return Access.OPEN if all(map(self._public.match, spellings)) else Access.PROTECTED
+
+
+def _mounted(patterns: Sequence[str], mounts: Sequence[str]) -> list[str]:
+    return [mount + pattern for mount in mounts for pattern in patterns]
 
 
 class Paths:
@@ -96,14 +140,15 @@ class Paths:
         return path.startswith(self._below) or path.rstrip("/") in self._exact
 
 
-def spellings(path: str) -> set[str] | None:
-    """Every way `path` may be read further down; None if that cannot be said."""
-    if len(path) > _MAX_SUSPICIOUS:
-        return None
-    found, pending = {path}, [path]
+def spellings(path: str, mounts: Sequence[str] = ()) -> set[str] | None:
+    """Every way `path` may be read further down; None if that would be too much work to say."""
+    found, pending, work = {path}, [path], 0
     while pending:
         text = pending.pop()
-        readings = {read(text) for read in _READINGS} - found
+        work += len(text)
+        if work > _MAX_WORK or text.count("%") > _MAX_MARKS or text.count("/") > _MAX_MARKS:
+            return None
+        readings = set(_readings(text, mounts)) - found
         found |= readings
         pending += readings
         if len(found) > _MAX_SPELLINGS:
@@ -111,12 +156,21 @@ def spellings(path: str) -> set[str] | None:
     return found
 
 
-def _without_line_feed(path: str) -> str:
-    return path.removesuffix("\n")
-
-
-def _with_slashes(path: str) -> str:
-    return path.replace("\\", "/")
+def _readings(text: str, mounts: Sequence[str]) -> Iterator[str]:
+    """What one step of normalisation makes of a path, each where it has something to do."""
+    if "%" in text:
+        yield unquote(text)
+    if "\\" in text:
+        yield text.replace("\\", "/")
+    if "//" in text:
+        yield _collapse(text)
+    if "/." in text or not text.startswith("/"):
+        yield _resolve_dots(text)
+    if text.endswith("\n"):
+        yield text[:-1]
+    for mount in mounts:
+        if text.startswith(mount):
+            yield without(text, mount)
 
 
 def _collapse(path: str) -> str:
@@ -137,11 +191,6 @@ def _resolve_dots(path: str) -> str:
     if segments[-1] in (".", ".."):
         kept.append("")
     return "/" + "/".join(kept)
-
-
-_READINGS: Final[Sequence[Callable[[str], str]]] = (
-    *(unquote, _with_slashes, _collapse, _resolve_dots, _without_line_feed),
-)
 
 
 class Answer(NamedTuple):

@@ -21,6 +21,7 @@ Rules (ASGI 3.0):
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any, overload
 
 from .access import SAFE_METHODS, Access, Answer, Asked, problem
@@ -30,6 +31,16 @@ from .context import bind, bound, reset, unbind
 from .engine import Engine
 from .errors import AuthError
 from .headers import OCTETS, varied
+from .mounts import (
+    NO_MOUNTS,
+    Before,
+    Mounts,
+    before_scope,
+    gateway_path,
+    reread_scope,
+    server_mount,
+    without,
+)
 from .shell import Shell, answer_here, answer_to, log_refusal, only_auth_error
 
 if TYPE_CHECKING:
@@ -40,6 +51,7 @@ _OPEN, _PROTECTED, _IGNORED = Access.OPEN, Access.PROTECTED, Access.IGNORED
 _WEBSOCKET_STARTS = frozenset(
     {"websocket.accept", "websocket.http.response.start", "websocket.close"}
 )
+_STARTS = {"http.response.start", "websocket.accept", "websocket.http.response.start"}
 
 
 class AmplifyASGIMiddleware(Shell):
@@ -64,7 +76,7 @@ class AmplifyASGIMiddleware(Shell):
     def __init__(  # type: ignore[misc]  # (`options` cannot hold another `app`)
         self, app: ASGI3Application, config: AmplifyConfig | Engine, **options: Any
     ) -> None:
-        super().__init__(config, **options)
+        super().__init__(app, config, **options)
         self.app: Any = app
         self._origins = {origin.encode() for origin in self._home.config.known_origins}
 
@@ -78,7 +90,9 @@ class AmplifyASGIMiddleware(Shell):
             return
         access = _OPEN
         if self._rules is not None:
-            access = self._rules.of(_split_path(scope)[1])
+            root = scope.get("root_path")
+            path = scope["path"] or "/"
+            access = self._rules.under(root, path) if root else self._rules.of(path)
         headers = scope["headers"]
         cookies = None
         for name, value in headers:
@@ -94,14 +108,14 @@ class AmplifyASGIMiddleware(Shell):
                 await self._call_unbound(scope, receive, send)
                 return
             if self._shares_visit(outer, cookies, is_same=is_same):
-                answer = self._guard(outer, asked_by(scope)) if access is _PROTECTED else None
+                answer = self._guard(outer, self._asked(scope)) if access is _PROTECTED else None
                 if answer is not None:
                     await _answer(answer, scope, receive, send)
                 else:
-                    await self.app(scope, receive, send)
+                    await self.app(scope, receive, self._withholding(outer, scope, send))
                 return
         if access is _IGNORED:
-            await self.app(scope, receive, send)
+            await self.app(scope, receive, self._withholding(None, scope, send))
             return
         value = None if cookies is None else self._read(cookies)
         if outer is not None and outer.pinned:
@@ -151,7 +165,7 @@ class AmplifyASGIMiddleware(Shell):
             is_mounted = bool(scope.get("root_path"))
             name = self._route("".join(_split_path(scope)) if is_mounted else scope["path"])
             if name is not None:
-                routed = self._answer_route(visit, asked_by(scope), name)
+                routed = self._answer_route(visit, self._asked(scope), name)
                 response = await self.engine.driver.arun(routed)
                 await _answer(response, scope, receive, finishing_send)
                 return
@@ -161,14 +175,18 @@ class AmplifyASGIMiddleware(Shell):
             if answer is not None:
                 await _answer(answer, scope, receive, finishing_send)
                 return
+        last_send: Any = finishing_send
+        if self._withholds:
+            last_send = self._withholding(visit, scope, finishing_send)
         token = bind(visit)
         try:
-            await self.app(scope, unbound_receive, finishing_send)
+            await self.app(scope, unbound_receive, last_send)
         except (AuthError, BaseExceptionGroup) as raised:
             error = None if visit.begun else only_auth_error(raised)
             if error is None:
                 raise
-            await _answer(answer_to(visit, asked_by(scope), error), scope, None, finishing_send)
+            answer = answer_to(visit, self._asked(scope), error)
+            await _answer(answer, scope, None, finishing_send)
         finally:
             visit.begun = visit.lapses = True
             try:  # noqa: SIM105  # likewise
@@ -180,9 +198,39 @@ class AmplifyASGIMiddleware(Shell):
         """Call the app without the user of the request that this one is made within."""
         token = bind(None)
         try:
-            await self.app(scope, receive, send)
+            await self.app(scope, receive, self._withholding(None, scope, send))
         finally:
             unbind(token)
+
+    def _withholding(self, visit: Visit | None, scope: Any, send: Any) -> Any:
+        """`send`, but for the response of an app that has read a protected path for nobody."""
+        if not self._withholds or (visit is not None and visit.verdict.user is not None):
+            return send
+        before = before_scope(scope)
+        has_begun = is_withheld = False
+
+        async def withholding_send(message: Any) -> None:
+            nonlocal has_begun, is_withheld
+            if not has_begun and message["type"] in _STARTS:
+                has_begun = True
+                answer = self._read_otherwise(visit, before, scope)
+                if answer is not None:
+                    is_withheld = True
+                    await _answer(answer, scope, None, send)
+            if not is_withheld:
+                await send(message)
+
+        return withholding_send
+
+    def _read_otherwise(self, visit: Visit | None, before: Before, scope: Any) -> Answer | None:
+        """The answer to nobody in place of what the app has made of another path; mostly None."""
+        paths = reread_scope(before, scope)
+        if not paths:
+            return None
+        return self._late_refusal(visit, paths, partial(asked_by, before.of(scope)))
+
+    def _asked(self, scope: Any) -> Asked:
+        return asked_by(scope, self._home.mounts)
 
     def _refusal_of(self, visit: Visit, access: Access, scope: Any) -> Answer | None:
         """The answer to a connection that may not pass; None if it may."""
@@ -191,8 +239,8 @@ class AmplifyASGIMiddleware(Shell):
             if visit.verdict is not self._nobody and self._is_foreign(scope["headers"]):
                 self._tell_foreign(visit)
                 return problem(403, "A page of another site may not connect here.")
-            return self._guard(visit, asked_by(scope)) if access is _PROTECTED else None
-        return self._refusal(visit, access, asked_by(scope), _split_path(scope)[1])
+            return self._guard(visit, self._asked(scope)) if access is _PROTECTED else None
+        return self._refusal(visit, access, self._asked(scope), _split_path(scope)[1])
 
     def _is_foreign(self, headers: Iterable[tuple[bytes, bytes]]) -> bool:
         """Whether a browser page of another origin opens this WebSocket."""
@@ -238,20 +286,18 @@ async def _answer(answer: Answer, scope: Any, receive: Any, send: Any) -> None:
 
 def _split_path(scope: Any) -> tuple[str, str]:
     """The mount and the path below it: servers and frameworks include `root_path` in the path."""
-    path: str = scope["path"]
-    root: str = scope.get("root_path", "").rstrip("/")
-    if root and (path == root or path.startswith(root + "/")):
-        path = path[len(root) :]
-    return root, path or "/"
+    root = server_mount(scope.get("root_path", ""))
+    return root, without(scope["path"], root) or "/"
 
 
-def asked_by(scope: Any) -> Asked:
-    """What an ASGI request asked for."""
+def asked_by(scope: Any, mounts: Mounts = NO_MOUNTS) -> Asked:
+    """What an ASGI request asked for. `mounts`: what may stand in front of its path."""
     headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
     method = scope.get("method", "GET")
+    told = gateway_path(scope) if mounts.prefixes else ""
     return Asked(
         method=method,
-        path="".join(_split_path(scope)),
+        path=mounts.place(*_split_path(scope), told)[1],
         query=scope.get("query_string", b"").decode("latin-1"),
         accept=headers.get(b"accept", ""),
         sec_fetch_mode=headers.get(b"sec-fetch-mode", ""),
@@ -265,4 +311,4 @@ def answer_for(scope: Any, error: AuthError) -> Answer:
 
     Raises `error` itself where no middleware is around the app.
     """
-    return answer_here(asked_by(scope), error)
+    return answer_here(partial(asked_by, scope), error)

@@ -18,7 +18,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, AnyStr, Final
 
-from .access import AccessRules, Refusals
+from .access import Refusals
 from .cognito.api import UNAVAILABLE, Failure
 from .cognito.attributes import AttributeSource
 from .config import AmplifyConfig
@@ -26,6 +26,7 @@ from .cookies import DUPLICATE, CookieLine
 from .effects import Cache, Flow, FlowRunner, Remember, Unreachable
 from .errors import NetworkError, NotAuthorizedException
 from .headers import Spelling, request_path, varied, with_cookies, with_default_cookies
+from .mounts import Mounts
 from .sessions.base import (
     DUPLICATE_COOKIE,
     NO_COOKIE,
@@ -150,7 +151,7 @@ class Authenticator:
         self.pools = frozenset(pool.user_pool_id for pool in config.user_pools)
         self._attributes = attributes
         self._api_urls = {issuer: pool.api_url for issuer, pool in pools.items()}
-        self.rules = AccessRules.of_config(config)
+        self.mounts = Mounts(config.mount)
         self.refusals = Refusals(
             cookie_name=self.cookie.name, login_url=config.login_url, origins=config.origins
         )

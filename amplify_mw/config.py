@@ -30,6 +30,7 @@ from .cookie_policy import (
     split_origin,
 )
 from .errors import ConfigurationError, check_number, kind_of
+from .mounts import parse_mounts
 from .routes.options import AuthRoutes
 from .sessions.base import SessionKind
 from .sessions.token import TokenSession
@@ -164,6 +165,9 @@ class AmplifyConfig:
     session ends, but there are 503s (`token_not_yet_valid`, `token_expired`), and the log says so.
     `protect`, `public`, `ignore`: paths such as `/account` or `/api/*` (which covers `/api` too)
     that need a user, that need none after all, and that are not even looked at.
+    `mount`: what the app's public address begins with, such as `/prod`, where the server does not
+    say so (`SCRIPT_NAME`, `root_path`): a stage of API Gateway, a prefix that a proxy takes off, a
+    framework's own `root_path`. A list if there are several, the usual one first.
     `login_url`: where a browser that opens a protected page is sent, with `?next=`.
     `origins`: the site's own origins, such as `https://app.example.com`, and those of its apps, as
     their web views write them (`capacitor://localhost`); a WebSocket handshake
@@ -205,6 +209,7 @@ class AmplifyConfig:
     protect: Sequence[str] = ()
     public: Sequence[str] = ()
     ignore: Sequence[str] = ()
+    mount: str | Sequence[str] = ()
     login_url: str | None = None
     routes: AuthRoutes | None = None
     csrf: Literal["origin"] | None = "origin"
@@ -239,6 +244,7 @@ class AmplifyConfig:
             public=_paths("public", self.public),
             ignore=_paths("ignore", self.ignore),
             csrf_exempt=_paths("csrf_exempt", self.csrf_exempt),
+            mount=parse_mounts(self.mount),
             origins=tuple(
                 _page_origin(origin, insecure=in_the_clear)
                 for origin in _strings("origins", self.origins)

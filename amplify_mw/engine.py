@@ -14,7 +14,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -85,6 +85,7 @@ class Workshop:
             protect=(),
             public=(),
             ignore=(),
+            mount=(),
             login_url=None,
             routes=None,
             csrf=None,
@@ -110,10 +111,15 @@ class Workshop:
 class Engine:
     """What a middleware of one configuration works with. `clock`: seconds since the epoch."""
 
-    def __init__(self, config: AmplifyConfig, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        config: AmplifyConfig,
+        clock: Callable[[], float] = time.time,
+        workshop: Workshop | None = None,
+    ) -> None:
         self.clock = clock
         _warn(config)
-        self._workshop = Workshop.of(config, clock)
+        self._workshop = workshop or Workshop.of(config, clock)
         self.driver = self._workshop.driver
         self.authenticator = Authenticator(
             config,
@@ -142,6 +148,17 @@ class Engine:
             with _registering:
                 engine = _engines.setdefault(config, made)
         return engine
+
+    def mounted(self, mounts: Sequence[str]) -> "Engine":
+        """The engine of the same configuration with more mounts, if it has not all of them."""
+        config = self.authenticator.config
+        added = [mount for mount in mounts if mount not in config.mount]
+        if not added:
+            return self
+        config = config.replace(mount=(*config.mount, *added))
+        if self.clock is time.time:
+            return Engine.of(config)
+        return Engine(config, self.clock, self._workshop)
 
     def close(self) -> None:
         """End the threads and connections; a later request opens them anew."""

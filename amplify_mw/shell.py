@@ -11,7 +11,7 @@ Rules:
   origin, and the first at WARNING: it may be one of the site's own that was not named.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from .access import SAFE_METHODS, Access, AccessRules, Answer, Asked, problem
@@ -21,7 +21,9 @@ from .context import bound
 from .engine import Engine
 from .errors import AuthError, ConfigurationError
 from .headers import has_hopped, is_foreign, page_of
+from .inside import look_inside
 from .log import logger
+from .mounts import Mounts
 from .routes.options import AuthRoutes
 from .sessions.base import SignedIn
 
@@ -29,6 +31,11 @@ _FORGED = (
     "A page of another site asked for this, so it was not done. To do it, open this site itself "
     "and do it there."
 )
+_READ_OTHERWISE = (
+    "a response was withheld: the app has read the path %a as %a, which `protect` names. If it "
+    "takes a prefix off by itself, write that into the configuration: mount='/...'"
+)
+_LONGEST_SAID = 120  # characters of a path in the log
 
 _DIFFERENT_USERS = (
     "cookies of two kinds of session name different users, so that nobody is signed in by them "
@@ -43,26 +50,31 @@ class Shell:
     `options`: fields of `AmplifyConfig` to change for this middleware alone.
     """
 
-    def __init__(self, config: AmplifyConfig | Engine, **options: Any) -> None:
+    def __init__(self, app: object, config: AmplifyConfig | Engine, **options: Any) -> None:
         if options:
             if not isinstance(config, AmplifyConfig):
                 raise ConfigurationError(
                     f"{', '.join(options)}: options go with an AmplifyConfig; write them into it"
                 )
             config = config.replace(**options)
-        self.engine = Engine.of(config)
+        inside = look_inside(app)
+        self.engine = Engine.of(config).mounted(inside.mounts)
         self._clock = self.engine.clock
         self._home = self.engine.authenticator
         self._read = self._home.read
         self._known = self._home.known
         self._nobody = self._home.nobody
-        self._rules = self._home.rules
+        self._inside = inside
+        config = self._home.config
+        self._rules = AccessRules.of_config(config, inside)
+        self._withholds = self._rules is not None and self._rules.protects
         # As with `ignore`: a path is exempt only if every reading of it is.
-        self._exempt = AccessRules((), (), ignore=self._home.config.csrf_exempt)
-        self._own_origins = self._home.config.known_origins
+        self._exempt = AccessRules((), (), config.csrf_exempt, config.mount, inside)
+        self._has_said: set[str] = set()
+        self._own_origins = config.known_origins
         self._has_told = False  # of a foreign origin
         self._route: Callable[[str], str | None] | None = None
-        routes = self._home.config.routes
+        routes = config.routes
         if routes is not None:
             from .routes.handler import RouteHandler  # for those who use them
 
@@ -154,13 +166,32 @@ class Shell:
                 return answer._replace(body=b"") if asked.method == "HEAD" else answer
         return answer_to(visit, asked, visit.verdict.exception())
 
+    def _late_refusal(
+        self, visit: Visit | None, paths: Sequence[str], asking: Callable[[Mounts], Asked]
+    ) -> Answer | None:
+        """The answer in place of a response to nobody, if the app has read a protected path.
+
+        `visit`: None on an ignored path: nobody was looked for. `paths`: what the app has read.
+        """
+        rules = self._rules
+        read = [path for path in paths if rules and rules.of(path) is Access.PROTECTED]
+        if not read or (visit is not None and isinstance(visit.verdict, SignedIn)):
+            return None
+        asked = asking(self._home.mounts)
+        answer = self._guard(visit or Visit(self._home, self._nobody), asked)
+        if answer is not None and "mount" not in self._has_said:
+            self._has_said.add("mount")
+            short = slice(_LONGEST_SAID)
+            logger.warning(_READ_OTHERWISE, asked.path[short], read[0][short])
+        return answer
+
     def _withholds_cookies(self, visit: Visit, asked: Asked) -> bool:
         """Whether a browser may have a cookie that it does not send with another site's link."""
         is_theirs = asked.sec_fetch_site == "cross-site" and not has_hopped(visit.cookies)
         return is_theirs and asked.is_navigation and self._home.cookie.is_strict
 
 
-def answer_here(asked: Asked, error: AuthError) -> Answer:
+def answer_here(asking: Callable[[Mounts], Asked], error: AuthError) -> Answer:
     """The guard's answer to `error` in the request being handled; for framework handlers.
 
     Raises `error` itself where no middleware is around the app.
@@ -168,7 +199,7 @@ def answer_here(asked: Asked, error: AuthError) -> Answer:
     visit = bound()
     if visit is None:
         raise error
-    return answer_to(visit, asked, error)
+    return answer_to(visit, asking(visit.home.mounts), error)
 
 
 def answer_to(visit: Visit, asked: Asked, error: AuthError) -> Answer:

@@ -13,14 +13,17 @@ Rules (PEP 3333):
 - A body of the library's own has one item, if an empty one: some servers send headers with it.
 - From the start on, a user is gone when the token runs out: a body or a thread may go on for long.
 - Nothing depends on `close()`: some adapters never call it.
+- An app that has read a protected path under a mount of its own has its response withheld, if
+  nobody is signed in.
 """
 
 # Annotations stay unevaluated: those of the function made for each request would cost 0.2 µs.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import Context, copy_context
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .access import SAFE_METHODS, Access, Answer, Asked
@@ -30,6 +33,15 @@ from .context import bind, bound
 from .engine import Engine
 from .errors import AuthError
 from .headers import TEXT
+from .mounts import (
+    NO_MOUNTS,
+    Before,
+    Mounts,
+    before_environ,
+    gateway_path,
+    reread_environ,
+    server_mount,
+)
 from .shell import Shell, answer_here, answer_to, log_refusal
 
 if TYPE_CHECKING:
@@ -51,7 +63,7 @@ class AmplifyWSGIMiddleware(Shell):
     def __init__(
         self, app: WSGIApplication, config: AmplifyConfig | Engine, **options: Any
     ) -> None:
-        super().__init__(config, **options)
+        super().__init__(app, config, **options)
         self.app = app
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -71,13 +83,13 @@ class AmplifyWSGIMiddleware(Shell):
             if access is _IGNORED and not (is_same or outer.pinned):
                 return self._call_unbound(environ, start_response)
             if self._shares_visit(outer, cookies, is_same=is_same):
-                answer = self._guard(outer, asked_by(environ)) if access is _PROTECTED else None
+                answer = self._guard(outer, self._asked(environ)) if access is _PROTECTED else None
                 if answer is not None:
                     start_response(answer.status_line, list(answer.headers))
                     return [answer.body]
-                return self.app(environ, start_response)
+                return self._pass(outer, environ, start_response)
         if access is _IGNORED:
-            return self.app(environ, start_response)
+            return self._pass(None, environ, start_response)
         if outer is not None and outer.pinned:
             visit = outer.pinned_at(self._home, cookies, environ)
         elif value is None:
@@ -95,18 +107,21 @@ class AmplifyWSGIMiddleware(Shell):
         if self._route is not None:
             name = self._route(environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", ""))
             if name is not None:
-                flow = self._answer_route(visit, asked_by(environ), name)
+                flow = self._answer_route(visit, self._asked(environ), name)
                 return start.answer(self.engine.driver.run(flow))
         method = environ["REQUEST_METHOD"]
         if access is _PROTECTED or (method != "GET" and method not in SAFE_METHODS):
             path = _text(environ.get("PATH_INFO", "") or "/")
-            answer = self._refusal(visit, access, asked_by(environ), path)
+            answer = self._refusal(visit, access, self._asked(environ), path)
             if answer is not None:
                 return start.answer(answer)
         context = copy_context()
+        app = self.app
+        if self._withholds and visit.verdict.user is None:
+            app = partial(self._pass, visit)
         context.run(bind, visit)
         try:
-            body = context.run(self.app, environ, start)
+            body = context.run(app, environ, start)
             if not (type(body) is list or type(body) is tuple or _is_file(body, environ)):
                 body = _Body(body, context, start.answer_instead)
                 body.begin(start)
@@ -129,7 +144,31 @@ class AmplifyWSGIMiddleware(Shell):
         """Call the app without the user of the request that this one is made within."""
         context = copy_context()
         context.run(bind, None)
-        return _Body(context.run(self.app, environ, start_response), context)
+        return _Body(context.run(self._pass, None, environ, start_response), context)
+
+    def _pass(
+        self, visit: Visit | None, environ: WSGIEnvironment, start: Callable[..., Any]
+    ) -> Iterable[bytes]:
+        """Call the app, and withhold what it has made of a protected path for nobody.
+
+        `visit`: None on an ignored path.
+        """
+        if not self._withholds or (visit is not None and visit.verdict.user is not None):
+            return self.app(environ, start)
+        withholding = _Withholding(self, visit, environ, start)
+        return withholding.over(self.app(environ, withholding.start))
+
+    def _read_otherwise(
+        self, visit: Visit | None, before: Before, environ: WSGIEnvironment
+    ) -> Answer | None:
+        """The answer to nobody in place of what the app has made of another path; mostly None."""
+        paths = reread_environ(before, environ, routes=self._inside.routes)
+        if not paths:
+            return None
+        return self._late_refusal(visit, paths, partial(asked_by, before.over(environ)))
+
+    def _asked(self, environ: WSGIEnvironment) -> Asked:
+        return asked_by(environ, self._home.mounts)
 
     def close(self) -> None:
         """End the library's threads and connections; never required. A later request works."""
@@ -202,7 +241,88 @@ class _Start:
         has_gone = self.visit.begun and self.held is None
         exc_info = (sys.exc_info(),) if has_gone else ()
         self.held = None
-        return self.answer(answer_to(self.visit, asked_by(self.environ), error), *exc_info)
+        asked = asked_by(self.environ, self.visit.home.mounts)
+        return self.answer(answer_to(self.visit, asked, error), *exc_info)
+
+
+class _Withholding:
+    """Withholds the response of an app that has read a protected path where nobody is signed in."""
+
+    def __init__(
+        self,
+        middleware: AmplifyWSGIMiddleware,
+        visit: Visit | None,
+        environ: WSGIEnvironment,
+        start: Callable[..., Any],
+    ) -> None:
+        self._middleware = middleware
+        self._visit = visit
+        self._environ = environ
+        self._start = start
+        self._before = before_environ(environ)
+        self._has_begun = False
+        self.answer: Answer | None = None
+
+    def start(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+        """The app's `start_response`."""
+        exc = () if exc_info is None else (exc_info,)
+        if self.answer is not None:
+            return _discard
+        self._has_begun = True
+        self.answer = self._middleware._read_otherwise(self._visit, self._before, self._environ)
+        if self.answer is None:
+            return self._start(status, headers, *exc)
+        self._start(self.answer.status_line, list(self.answer.headers), *exc)
+        return _discard
+
+    def over(self, body: Iterable[bytes]) -> Iterable[bytes]:
+        """The app's body, or what is sent in its place."""
+        if self.answer is None:
+            return body if self._has_begun else _LateBody(body, self)
+        _close(body)
+        return [self.answer.body]
+
+
+class _LateBody:
+    """The body of an app that begins its response with the first item."""
+
+    def __init__(self, body: Iterable[bytes], withheld: _Withholding) -> None:
+        self._body = body
+        self._withheld = withheld
+        self._next: Callable[[], bytes] | None = None
+        self._is_over = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        if self._is_over:
+            raise StopIteration
+        if self._next is None:
+            self._next = iter(self._body).__next__
+        try:
+            item = self._next()
+        except StopIteration:
+            if self._withheld.answer is None:
+                raise
+        if self._withheld.answer is None:
+            return item
+        self._is_over = True
+        return self._withheld.answer.body
+
+    def close(self) -> None:
+        """Close the app's body."""
+        _close(self._body)
+
+
+def _close(body: object) -> None:
+    close = getattr(body, "close", None)
+    if close is not None:
+        close()
+
+
+def _discard(data: bytes) -> None:
+    """`write` of a response that was withheld."""
 
 
 class _Body:
@@ -298,9 +418,11 @@ def _text(path: str) -> str | None:
         return None
 
 
-def asked_by(environ: WSGIEnvironment) -> Asked:
-    """What a WSGI request asked for."""
-    path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+def asked_by(environ: Mapping[str, Any], mounts: Mounts = NO_MOUNTS) -> Asked:
+    """What a WSGI request asked for. `mounts`: what may stand in front of its path."""
+    root, path = server_mount(environ.get("SCRIPT_NAME", "")), environ.get("PATH_INFO", "")
+    told = gateway_path(environ) if mounts.prefixes else ""
+    path = mounts.place(root, path, told)[1]
     return Asked(
         method=environ["REQUEST_METHOD"],
         path=_text(path) or path,
@@ -318,4 +440,4 @@ def answer_for(environ: WSGIEnvironment, error: AuthError) -> Answer:
 
     Raises `error` itself where no middleware is around the app.
     """
-    return answer_here(asked_by(environ), error)
+    return answer_here(partial(asked_by, environ), error)

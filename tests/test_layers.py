@@ -27,6 +27,7 @@ PURE = [
         "proxy",
         "cookies",
         "headers",
+        "mounts",
     ),
     *("tokens.jwks", "tokens.verifier", "tokens.given"),
     *("cognito.api", "cognito.oauth", "cognito.pace", "cognito.grants"),
@@ -42,7 +43,7 @@ PURE = [
 ROOMS = [
     *("log", "stores", "loading", "network", "http", "drive", "engine", "inheriting", "context"),
     *("lifecycle", "devices", "guards", "routes.handler"),
-    *("shell", "wsgi", "asgi"),
+    *("inside", "shell", "wsgi", "asgi"),
     *("integrations", "testing", "demo", "cli", "__main__"),
 ]
 FACADES = {"", "aio"}  # the public names: for users, and for what is written as a user would

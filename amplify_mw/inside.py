@@ -1,0 +1,135 @@
+"""What a wrapped app says of itself: its mount, and how it reads a path below one.
+
+Rules:
+- Only what is there already is looked at: attributes as they are stored, modules that are loaded.
+  No framework is imported, nothing of the app is called.
+- A chain of wrapping middlewares is followed by the attributes in which they keep the next app, by
+  bound methods and closures; a router is followed only to what it has mounted at the very top.
+- A mount that cannot be one is a `ConfigurationError` that says what to write.
+"""
+
+import sys
+from collections.abc import Iterator
+from functools import partial
+from types import FunctionType, MethodType
+from typing import Any, Final
+
+from .mounts import Inside, parse_mounts
+
+_NEXT: Final = (
+    *("app", "_app", "application", "wsgi_app", "asgi_app", "wsgi_application"),
+    *("other_asgi_app", "wrapped_app", "wsgi_handler", "router"),
+)
+_MOST: Final = 256  # objects to look at
+_WSGI_FRAMEWORKS: Final = frozenset({"flask", "bottle", "django", "pyramid", "falcon"})
+
+
+def look_inside(app: object) -> Inside:
+    """What `app` and those inside it say."""
+    found: dict[str, bool] = {}
+    is_line, families = True, set()
+    for thing, width in _things(app):
+        own = _families(thing)
+        families |= own
+        is_line = is_line and width <= 1 and not isinstance(_own(thing).get("mounts"), dict)
+        for mount, is_stripped in _said(thing, own):
+            found[mount] = found.get(mount, False) or is_stripped
+    stripped = {mount for mount, is_stripped in found.items() if is_stripped}
+    possible = set() if is_line else stripped
+    forced = _forced_script_name()
+    if forced is not None and "django" not in families:
+        possible = {*possible, forced}  # Django is there, and somewhere out of sight
+    return Inside(
+        mounts=tuple(found),
+        stripped=tuple(sorted(stripped - possible)),
+        possible=tuple(sorted(possible)),
+        splits="litestar" in families,
+        routes=not (is_line and families & _WSGI_FRAMEWORKS),
+    )
+
+
+def _said(thing: object, families: set[str]) -> Iterator[tuple[str, bool]]:
+    """The mounts that one object says, and whether it takes them off a path."""
+    root = _own(thing).get("root_path")
+    if root and families & {"fastapi", "starlette"}:  # (Flask's is a folder)
+        name = f"{type(thing).__name__}.root_path (or mount=, in its place)"
+        yield from ((mount, True) for mount in parse_mounts(root, name))
+    if "django" in families:
+        forced = _forced_script_name()
+        if forced is not None:
+            yield forced, any(cls.__name__ == "ASGIHandler" for cls in type(thing).__mro__)
+
+
+def _forced_script_name() -> str | None:
+    """Django's setting `FORCE_SCRIPT_NAME`, where Django is in use."""
+    module = sys.modules.get("django.conf")
+    settings = getattr(module, "settings", None)
+    if not getattr(settings, "configured", False):
+        return None
+    name = getattr(settings, "FORCE_SCRIPT_NAME", None)
+    found = parse_mounts(name, "FORCE_SCRIPT_NAME (or mount=, in its place)") if name else ()
+    return next(iter(found), None)
+
+
+def _things(app: object) -> Iterator[tuple[object, int]]:
+    """`app` and what is inside it, each once, with how many there are in each."""
+    seen: set[int] = set()
+    pending = [app]
+    while pending and len(seen) < _MOST:
+        thing = pending.pop()
+        if id(thing) in seen:
+            continue
+        seen.add(id(thing))
+        inner = _inner(thing)
+        pending += inner
+        yield thing, len(inner)
+
+
+def _inner(thing: object) -> list[object]:
+    kind = type(thing)  # not `isinstance`: a proxy answers that for something else
+    if kind is partial:
+        return [thing.func]  # type: ignore[attr-defined]
+    if kind is MethodType:
+        return [thing.__self__]  # type: ignore[attr-defined]
+    if kind is FunctionType:
+        cells = [_content(cell) for cell in thing.__closure__ or ()]  # type: ignore[attr-defined]
+        return [cell for cell in cells if _is_app(cell)]
+    own = _own(thing)
+    found = [own[name] for name in _NEXT if _is_app(own.get(name))]
+    for table in (own.get("application_mapping"), own.get("mounts")):
+        found += table.values() if isinstance(table, dict) else ()
+    if isinstance(own.get("routes"), list):
+        found += [_own(route)["app"] for route in own["routes"] if _is_at_top(route)]
+    return found
+
+
+def _is_at_top(route: object) -> bool:
+    """Whether a route of Starlette's hands all paths on as they are (`Mount("/")`, `Host`)."""
+    name = type(route).__name__
+    is_whole = name == "Host" or (name == "Mount" and _own(route).get("path") == "")
+    return is_whole and "starlette" in _families(route) and "app" in _own(route)
+
+
+def _is_app(thing: object) -> bool:
+    return callable(thing) and not issubclass(type(thing), type)
+
+
+def _content(cell: Any) -> object:
+    try:
+        return cell.cell_contents
+    except ValueError:  # nothing yet
+        return None
+
+
+def _own(thing: object) -> dict[str, Any]:
+    """Attributes as they are stored: nothing is computed, nothing is asked of the app."""
+    try:
+        found = object.__getattribute__(thing, "__dict__")
+    except AttributeError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _families(thing: object) -> set[str]:
+    """The packages that an object's classes are of."""
+    return {cls.__module__.partition(".")[0] for cls in type(thing).__mro__}
