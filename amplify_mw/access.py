@@ -217,7 +217,8 @@ class Answer(NamedTuple):
 class Asked(NamedTuple):
     """What a request asked for, as far as an answer depends on it.
 
-    `path` is the full path with the mount, decoded once; `query` is as it was sent.
+    `path` is the public path with its `mount` (of the configured), decoded once; `query` is as it
+    was sent.
     """
 
     method: str
@@ -227,6 +228,7 @@ class Asked(NamedTuple):
     sec_fetch_mode: str = ""
     sec_fetch_site: str = ""
     is_preflight: bool = False  # CORS: OPTIONS with Access-Control-Request-Method
+    mount: str = ""
 
     def __repr__(self) -> str:
         return f"<Asked {self.method} {self.path!r}>"
@@ -250,10 +252,12 @@ class Refusals:
         self._challenge = f'Cookie realm="sign-in", cookie-name="{cookie_name}"'
         self._login_url = login_url
         self._login_path = _path_of_this_site(login_url, origins)
+        self._is_below = login_url is not None and login_url.startswith("/")
 
     def is_login_page(self, asked: Asked) -> bool:
         """Whether this is the login page itself, which nobody may be kept from."""
-        return asked.path == self._login_path
+        mount = asked.mount if self._is_below else ""
+        return self._login_path is not None and asked.path == mount + self._login_path
 
     def to(self, asked: Asked, error: AuthError, *, signed_in: bool = False) -> Answer:
         """The answer to a request that `error` stopped.
@@ -272,7 +276,7 @@ class Refusals:
         return answer._replace(body=b"") if asked.method == "HEAD" else answer
 
     def _to_login(self, asked: Asked) -> Answer:
-        url = str(self._login_url)
+        url = (asked.mount if self._is_below else "") + str(self._login_url)
         joint = "&" if urlsplit(url).query else "?"
         location = url + joint + urlencode({"next": local_target(asked.path, asked.query)})
         headers = (
@@ -286,7 +290,7 @@ class Refusals:
 
 
 def _path_of_this_site(url: str | None, origins: Sequence[str]) -> str | None:
-    """The path of `url`, mount and all, if it is on this very site."""
+    """The path of `url`, if it is on this very site."""
     parts = urlsplit(url or "")
     is_here = not parts.netloc or f"{parts.scheme}://{parts.netloc}".lower() in origins
     return unquote(parts.path) if is_here and parts.path else None

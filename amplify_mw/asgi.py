@@ -32,11 +32,9 @@ from .engine import Engine
 from .errors import AuthError
 from .headers import OCTETS, varied
 from .mounts import (
-    NO_MOUNTS,
     Before,
-    Mounts,
+    Placing,
     before_scope,
-    gateway_path,
     reread_scope,
     server_mount,
     without,
@@ -161,12 +159,13 @@ class AmplifyASGIMiddleware(Shell):
             finally:
                 unbind(token)
 
-        if self._route is not None and kind == "http":
-            is_mounted = bool(scope.get("root_path"))
-            name = self._route("".join(_split_path(scope)) if is_mounted else scope["path"])
-            if name is not None:
-                routed = self._answer_route(visit, self._asked(scope), name)
-                response = await self.engine.driver.arun(routed)
+        if self._routes is not None and kind == "http":
+            path = scope["path"]
+            if self._is_mounted or scope.get("root_path"):
+                path = self._place(*_split_path(scope), scope)[1]
+            route = self._find_route(path)
+            if route is not None:
+                response = await self.engine.driver.arun(route(visit, self._asked(scope)))
                 await _answer(response, scope, receive, finishing_send)
                 return
         method = "" if kind == "websocket" else scope["method"]  # the former has none
@@ -227,10 +226,10 @@ class AmplifyASGIMiddleware(Shell):
         paths = reread_scope(before, scope)
         if not paths:
             return None
-        return self._late_refusal(visit, paths, partial(asked_by, before.of(scope)))
+        return self._late_refusal(visit, paths, asked_by(before.of(scope), self._place))
 
     def _asked(self, scope: Any) -> Asked:
-        return asked_by(scope, self._home.mounts)
+        return asked_by(scope, self._place)
 
     def _refusal_of(self, visit: Visit, access: Access, scope: Any) -> Answer | None:
         """The answer to a connection that may not pass; None if it may."""
@@ -290,19 +289,20 @@ def _split_path(scope: Any) -> tuple[str, str]:
     return root, without(scope["path"], root) or "/"
 
 
-def asked_by(scope: Any, mounts: Mounts = NO_MOUNTS) -> Asked:
-    """What an ASGI request asked for. `mounts`: what may stand in front of its path."""
+def asked_by(scope: Any, place: Placing) -> Asked:
+    """What an ASGI request asked for. `place`: tells its mount and public path."""
     headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
     method = scope.get("method", "GET")
-    told = gateway_path(scope) if mounts.prefixes else ""
+    mount, path = place(*_split_path(scope), scope)
     return Asked(
         method=method,
-        path=mounts.place(*_split_path(scope), told)[1],
+        path=path,
         query=scope.get("query_string", b"").decode("latin-1"),
         accept=headers.get(b"accept", ""),
         sec_fetch_mode=headers.get(b"sec-fetch-mode", ""),
         sec_fetch_site=headers.get(b"sec-fetch-site", ""),
         is_preflight=method == "OPTIONS" and b"access-control-request-method" in headers,
+        mount=mount,
     )
 
 

@@ -145,7 +145,11 @@ class Authenticator:
         self.sessions = sessions
         self.nobody = sessions.nobody
         self.cookie = config.kind.cookies(config.cookie, config.clients)
-        self._ask_again = None if config.routes is None else config.routes.ask_again
+        self._ask_again = {
+            mount: config.routes.at(mount).ask_again
+            for mount in config.mount or ("",)
+            if config.routes is not None
+        }
         pools = config.pools_by_issuer
         self.issuers = frozenset(pools)
         self.pools = frozenset(pool.user_pool_id for pool in config.user_pools)
@@ -238,13 +242,14 @@ class Authenticator:
             found = list(headers)
         if visit.writes is None:
             return found
-        path = request_path(request)
+        mount, path = self.mounts.place_of("", request_path(request), request)
         if visit.writes is NO_COOKIE:
             lines = self.cookie.clearing(visit.cookies, path)
         else:
             lines = self.cookie.setting(*visit.writes, visit.cookies, path)
         if isinstance(visit.verdict, Refused) and visit.verdict.asks_again and self._ask_again:
-            lines.append(CookieLine(self._ask_again.name, self._ask_again.setting("1")))
+            again = self._ask_again[mount]
+            lines.append(CookieLine(again.name, again.setting("1")))
         put = with_cookies if visit.by_app else with_default_cookies
         return put(found, lines, words)
 

@@ -30,7 +30,7 @@ from .cookie_policy import (
     split_origin,
 )
 from .errors import ConfigurationError, check_number, kind_of
-from .mounts import parse_mounts
+from .mounts import is_below, parse_mounts
 from .routes.options import AuthRoutes
 from .sessions.base import SessionKind
 from .sessions.token import TokenSession
@@ -167,8 +167,10 @@ class AmplifyConfig:
     that need a user, that need none after all, and that are not even looked at.
     `mount`: what the app's public address begins with, such as `/prod`, where the server does not
     say so (`SCRIPT_NAME`, `root_path`): a stage of API Gateway, a prefix that a proxy takes off, a
-    framework's own `root_path`. A list if there are several, the usual one first.
-    `login_url`: where a browser that opens a protected page is sent, with `?next=`.
+    framework's own `root_path`. A list if there are several, the usual one first. It is put in
+    front of `login_url` and of the paths of `routes`: all paths here are below it.
+    `login_url`: where a browser that opens a protected page is sent, with `?next=`: a path (below
+    the `mount`, if there is one), or an https address.
     `origins`: the site's own origins, such as `https://app.example.com`, and those of its apps, as
     their web views write them (`capacitor://localhost`); a WebSocket handshake
     with a session cookie from any other is refused, unless the browser vouches for it
@@ -266,6 +268,27 @@ class AmplifyConfig:
                 _set(self, login_url=f"{self.routes.prefix}/sign-in")
         if self.login_url is not None:
             _check_login_url(self.login_url, insecure=insecure)
+        for mount in self.mount:
+            self._check_below(mount)
+        if self.routes is not None:
+            for mount in self.mount or ("",):
+                self.routes.at(mount).check_listed()
+
+    def _check_below(self, mount: str) -> None:
+        """Raise `ConfigurationError` for a path that begins with a mount."""
+        paths: list[tuple[str, str | None]] = []
+        if self.routes is not None:
+            names = ("prefix", "after_sign_in", "after_sign_out", "on_error")
+            paths += [(f"AuthRoutes.{name}", getattr(self.routes, name)) for name in names]
+        paths.append(("login_url", self.login_url))
+        for name in ("protect", "public", "ignore", "csrf_exempt"):
+            paths += [(name, path) for path in getattr(self, name)]
+        for name, path in paths:
+            if path is not None and mount and is_below(path.partition("?")[0], mount):
+                raise ConfigurationError(
+                    f"{name}: {path!r} begins with the mount {mount!r}, below which all paths are "
+                    f"written; write {path.removeprefix(mount) or '/'!r}"
+                )
 
     def _check_routes(self, routes: AuthRoutes, *, insecure: bool) -> None:
         if not isinstance(routes, AuthRoutes):

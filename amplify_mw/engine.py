@@ -155,7 +155,10 @@ class Engine:
         added = [mount for mount in mounts if mount not in config.mount]
         if not added:
             return self
-        config = config.replace(mount=(*config.mount, *added))
+        try:
+            config = config.replace(mount=(*config.mount, *added))
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{error} (the app says that it is at {added[0]!r})") from None
         if self.clock is time.time:
             return Engine.of(config)
         return Engine(config, self.clock, self._workshop)

@@ -19,6 +19,7 @@ from typing import Any, AnyStr, Final, Generic
 from urllib.parse import quote
 
 from .cookies import CookieLine
+from .mounts import server_mount
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -204,8 +205,8 @@ def request_path(request: Mapping[str, Any]) -> str:
     '/caf%C3%A9'
     """
     if "PATH_INFO" in request or "SCRIPT_NAME" in request:
-        path = request.get("SCRIPT_NAME", "") + request.get("PATH_INFO", "")
-        return quote(path.encode("latin-1", "replace"), safe=_IN_PATH)
+        path = server_mount(request.get("SCRIPT_NAME", "")) + request.get("PATH_INFO", "")
+        return quote(path.encode("latin-1", "replace"), safe=_IN_PATH) or "/"
     raw: bytes | None = request.get("raw_path")
     if raw:
         return raw.decode("latin-1")

@@ -11,7 +11,7 @@ Rules:
   mount of the whole app.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -55,8 +55,12 @@ class Mounts:
         mount = self.of(told) or self.first
         return mount, mount + whole
 
+    def place_of(self, root: str, path: str, request: Mapping[str, Any]) -> tuple[str, str]:
+        """The same, of a WSGI environ or an ASGI scope that may tell the public path."""
+        return self.place(root, path, gateway_path(request) if self.prefixes else "")
 
-NO_MOUNTS: Final = Mounts()
+
+Placing = Callable[[str, str, Mapping[str, Any]], tuple[str, str]]
 
 
 def is_below(path: str, mount: str) -> bool:

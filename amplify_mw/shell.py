@@ -7,23 +7,27 @@ Rules:
 - The same request is known by what the outer middleware left in it. A request that an app makes
   within a request is another one, and sees nothing of the first.
 - A visit a test has pinned (`signed_in`) wins over every middleware inside it.
+- What the wrapped app says of its mount is taken over once, when the middleware is built. If it has
+  read a protected path under another one, its response is sent to signed-in users alone.
 - Each refusal is told to the log at DEBUG, by its reason alone; that of a foreign origin with the
   origin, and the first at WARNING: it may be one of the site's own that was not named.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+from urllib.parse import unquote
 
 from .access import SAFE_METHODS, Access, AccessRules, Answer, Asked, problem
 from .authenticator import Visit
 from .config import AmplifyConfig
 from .context import bound
+from .effects import Flow
 from .engine import Engine
 from .errors import AuthError, ConfigurationError
 from .headers import has_hopped, is_foreign, page_of
 from .inside import look_inside
 from .log import logger
-from .mounts import Mounts
+from .mounts import Placing, gateway_path
 from .routes.options import AuthRoutes
 from .sessions.base import SignedIn
 
@@ -34,6 +38,15 @@ _FORGED = (
 _READ_OTHERWISE = (
     "a response was withheld: the app has read the path %a as %a, which `protect` names. If it "
     "takes a prefix off by itself, write that into the configuration: mount='/...'"
+)
+_OTHER_MOUNT = (
+    "API Gateway says that the public path begins with %a, and the configuration does not: write "
+    "that as mount='/...'"
+)
+_OTHER_ROUTES = (
+    "the path %a was asked for, which is none of the sign-in routes: they are at %a and beside it. "
+    "If something stands in front of them in the site's public address, write that into the "
+    "configuration: mount='/...'"
 )
 _LONGEST_SAID = 120  # characters of a path in the log
 
@@ -73,14 +86,16 @@ class Shell:
         self._has_said: set[str] = set()
         self._own_origins = config.known_origins
         self._has_told = False  # of a foreign origin
-        self._route: Callable[[str], str | None] | None = None
+        self._routes: Mapping[str, Callable[[Visit, Asked], Flow[Answer]]] | None = None
+        self._route_ends: tuple[str, ...] = ()
+        self._is_mounted = bool(config.mount)
         routes = config.routes
         if routes is not None:
-            from .routes.handler import RouteHandler  # for those who use them
+            from .routes.handler import routes_of  # for those who use them
 
             self._refuse_ignored(routes)
-            handler = RouteHandler(self._home, routes)
-            self._route, self._answer_route = handler.find, handler.answer
+            self._routes = routes_of(self._home, routes)
+            self._route_ends = tuple(routes.paths)
 
     def _refuse_ignored(self, routes: AuthRoutes) -> None:
         for path in routes.paths:
@@ -89,6 +104,27 @@ class Shell:
                     f"ignore: it covers {path!r}, one of the sign-in routes, which would not be "
                     "there; leave it out, or give AuthRoutes another prefix"
                 )
+
+    def _place(self, root: str, path: str, request: Mapping[str, Any]) -> tuple[str, str]:
+        """The mount that a request came by, and its public path (see `Mounts.place`)."""
+        told = gateway_path(request)
+        mount, whole = self._home.mounts.place(root, path, told)
+        if told and "mount" not in self._has_said:
+            below = whole.removeprefix(mount)
+            public = unquote(told)
+            if public.endswith(below) and public.removesuffix(below) != mount:
+                self._has_said.add("mount")
+                logger.warning(_OTHER_MOUNT, public.removesuffix(below)[:_LONGEST_SAID])
+        return mount, whole
+
+    def _find_route(self, path: str) -> Callable[[Visit, Asked], Flow[Answer]] | None:
+        """What answers at a public path, if it is one of the sign-in routes'."""
+        assert self._routes is not None  # noqa: S101  # so say the shells
+        found = self._routes.get(path)
+        if found is None and path.endswith(self._route_ends) and "routes" not in self._has_said:
+            self._has_said.add("routes")
+            logger.warning(_OTHER_ROUTES, path[:_LONGEST_SAID], next(iter(self._routes)))
+        return found
 
     def _shares_visit(self, outer: Visit, cookies: bytes | None, *, is_same: bool) -> bool:
         """Whether `outer` is what this middleware would have found itself.
@@ -167,7 +203,7 @@ class Shell:
         return answer_to(visit, asked, visit.verdict.exception())
 
     def _late_refusal(
-        self, visit: Visit | None, paths: Sequence[str], asking: Callable[[Mounts], Asked]
+        self, visit: Visit | None, paths: Sequence[str], asked: Asked
     ) -> Answer | None:
         """The answer in place of a response to nobody, if the app has read a protected path.
 
@@ -177,10 +213,9 @@ class Shell:
         read = [path for path in paths if rules and rules.of(path) is Access.PROTECTED]
         if not read or (visit is not None and isinstance(visit.verdict, SignedIn)):
             return None
-        asked = asking(self._home.mounts)
         answer = self._guard(visit or Visit(self._home, self._nobody), asked)
-        if answer is not None and "mount" not in self._has_said:
-            self._has_said.add("mount")
+        if answer is not None and "withheld" not in self._has_said:
+            self._has_said.add("withheld")
             short = slice(_LONGEST_SAID)
             logger.warning(_READ_OTHERWISE, asked.path[short], read[0][short])
         return answer
@@ -191,7 +226,7 @@ class Shell:
         return is_theirs and asked.is_navigation and self._home.cookie.is_strict
 
 
-def answer_here(asking: Callable[[Mounts], Asked], error: AuthError) -> Answer:
+def answer_here(asking: Callable[[Placing], Asked], error: AuthError) -> Answer:
     """The guard's answer to `error` in the request being handled; for framework handlers.
 
     Raises `error` itself where no middleware is around the app.
@@ -199,7 +234,7 @@ def answer_here(asking: Callable[[Mounts], Asked], error: AuthError) -> Answer:
     visit = bound()
     if visit is None:
         raise error
-    return answer_to(visit, asking(visit.home.mounts), error)
+    return answer_to(visit, asking(visit.home.mounts.place_of), error)
 
 
 def answer_to(visit: Visit, asked: Asked, error: AuthError) -> Answer:

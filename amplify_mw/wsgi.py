@@ -34,11 +34,9 @@ from .engine import Engine
 from .errors import AuthError
 from .headers import TEXT
 from .mounts import (
-    NO_MOUNTS,
     Before,
-    Mounts,
+    Placing,
     before_environ,
-    gateway_path,
     reread_environ,
     server_mount,
 )
@@ -104,10 +102,13 @@ class AmplifyWSGIMiddleware(Shell):
         start = _Start()
         start.visit, start.environ, start.to_server = visit, environ, start_response
         start.held = None
-        if self._route is not None:
-            name = self._route(environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", ""))
-            if name is not None:
-                flow = self._answer_route(visit, self._asked(environ), name)
+        if self._routes is not None:
+            path = environ.get("PATH_INFO", "")
+            if self._is_mounted or environ.get("SCRIPT_NAME"):
+                path = self._place(*_split_path(environ), environ)[1]
+            route = self._find_route(path)
+            if route is not None:
+                flow = route(visit, self._asked(environ))
                 return start.answer(self.engine.driver.run(flow))
         method = environ["REQUEST_METHOD"]
         if access is _PROTECTED or (method != "GET" and method not in SAFE_METHODS):
@@ -165,10 +166,11 @@ class AmplifyWSGIMiddleware(Shell):
         paths = reread_environ(before, environ, routes=self._inside.routes)
         if not paths:
             return None
-        return self._late_refusal(visit, paths, partial(asked_by, before.over(environ)))
+        asked = asked_by(before.over(environ), self._place)
+        return self._late_refusal(visit, paths, asked)
 
     def _asked(self, environ: WSGIEnvironment) -> Asked:
-        return asked_by(environ, self._home.mounts)
+        return asked_by(environ, self._place)
 
     def close(self) -> None:
         """End the library's threads and connections; never required. A later request works."""
@@ -241,7 +243,7 @@ class _Start:
         has_gone = self.visit.begun and self.held is None
         exc_info = (sys.exc_info(),) if has_gone else ()
         self.held = None
-        asked = asked_by(self.environ, self.visit.home.mounts)
+        asked = asked_by(self.environ, self.visit.home.mounts.place_of)
         return self.answer(answer_to(self.visit, asked, error), *exc_info)
 
 
@@ -418,11 +420,14 @@ def _text(path: str) -> str | None:
         return None
 
 
-def asked_by(environ: Mapping[str, Any], mounts: Mounts = NO_MOUNTS) -> Asked:
-    """What a WSGI request asked for. `mounts`: what may stand in front of its path."""
-    root, path = server_mount(environ.get("SCRIPT_NAME", "")), environ.get("PATH_INFO", "")
-    told = gateway_path(environ) if mounts.prefixes else ""
-    path = mounts.place(root, path, told)[1]
+def _split_path(environ: Mapping[str, Any]) -> tuple[str, str]:
+    """The server's mount and the path below it, as WSGI spells them."""
+    return server_mount(environ.get("SCRIPT_NAME", "")), environ.get("PATH_INFO", "")
+
+
+def asked_by(environ: Mapping[str, Any], place: Placing) -> Asked:
+    """What a WSGI request asked for. `place`: tells its mount and public path."""
+    mount, path = place(*_split_path(environ), environ)
     return Asked(
         method=environ["REQUEST_METHOD"],
         path=_text(path) or path,
@@ -432,6 +437,7 @@ def asked_by(environ: Mapping[str, Any], mounts: Mounts = NO_MOUNTS) -> Asked:
         sec_fetch_site=environ.get("HTTP_SEC_FETCH_SITE", ""),
         is_preflight=environ["REQUEST_METHOD"] == "OPTIONS"
         and "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in environ,
+        mount=mount,
     )
 
 

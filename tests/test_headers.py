@@ -246,6 +246,7 @@ def requests_for(url_path: str) -> dict[str, dict[str, Any]]:
     """What servers say of a request for a path."""
     decoded = unquote_to_bytes(url_path).decode("latin-1")  # PEP 3333: bytes as Latin-1
     cut = decoded.find("/", 1) if "/" in decoded[1:] else len(decoded)
+    cut = cut if decoded[:cut].strip("/") else 0
     path = unquote(url_path)
     return {
         "wsgi": {"SCRIPT_NAME": "", "PATH_INFO": decoded},
@@ -258,6 +259,10 @@ def requests_for(url_path: str) -> dict[str, dict[str, Any]]:
 
 
 class TestRequestPath:
+    @pytest.mark.parametrize("script", ["", "/", "/$default"])
+    def test_what_is_no_mount_is_not_in_front(self, script: str) -> None:
+        assert request_path({"SCRIPT_NAME": script, "PATH_INFO": "/a"}) == "/a"
+
     @pytest.mark.parametrize("server", requests_for("/"))
     @pytest.mark.parametrize(
         "path", ["/", "/app", "/app/", "/app/x/y.html", "//", "/a%20b/%25", "/caf%C3%A9/%E6%9D%8E"]

@@ -175,12 +175,12 @@ def test_the_programs_button_signs_out_here_and_at_the_pool(
     assert "local-pool-session" not in cookies
 
 
-def test_below_a_mount_the_prefix_begins_with_it(
+def test_below_a_mount_the_routes_are_too(
     pool: LocalUserPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (prefix,) = re.findall(r'`(prefix="/\w+/auth")`', README.read_text())
+    mount = re.findall(r'needs\n`(mount="/shop")`', README.read_text())[0]
     monkeypatch.setenv("SESSION_KEY", KEY)
-    routes = f"{ROUTES[:-1]}, {prefix})"
+    routes = f"{ROUTES}, {mount}"
     app = run(PROGRAMS[3].replace(ROUTES, routes), pool)["app"]
     mounted = DispatcherMiddleware(app.wsgi_app, {"/shop": app.wsgi_app})
     away = Client(mounted).get("/shop/auth/sign-in").location

@@ -32,8 +32,9 @@ Rules:
 """
 
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from html import escape
 from typing import Final, Literal
 from urllib.parse import parse_qsl, urlencode
@@ -131,9 +132,14 @@ class Purchase:
 
 
 class RouteHandler:
-    """The routes of one configuration."""
+    """The routes of one configuration, below one mount: the paths of `routes` are whole.
 
-    def __init__(self, home: Authenticator, routes: AuthRoutes) -> None:
+    `barred`: paths of routes, to which no `next` leads.
+    """
+
+    def __init__(
+        self, home: Authenticator, routes: AuthRoutes, barred: Container[str] = ()
+    ) -> None:
         pool = home.config.user_pools[0]
         client_id = (pool.client_id or ("",))[0]
         self._home = home
@@ -149,9 +155,7 @@ class RouteHandler:
             scope=routes.scope,
         )
         self._origins = home.config.known_origins
-        self._names = routes.paths
-        self._barred = frozenset(path.lower() for path in self._names)
-        self.find = self._names.get
+        self._barred = barred
         self._ask_again = CookieReader(routes.ask_again.name.encode()).read
 
     def answer(self, visit: Visit, asked: Asked, name: str) -> Flow[Answer]:
@@ -412,6 +416,20 @@ class RouteHandler:
             link += f"?{urlencode({'next': target})}"
         again = f'<p><a href="{escape(link)}">Sign in</a></p>'
         return page(_STATUSES[code], "Not signed in", _WORDS[code], more=again, headers=headers)
+
+
+Answering = Callable[[Visit, Asked], Flow[Answer]]
+
+
+def routes_of(home: Authenticator, routes: AuthRoutes) -> dict[str, Answering]:
+    """What answers each public path of the sign-in routes, below each of the app's mounts."""
+    placed = [routes.at(mount) for mount in home.mounts.prefixes or ("",)]
+    barred = {path.lower() for each in (routes, *placed) for path in each.paths}
+    return {
+        path: partial(RouteHandler(home, each, barred).answer, name=name)
+        for each in placed
+        for path, name in each.paths.items()
+    }
 
 
 _PASSED: Final = ("provider", "idp_identifier", "lang", "login_hint", "prompt", "max_age")

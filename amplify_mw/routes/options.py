@@ -5,6 +5,7 @@ Rules:
   anybody is sent.
 - An origin on plain http is a matter of the whole configuration, which refuses it (`config.py`).
 - A redirect URI that Amplify's own list does not have is refused when the configuration is made.
+- All paths here are below the app's mount (`AmplifyConfig(mount=...)`), which is put in front once.
 """
 
 import re
@@ -18,6 +19,7 @@ from ..errors import ConfigurationError, check_number
 _SCOPES: Final = ("openid", "email", "profile", "aws.cognito.signin.user.admin")
 _ASK_AGAIN: Final = "amplify-ask-again"
 _POOL_REMEMBERS: Final = 3600  # seconds for which Cognito's pages know a browser
+_TARGETS: Final = ("after_sign_in", "after_sign_out", "on_error")
 _ROUTES: Final = ("sign-in", "sign-up", "sign-in-callback", "sign-out", "sign-out-callback")
 
 
@@ -31,15 +33,17 @@ class AuthRoutes:
         GET, POST  /auth/sign-out           ends the session here and there
         GET        /auth/sign-out-callback  where it sends people back to
 
-    `origin`: the site's own, such as `https://app.example.com`. `prefix`: the path above them,
-    with the mount's if the app is mounted.
+    `origin`: the site's own, such as `https://app.example.com`. `prefix`: the path above them.
+    With `AmplifyConfig(mount="/shop")` it is below that: "/auth" stands for `/shop/auth`. Without
+    `mount` it is the whole path, whatever a server says.
     `keys`: seal what a browser keeps during a sign-in, as `amplify-mw keygen` prints them; all
     processes need the same. The first one seals, all of them open. To change keys, give them to all
     processes as `[old, new]`, then `[new, old]`, then `[new]`. By default those of the
     `SealedSession`.
     `scopes`: what is asked for; by default those of `amplify_outputs.json`, or openid, email,
     profile and aws.cognito.signin.user.admin. Without `openid` there is no ID token.
-    `after_sign_in`, `after_sign_out`: paths to go to where no `next` says otherwise.
+    `after_sign_in`, `after_sign_out`: paths to go to where no `next` says otherwise; below the
+    mount, as `prefix` is. Outside of it, write the whole address: `https://app.example.com/`.
     `on_error`: a path to go to when a sign-in comes to nothing, with `?error=` and a code; by
     default a plain page says so.
     `attempt_lifetime`: seconds in which a sign-in has to be completed (default 300).
@@ -69,7 +73,7 @@ class AuthRoutes:
         is_plain = is_path(longest) and "//" not in longest and "/." not in longest
         if not is_plain or not self.prefix or "%" in self.prefix:
             raise ConfigurationError("AuthRoutes.prefix: write a decoded path such as '/auth'")
-        for name in ("after_sign_in", "after_sign_out", "on_error"):
+        for name in _TARGETS:
             self._check_target(name, getattr(self, name))
         check_number("attempt_lifetime", self.attempt_lifetime, 30, 3600)
         if self.get_sign_out not in ("same-origin", "same-site", "never"):
@@ -85,35 +89,56 @@ class AuthRoutes:
             _set(self, **{name: _strings(name, getattr(self, name))})
         if self.scopes is not None and "openid" not in self.scopes:
             raise ConfigurationError("AuthRoutes.scopes: without 'openid' nobody is signed in")
-        self._check_listed("redirect_sign_in", self.callback_url)
-        self._check_listed("redirect_sign_out", self.sign_out_callback_url)
 
     def _check_target(self, name: str, target: object) -> None:
         is_target = isinstance(target, str) and re.fullmatch(r"[!-~]+", target) is not None
-        is_here = is_target and str(target).startswith("/") and str(target)[1:2] not in ("/", "\\")
+        path = str(target).removeprefix(self.origin)
+        is_here = is_target and path.startswith("/") and path[1:2] not in ("/", "\\")
         if target is not None and not is_here:
             raise ConfigurationError(f"AuthRoutes.{name}: write a path of this site, such as '/'")
         if name == "on_error" and "#" in str(target):
             raise ConfigurationError("AuthRoutes.on_error: the code goes into its query; drop '#'")
-        if target is not None and self.route_of(str(target).partition("?")[0]) is not None:
+        if target is not None and self.route_of(path.partition("?")[0]) is not None:
             raise ConfigurationError(f"AuthRoutes.{name}: {target!r} is one of the routes itself")
 
-    def _check_listed(self, name: str, url: str) -> None:
-        listed: Sequence[str] | None = getattr(self, name)
-        if listed is not None and url not in listed:
-            raise ConfigurationError(
-                f"AuthRoutes: {url!r} is not among the app client's {name} ({', '.join(listed)}): "
-                "add it there, or write the origin and prefix of one that is"
-            )
+    def check_listed(self) -> None:
+        """Raise `ConfigurationError` if the app client does not allow these redirect URIs."""
+        for name, url in (
+            ("redirect_sign_in", self.callback_url),
+            ("redirect_sign_out", self.sign_out_callback_url),
+        ):
+            listed: Sequence[str] | None = getattr(self, name)
+            if listed is not None and url not in listed:
+                raise ConfigurationError(
+                    f"AuthRoutes: {url!r} is not among the app client's {name} "
+                    f"({', '.join(listed)}): add it there, or write the origin, mount and prefix "
+                    "of one that is"
+                )
+
+    def at(self, mount: str) -> "AuthRoutes":
+        """The routes of an app below `mount`, with whole paths.
+
+        >>> AuthRoutes(origin="https://app.example.com").at("/shop").callback_url
+        'https://app.example.com/shop/auth/sign-in-callback'
+        """
+        if not mount:
+            return self
+        paths = {name: getattr(self, name) for name in _TARGETS}
+        below = {
+            name: mount + path
+            for name, path in paths.items()
+            if path is not None and path.startswith("/")
+        }
+        return replace(self, prefix=mount + self.prefix, **below)
 
     @property
     def callback_url(self) -> str:
-        """The redirect URI of sign-in."""
+        """The redirect URI of sign-in, for an app without a mount (see `at`)."""
         return f"{self.origin}{self.prefix}/sign-in-callback"
 
     @property
     def sign_out_callback_url(self) -> str:
-        """The redirect URI of sign-out."""
+        """The redirect URI of sign-out, likewise."""
         return f"{self.origin}{self.prefix}/sign-out-callback"
 
     @property

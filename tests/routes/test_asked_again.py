@@ -360,3 +360,23 @@ def test_an_ended_session_is_neither_listed_nor_ended_again(site: Site) -> None:
     assert [one.is_current for one in infos(site, here)] == [True]
     assert here.does(lambda: site.verbs.end_session_by_handle(handle)).body == "False"
     assert there.does().body == ENDED
+
+
+@pytest.mark.parametrize("mount", ["/shop", ["/other", "/shop"]])
+def test_below_a_mount_the_mark_is_for_its_routes(
+    build: Build, store_of: Stores, mount: Any
+) -> None:
+    site = build(StoredSession(store_of("memory")), mount=mount)
+    here, there = [person_below(site, "/shop") for _ in range(2)]
+    end_by_handle(here)
+    line = mark_of(there.go("/shop/auth/sign-in", mount="/shop"))
+    assert line is not None
+    assert attributes(line)["path"] == "/shop/auth"
+
+
+def person_below(site: Site, mount: str) -> Person:
+    somebody = Person(site)
+    got = somebody.go(f"{mount}/auth/sign-in", mount=mount)
+    somebody.come_back(pool_of(somebody).authorize(str(got.one("location")), "ada"), mount=mount)
+    assert somebody.user == "ada"
+    return somebody

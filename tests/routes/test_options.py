@@ -145,13 +145,6 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"scopes": ["email"]}, "^AuthRoutes.scopes: without 'openid' nobody is signed in"),
     ({"scopes": []}, "^AuthRoutes.scopes: without 'openid'"),
     ({"redirect_sign_in": f"{ORIGIN}/auth/sign-in-callback"}, "redirect_sign_in: write a list"),
-    (
-        {"redirect_sign_in": [f"{ORIGIN}/auth/sign-in-callback/", "https://b.example"]},
-        r"'https://app.example.com/auth/sign-in-callback' is not among the app client's "
-        r"redirect_sign_in \(.*, https://b.example\): add it there, or write the origin",
-    ),
-    ({"redirect_sign_in": []}, "is not among the app client's redirect_sign_in"),
-    ({"redirect_sign_out": [f"{ORIGIN}/"]}, "sign-out-callback' is not among the app client's"),
 ]  # fmt: skip
 
 
@@ -162,12 +155,69 @@ def test_what_cannot_work_is_refused_by_name(options: dict[str, Any], mend: str)
     assert KEYS[0] not in str(caught.value)
 
 
-def test_a_whole_list_with_the_right_uris_is_accepted() -> None:
+UNLISTED: list[tuple[dict[str, Any], str]] = [
+    (
+        {"redirect_sign_in": [f"{ORIGIN}/auth/sign-in-callback/", "https://b.example"]},
+        r"'https://app.example.com/auth/sign-in-callback' is not among the app client's "
+        r"redirect_sign_in \(.*, https://b.example\): add it there, or write the origin, mount",
+    ),
+    ({"redirect_sign_in": []}, "is not among the app client's redirect_sign_in"),
+    ({"redirect_sign_out": [f"{ORIGIN}/"]}, "sign-out-callback' is not among the app client's"),
+]
+
+
+@pytest.mark.parametrize(("options", "mend"), UNLISTED, ids=str)
+def test_a_redirect_uri_that_the_client_does_not_allow_is_refused(
+    options: dict[str, Any], mend: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=mend):
+        configured(auth_routes(**options))
+
+
+@pytest.mark.parametrize("mount", ["", "/shop"])
+def test_a_whole_list_with_the_right_uris_is_accepted(mount: str) -> None:
     routes = auth_routes(
-        redirect_sign_in=["http://localhost:3000/", f"{ORIGIN}/auth/sign-in-callback"],
-        redirect_sign_out=[f"{ORIGIN}/auth/sign-out-callback"],
+        redirect_sign_in=["http://localhost:3000/", f"{ORIGIN}{mount}/auth/sign-in-callback"],
+        redirect_sign_out=[f"{ORIGIN}{mount}/auth/sign-out-callback"],
     )
-    assert routes.redirect_sign_in is not None
+    assert configured(routes, mount=mount).routes == routes
+    with pytest.raises(ConfigurationError, match="/else/auth/sign-in-callback' is not among"):
+        configured(routes, mount="/else")
+    with pytest.raises(ConfigurationError, match="/else/auth/sign-in-callback' is not among"):
+        configured(routes, mount=[mount or "/", "/else"])
+
+
+def test_what_is_below_the_mount_is_placed_there_once() -> None:
+    routes = auth_routes(after_sign_in="/home", on_error=f"{ORIGIN}/sorry").at("/shop")
+    assert routes.prefix == "/shop/auth"
+    assert (routes.after_sign_in, routes.after_sign_out) == ("/shop/home", "/shop/")
+    assert routes.on_error == f"{ORIGIN}/sorry"  # outside, as a whole address
+    assert routes.keys == auth_routes().keys
+    assert auth_routes().at("") == auth_routes()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"protect": ["/shop"]},
+        {"protect": ["/*"], "public": ["/shop/open"]},
+        {"ignore": ["/shop/*"]},
+        {"csrf_exempt": ["/shop/hooks/*"]},
+        {"login_url": "/shop/login?a=b"},
+        {"routes": auth_routes(prefix="/shop/auth")},
+        {"routes": auth_routes(after_sign_in="/shop")},
+        {"routes": auth_routes(after_sign_out="/shop/out")},
+        {"routes": auth_routes(on_error="/shop/sorry?why=")},
+    ],
+    ids=str,
+)
+def test_a_path_with_the_mount_in_front_is_refused_with_what_to_write(
+    options: dict[str, Any],
+) -> None:
+    mend = r"begins with the mount '/shop', below which all paths are written; write '/"
+    with pytest.raises(ConfigurationError, match=mend):
+        configured(**{"mount": ["/", "/shop"], **options})
+    assert configured(**{"mount": "/shops", **options}).mount == ("/shops",)
 
 
 @pytest.mark.parametrize(
