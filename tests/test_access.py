@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from amplify_mw import AmplifyConfig
+from amplify_mw import AmplifyConfig, access
 from amplify_mw.access import Access, AccessRules, Answer, Asked, Refusals, local_target, problem
 from amplify_mw.errors import (
     AuthError,
@@ -565,3 +565,63 @@ SECRETS = ("the-code", "the-state", "the-cookie")
 )
 def test_no_repr_shows_what_a_query_or_a_header_holds(value: object) -> None:
     assert not [secret for secret in SECRETS if secret in repr(value)]
+
+
+CRAFTED = [
+    *("/%25", "/%2561", "/..", "/", "\\", "a\\", "/./a", "/a%25252f", "%25/..\\x\n", "//a", "."),
+    *("/prod", "/prod/", "%2fprod", "/prod/..", "/a/../prod", "/prod%25"),
+]
+LENGTHS = [4, 8, 16, 32, 64, 128, 256, 1024, 4096, 65_536]
+
+
+class TestWork:
+    """The work on a path is bounded, whatever it looks like: counted, and not timed."""
+
+    @staticmethod
+    def work_on(path: str, monkeypatch: pytest.MonkeyPatch) -> tuple[int, int]:
+        """In how many ways a path is read, and how many steps that takes."""
+        read: list[str] = []
+        one_step = access._readings
+
+        def counted(text: str, mounts: Any) -> Any:
+            read.append(text)
+            return one_step(text, mounts)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(access, "_readings", counted)
+            rules = AccessRules(["/account"], [], ["/static/*"], ["/prod", "/shop/api"])
+            assert rules.of(path) in (PROTECTED, OPEN, IGNORED)
+        marks = sum(text.count("%") + text.count("/") for text in read)
+        return len(read), marks + sum(map(len, read)) // 32
+
+    @pytest.mark.parametrize("length", LENGTHS)
+    @pytest.mark.parametrize("part", CRAFTED, ids=ascii)
+    def test_a_crafted_path_is_read_in_a_few_ways(
+        self, part: str, length: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = (part * length)[:length]
+        for text in (path, f"/{path}", f"{path}\n", f"/a{'a' * length}{part}"):
+            readings, steps = self.work_on(text, monkeypatch)
+            assert readings <= 20
+            assert steps <= 80
+
+    @settings(max_examples=500, deadline=None)
+    @given(st.lists(st.sampled_from([*CRAFTED, "a" * 50, "é"]), max_size=80).map("".join))
+    def test_whatever_it_is_made_of(self, path: str) -> None:
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            readings, steps = self.work_on(path, monkeypatch)
+        assert readings <= 20
+        assert steps <= 80
+
+    @pytest.mark.parametrize("length", LENGTHS)
+    def test_a_long_plain_path_is_read_once(
+        self, length: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for path in ("/" + "a" * length, "/a" * length):
+            assert self.work_on(path, monkeypatch) == (0, 0)
+            assert rules("/account").of(path) is OPEN
+            assert rules("/a/*").of("/a" + path) is PROTECTED
+
+    def test_what_would_be_too_much_work_is_protected(self) -> None:
+        for path in ("/%2561" * 700, "/" + "a" * 4000 + "//", "/./b" * 1000):
+            assert rules("/account", public=("/b/*", "/a/*")).of(path) is PROTECTED
