@@ -307,6 +307,10 @@ class Refusals:
         return Answer(302, headers, b"")
 
 
+# A browser takes it for a no. There is no body, and no permission (Fetch, 4.8).
+PREFLIGHT: Final = Answer(204, (("Cache-Control", "no-store"), ("Vary", "Cookie")), b"")
+
+
 def _path_of_this_site(url: str | None, origins: Sequence[str]) -> str | None:
     """The path of `url`, if it is on this very site."""
     parts = urlsplit(url or "")

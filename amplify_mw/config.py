@@ -182,6 +182,10 @@ class AmplifyConfig:
     `csrf`: "origin" (the default) refuses requests with a signed-in user and an unsafe method that
     another origin's page has made, as browsers tell; None leaves that to the app. `csrf_exempt`:
     paths, as in `protect`, where it is not looked at. `origins` and the routes' own are believed.
+    `preflight`: "answer" (the default): a CORS preflight of a protected path is answered with 204
+    and no permission, and the app does not see it. "app": it goes to the app. Write that only
+    where a CORS layer inside answers every preflight: a view that takes any method would run for
+    somebody who is not signed in. With a signed-in user it goes to the app in any case.
     `attributes_ttl`: seconds for which a user's attributes are kept (default 60, 0 turns it off).
     `http_timeout`: seconds in which Cognito must have answered, in all (default 5).
     `proxy`: the HTTP proxy that Cognito is asked through, such as `http://proxy:3128`; or
@@ -217,6 +221,7 @@ class AmplifyConfig:
     csrf: Literal["origin"] | None = "origin"
     csrf_exempt: Sequence[str] = ()
     origins: Sequence[str] = ()
+    preflight: Literal["answer", "app"] = "answer"
     attributes_ttl: float = 60.0
     http_timeout: float = 5.0
     proxy: str | None = field(default=None, repr=False)  # it may hold a password
@@ -260,6 +265,11 @@ class AmplifyConfig:
         _check_proxy(self.proxy)
         if self.csrf not in ("origin", None):
             raise ConfigurationError("csrf: write 'origin', or None to leave it to the app")
+        if self.preflight not in ("answer", "app"):
+            raise ConfigurationError(
+                "preflight: write 'app' where a CORS layer inside the middleware answers "
+                f"preflights, or leave it out; got {self.preflight!r}"
+            )
         cookies = self.kind.cookies(self.cookie, self.clients)
         if self.routes is not None:
             self._check_routes(self.routes, insecure=insecure)

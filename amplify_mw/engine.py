@@ -91,6 +91,7 @@ class Workshop:
             csrf=None,
             csrf_exempt=(),
             origins=(),
+            preflight="answer",
             cookie=CookiePolicy(name=config.cookie.name),
         )
         with _registering:

@@ -1,4 +1,4 @@
-"""What a wrapped app says of itself: its mount, and how it reads a path below one.
+"""What a wrapped app says of itself: its mount, how it reads a path below one, and its CORS layers.
 
 Rules:
 - Only what is there already is looked at: attributes as they are stored, modules that are loaded.
@@ -8,6 +8,7 @@ Rules:
 - A mount that cannot be one is a `ConfigurationError` that says what to write.
 """
 
+import re
 import sys
 from collections.abc import Iterator
 from functools import partial
@@ -20,6 +21,7 @@ _NEXT: Final = (
     *("app", "_app", "application", "wsgi_app", "asgi_app", "wsgi_application"),
     *("other_asgi_app", "wrapped_app", "wsgi_handler", "router"),
 )
+_CORS: Final = re.compile(r"\bcorsheaders\.|cors\w*\Z", re.IGNORECASE)
 _MOST: Final = 256  # objects to look at
 _WSGI_FRAMEWORKS: Final = frozenset({"flask", "bottle", "django", "pyramid", "falcon"})
 
@@ -28,10 +30,12 @@ def look_inside(app: object) -> Inside:
     """What `app` and those inside it say."""
     found: dict[str, bool] = {}
     is_line, families = True, set()
+    cors: list[str] = []
     for thing, width in _things(app):
         own = _families(thing)
         families |= own
         is_line = is_line and width <= 1 and not isinstance(_own(thing).get("mounts"), dict)
+        cors += _cors_layers(thing, own)
         for mount, is_stripped in _said(thing, own):
             found[mount] = found.get(mount, False) or is_stripped
     stripped = {mount for mount, is_stripped in found.items() if is_stripped}
@@ -45,6 +49,7 @@ def look_inside(app: object) -> Inside:
         possible=tuple(sorted(possible)),
         splits="litestar" in families,
         routes=not (is_line and families & _WSGI_FRAMEWORKS),
+        cors=tuple(dict.fromkeys(cors)),
     )
 
 
@@ -60,13 +65,39 @@ def _said(thing: object, families: set[str]) -> Iterator[tuple[str, bool]]:
             yield forced, any(cls.__name__ == "ASGIHandler" for cls in type(thing).__mro__)
 
 
+def _cors_layers(thing: object, families: set[str]) -> list[str]:
+    """What answers CORS preflights: the object itself, or what an app has been given."""
+    own = _own(thing)
+    found: list[object] = [thing]
+    added = own.get("user_middleware")  # Starlette, FastAPI
+    found += [_own(each).get("cls") for each in added] if isinstance(added, list) else []
+    hooks = own.get("after_request_funcs")  # Flask, Quart: by blueprint
+    if isinstance(hooks, dict):
+        found += [hook for some in hooks.values() for hook in some]
+    names = [_name(each) for each in found]
+    if "django" in families:
+        names += getattr(_django_settings(), "MIDDLEWARE", ())
+    if "litestar" in families and own.get("cors_config") is not None:
+        names.append("litestar.CORSConfig")
+    return [name for name in names if _CORS.search(name)]
+
+
+def _name(thing: object) -> str:
+    """The full name of a class or function, or of an object's class."""
+    is_named = issubclass(type(thing), type) or type(thing) is FunctionType
+    named: Any = thing if is_named else type(thing)
+    return f"{named.__module__}.{named.__qualname__}"
+
+
+def _django_settings() -> object:
+    """Django's settings, where it is in use; None elsewhere."""
+    settings = getattr(sys.modules.get("django.conf"), "settings", None)
+    return settings if getattr(settings, "configured", False) else None
+
+
 def _forced_script_name() -> str | None:
     """Django's setting `FORCE_SCRIPT_NAME`, where Django is in use."""
-    module = sys.modules.get("django.conf")
-    settings = getattr(module, "settings", None)
-    if not getattr(settings, "configured", False):
-        return None
-    name = getattr(settings, "FORCE_SCRIPT_NAME", None)
+    name = getattr(_django_settings(), "FORCE_SCRIPT_NAME", None)
     found = parse_mounts(name, "FORCE_SCRIPT_NAME (or mount=, in its place)") if name else ()
     return next(iter(found), None)
 

@@ -134,6 +134,7 @@ class Inside:
     `mounts`: what it says stands in front of it. `stripped`: those of them that it takes off a
     path by itself, for all paths. `possible`: prefixes that some part of it may take off.
     `splits`: it takes whatever stands behind the server's mount (Litestar).
+    `cors`: what in it answers CORS preflights, as far as that can be told.
     `routes`: something inside may route by moving a path's beginning to `SCRIPT_NAME`; not so
     where middlewares lead to one app of a framework that never does.
     """
@@ -143,6 +144,7 @@ class Inside:
     possible: tuple[str, ...] = ()
     splits: bool = False
     routes: bool = True
+    cors: tuple[str, ...] = ()
 
 
 PLAIN: Final = Inside()  # an app of which nothing is known
@@ -208,6 +210,7 @@ def before_environ(environ: Mapping[str, Any]) -> Before:
 def reread_environ(before: Before, environ: Mapping[str, Any], *, routes: bool) -> list[str]:
     """The paths that a WSGI app has read, other than what the middleware saw.
 
+    `cors`: what in it answers CORS preflights, as far as that can be told.
     `routes`: something inside may route by moving the path's beginning to `SCRIPT_NAME`, as PEP
     3333 has it. That counts as routing, unless a header has named what was moved: then a client
     can choose it. In front of a single app it is that app's mount.

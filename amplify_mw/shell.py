@@ -9,6 +9,7 @@ Rules:
 - A visit a test has pinned (`signed_in`) wins over every middleware inside it.
 - What the wrapped app says of its mount is taken over once, when the middleware is built. If it has
   read a protected path under another one, its response is sent to signed-in users alone.
+- A CORS preflight of a protected path reaches the app with a signed-in user, or `preflight="app"`.
 - Each refusal is told to the log at DEBUG, by its reason alone; that of a foreign origin with the
   origin, and the first at WARNING: it may be one of the site's own that was not named.
 """
@@ -17,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote
 
-from .access import SAFE_METHODS, Access, AccessRules, Answer, Asked, problem
+from .access import PREFLIGHT, SAFE_METHODS, Access, AccessRules, Answer, Asked, problem
 from .authenticator import Visit
 from .config import AmplifyConfig
 from .context import bound
@@ -47,6 +48,15 @@ _OTHER_ROUTES = (
     "the path %a was asked for, which is none of the sign-in routes: they are at %a and beside it. "
     "If something stands in front of them in the site's public address, write that into the "
     "configuration: mount='/...'"
+)
+_CORS_INSIDE = (
+    "%s is inside the middleware, and preflights of protected paths are answered without it. If it "
+    "is to answer them, put it around the middleware, or write preflight='app'"
+)
+_PREFLIGHT = (
+    "a CORS preflight of the protected path %a was answered without permission, and without the "
+    "app. If pages of other origins may ask for it: put the CORS layer around this middleware, or "
+    "write preflight='app' if one inside answers all preflights. (This is said once.)"
 )
 _LONGEST_SAID = 120  # characters of a path in the log
 
@@ -86,6 +96,8 @@ class Shell:
         self._has_said: set[str] = set()
         self._own_origins = config.known_origins
         self._has_told = False  # of a foreign origin
+        if inside.cors and self._withholds and config.preflight != "app":
+            logger.warning(_CORS_INSIDE, ", ".join(inside.cors))
         self._routes: Mapping[str, Callable[[Visit, Asked], Flow[Answer]]] | None = None
         self._route_ends: tuple[str, ...] = ()
         self._is_mounted = bool(config.mount)
@@ -189,11 +201,15 @@ class Shell:
 
     def _guard(self, visit: Visit, asked: Asked) -> Answer | None:
         """The answer to a request for a protected path; None if it may pass."""
-        if asked.is_preflight or self._home.refusals.is_login_page(asked):
+        passes = asked.is_preflight and self._home.config.preflight == "app"
+        if passes or self._home.refusals.is_login_page(asked):
             return None
         visit.asked = True
         if isinstance(visit.verdict, SignedIn):
             return None
+        if asked.is_preflight:
+            _say_preflight(asked)
+            return PREFLIGHT
         if visit.verdict is self._nobody and self._withholds_cookies(visit, asked):
             from .routes.pages import hop_here  # for those whose cookies are strict
 
@@ -224,6 +240,17 @@ class Shell:
         """Whether a browser may have a cookie that it does not send with another site's link."""
         is_theirs = asked.sec_fetch_site == "cross-site" and not has_hopped(visit.cookies)
         return is_theirs and asked.is_navigation and self._home.cookie.is_strict
+
+
+_said_preflight = False
+
+
+def _say_preflight(asked: Asked) -> None:
+    """Tell the log, once in a process, what became of a preflight."""
+    global _said_preflight
+    if not _said_preflight:
+        _said_preflight = True
+        logger.warning(_PREFLIGHT, asked.path[:_LONGEST_SAID])
 
 
 def answer_here(asking: Callable[[Placing], Asked], error: AuthError) -> Answer:

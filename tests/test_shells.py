@@ -47,7 +47,7 @@ def asking(shell: Shell, config: AmplifyConfig) -> Asking:
     def ask(handler: Callable[[], str | AppAnswer] = who, /, **facts: object) -> Got:
         options = {
             name: facts.pop(name)
-            for name in ("protect", "public", "ignore", "login_url", "cookie_policy")
+            for name in ("protect", "public", "ignore", "login_url", "preflight", "cookie_policy")
             if name in facts
         }
         if "cookie_policy" in options:
@@ -422,10 +422,29 @@ def test_a_script_gets_a_status_and_no_redirect(asking: Asking) -> None:
     assert got.status == 401
 
 
-def test_a_cors_preflight_passes(asking: Asking) -> None:
-    headers = {"Access-Control-Request-Method": "PUT"}
-    assert asking(who, method="OPTIONS", headers=headers, protect=["/*"]).status == 200
-    assert asking(who, method="OPTIONS", protect=["/*"]).status == 401
+def test_a_preflight_is_answered_without_the_app(asking: Asking) -> None:
+    def handler() -> str:
+        raise AssertionError("the app was called")
+
+    headers = {"Access-Control-Request-Method": "PUT", "Origin": "https://other.example"}
+    got = asking(handler, method="OPTIONS", headers=headers, protect=["/*"])
+    assert (got.status, got.body, got.one("vary")) == (204, "", "Cookie")
+    assert not [name for name, _ in got.headers if name.lower().startswith("access-control")]
+    assert asking(handler, method="OPTIONS", protect=["/*"]).status == 401
+
+
+def test_a_preflight_goes_to_the_app_where_that_is_said(
+    asking: Asking, pool: LocalUserPool
+) -> None:
+    facts: dict[str, Any] = {
+        "method": "OPTIONS",
+        "headers": {"Access-Control-Request-Method": "PUT"},
+        "protect": ["/*"],
+    }
+    assert asking(lambda: "the app", preflight="app", **facts).body == "the app"
+    assert asking(who, cookie=pool.mint("ada"), **facts).body == "ada"
+    facts["headers"] = {}
+    assert asking(who, preflight="app", **facts).status == 401
 
 
 def test_an_answer_to_head_has_no_body(asking: Asking) -> None:
