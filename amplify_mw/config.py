@@ -273,7 +273,6 @@ class AmplifyConfig:
         cookies = self.kind.cookies(self.cookie, self.clients)
         if self.routes is not None:
             self._check_routes(self.routes, insecure=insecure)
-            _check_scopes(cookies.scopes, self.routes)
             if self.login_url is None:
                 _set(self, login_url=f"{self.routes.prefix}/sign-in")
         if self.login_url is not None:
@@ -282,7 +281,9 @@ class AmplifyConfig:
             self._check_below(mount)
         if self.routes is not None:
             for mount in self.mount or ("",):
-                self.routes.at(mount).check_listed()
+                placed = self.routes.at(mount)
+                placed.check_listed()
+                _check_scopes(cookies.scopes, placed, mount)
 
     def _check_below(self, mount: str) -> None:
         """Raise `ConfigurationError` for a path that begins with a mount."""
@@ -651,16 +652,25 @@ def _origin(name: str, origin: str, *, insecure: bool) -> str:
     return f"{scheme}://{host}{suffix}"
 
 
-def _check_scopes(scopes: frozenset[tuple[str | None, str]], routes: AuthRoutes) -> None:
-    """Raise unless browsers keep these cookies of the sign-in routes, and send them there."""
+def _check_scopes(
+    scopes: frozenset[tuple[str | None, str]], routes: AuthRoutes, mount: str
+) -> None:
+    """Raise unless browsers keep these cookies of the sign-in routes, and send them there.
+
+    `routes`: with whole paths, `mount` and all.
+    """
     _, host, _ = split_origin(routes.origin.lower())
     for domain, path in scopes:
         if not is_covered(f"{routes.prefix}/", path):
+            elsewhere = (
+                f"path={mount!r}"
+                if mount
+                else f"AuthRoutes(prefix={path.rstrip('/') + routes.prefix!r})"
+            )
             raise ConfigurationError(
                 f"cookie: browsers do not send a cookie of the path {path!r} to the sign-in routes "
                 f"at {routes.prefix!r}, so that nobody could sign out; write path='/' "
-                f"(CookiePolicy and AmplifyCookies have it by default), or "
-                f"AuthRoutes(prefix={path.rstrip('/') + routes.prefix!r})"
+                f"(CookiePolicy and AmplifyCookies have it by default), or {elsewhere}"
             )
         if domain is not None and not f".{host}".endswith(f".{domain.lower()}"):
             raise ConfigurationError(

@@ -374,6 +374,17 @@ def test_the_second_of_two_kinds_has_to_be_sent_there_as_well() -> None:
         configured(session=kinds)
 
 
+@every_kind
+def test_below_a_mount_the_cookies_path_is_the_whole_one(kind: str) -> None:
+    for path in ("/", "/shop", "/shop/auth"):
+        options = policy_of(kind, CookiePolicy(path=path))
+        assert configured(mount="/shop", **options).mount == ("/shop",)
+    with pytest.raises(ConfigurationError, match=r"at '/shop/auth', .* or path='/shop'$"):
+        configured(mount="/shop", **policy_of(kind, CookiePolicy(path="/auth")))
+    with pytest.raises(ConfigurationError, match=r"at '/dev/auth', "):
+        configured(mount=["/shop", "/dev"], **policy_of(kind, CookiePolicy(path="/shop")))
+
+
 def test_a_prefix_leaves_room_for_the_longest_path() -> None:
     longest = "/" + "a" * (1023 - len("/sign-out-callback"))
     assert auth_routes(prefix=longest).prefix == longest
