@@ -1,19 +1,14 @@
-"""Headless Chromium, a browser that is new in each test, and a site to open in it.
+"""Headless Chromium, a browser that is new in each test, and a site to open in it."""
 
-`AMPLIFY_TEST_CHROMIUM` names the program, if it is not the `chromium` on the path.
-"""
-
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import cache
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from amplify_mw.testing import LocalUserPool
+from tests.browser.chromium import launched
 from tests.browser.site import Clock, Door, Site, Stranger, door, serving, stranger
 from tests.patience import PATIENCE
 from tests.shells import Shell
@@ -21,11 +16,6 @@ from tests.shells import Shell
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
 
-# Sandboxes need a user who is not root. The rest keeps the browser from asking its maker things.
-_ARGUMENTS = [
-    *("--disable-background-networking", "--disable-component-update", "--no-first-run"),
-    "--host-resolver-rules=MAP *.test 127.0.0.1",
-]
 _SIZE: Any = {"width": 480, "height": 400}  # less to paint
 # What Chromium says of every page whose status is an error.
 _STATUS = "Failed to load resource: the server responded with a status of "
@@ -38,18 +28,8 @@ _TELL_VIOLATIONS = """document.addEventListener("securitypolicyviolation",
 @pytest.fixture(scope="module")
 def chromium() -> Iterator["Browser"]:
     """The browser; the tests that need it are skipped where it is not at hand."""
-    if find_spec("playwright") is None:
-        pytest.skip("Playwright is not installed: pip install playwright")
-    program = os.environ.get("AMPLIFY_TEST_CHROMIUM") or shutil.which("chromium")
-    if program is None:
-        pytest.skip("Chromium is not installed: there is no `chromium` on the path")
-    from playwright.sync_api import sync_playwright
-
-    arguments = [*_ARGUMENTS, *(["--no-sandbox"] if os.geteuid() == 0 else [])]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=arguments)
+    with launched() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
