@@ -38,6 +38,9 @@ class CookiePolicy:
     of a sealed or stored session lasts as long as the session may. `domain` None keeps the cookie
     to the very host that set it. Use `host_prefixed()` in production: only the `__Host-` prefix
     stops a sibling subdomain from planting a cookie.
+    `priority`: "Low", "Medium" or "High"; Chromium has room for about 180 cookies of a domain and
+    all its subdomains, and drops those of the lowest priority first. None says nothing, which
+    counts as "Medium". Other browsers ignore it.
 
     >>> CookiePolicy(same_site="None", secure=False)
     Traceback (most recent call last):
@@ -53,6 +56,7 @@ without Secure; write secure=True
     http_only: bool = True
     same_site: Literal["Strict", "Lax", "None"] = "Strict"
     partitioned: bool = False
+    priority: Literal["Low", "Medium", "High"] | None = None
 
     @classmethod
     def for_origin(cls, origin: str) -> "CookiePolicy":
@@ -103,7 +107,7 @@ without Secure; write secure=True
     def _dump(self, value: str, *, max_age: int, expires: str | None = None) -> str:
         from werkzeug.http import dump_cookie  # 60 ms: only those who write a cookie pay
 
-        return dump_cookie(
+        line = dump_cookie(
             self.name,
             value,
             max_age=max_age,
@@ -117,6 +121,7 @@ without Secure; write secure=True
             partitioned=self.partitioned,
             max_size=0,  # it would warn; sizes are `setting`'s business
         )
+        return line if self.priority is None else f"{line}; Priority={self.priority}"
 
 
 def check_value(value: str) -> None:
@@ -145,6 +150,8 @@ def _mends(policy: CookiePolicy) -> "list[tuple[str, str]]":
             wrong((field, "write True or False"))
     if policy.same_site not in ("Strict", "Lax", "None"):
         wrong(("same_site", "write 'Strict', 'Lax' or 'None'"))
+    if policy.priority not in ("Low", "Medium", "High", None):
+        wrong(("priority", "write 'Low', 'Medium' or 'High', or None to leave it out"))
     if policy.same_site == "None" and not policy.secure:
         wrong(("same_site", "browsers drop SameSite=None without Secure; write secure=True"))
     if policy.partitioned and not policy.secure:

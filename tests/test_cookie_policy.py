@@ -51,6 +51,7 @@ def test_the_defaults() -> None:
     assert policy.domain is None
     assert (policy.secure, policy.http_only, policy.same_site) == (True, True, "Strict")
     assert policy.partitioned is False
+    assert policy.priority is None
 
 
 def test_a_policy_is_a_value() -> None:
@@ -114,6 +115,19 @@ REFUSED: list[tuple[str, dict[str, Any]]] = [
     ("same_site", {"same_site": "None", "secure": False}),
     ("partitioned", {"partitioned": True, "secure": False}),
     *(
+        ("priority", {"priority": priority})
+        for priority in [
+            "high",
+            "HIGH",
+            "Highest",
+            "",
+            "High; Domain=evil.example",
+            True,
+            1,
+            b"High",
+        ]
+    ),
+    *(
         (field, {field: value})
         for field in ("secure", "http_only", "partitioned")
         for value in (None, 1, 0, "true", "")
@@ -152,6 +166,7 @@ def test_a_refusal_names_its_field(field: str, options: dict[str, Any]) -> None:
         {"same_site": "None"},
         {"same_site": "Lax", "secure": False},
         {"partitioned": True, "same_site": "None"},
+        *({"priority": priority} for priority in ("Low", "Medium", "High")),
         {"http_only": False},
     ],
     ids=repr,
@@ -260,6 +275,7 @@ def policies(draw: st.DrawFn) -> CookiePolicy:
         http_only=draw(st.booleans()),
         same_site=draw(st.sampled_from(["Strict", "Lax", "None"] if secure else ["Strict", "Lax"])),
         partitioned=secure and draw(st.booleans()),
+        priority=draw(st.sampled_from([None, "Low", "Medium", "High"])),
     )
 
 
@@ -273,6 +289,7 @@ def test_clearing_repeats_every_attribute(policy: CookiePolicy) -> None:
     assert (line.get("httponly") is not None) == policy.http_only
     assert line.get("samesite") == policy.same_site
     assert (line.get("partitioned") is not None) == policy.partitioned
+    assert line.get("priority") == policy.priority
     assert line.get("max-age") == "0"
 
 

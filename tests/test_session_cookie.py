@@ -338,10 +338,16 @@ def test_every_cookie_has_the_policys_attributes(
 
 
 def test_a_chunk_is_cleared_with_the_policys_attributes() -> None:
-    policy = CookiePolicy(domain="example.com", path="/app", partitioned=True)
+    policy = CookiePolicy(domain="example.com", path="/app", partitioned=True, priority="High")
     lines = SessionCookie(policy, LIMIT).clearing(b"amplify-session.0=a")
     single, chunk = (line.value.partition("; ")[2] for line in lines)
     assert single == chunk == policy.clearing.partition("; ")[2]
+
+
+def test_every_chunk_has_the_policys_priority() -> None:
+    cookie = SessionCookie(CookiePolicy(priority="High"), LIMIT)
+    lines = cookie.setting("a" * 9000, None, b"amplify-session=a")
+    assert [line.value.rpartition("; ")[2] for line in lines] == ["Priority=High"] * 4
 
 
 def test_only_the_characters_of_a_cookie_are_written() -> None:

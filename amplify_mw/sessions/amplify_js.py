@@ -95,6 +95,7 @@ class AmplifyCookies:
     `same_site`: by default "Lax", and "Strict" with `http_only`. `secure`, `domain`, `path`, and
     `max_age` in seconds (a year): as Amplify was configured (`new CookieStorage({domain, path})`;
     the Next adapter knows no path but `/`). Where they differ a browser keeps two of each.
+    `priority`: as in `CookiePolicy`; Amplify JS itself writes none.
     `former_domains`: domains that these cookies were once set for, and are deleted at.
     `refresh_margin`: tokens are refreshed when less than this is left of them (5 seconds).
     `verify_with_cognito_every`: seconds after which Cognito is asked whether the user is signed in
@@ -112,6 +113,7 @@ class AmplifyCookies:
     domain: str | None = None
     path: str = "/"
     max_age: int = _YEAR
+    priority: Literal["Low", "Medium", "High"] | None = None
     former_domains: Sequence[str] = ()
     refresh_margin: float = 5.0
     verify_with_cognito_every: float | None = None
@@ -136,6 +138,7 @@ class AmplifyCookies:
             secure=self.secure,
             http_only=self.http_only,
             same_site=self.same_site or default,
+            priority=self.priority,
         )
 
     def cookies(self, policy: CookiePolicy, clients: tuple[str, ...] | None) -> "SessionCookies":  # noqa: ARG002
