@@ -135,7 +135,9 @@ class AmplifyASGIMiddleware(Shell):
                     message = await _finished(message, visit, scope)
                 elif visit.asked:  # the usual answer, without another call
                     said = message.get("headers") or ()
-                    said = varied(said, OCTETS, signed_in=visit.verdict.user is not None)
+                    signed_in = visit.verdict.user is not None
+                    no_store = visit.home.no_store[visit.guarded]
+                    said = varied(said, OCTETS, signed_in=signed_in, no_store=no_store)
                     message = {**message, "headers": said}
                 await send(message)  # no server takes up the next request before the body's end
                 return

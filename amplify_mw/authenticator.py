@@ -48,7 +48,8 @@ _DOUBT: Final = 1.0  # seconds that Cognito's answer may have been under way
 class Visit:
     """One request's (or WebSocket's) view of a verdict.
 
-    `asked`: the user was asked for. `writes`: what the response is to do to the session's cookie.
+    `asked`: the user was asked for. `guarded`: nobody else would have been let in.
+    `writes`: what the response is to do to the session's cookie.
     `by_app`: because the app said so.
     `begun`: the response's headers have been passed on, or the request is over.
     `lapses`: the user is gone once the token has run out: a WebSocket, a stream, and what runs on
@@ -62,8 +63,8 @@ class Visit:
 
     # A default that a class holds is slow to read through an instance on Python 3.11.
     __slots__ = (
-        *("asked", "attributes", "begun", "by_app", "cookies", "headers", "home", "is_socket"),
-        *("lapses", "outer", "pinned", "verdict", "writes"),
+        *("asked", "attributes", "begun", "by_app", "cookies", "guarded", "headers", "home"),
+        *("is_socket", "lapses", "outer", "pinned", "verdict", "writes"),
     )
 
     def __init__(
@@ -80,6 +81,7 @@ class Visit:
         self.headers = headers
         self.outer = outer
         self.asked = False
+        self.guarded = False
         self.begun = False
         self.writes: NewCookie | None = None
         self.by_app = False
@@ -160,6 +162,9 @@ class Authenticator:
             cookie_name=self.cookie.name, login_url=config.login_url, origins=config.origins
         )
         self.said: set[str] = set()  # to the operator, once
+        # By whether a visit is guarded: whether its answer is stored nowhere.
+        no_store = config.cache_control == "no-store"
+        self.no_store = (no_store, no_store or config.cache_control is None)
         self._verify_every = config.kind.verify_with_cognito_every
         # Two of the three steps of most requests, without a call of ours around them.
         self.read = self.cookie.read
@@ -237,7 +242,8 @@ class Authenticator:
         """
         if visit.asked:
             signed_in = isinstance(visit.verdict, SignedIn)
-            found = varied(headers, words, signed_in=signed_in)
+            no_store = self.no_store[visit.guarded]
+            found = varied(headers, words, signed_in=signed_in, no_store=no_store)
         else:
             found = list(headers)
         if visit.writes is None:
@@ -251,7 +257,7 @@ class Authenticator:
             again = self._ask_again[mount]
             lines.append(CookieLine(again.name, again.setting("1")))
         put = with_cookies if visit.by_app else with_default_cookies
-        return put(found, lines, words)
+        return put(found, lines, words, forgets=visit.by_app or visit.clears)
 
     def fetch_attributes(
         self, visit: Visit, verdict: SignedIn, now: float

@@ -186,6 +186,9 @@ class AmplifyConfig:
     and no permission, and the app does not see it. "app": it goes to the app. Write that only
     where a CORS layer inside answers every preflight: a view that takes any method would run for
     somebody who is not signed in. With a signed-in user it goes to the app in any case.
+    `cache_control`: the `Cache-Control` of signed-in answers that have none of their own. None (the
+    default): "no-store" behind `protect` and `require_auth`, so that a browser's Back button asks
+    again after a sign-out, and "private" elsewhere; or one of these two for all of them.
     `attributes_ttl`: seconds for which a user's attributes are kept (default 60, 0 turns it off).
     `http_timeout`: seconds in which Cognito must have answered, in all (default 5).
     `proxy`: the HTTP proxy that Cognito is asked through, such as `http://proxy:3128`; or
@@ -222,6 +225,7 @@ class AmplifyConfig:
     csrf_exempt: Sequence[str] = ()
     origins: Sequence[str] = ()
     preflight: Literal["answer", "app"] = "answer"
+    cache_control: Literal["no-store", "private"] | None = None
     attributes_ttl: float = 60.0
     http_timeout: float = 5.0
     proxy: str | None = field(default=None, repr=False)  # it may hold a password
@@ -269,6 +273,11 @@ class AmplifyConfig:
             raise ConfigurationError(
                 "preflight: write 'app' where a CORS layer inside the middleware answers "
                 f"preflights, or leave it out; got {self.preflight!r}"
+            )
+        if self.cache_control not in ("no-store", "private", None):
+            raise ConfigurationError(
+                "cache_control: write 'no-store' or 'private', or None for 'no-store' behind a "
+                "guard and 'private' elsewhere; a page's own Cache-Control is left alone"
             )
         cookies = self.kind.cookies(self.cookie, self.clients)
         if self.routes is not None:

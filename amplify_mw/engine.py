@@ -90,6 +90,7 @@ class Workshop:
             routes=None,
             csrf=None,
             csrf_exempt=(),
+            cache_control=None,
             origins=(),
             preflight="answer",
             cookie=CookiePolicy(name=config.cookie.name),

@@ -5,7 +5,8 @@
 wait, are in `amplify_mw.aio`.
 
 Rules:
-- A guard checks before anything of the guarded function runs, generators included.
+- A guard checks before anything of the guarded function runs, generators included, and notes that
+  it did: what it guards is kept out of the browser's caches (`cache_control`).
 - Groups and scopes come from verified claims; nothing here waits.
 - Only an `AuthError` is turned into an answer. A missing middleware stays an error.
 """
@@ -59,7 +60,9 @@ class _Check:
         self._scopes = _names("scopes", scopes)
 
     def __call__(self) -> None:
-        verdict = signed_in_verdict(current_visit())
+        visit = current_visit()
+        visit.guarded = True
+        verdict = signed_in_verdict(visit)
         if self._groups and not self._groups & verdict.groups:
             raise ForbiddenException(reason="missing_group")
         if not self._scopes <= verdict.scopes:

@@ -6,7 +6,11 @@ Rules:
 - If the app itself sets one of those cookies, what the library would do on its own is left undone
   and nothing else is touched. What the app asked for (a session started or ended) replaces it.
 - Where the user was asked for, `Vary` names `Cookie`, once; a signed-in answer that says nothing
-  of caches becomes `private`.
+  of caches becomes `private`, or `no-store` where a guard stands before it.
+- A response that begins or ends a session makes the browser forget what it has fetched ahead for
+  whoever was signed in before (`Clear-Site-Data`); one that renews a session does not. "cookies" is
+  never among what it clears: that is all cookies of the domain and its subdomains, with the lines
+  of the very response. What the app says there is kept, and added to.
 - The app's own list is never changed in place; other headers keep their order and spelling.
 
 Both shells share this: WSGI spells headers in `str`, ASGI in `bytes`; a `Spelling` holds the words.
@@ -20,6 +24,10 @@ from urllib.parse import quote
 
 from .cookies import CookieLine
 from .mounts import server_mount
+
+CLEAR_SITE_DATA: Final = "Clear-Site-Data"
+_FETCHED_AHEAD: Final = ('"prefetchCache"', '"prerenderCache"')
+FETCHED_AHEAD: Final = ", ".join(_FETCHED_AHEAD)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,6 +52,10 @@ class Spelling(Generic[AnyStr]):
     vary_cookie: tuple[AnyStr, AnyStr]  # whole headers, as answers gain them
     cache_private: tuple[AnyStr, AnyStr]
     cache_no_store: tuple[AnyStr, AnyStr]
+    clear_site_data: AnyStr
+    fetched_ahead: tuple[AnyStr, ...]  # what `Clear-Site-Data` calls it
+    between: AnyStr
+    clearing: AnyStr  # "Clear-Site-Data", as it is written
 
     @classmethod
     def of(
@@ -66,6 +78,10 @@ class Spelling(Generic[AnyStr]):
             vary_cookie=(spell(write("vary")), write("Cookie")),
             cache_private=(spell(write("cache-control")), write("private")),
             cache_no_store=(spell(write("cache-control")), write("no-store")),
+            clear_site_data=write(CLEAR_SITE_DATA.lower()),
+            fetched_ahead=tuple(write(kind) for kind in _FETCHED_AHEAD),
+            between=write(", "),
+            clearing=spell(write(CLEAR_SITE_DATA.lower())),
         )
 
 
@@ -79,28 +95,42 @@ OCTETS: Final[Spelling[bytes]] = Spelling.of(lambda text: text.encode("latin-1")
 
 
 def with_default_cookies(
-    headers: list[tuple[AnyStr, AnyStr]], lines: Sequence[CookieLine], words: Spelling[AnyStr]
+    headers: list[tuple[AnyStr, AnyStr]],
+    lines: Sequence[CookieLine],
+    words: Spelling[AnyStr],
+    *,
+    forgets: bool = False,
 ) -> list[tuple[AnyStr, AnyStr]]:
-    """`headers` with the cookies set, unless the app itself sets one of them."""
+    """`headers` with the cookies set, unless the app itself sets one of them.
+
+    `forgets`: the browser is to drop what it has fetched ahead.
+    """
     own = [value for name, value in headers if name.lower() == words.set_cookie]
     if own:
         names = _names(lines, words)
         if any(_cookie_of(value, words) in names for value in own):
             return headers
-    return _uncached(headers, lines, words)
+    return _uncached(headers, lines, words, forgets=forgets)
 
 
 def with_cookies(
-    headers: list[tuple[AnyStr, AnyStr]], lines: Sequence[CookieLine], words: Spelling[AnyStr]
+    headers: list[tuple[AnyStr, AnyStr]],
+    lines: Sequence[CookieLine],
+    words: Spelling[AnyStr],
+    *,
+    forgets: bool = False,
 ) -> list[tuple[AnyStr, AnyStr]]:
-    """`headers` with the cookies set, in the place of what the app itself sets by their names."""
+    """`headers` with the cookies set, in the place of what the app itself sets by their names.
+
+    `forgets`: as above.
+    """
     names = _names(lines, words)
     others = [
         (name, value)
         for name, value in headers
         if name.lower() != words.set_cookie or _cookie_of(value, words) not in names
     ]
-    return _uncached(others, lines, words)
+    return _uncached(others, lines, words, forgets=forgets)
 
 
 def _names(lines: Sequence[CookieLine], words: Spelling[AnyStr]) -> set[AnyStr]:
@@ -113,8 +143,14 @@ def _cookie_of(value: AnyStr, words: Spelling[AnyStr]) -> AnyStr:
 
 
 def _uncached(
-    headers: list[tuple[AnyStr, AnyStr]], lines: Sequence[CookieLine], words: Spelling[AnyStr]
+    headers: list[tuple[AnyStr, AnyStr]],
+    lines: Sequence[CookieLine],
+    words: Spelling[AnyStr],
+    *,
+    forgets: bool,
 ) -> list[tuple[AnyStr, AnyStr]]:
+    if forgets:
+        headers = _forgetting(headers, words)
     if not lines:
         return headers
     kept = [header for header in headers if header[0].lower() != words.cache_control]
@@ -123,10 +159,34 @@ def _uncached(
     return kept
 
 
-def varied(
-    headers: Iterable[tuple[AnyStr, AnyStr]], words: Spelling[AnyStr], *, signed_in: bool
+def _forgetting(
+    headers: list[tuple[AnyStr, AnyStr]], words: Spelling[AnyStr]
 ) -> list[tuple[AnyStr, AnyStr]]:
-    """`headers` of an answer that depends on the cookie."""
+    """`headers` that clear what was fetched ahead, and what the app clears itself."""
+    own = [
+        index for index, (name, _) in enumerate(headers) if name.lower() == words.clear_site_data
+    ]
+    if not own:
+        return [*headers, (words.clearing, words.between.join(words.fetched_ahead))]
+    said = [headers[index][1] for index in own]
+    missing = [kind for kind in words.fetched_ahead if not any(kind in value for value in said)]
+    first = [said[0].strip(words.blank)] if said[0].strip(words.blank) else []
+    result = list(headers)
+    result[own[0]] = (headers[own[0]][0], words.between.join([*first, *missing]))
+    return result
+
+
+def varied(
+    headers: Iterable[tuple[AnyStr, AnyStr]],
+    words: Spelling[AnyStr],
+    *,
+    signed_in: bool,
+    no_store: bool = False,
+) -> list[tuple[AnyStr, AnyStr]]:
+    """`headers` of an answer that depends on the cookie.
+
+    `no_store`: what becomes of a signed-in one that says nothing of caches; else it is `private`.
+    """
     result = list(headers)
     varies = cached = False
     for name, _ in result:
@@ -141,7 +201,7 @@ def varied(
     else:
         result.append(words.vary_cookie)
     if signed_in and not cached:
-        result.append(words.cache_private)
+        result.append(words.cache_no_store if no_store else words.cache_private)
     return result
 
 

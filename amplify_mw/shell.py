@@ -204,7 +204,7 @@ class Shell:
         passes = asked.is_preflight and self._home.config.preflight == "app"
         if passes or self._home.refusals.is_login_page(asked):
             return None
-        visit.asked = True
+        visit.asked = visit.guarded = True
         if isinstance(visit.verdict, SignedIn):
             return None
         if asked.is_preflight:

@@ -478,6 +478,7 @@ REFUSED: list[tuple[str, Any]] = [
             "/a\r\nSet-Cookie: a=b",
         )
     ),
+    *(("cache_control", value) for value in ("public", "no_store", "No-Store", "", True, 0, b"")),
     *(("login_url", value) for value in ("/login?a#b", "/?#", "https://a.example/?a#b")),
     *(("login_url", value) for value in ("/login#form", "https://a.example/#b", "\\a", 5, True)),
 ]
@@ -492,6 +493,7 @@ class TestFields:
         assert some.protect == some.public == some.ignore == some.origins == ()
         assert some.login_url is some.client_secret is some.domain is None
         assert some.allow_insecure_http is False
+        assert some.cache_control is None
         assert some.refresh_api == "GetTokensFromRefreshToken"
 
     @pytest.mark.parametrize(("field", "value"), REFUSED)

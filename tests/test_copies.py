@@ -59,6 +59,7 @@ CONFIGS: dict[str, Callable[[Path], AmplifyConfig]] = {
         routes=ROUTES,
         origins=["https://other.example.com"],
         csrf_exempt=["/hooks/*"],
+        cache_control="private",
     ),
     "a file of keys": lambda folder: AmplifyConfig(
         user_pool_id=POOL_ID, client_id="web", keys=folder / "keys.json"

@@ -42,14 +42,14 @@ class Writer:
     def read(self, headers: list[tuple[Any, Any]]) -> Headers:
         return [(self._read(name), self._read(value)) for name, value in headers]
 
-    def with_default_cookies(self, headers: Headers, lines: Lines = LINES) -> Headers:
-        return self.read(with_default_cookies(self.write(headers), lines, self.words))
+    def with_default_cookies(self, headers: Headers, lines: Lines = LINES, **facts: Any) -> Headers:
+        return self.read(with_default_cookies(self.write(headers), lines, self.words, **facts))
 
-    def with_cookies(self, headers: Headers, lines: Lines = LINES) -> Headers:
-        return self.read(with_cookies(self.write(headers), lines, self.words))
+    def with_cookies(self, headers: Headers, lines: Lines = LINES, **facts: Any) -> Headers:
+        return self.read(with_cookies(self.write(headers), lines, self.words, **facts))
 
-    def varied(self, headers: Headers, *, signed_in: bool = False) -> Headers:
-        return self.read(varied(self.write(headers), self.words, signed_in=signed_in))
+    def varied(self, headers: Headers, *, signed_in: bool = False, **facts: Any) -> Headers:
+        return self.read(varied(self.write(headers), self.words, signed_in=signed_in, **facts))
 
 
 Way = Callable[..., Headers]
@@ -126,13 +126,67 @@ class TestPrivate:
     def test_a_signed_in_answer_that_says_nothing_of_caches_is_private(self, http: Writer) -> None:
         assert values(http.varied([], signed_in=True), "cache-control") == ["private"]
 
+    def test_it_is_stored_nowhere_where_that_is_asked_for(self, http: Writer) -> None:
+        headers = http.varied([], signed_in=True, no_store=True)
+        assert values(headers, "cache-control") == ["no-store"]
+
+    @pytest.mark.parametrize("no_store", [False, True])
     @pytest.mark.parametrize("said", ["public, max-age=60", "no-cache", "private, max-age=5", ""])
-    def test_what_the_app_said_of_caches_stays(self, http: Writer, said: str) -> None:
-        headers = http.varied([("cache-CONTROL", said)], signed_in=True)
+    def test_what_the_app_said_of_caches_stays(
+        self, http: Writer, said: str, no_store: bool
+    ) -> None:
+        headers = http.varied([("cache-CONTROL", said)], signed_in=True, no_store=no_store)
         assert values(headers, "cache-control") == [said]
 
-    def test_an_anonymous_answer_stays_cacheable(self, http: Writer) -> None:
-        assert values(http.varied([], signed_in=False), "cache-control") == []
+    @pytest.mark.parametrize("no_store", [False, True])
+    def test_an_anonymous_answer_stays_cacheable(self, http: Writer, no_store: bool) -> None:
+        headers = http.varied([], signed_in=False, no_store=no_store)
+        assert values(headers, "cache-control") == []
+
+
+AHEAD = '"prefetchCache", "prerenderCache"'
+
+
+class TestClearSiteData:
+    """What the browser fetched ahead is forgotten where a session begins or ends."""
+
+    @pytest.mark.parametrize("way", [Writer.with_cookies, Writer.with_default_cookies])
+    def test_what_was_fetched_ahead_is_cleared(self, http: Writer, way: Way) -> None:
+        assert values(way(http, [], forgets=True), "clear-site-data") == [AHEAD]
+
+    @pytest.mark.parametrize("way", [Writer.with_cookies, Writer.with_default_cookies])
+    def test_unless_the_session_goes_on(self, http: Writer, way: Way) -> None:
+        assert values(way(http, []), "clear-site-data") == []
+
+    @pytest.mark.parametrize(
+        ("said", "becomes"),
+        [
+            ('"cache"', f'"cache", {AHEAD}'),
+            (' "cache","storage"\t', f'"cache","storage", {AHEAD}'),
+            ('"prefetchCache"', '"prefetchCache", "prerenderCache"'),
+            (AHEAD, AHEAD),
+            ('"prerenderCache", "cache"', '"prerenderCache", "cache", "prefetchCache"'),
+            ('"*"', f'"*", {AHEAD}'),
+            ("prefetchCache", f"prefetchCache, {AHEAD}"),  # without quotes it does nothing
+            ("", AHEAD),
+        ],
+    )
+    def test_what_the_app_clears_itself_is_added_to(
+        self, http: Writer, said: str, becomes: str
+    ) -> None:
+        headers = [("X-A", "1"), ("CLEAR-site-data", said), ("X-B", "2")]
+        result = http.with_cookies(headers, forgets=True)
+        assert result[:3] == [("X-A", "1"), ("CLEAR-site-data", becomes), ("X-B", "2")]
+        assert values(result, "clear-site-data") == [becomes]
+
+    def test_of_several_headers_one_is_added_to(self, http: Writer) -> None:
+        said = [("Clear-Site-Data", '"cache"'), ("Clear-Site-Data", '"prerenderCache"')]
+        result = values(http.with_cookies(said, forgets=True), "clear-site-data")
+        assert result == ['"cache", "prefetchCache"', '"prerenderCache"']
+
+    def test_where_the_app_sets_the_cookie_itself_nothing_is_touched(self, http: Writer) -> None:
+        said = [("Set-Cookie", f"{NAME}=a"), ("Clear-Site-Data", '"cache"')]
+        assert http.with_default_cookies(said, forgets=True) == said
 
 
 ANOTHER_COOKIE = [
@@ -303,7 +357,9 @@ def test_no_wsgi_path_is_anything_but_printable_ascii(mount: str, path: str) -> 
 
 PIECE = st.sampled_from(["Cookie", "cookie", "*", ",", " ", "\t", "Accept", "=", NAME, ";", "\xe9"])
 VALUE = st.lists(PIECE, max_size=5).map("".join)
-HEADER = st.sampled_from(["Vary", "vary", "Cache-Control", "Set-Cookie", "set-cookie", "X-A"])
+HEADER = st.sampled_from(
+    ["Vary", "vary", "Cache-Control", "Set-Cookie", "set-cookie", "X-A", "Clear-Site-Data"]
+)
 HEADERS = st.lists(st.tuples(HEADER, VALUE), max_size=6)
 
 
@@ -317,8 +373,8 @@ def test_the_apps_list_is_never_changed_in_place(
     headers, words = http.write(said), http.words
     result = varied(headers, words, signed_in=signed_in)
     for way in (with_cookies, with_default_cookies):
-        way(result, LINES, words)
-        way(headers, LINES, words)
+        way(result, LINES, words, forgets=True)
+        way(headers, LINES, words, forgets=True)
     assert http.read(headers) == said
     assert result is not headers
 
@@ -340,7 +396,9 @@ def test_both_spellings_say_the_same(said: Headers, signed_in: bool) -> None:
         asgi.varied(said, signed_in=signed_in)
     )
     for way in (Writer.with_cookies, Writer.with_default_cookies):
-        assert in_lower_case(way(wsgi, said)) == in_lower_case(way(asgi, said))
+        assert in_lower_case(way(wsgi, said, forgets=True)) == in_lower_case(
+            way(asgi, said, forgets=True)
+        )
 
 
 def in_lower_case(headers: Headers) -> Headers:

@@ -46,7 +46,15 @@ from ..cognito.pace import Caller
 from ..cookies import CookieReader
 from ..effects import Draw, Flight, Flow, Join, Unreachable
 from ..errors import AuthError, NetworkError, SessionTooLargeError
-from ..headers import came_by_hop, has_hopped, is_foreign, page_of, request_header
+from ..headers import (
+    CLEAR_SITE_DATA,
+    FETCHED_AHEAD,
+    came_by_hop,
+    has_hopped,
+    is_foreign,
+    page_of,
+    request_header,
+)
 from ..lifecycle import end_here, starting_new
 from ..log import logger
 from ..session_models import TokenSet
@@ -386,8 +394,10 @@ class RouteHandler:
         except NetworkError as error:
             return problem(503, headers=[("Retry-After", str(int(error.retry_after or 1)))])
         url = self._provider.logout_url(self._routes.sign_out_callback_url)
+        # Where a session ends this goes with its cookie; one may have run out in silence before.
+        headers = [] if visit.by_app else [(CLEAR_SITE_DATA, FETCHED_AHEAD)]
         # A policy `form-action 'self'` of the app's page holds a form's redirects to its own site.
-        return hop(url) if asked.method == "POST" else redirect(url)
+        return hop(url, headers) if asked.method == "POST" else redirect(url, headers)
 
     def _may_sign_out(self, visit: Visit, asked: Asked) -> bool:
         if asked.method == "POST":
