@@ -26,6 +26,8 @@ from .config import AmplifyConfig
 from .errors import AuthError
 from .mounts import PLAIN, Inside, is_below, server_mount, without
 
+# What the sign-in route is told of a page to which a browser has sent two session cookies.
+TWO_COOKIES: Final = {"cookies": "two"}
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # RFC 9110 9.2.1
 _MAX_WORK: Final = 80  # for all spellings of one path; see `_work`
 _DETAILS: Final = {
@@ -265,10 +267,17 @@ class Refusals:
     """The answers to those who may not pass."""
 
     def __init__(
-        self, *, cookie_name: str, login_url: str | None, origins: Sequence[str] = ()
+        self,
+        *,
+        cookie_name: str,
+        login_url: str | None,
+        origins: Sequence[str] = (),
+        tells_of_two: bool = False,
     ) -> None:
+        """`tells_of_two`: the login page wants to know of two cookies of one name."""
         self._challenge = f'Cookie realm="sign-in", cookie-name="{cookie_name}"'
         self._login_url = login_url
+        self._tells_of_two = tells_of_two
         self._login_path = _path_of_this_site(login_url, origins)
         self._is_below = login_url is not None and login_url.startswith("/")
 
@@ -284,7 +293,7 @@ class Refusals:
         """
         is_for_login = error.status_code == 401 and asked.is_navigation and not signed_in
         if is_for_login and self._login_url is not None:
-            return self._to_login(asked)
+            return self._to_login(asked, error)
         headers = []
         if error.status_code == 401:
             headers.append(("WWW-Authenticate", self._challenge))  # RFC 9110 15.5.2 asks for one
@@ -293,10 +302,13 @@ class Refusals:
         answer = problem(error.status_code, headers=headers)
         return answer._replace(body=b"") if asked.method == "HEAD" else answer
 
-    def _to_login(self, asked: Asked) -> Answer:
+    def _to_login(self, asked: Asked, error: AuthError) -> Answer:
         url = (asked.mount if self._is_below else "") + str(self._login_url)
         joint = "&" if urlsplit(url).query else "?"
-        location = url + joint + urlencode({"next": local_target(asked.path, asked.query)})
+        query = {"next": local_target(asked.path, asked.query)}
+        if self._tells_of_two and error.reason == "duplicate_cookie":
+            query |= TWO_COOKIES
+        location = url + joint + urlencode(query)
         headers = (
             ("Location", location),
             ("Content-Type", "text/plain"),

@@ -147,6 +147,7 @@ class Authenticator:
         self.sessions = sessions
         self.nobody = sessions.nobody
         self.cookie = config.kind.cookies(config.cookie, config.clients)
+        self.cookie_domains = config.cookie_domains
         self._ask_again = {
             mount: config.routes.at(mount).ask_again
             for mount in config.mount or ("",)
@@ -159,7 +160,10 @@ class Authenticator:
         self._api_urls = {issuer: pool.api_url for issuer, pool in pools.items()}
         self.mounts = Mounts(config.mount)
         self.refusals = Refusals(
-            cookie_name=self.cookie.name, login_url=config.login_url, origins=config.origins
+            cookie_name=self.cookie.name,
+            login_url=config.login_url,
+            origins=config.origins,
+            tells_of_two=config.has_own_login,
         )
         self.said: set[str] = set()  # to the operator, once
         # By whether a visit is guarded: whether its answer is stored nowhere.
@@ -253,6 +257,8 @@ class Authenticator:
             lines = self.cookie.clearing(visit.cookies, path)
         else:
             lines = self.cookie.setting(*visit.writes, visit.cookies, path)
+        if visit.by_app:  # in front: what they would clear of its own is set by the lines behind
+            lines = [*self.cookie.elsewhere(visit.cookies, path, self.cookie_domains), *lines]
         if isinstance(visit.verdict, Refused) and visit.verdict.asks_again and self._ask_again:
             again = self._ask_again[mount]
             lines.append(CookieLine(again.name, again.setting("1")))

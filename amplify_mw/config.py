@@ -24,6 +24,7 @@ from urllib.parse import urlsplit
 from .cookie_policy import (
     CookiePolicy,
     app_origin,
+    domains_above,
     is_covered,
     is_host,
     is_loopback,
@@ -44,6 +45,7 @@ _DEFAULT_PORTS: Final = {"https": 443, "http": 80}
 RefreshApi = Literal["GetTokensFromRefreshToken", "InitiateAuth", "oauth"]
 _REFRESH_API: Final = "GetTokensFromRefreshToken"
 MAX_LEEWAY: Final = 60.0
+_MOST_DOMAINS: Final = 8  # of a site: each is a few lines of a response that ends its session
 MEBIBYTE: Final = 1024 * 1024
 
 
@@ -344,6 +346,23 @@ class AmplifyConfig:
         )
         return frozenset((*self.origins, *own))
 
+    @property
+    def has_own_login(self) -> bool:
+        """Whether the login page is the routes' own."""
+        return self.routes is not None and self.login_url == f"{self.routes.prefix}/sign-in"
+
+    @property
+    def cookie_domains(self) -> tuple[str, ...]:
+        """The domains whose cookies browsers may send to this site, as far as it is told its name.
+
+        No header of a request has a say in that. Browsers pass over domains that are not theirs.
+        """
+        routes = () if self.routes is None else (self.routes.origin,)
+        hosts = [urlsplit(origin).hostname or "" for origin in (*routes, *self.origins)]
+        hosts.insert(0, self.cookie.domain or "")
+        found = dict.fromkeys(domain for host in hosts for domain in domains_above(host))
+        return tuple(found)[:_MOST_DOMAINS]
+
     def _user_pools(self, pools: tuple[UserPool, ...]) -> tuple[UserPool, ...]:
         single = {field.name: getattr(self, field.name) for field in fields(UserPool) if field.init}
         if pools:
@@ -370,7 +389,7 @@ class AmplifyConfig:
         known = [field.name for field in fields(self) if field.init]
         for name in changes.keys() - known:
             raise ConfigurationError(_unknown_field(name, known))
-        if self.routes is not None and self.login_url == f"{self.routes.prefix}/sign-in":
+        if self.has_own_login:
             changes = {"login_url": None, **changes}  # it goes with the routes
         return replace(self, **changes)
 

@@ -2,14 +2,17 @@
 
 Rules:
 - A policy that a browser would drop or misread is refused when it is made.
-- Clearing repeats every attribute the cookie was set with, or the browser would keep it.
+- Clearing repeats every attribute the cookie was set with, or the browser would keep it: it deletes
+  the cookie of one name, path and domain (None is another than the host's own), in one partition.
 - Only the characters of a cookie's value (RFC 6265 4.1.1) are ever written.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from ipaddress import ip_address
+from itertools import product
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
@@ -23,6 +26,7 @@ _DOMAIN = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})+")
 _HOST = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*")
 # What is written to the header as it stands; browsers ignore attributes over 1024 bytes.
 _PATH = re.compile(r"/[A-Za-z0-9\-._~!$%&'()*+,:=@/]{0,1023}")
+_MOST_PATHS: Final = 3
 _EPOCH: Final = "Thu, 01 Jan 1970 00:00:00 GMT"
 _OCTETS = re.compile(r"[!#-+\--:<-\[\]-~]*")  # RFC 6265 4.1.1: the characters of a value
 _APP_ORIGIN = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)(://[A-Za-z0-9._~-]+(?::[0-9]{1,5})?)")
@@ -86,6 +90,35 @@ without Secure; write secure=True
     def clearing(self) -> str:
         """The value of the `Set-Cookie` that ends this cookie."""
         return self._dump("", max_age=0, expires=_EPOCH)
+
+    def clearing_elsewhere(self, domains: Sequence[str], paths: Sequence[str]) -> list[str]:
+        """The values of the `Set-Cookie`s that end cookies of this name which it did not set.
+
+        They are at this policy's path and `paths`, for the host itself and for `domains`, with
+        `Partitioned` and without. Those that no browser has under such a name are left out.
+
+        >>> CookiePolicy(name="sid", domain="example.com").clearing_elsewhere(["example.com"], [])
+        ['sid=; Max-Age=0; Path=/; Secure; HttpOnly', \
+'sid=; Max-Age=0; Path=/; Secure; HttpOnly; Partitioned', \
+'sid=; Max-Age=0; Path=/; Domain=example.com; Secure; HttpOnly; Partitioned']
+        """
+        own = (self.path, self.domain, self.partitioned)
+        if self.name.lower().startswith("__host-"):
+            domains = paths = ()
+        places = product(dict.fromkeys((self.path, *paths)), (None, *domains), (False, True))
+        return [self._clearing_at(*place) for place in places if place != own]
+
+    def _clearing_at(self, path: str, domain: str | None, partitioned: bool) -> str:
+        """As short as browsers take it: there may be many, and a response's head is limited."""
+        attributes = {
+            f"Domain={domain}": domain is not None,
+            "Secure": self.secure or partitioned,
+            "HttpOnly": self.http_only,
+            "SameSite=None": self.same_site == "None",
+            "Partitioned": partitioned,
+        }
+        said = [attribute for attribute, is_said in attributes.items() if is_said]
+        return "; ".join([f"{self.name}=", "Max-Age=0", f"Path={path}", *said])
 
     def setting(self, value: str, max_age: int | None = None) -> str:
         """The value of the `Set-Cookie` that sets this cookie to `value`, such as a token.
@@ -182,6 +215,34 @@ def is_covered(path: str, by: str) -> bool:
     (True, False)
     """
     return path == by or path.startswith(by if by.endswith("/") else f"{by}/")
+
+
+def domains_above(host: str) -> tuple[str, ...]:
+    """The domains whose cookies browsers send to `host`: its own, and those above it.
+
+    None of a single label, which is no site's, and none of an IP address, whose cookies have none.
+
+    >>> domains_above("app.eu.example.com")
+    ('app.eu.example.com', 'eu.example.com', 'example.com')
+    >>> domains_above("localhost"), domains_above("192.0.2.1")
+    ((), ())
+    """
+    labels = host.lower().split(".")
+    found = (".".join(labels[start:]) for start in range(len(labels) - 1))
+    return tuple(domain for domain in found if _is_domain(domain))
+
+
+def paths_above(path: str) -> list[str]:
+    """The paths, but for the root, whose cookies a request for `path` brings; the widest first.
+
+    At most `_MOST_PATHS` of them, each with and without a slash at its end.
+    """
+    steps = path.split("/")[1:]
+    paths = ["/" + "/".join(steps[: count + 1]) for count in range(min(len(steps), _MOST_PATHS))]
+    both = [spelled for above in paths for spelled in (above, f"{above.rstrip('/')}/")]
+    return [
+        above for above in dict.fromkeys(both) if above not in ("/", f"{path}/") and is_path(above)
+    ]
 
 
 def _is_domain(domain: object) -> bool:

@@ -16,20 +16,27 @@ Rules for a value in chunks (`name.0`, `name.1`, ... up to `name.9`):
   two values do not mix. Missing, surplus and foreign chunks make the value `UNREADABLE`.
 - Where a comma has joined one of them to another cookie, none of them are there.
 - Whatever is written, the cookies of the family that it leaves stale are cleared with it.
+
+Rules for cookies of one name in several places (set by an earlier policy, or a sibling subdomain):
+- A request that brings them changes nothing. A sign-in or a sign-out clears what was sent wherever
+  a browser may have it: for the host and the domains above it, partitioned or not; at the paths
+  above the request's where it was sent more than once.
 """
 
 import re
-from collections.abc import Callable, Container
+from collections import Counter
+from collections.abc import Callable, Container, Sequence
 from dataclasses import replace
 from enum import Enum
 from typing import Final, NamedTuple, Protocol
 from zlib import crc32
 
-from .cookie_policy import MAX_PAIR_BYTES, CookiePolicy, check_value
+from .cookie_policy import MAX_PAIR_BYTES, CookiePolicy, check_value, paths_above
 from .errors import ConfigurationError, SessionTooLargeError
 
 MAX_CHUNKS: Final = 10  # one digit numbers them; servers refuse longer headers long before
 MAX_COOKIE_BYTES: Final = MAX_CHUNKS * MAX_PAIR_BYTES  # of a value in whatever cookies of ours
+_MOST_ELSEWHERE: Final = 48  # lines: all places of one name, or the nearest of several
 _MARK = len("1") + len("0123abcd")  # the last chunk's number, and the CRC in hexadecimal
 UNREADABLE: Final = b""  # what chunks that make no value read as: no kind of session has it
 
@@ -149,6 +156,14 @@ def _sent(header: bytes, names: Container[bytes]) -> dict[bytes, bytes | Duplica
     return sent
 
 
+def _counts(header: bytes, names: Container[bytes]) -> Counter[bytes]:
+    """How often the cookies among `names` were sent."""
+    pairs = (pair.partition(b"=") for pair in header.split(b";"))
+    return Counter(
+        name.strip(b" \t") for name, equals, _ in pairs if equals and name.strip(b" \t") in names
+    )
+
+
 class SessionCookies(Protocol):
     """The cookies of a session kind: reading them from a header, and the lines that change them.
 
@@ -189,6 +204,16 @@ class SessionCookies(Protocol):
 
     def clearing(self, sent: bytes | None, path: str = "/") -> list[CookieLine]:
         """The lines that clear the session."""
+        ...
+
+    def elsewhere(
+        self, sent: bytes | None, path: str, domains: Sequence[str], *, anywhere: bool = False
+    ) -> list[CookieLine]:
+        """The lines that clear what was `sent`, wherever else than where these cookies are set.
+
+        `domains`: those whose cookies browsers may send here. `path`: the request's; at the paths
+        above it is looked for what was sent more than once, or for all of it, `anywhere`.
+        """
         ...
 
 
@@ -232,6 +257,7 @@ class SessionCookie:
         self._room = MAX_PAIR_BYTES - self._surcharge
         self._chunks: dict[bytes, CookiePolicy] = {}
         self._check_room(min(needs, max_bytes // 2), limit)
+        self._policies = {name: policy}
         if limit == 1:
             self.read = CookieReader(name).read
             return
@@ -239,6 +265,7 @@ class SessionCookie:
         for number in range(MAX_CHUNKS):
             chunk = replace(policy, name=f"{policy.name}.{number}")
             self._chunks[chunk.name.encode("ascii")] = chunk
+        self._policies |= self._chunks
 
     def _check_room(self, needs: int, limit: int) -> None:
         """Raise `ConfigurationError` for a name that leaves a value less room than it `needs`."""
@@ -301,6 +328,24 @@ class SessionCookie:
         found = _sent(sent, self._chunks)
         stale = [chunk for name, chunk in self._chunks.items() if name in found]
         return [single, *(CookieLine(chunk.name, chunk.clearing) for chunk in stale)]
+
+    def elsewhere(
+        self, sent: bytes | None, path: str, domains: Sequence[str], *, anywhere: bool = False
+    ) -> list[CookieLine]:
+        """The lines that clear cookies of these names which the policy has not set.
+
+        A browser does not say where the cookies are that it sends: all places are tried, the most
+        likely ones first, and at most `_MOST_ELSEWHERE` of them.
+        """
+        counts = _counts(sent or b"", self._policies)
+        above = paths_above(path)
+        lines: list[CookieLine] = []
+        for name, count in sorted(counts.items(), key=lambda item: -item[1]):
+            policy = self._policies[name]
+            places = ("/", *(above if count > 1 or anywhere else ()))
+            ends = policy.clearing_elsewhere(domains, places)
+            lines += [CookieLine(policy.name, end) for end in ends]
+        return lines[:_MOST_ELSEWHERE]
 
     def size(self, value: str) -> int:
         """How many bytes of cookies, names and values, `value` takes."""

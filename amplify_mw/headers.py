@@ -163,16 +163,16 @@ def _forgetting(
     headers: list[tuple[AnyStr, AnyStr]], words: Spelling[AnyStr]
 ) -> list[tuple[AnyStr, AnyStr]]:
     """`headers` that clear what was fetched ahead, and what the app clears itself."""
-    own = [
-        index for index, (name, _) in enumerate(headers) if name.lower() == words.clear_site_data
-    ]
-    if not own:
-        return [*headers, (words.clearing, words.between.join(words.fetched_ahead))]
-    said = [headers[index][1] for index in own]
-    missing = [kind for kind in words.fetched_ahead if not any(kind in value for value in said)]
-    first = [said[0].strip(words.blank)] if said[0].strip(words.blank) else []
     result = list(headers)
-    result[own[0]] = (headers[own[0]][0], words.between.join([*first, *missing]))
+    own = [index for index, (name, _) in enumerate(result) if name.lower() == words.clear_site_data]
+    if not own:
+        result.append((words.clearing, words.between.join(words.fetched_ahead)))
+        return result
+    said = [result[index][1] for index in own]
+    missing = [kind for kind in words.fetched_ahead if not any(kind in value for value in said)]
+    name, value = result[own[0]]
+    value = value.strip(words.blank)
+    result[own[0]] = (name, words.between.join([value, *missing] if value else missing))
     return result
 
 

@@ -42,7 +42,7 @@ class Attempt(NamedTuple):
 
     `state`: the microsecond in which it began, and 128 random bits. `begun_at`: seconds since the
     epoch. `target`: the page to go to. `max_age`: seconds since which the user must have shown who
-    they are at most; None: any.
+    they are at most; None: any. `with_two`: it began with two session cookies of one name.
     """
 
     state: str
@@ -51,6 +51,7 @@ class Attempt(NamedTuple):
     begun_at: int
     target: str
     max_age: int | None
+    with_two: bool = False
 
     def __repr__(self) -> str:
         return "<Attempt>"
@@ -91,7 +92,7 @@ class Attempts:
         )
 
     def begin(
-        self, random: bytes, target: str, max_age: int | None, now: float
+        self, random: bytes, target: str, max_age: int | None, now: float, *, with_two: bool = False
     ) -> tuple[Attempt, bytes]:
         """A new attempt, and initialization vectors for its seals. `random`: `RANDOM` bytes."""
         state, nonce, verifier = random[:16], random[16:32], random[32:64]
@@ -102,6 +103,7 @@ class Attempts:
             begun_at=int(now),
             target=target,
             max_age=max_age,
+            with_two=with_two,
         )
         return attempt, random[64:]
 

@@ -23,6 +23,10 @@ Rules:
   until one has come to something: a cookie says so, which the refused session's answer has set.
 - A clock that is behind is no reason to refuse: the session is begun, and counts when the clock has
   caught up. The page says so, and goes on then.
+- Where a browser sends two session cookies of one name, a sign-in clears what it can beside the one
+  that it sets, once: a page says what to do if both are there again. It is not left to `on_error`,
+  whose page the same cookies might keep from being seen. A user who is signed in here, and not at
+  the page that was asked for, has one there that only its path brings: that is cleared, likewise.
 - What the provider sends is compared, never repeated, but in the address of a callback that goes
   once around. Every parameter may occur once.
 - A token endpoint that does not answer, or does not accept this app client, is told to the operator
@@ -37,9 +41,9 @@ from contextlib import suppress
 from functools import partial
 from html import escape
 from typing import Final, Literal
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from ..access import Answer, Asked, problem
+from ..access import TWO_COOKIES, Answer, Asked, problem
 from ..authenticator import Authenticator, Visit
 from ..cognito.api import UNAVAILABLE, AppClient, Failure, Refreshed
 from ..cognito.pace import Caller
@@ -79,6 +83,7 @@ Code = Literal[
     "session_too_large",
     "provider_unavailable",
     "provider_misconfigured",
+    "duplicate_cookie",
 ]
 _STATUSES: Final[Mapping[str, int]] = {
     "access_denied": 403,
@@ -92,6 +97,7 @@ _STATUSES: Final[Mapping[str, int]] = {
     "session_too_large": 500,
     "provider_unavailable": 503,
     "provider_misconfigured": 502,
+    "duplicate_cookie": 409,
 }
 _WORDS: Final[Mapping[str, str]] = {
     "access_denied": "You were not signed in.",
@@ -105,12 +111,17 @@ _WORDS: Final[Mapping[str, str]] = {
     "session_too_large": "This account has too much in its tokens to be signed in.",
     "provider_unavailable": "The sign-in service cannot be reached just now.",
     "provider_misconfigured": "The sign-in service does not accept this site.",
+    "duplicate_cookie": "Your browser keeps two sign-in cookies for this site, and the wrong one "
+    "cannot be deleted from here. Delete the cookies of this site, and those of its domain, in "
+    "your browser's settings. Then sign in again.",
 }
 _RETRY: Final = "2"  # seconds
 _METHODS: Final = {"sign-in-callback": ("GET",), "sign-out": ("GET", "POST")}
 _PROMPTS: Final = frozenset({"none", "login", "consent", "select_account"})
 _MOST_CHARACTERS: Final = 8192  # of a query: the longest target, encoded once more, has room
 _LONGEST: Final = 256  # characters of what is passed on
+_OF_HOST: Final = b"1"
+_OF_PAGE: Final = b"2"
 _USER_AGENT: Final = 256
 # Each round, the eight newest of any number of tabs have their attempts' cookies.
 _MOST_TURNS: Final = 5
@@ -165,6 +176,7 @@ class RouteHandler:
         self._origins = home.config.known_origins
         self._barred = barred
         self._ask_again = CookieReader(routes.ask_again.name.encode()).read
+        self._tried = CookieReader(routes.tried.name.encode()).read
 
     def answer(self, visit: Visit, asked: Asked, name: str) -> Flow[Answer]:
         """A flow: the answer to a request for the route `name`."""
@@ -200,11 +212,15 @@ class RouteHandler:
         turns = min(_seconds(query.get(_TURNS)) or 0, _MOST_TURNS)
         asks_again = (is_new or max_age is not None) and not turns
         if isinstance(visit.verdict, SignedIn) and not asks_again:
-            return redirect(target)
+            is_told = TWO_COOKIES.items() <= query.items()
+            return self._without_strays(visit, target) if is_told else redirect(target)
+        with_two = _brings_two(visit)
+        if with_two and self._has_tried(visit):
+            return self._trouble("duplicate_cookie", target)
         if name == "sign-in" and self._was_ended_elsewhere(visit):
             extra["prompt"] = "login"  # whatever the link says: the pool may know the browser still
         random, now = yield Draw(RANDOM)
-        attempt, ivs = self._attempts.begin(random, target, max_age, now)
+        attempt, ivs = self._attempts.begin(random, target, max_age, now, with_two=with_two)
         if max_age is not None:
             extra["max_age"] = str(max_age)
         where = "signup" if name == "sign-up" else "oauth2/authorize"
@@ -212,6 +228,25 @@ class RouteHandler:
         url = self._provider.authorization_url(where, attempt, state, extra)
         lines = self._attempts.keep(attempt, ivs, visit.cookies)
         return redirect(url, [("Set-Cookie", line) for line in lines])
+
+    def _has_tried(self, visit: Visit) -> bytes | None:
+        """What has been cleared a moment ago, if anything: the host's cookies, or a page's too."""
+        found = None if visit.cookies is None else self._tried(visit.cookies)
+        return found if found in (_OF_HOST, _OF_PAGE) else None
+
+    def _without_strays(self, visit: Visit, target: str) -> Answer:
+        """On to a page that has two session cookies, where this route has but one: the user's."""
+        if self._has_tried(visit) == _OF_PAGE:
+            return self._trouble("duplicate_cookie", target)
+        if visit.writes is not None:  # it has just been renewed: next time
+            return redirect(target)
+        path = urlsplit(target).path
+        lines = self._home.cookie.elsewhere(
+            visit.cookies, path, self._home.cookie_domains, anywhere=True
+        )
+        cleared = [line.value for line in lines]
+        cleared.append(self._routes.tried.setting(_OF_PAGE.decode()))
+        return redirect(target, [("Set-Cookie", line) for line in cleared])
 
     def _was_ended_elsewhere(self, visit: Visit) -> bool:
         """Whether the session of this browser was, and it has not signed in since."""
@@ -249,6 +284,7 @@ class RouteHandler:
                 return hop(self._routes.after_sign_in)
             return self._trouble("attempt_expired")
         dropped = [("Set-Cookie", self._attempts.drop(attempt.state))]
+        with_two = attempt.with_two or _brings_two(visit)
         try:
             wait = yield from self._sign_in(visit, query, attempt, now)
             if wait is None:
@@ -258,6 +294,8 @@ class RouteHandler:
             return self._trouble(refusal.code, attempt.target, headers)
         if self._has_to_ask_again(visit):
             dropped.append(("Set-Cookie", self._routes.ask_again.clearing))
+        if with_two:  # the session's own lines clear what they can
+            dropped.append(("Set-Cookie", self._routes.tried.setting(_OF_HOST.decode())))
         if wait > 0:
             return hop_later(attempt.target, wait, dropped)
         return hop(attempt.target, dropped)
@@ -418,7 +456,7 @@ class RouteHandler:
         self, code: Code, target: str = "", headers: Sequence[tuple[str, str]] = ()
     ) -> Answer:
         """The answer where a sign-in comes to nothing. `target`: where it was to lead."""
-        if self._routes.on_error is not None:
+        if self._routes.on_error is not None and code != "duplicate_cookie":
             joint = "&" if "?" in self._routes.on_error else "?"
             return hop(f"{self._routes.on_error}{joint}{urlencode({'error': code})}", headers)
         link = f"{self._routes.prefix}/sign-in"
@@ -484,6 +522,11 @@ def _is_plain(text: str) -> bool:
 def _seconds(text: str | None) -> int | None:
     is_number = text is not None and text.isascii() and text.isdigit() and len(text) <= 9
     return int(text) if text is not None and is_number else None
+
+
+def _brings_two(visit: Visit) -> bool:
+    """Whether nobody is signed in for there being two cookies of one name."""
+    return isinstance(visit.verdict, Refused) and visit.verdict.reason == "duplicate_cookie"
 
 
 def _refusal_of(failure: Failure) -> Refusal:

@@ -18,6 +18,8 @@ from ..errors import ConfigurationError, check_number
 
 _SCOPES: Final = ("openid", "email", "profile", "aws.cognito.signin.user.admin")
 _ASK_AGAIN: Final = "amplify-ask-again"
+_TRIED: Final = "amplify-tried"
+_TRIED_LASTS: Final = 60  # seconds: a circle takes less than one
 _POOL_REMEMBERS: Final = 3600  # seconds for which Cognito's pages know a browser
 _TARGETS: Final = ("after_sign_in", "after_sign_out", "on_error")
 _ROUTES: Final = ("sign-in", "sign-up", "sign-in-callback", "sign-out", "sign-out-callback")
@@ -161,6 +163,20 @@ class AuthRoutes:
         return CookiePolicy(
             name=_ASK_AGAIN,
             max_age=_POOL_REMEMBERS,
+            path=self.prefix,
+            secure=self.is_secure,
+            same_site="Lax",
+        )
+
+    @property
+    def tried(self) -> CookiePolicy:
+        """The cookie that remembers an attempt to clear one of two session cookies.
+
+        It keeps sign-ins from going round in circles where a browser keeps both.
+        """
+        return CookiePolicy(
+            name=_TRIED,
+            max_age=_TRIED_LASTS,
             path=self.prefix,
             secure=self.is_secure,
             same_site="Lax",

@@ -12,6 +12,8 @@ Rules:
   otherwise. It is deleted as well for the domains that it may once have had (the host's own and
   `former_domains`), and where it was sent more than once for the paths above the request's. So is
   `LastAuthUser` at the end: without it, nobody is signed in whatever else is left.
+- Where a sign-in or a sign-out finds a cookie twice, it is deleted at the domains above the site's,
+  too, and `LastAuthUser` is there in any case. Never partitioned ones: Amplify JS makes none.
 - Where `LastAuthUser` is missing Amplify reads the user called `username`, who is signed out too.
 - With `http_only` no cookie is touched but those of the four suffixes that Next's server mode has.
 - An ID token that no browser would keep for its length is cleared: an older one would be read.
@@ -21,12 +23,12 @@ Rules:
 
 import re
 from collections import Counter
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Final
 
-from ..cookie_policy import MAX_PAIR_BYTES, CookiePolicy, check_value, is_path
+from ..cookie_policy import MAX_PAIR_BYTES, CookiePolicy, check_value, paths_above
 from ..cookies import CookieLine, Duplicate
 from ..errors import SessionTooLargeError
 from .amplify_wire import (
@@ -47,7 +49,6 @@ _TOKENS: Final = ("accessToken", "idToken", "refreshToken")
 _BROWSERS: Final = ("signInDetails", "clockDrift", "oauthMetadata")  # beside them, with Amplify JS
 _RENEWED: Final = (*_TOKENS, "signInDetails")
 _OPTIONAL: Final = ("idToken", "signInDetails")
-_MOST_PATHS: Final = 3
 _MOST_NAMES: Final = 32  # of a user, in all their spellings: no front end has so many
 _MOST_ELSEWHERE: Final = 100  # lines: seven names in twelve places need fewer
 _NAME: Final = re.compile(r"[ -:<>-~\x80-\xff]+")  # what may be repeated of a client's bytes
@@ -137,6 +138,28 @@ class AmplifyJar:
         """The lines that sign the user of the cookies that were sent out."""
         return list(self._lines(sent, path, None))
 
+    def elsewhere(
+        self, sent: bytes | None, path: str, domains: Sequence[str], *, anywhere: bool = False
+    ) -> list[CookieLine]:
+        """The lines that clear what was sent and is not where `setting` and `clearing` look."""
+        foreign = [domain for domain in domains if domain not in self._domains]
+        lines = (
+            _line(full, None, replace(self._policy, path=place, domain=domain))
+            for family in self._families
+            for name, count in Counter(name for name, _ in family.sent(sent or b"").pairs).items()
+            if (full := self._owned_name(family.client, name)) is not None
+            if count > 1 or anywhere or name == LAST_AUTH_USER.encode()
+            for place in ("/", *(paths_above(path) if count > 1 or anywhere else ()))
+            for domain in foreign
+        )
+        return list(islice(lines, _MOST_ELSEWHERE))
+
+    def _owned_name(self, client: str, name: bytes) -> str | None:
+        """The name of a cookie, if it is one that may be deleted."""
+        text = name.decode("latin-1")
+        is_owned = text == LAST_AUTH_USER or text.rpartition(".")[2] in self._owned
+        return _name(client, text) if is_owned and _NAME.fullmatch(text) else None
+
     def _lines(
         self, sent: bytes | None, path: str, mine: AmplifySet | None
     ) -> Iterator[CookieLine]:
@@ -207,7 +230,7 @@ class AmplifyJar:
     ) -> Iterator[CookieLine]:
         """The lines that clear what was sent wherever else it may have been set."""
         counts = Counter(_name(client, name.decode("latin-1")) for name, _ in found.pairs)
-        above = _paths_above(path)
+        above = paths_above(path)
         for name, count in counts.items():
             if name not in ours:
                 continue
@@ -236,13 +259,3 @@ def _line(name: str, text: str | None, policy: CookiePolicy) -> CookieLine:
     """The policy's own line, for a cookie of another name; its attributes stay as they are."""
     line = policy.clearing if text is None else policy.setting("")
     return CookieLine(name, f"{name}={text or ''};{line.partition(';')[2]}")
-
-
-def _paths_above(path: str) -> list[str]:
-    """The paths, but for the root, whose cookies a request for `path` brings; the widest first."""
-    steps = path.split("/")[1:]
-    paths = ["/" + "/".join(steps[: count + 1]) for count in range(min(len(steps), _MOST_PATHS))]
-    both = [spelled for above in paths for spelled in (above, f"{above.rstrip('/')}/")]
-    return [
-        above for above in dict.fromkeys(both) if above not in ("/", f"{path}/") and is_path(above)
-    ]

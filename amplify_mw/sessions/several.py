@@ -186,6 +186,13 @@ class SeveralCookies:
             dict.fromkeys(line for kind in self._kinds for line in kind.clearing(sent, path))
         )
 
+    def elsewhere(
+        self, sent: bytes | None, path: str, domains: Sequence[str], *, anywhere: bool = False
+    ) -> list[CookieLine]:
+        """The lines of all kinds."""
+        found = (kind.elsewhere(sent, path, domains, anywhere=anywhere) for kind in self._kinds)
+        return list(dict.fromkeys(line for lines in found for line in lines))
+
     def share(self, one: int, other: int) -> bool:
         """Whether two kinds read the same cookies."""
         return bool(self._kinds[one].names & self._kinds[other].names)
