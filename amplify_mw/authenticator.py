@@ -258,7 +258,7 @@ class Authenticator:
         else:
             lines = self.cookie.setting(*visit.writes, visit.cookies, path)
         if visit.by_app:  # in front: what they would clear of its own is set by the lines behind
-            lines = [*self.cookie.elsewhere(visit.cookies, path, self.cookie_domains), *lines]
+            lines = self.cookie.elsewhere(visit.cookies, path, self.cookie_domains) + lines
         if isinstance(visit.verdict, Refused) and visit.verdict.asks_again and self._ask_again:
             again = self._ask_again[mount]
             lines.append(CookieLine(again.name, again.setting("1")))

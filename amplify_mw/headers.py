@@ -169,10 +169,10 @@ def _forgetting(
         result.append((words.clearing, words.between.join(words.fetched_ahead)))
         return result
     said = [result[index][1] for index in own]
-    missing = [kind for kind in words.fetched_ahead if not any(kind in value for value in said)]
     name, value = result[own[0]]
-    value = value.strip(words.blank)
-    result[own[0]] = (name, words.between.join([value, *missing] if value else missing))
+    kinds = [value.strip(words.blank)] if value.strip(words.blank) else []
+    kinds += [kind for kind in words.fetched_ahead if not any(kind in text for text in said)]
+    result[own[0]] = (name, words.between.join(kinds))
     return result
 
 
