@@ -710,9 +710,8 @@ def test_clearing_repeats_the_very_attributes(build: Build, kind: str) -> None:
     site = build(kind, cookie=policy)
     browser = site.browser()
     started = browser.does(site.start(site.pool.sign_in("ada"))).one("set-cookie")
-    ended = browser.does(site.end()).one("set-cookie")
+    *_, ended = browser.does(site.end()).all("set-cookie")  # behind those of other places
     assert started is not None
-    assert ended is not None
     cleared = {"max-age": "0", "expires": "Thu, 01 Jan 1970 00:00:00 GMT"}
     assert attributes(ended) == {**attributes(started), **cleared}
 

@@ -70,12 +70,14 @@ class Site:
     `/end-others` ends the user's sessions in other browsers.
     """
 
-    def __init__(self, pool: LocalUserPool, clock: Clock, port: int) -> None:
+    def __init__(
+        self, pool: LocalUserPool, clock: Clock, port: int, host: str = "localhost"
+    ) -> None:
         self.pool = pool
         self.asked: list[str] = []
         self.notes: list[str] = []
         self.headers = [("Content-Type", "text/html; charset=utf-8")]
-        self.origin = f"http://localhost:{port}"
+        self.origin = f"http://{host}:{port}"
         self.engine: Engine
         self.store = MemoryStore(clock=clock)
 
@@ -113,8 +115,11 @@ class Site:
 def serving(
     door: "Door", shell: Shell, pool: LocalUserPool, clock: Clock, routes: Any, options: Any
 ) -> Iterator[Site]:
-    """A site behind a door. `routes`, `options`: of `AuthRoutes`, and of the configuration."""
-    site = Site(pool, clock, door.port)
+    """A site behind a door. `routes`, `options`: of `AuthRoutes`, and of the configuration.
+
+    `options` may have the `host` under which it is known, too.
+    """
+    site = Site(pool, clock, door.port, options.pop("host", "localhost"))
     given = {
         "session": StoredSession(site.store),
         "cookie": CookiePolicy.for_origin(site.origin),
