@@ -94,15 +94,15 @@ without Secure; write secure=True
     def clearing_elsewhere(self, domains: Sequence[str], paths: Sequence[str]) -> list[str]:
         """The values of the `Set-Cookie`s that end cookies of this name which it did not set.
 
-        They are at this policy's path and `paths`, for the host itself and for `domains`, with
-        `Partitioned` and without. Those that no browser has under such a name are left out.
+        They are at this policy's path and `paths`, for the host itself and for `domains` (in lower
+        case), with `Partitioned` and without. Those that no browser has by that name are left out.
 
         >>> CookiePolicy(name="sid", domain="example.com").clearing_elsewhere(["example.com"], [])
         ['sid=; Max-Age=0; Path=/; Secure; HttpOnly', \
 'sid=; Max-Age=0; Path=/; Secure; HttpOnly; Partitioned', \
 'sid=; Max-Age=0; Path=/; Domain=example.com; Secure; HttpOnly; Partitioned']
         """
-        own = (self.path, self.domain, self.partitioned)
+        own = (self.path, self.domain and self.domain.lower(), self.partitioned)
         if self.name.lower().startswith("__host-"):
             domains = paths = ()
         places = product(dict.fromkeys((self.path, *paths)), (None, *domains), (False, True))

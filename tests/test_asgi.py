@@ -308,6 +308,14 @@ def test_a_page_of_this_site_may(
     assert asyncio.run(exchange(app, scope, CONNECT, answers=2))[1]["text"] == "ada"
 
 
+def test_a_page_of_this_site_has_to_be_named_where_browsers_vouch_for_no_handshake(
+    wrap: Any, pool: LocalUserPool
+) -> None:
+    scope = websocket(pool.mint("ada"), Origin="https://app.example.com")  # as Chromium sends it
+    start, _ = asyncio.run(exchange(wrap(greeting), scope, CONNECT, answers=2))
+    assert start["status"] == 403
+
+
 def test_a_foreign_page_without_a_session_may_connect(wrap: Any) -> None:
     scope = websocket(Origin="https://evil.example")
     assert asyncio.run(exchange(wrap(greeting), scope, CONNECT, answers=2))[1]["text"] == (

@@ -340,3 +340,32 @@ def test_a_name_and_value_that_browsers_would_drop_are_refused_with_their_sizes(
 def test_a_value_may_have_another_age_than_the_policys(max_age: int | None, said: str) -> None:
     line = SetCookie.read(CookiePolicy(max_age=60).setting("abc", max_age))
     assert line.get("max-age") == said
+
+
+@settings(max_examples=300, deadline=None)
+@given(policies(), st.sets(st.sampled_from(["example.com", "a.b-c.example", "b-c.example"])))
+def test_what_clears_cookies_elsewhere_never_clears_its_own(
+    policy: CookiePolicy, domains: set[str]
+) -> None:
+    lines = [
+        SetCookie.read(line) for line in policy.clearing_elsewhere([*domains], ["/", "/login"])
+    ]
+    places = [
+        (line.get("path"), line.get("domain"), line.get("partitioned") is not None)
+        for line in lines
+    ]
+    assert len(set(places)) == len(places)
+    domain = policy.domain and policy.domain.lower()
+    assert (policy.path, domain, policy.partitioned) not in places
+    for line in lines:
+        assert (line.name, line.value, line.get("max-age")) == (policy.name, "", "0")
+        secure = line.get("secure") is not None
+        assert secure == (policy.secure or line.get("partitioned") is not None)
+        # A browser keeps a line of this name, or it would delete nothing.
+        CookiePolicy(
+            name=line.name,
+            path=str(line.get("path")),
+            domain=line.get("domain"),
+            secure=secure,
+            http_only=line.get("httponly") is not None,
+        )
