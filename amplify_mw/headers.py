@@ -87,8 +87,11 @@ class Spelling(Generic[AnyStr]):
 
 _IN_PATH: Final = "/!$&'()*+,:;=@~"  # RFC 3986 3.3
 HOP_COOKIE: Final = "amplify-hop"
-_HOP: Final = re.compile(rb"(?:\A|[;,])[ \t]*" + re.escape(HOP_COOKIE).encode() + rb"[ \t]*=")
 _LONGEST_ORIGIN: Final = 100  # characters of one that are told
+MOST_HOPS: Final = 20  # one after the other, for browsers that call each a visit of another site's
+_HOP: Final = re.compile(
+    rb"(?:\A|[;,])[ \t]*" + re.escape(HOP_COOKIE).encode() + rb"[ \t]*=([^;,]*)"
+)
 _OWN_SITES: Final = {"same-origin", "none"}  # "none": typed, or from a bookmark
 TEXT: Final[Spelling[str]] = Spelling.of(str, str.title)
 OCTETS: Final[Spelling[bytes]] = Spelling.of(lambda text: text.encode("latin-1"), bytes.lower)
@@ -254,6 +257,29 @@ def has_hopped(cookies: bytes | None) -> bool:
     request that another site has made as one of the site's own.
     """
     return cookies is not None and _HOP.search(cookies) is not None
+
+
+def may_hop(sec_fetch_site: str, cookies: bytes | None) -> bool:
+    """Whether a hop may bring the cookies that another site's link has left out.
+
+    The request that a hop makes is the site's own for every browser. One that calls it another
+    site's is hopped `MOST_HOPS` times; as is another link to this path within seconds.
+    """
+    return sec_fetch_site == "cross-site" and hops(cookies) < MOST_HOPS
+
+
+def hops(cookies: bytes | None) -> int:
+    """How many hops to this very path there were, each within seconds of the one before.
+
+    >>> hops(b"theme=dark; amplify-hop=2"), hops(b"amplify-hop=many"), hops(None)
+    (2, 20, 0)
+    """
+    values = () if cookies is None else map(bytes.strip, _HOP.findall(cookies))
+    return max(map(_as_count, values), default=0)
+
+
+def _as_count(value: bytes) -> int:
+    return int(value) if value.isdigit() and len(value) < 3 else MOST_HOPS
 
 
 def request_path(request: Mapping[str, Any]) -> str:

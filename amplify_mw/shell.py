@@ -25,7 +25,7 @@ from .context import bound
 from .effects import Flow
 from .engine import Engine
 from .errors import AuthError, ConfigurationError
-from .headers import has_hopped, is_foreign, page_of
+from .headers import is_foreign, may_hop, page_of
 from .inside import look_inside
 from .log import logger
 from .mounts import Placing, gateway_path
@@ -213,7 +213,8 @@ class Shell:
         if visit.verdict is self._nobody and self._withholds_cookies(visit, asked):
             from .routes.pages import hop_here  # for those whose cookies are strict
 
-            answer = hop_here(asked.path, asked.query, secure=self._home.config.cookie.secure)
+            secure = self._home.config.cookie.secure
+            answer = hop_here(asked.path, asked.query, visit.cookies, secure=secure)
             if answer is not None:
                 return answer._replace(body=b"") if asked.method == "HEAD" else answer
         return answer_to(visit, asked, visit.verdict.exception())
@@ -238,7 +239,7 @@ class Shell:
 
     def _withholds_cookies(self, visit: Visit, asked: Asked) -> bool:
         """Whether a browser may have a cookie that it does not send with another site's link."""
-        is_theirs = asked.sec_fetch_site == "cross-site" and not has_hopped(visit.cookies)
+        is_theirs = may_hop(asked.sec_fetch_site, visit.cookies)
         return is_theirs and asked.is_navigation and self._home.cookie.is_strict
 
 

@@ -14,6 +14,7 @@ from amplify_mw.headers import (
     TEXT,
     Spelling,
     has_hopped,
+    hops,
     request_header,
     request_path,
     varied,
@@ -273,6 +274,33 @@ REQUESTS: dict[str, Callable[[str, str], object]] = {
         (name.lower().encode("ascii"), value.encode("latin-1")),
     ],
 }
+
+
+class TestHops:
+    @pytest.mark.parametrize(
+        ("sent", "count"),
+        [
+            (None, 0),
+            (b"", 0),
+            (b"amplify-hop=1", 1),
+            (b"theme=dark; amplify-hop=7 ", 7),
+            (b"a=b,amplify-hop=3", 3),  # a server has joined two fields
+            (b"amplify-hop=1; amplify-hop=4", 4),
+            (b"amplify-hop=4; amplify-hop=1", 4),
+            (b"amplify-hop=019", 20),
+            (b"amplify-hop=", 20),
+            (b"amplify-hop=\xb2", 20),
+            (b"amplify-hop", 0),
+            (b"not-amplify-hop=3; x=amplify-hop=3", 0),
+        ],
+    )
+    def test_the_cookie_says_how_many_there_were(self, sent: bytes | None, count: int) -> None:
+        assert hops(sent) == count
+
+    @given(st.binary(max_size=60))
+    def test_it_is_a_count_whatever_is_sent(self, sent: bytes) -> None:
+        for cookies in (sent, b"amplify-hop=" + sent):
+            assert 0 <= hops(cookies) < 100
 
 
 class TestRequestHeader:

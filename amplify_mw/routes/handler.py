@@ -56,6 +56,7 @@ from ..headers import (
     came_by_hop,
     has_hopped,
     is_foreign,
+    may_hop,
     page_of,
     request_header,
 )
@@ -188,7 +189,8 @@ class RouteHandler:
             answer = yield from self._leave(visit, asked, name)
         elif name == "sign-in-callback":
             answer = yield from self._return(visit, asked)
-            if has_hopped(visit.cookies):  # the next way back may need a hop again
+            if has_hopped(visit.cookies) and not self._withholds_cookies(visit, asked):
+                # The next way back may need a hop again.
                 over = hop_cookie(f"{self._routes.prefix}/{name}", secure=self._routes.is_secure)
                 answer = answer._replace(headers=(*answer.headers, ("Set-Cookie", over.clearing)))
         elif name == "sign-out":
@@ -274,9 +276,9 @@ class RouteHandler:
             return self._trouble("bad_request")
         if attempt is None and "error" not in query:
             return self._begin_again(visit, self._attempts.way(state))
-        is_theirs = asked.sec_fetch_site == "cross-site" and self._home.cookie.is_strict
-        if is_theirs and not has_hopped(visit.cookies):  # the session that is there is to end
-            again = hop_here(asked.path, asked.query, secure=self._routes.is_secure)
+        if self._withholds_cookies(visit, asked):  # the session that is there is to end
+            secure = self._routes.is_secure
+            again = hop_here(asked.path, asked.query, visit.cookies, secure=secure)
             if again is not None:
                 return again
         if attempt is None:
@@ -313,6 +315,10 @@ class RouteHandler:
         query = way.query or urlencode({"next": target})
         # By a page of this site: the session's cookie is sent then, should there be one by now.
         return hop(f"{self._routes.prefix}/sign-in?{query}&{_TURNS}={way.turns + 1}")
+
+    def _withholds_cookies(self, visit: Visit, asked: Asked) -> bool:
+        """Whether a browser may have a session that it does not send with the pool's redirect."""
+        return self._home.cookie.is_strict and may_hop(asked.sec_fetch_site, visit.cookies)
 
     def _sign_in(
         self, visit: Visit, query: Mapping[str, str], attempt: Attempt, now: float
@@ -539,11 +545,14 @@ def _refusal_of(failure: Failure) -> Refusal:
 
 def _is_page(visit: Visit) -> bool:
     """Whether a page is being opened, and not an image, a frame or a guess at what comes next."""
-    return (
-        set(request_header(visit.headers, "Sec-Fetch-Mode")) <= {"navigate"}
-        and set(request_header(visit.headers, "Sec-Fetch-Dest")) <= {"document"}
-        and not request_header(visit.headers, "Sec-Purpose")
-    )
+    if request_header(visit.headers, "Sec-Purpose"):
+        return False
+    modes = set(request_header(visit.headers, "Sec-Fetch-Mode"))
+    places = set(request_header(visit.headers, "Sec-Fetch-Dest"))
+    # A service worker that passes the opening of a page on. No script can ask so: `fetch` refuses
+    # the mode. Of a frame it looks the same; that it is one's own page's says `Sec-Fetch-Site`.
+    is_passed_on = modes == {"navigate"} and places == {"empty"}
+    return is_passed_on or (modes <= {"navigate"} and places <= {"document"})
 
 
 def _is_cross_site(visit: Visit, own: frozenset[str], *, strictly: bool = False) -> bool:

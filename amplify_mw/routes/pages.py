@@ -15,7 +15,7 @@ from urllib.parse import unquote
 
 from ..access import Answer, local_target, spellings
 from ..cookie_policy import CookiePolicy, is_path
-from ..headers import HOP_COOKIE
+from ..headers import HOP_COOKIE, hops
 
 _HOP_LASTS: Final = 10  # seconds
 _LONGEST_WAIT: Final = 60  # seconds
@@ -56,17 +56,20 @@ def page(
     return Answer(status, (*own, *headers), body)
 
 
-def hop_here(path: str, query: str, *, secure: bool) -> Answer | None:
+def hop_here(path: str, query: str, cookies: bytes | None, *, secure: bool) -> Answer | None:
     """A hop to the address that was asked for; None where that is not one plain address.
 
-    With it goes a cookie for this path, for some seconds: a request that brings it gets no second
-    hop, and was made by whoever had set the link.
+    With it goes a cookie for this path, for some seconds. It says that a request which looks like
+    the site's own was made by whoever had set the link, and counts the hops: `cookies`, what the
+    request has brought. Nothing clears it before its time: of two pages that hop to one path, the
+    second one's request has to bring it, too.
     """
     target = local_target(path, query)
     place = target.partition("?")[0]
     if spellings(path) != {path} or not is_path(place) or unquote(place) != path:
         return None
-    return hop(target, [("Set-Cookie", hop_cookie(place, secure=secure).setting("1"))])
+    line = hop_cookie(place, secure=secure).setting(str(hops(cookies) + 1))
+    return hop(target, [("Set-Cookie", line)])
 
 
 def hop_cookie(path: str, *, secure: bool) -> CookiePolicy:

@@ -15,6 +15,7 @@ from tests.sites import KEYS, NAME, Clock, town
 
 OUT = "/auth/sign-out"
 EVIL = "https://evil.example"
+PASSED_ON = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "empty"}
 KINDS: dict[str, Any] = {
     "sealed": lambda: SealedSession(keys=KEYS[:1]),
     "stored": lambda: StoredSession(MemoryStore()),
@@ -88,6 +89,14 @@ REQUESTS: list[tuple[str, str, dict[str, str], bool]] = [
     ("same-origin", "GET", {"Sec-Fetch-Site": "cross-site"}, False),
     ("same-origin", "GET", {"Sec-Fetch-Site": "same-origin, cross-site"}, False),
     ("same-origin", "GET", {"Sec-Fetch-Site": ""}, False),
+    # A service worker passes the opening of a page on.
+    ("same-origin", "GET", {"Sec-Fetch-Site": "same-origin", **PASSED_ON}, True),
+    ("same-origin", "GET", {"Sec-Fetch-Site": "none", **PASSED_ON}, True),
+    ("same-origin", "GET", {"Sec-Fetch-Site": "same-site", **PASSED_ON}, False),
+    ("same-origin", "GET", {"Sec-Fetch-Site": "cross-site", **PASSED_ON}, False),
+    ("same-origin", "GET", PASSED_ON, False),
+    ("same-site", "GET", {"Sec-Fetch-Site": "same-site", **PASSED_ON}, True),
+    ("never", "GET", {"Sec-Fetch-Site": "same-origin", **PASSED_ON}, False),
     ("same-origin", "GET", {}, False),  # an old browser does not tell
     ("same-origin", "GET", {"Referer": f"{ORIGIN}/"}, False),
     ("same-site", "GET", {"Sec-Fetch-Site": "same-origin"}, True),
