@@ -13,6 +13,8 @@ Rules:
 - `ignore` wins over `public`, which wins over `protect`.
 - An answer never says why a cookie was refused: all invalid cookies look the same from outside.
 - `next` is a path of this very site, whatever was asked for.
+- A page that is asked for ahead of a click is not sent to sign in: browsers throw an answer away
+  that is no success, and ask again when somebody clicks.
 """
 
 import json
@@ -249,17 +251,19 @@ class Asked(NamedTuple):
     sec_fetch_site: str = ""
     is_preflight: bool = False  # CORS: OPTIONS with Access-Control-Request-Method
     mount: str = ""
+    is_speculative: bool = False  # `Sec-Purpose`: a prefetch or a prerender
 
     def __repr__(self) -> str:
         return f"<Asked {self.method} {self.path!r}>"
 
     @property
     def is_navigation(self) -> bool:
-        """Whether a browser is opening a page (and not a script fetching something)."""
+        """Whether a browser is opening a page (no script is fetching something, no guess made)."""
         return (
             self.method in ("GET", "HEAD")
             and "text/html" in self.accept.lower()
             and self.sec_fetch_mode in ("", "navigate")
+            and not self.is_speculative
         )
 
 

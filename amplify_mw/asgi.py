@@ -305,6 +305,7 @@ def asked_by(scope: Any, place: Placing) -> Asked:
         sec_fetch_site=headers.get(b"sec-fetch-site", ""),
         is_preflight=method == "OPTIONS" and b"access-control-request-method" in headers,
         mount=mount,
+        is_speculative=b"sec-purpose" in headers,
     )
 
 

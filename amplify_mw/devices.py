@@ -11,7 +11,7 @@ from .authenticator import Visit
 from .context import current_visit, refuse_on_event_loop, signed_in_verdict
 from .effects import Flow, Unreachable
 from .errors import ConfigurationError
-from .lifecycle import end_here, refuse_foreign
+from .lifecycle import end_here, refuse_foreign, refuse_speculative
 from .session_models import SessionInfo
 from .sessions.base import STORE_UNAVAILABLE, SessionList, SignedIn, user_key
 
@@ -36,7 +36,8 @@ def end_session_by_handle(
     A handle of another user's session ends nothing. That session's browser is asked for the
     password when it signs in again by the sign-in routes. Its refresh token is not revoked: nobody
     but its cookie can read it. Raises what `list_sessions` raises, `ForbiddenException`
-    (`cross_site`), and `ResponseStartedError` once the headers have gone, unless
+    (`cross_site`; and `speculative_request`, for a prefetch or a prerender, whatever
+    `allow_cross_site` says), and `ResponseStartedError` once the headers have gone, unless
     `allow_cross_site=True` is said.
     """
     refuse_on_event_loop("end_session_by_handle")
@@ -69,6 +70,7 @@ def ending_one(
     visit: Visit, handle: str, user_id: str | None, *, allow_cross_site: bool
 ) -> Flow[bool]:
     """The flow behind `end_session_by_handle`. What can be told at once is raised at the call."""
+    refuse_speculative(visit, "end_session_by_handle")
     refuse_foreign(visit, "end_session_by_handle", allow_cross_site=allow_cross_site)
     _session_list(visit)
     return _end_one(visit, handle, _users(visit, user_id))

@@ -43,6 +43,7 @@ Reason = Literal[
     "token_mismatch",  # the tokens of one session name different users, pools or clients
     "missing_token",  # a session is started with an ID token and an access token
     "cross_site",  # another site asked for a session to be started or ended
+    "speculative_request",  # or a browser did, ahead of any click: a prefetch, a prerender
     "refresh_token_reused",  # rotation has replaced it; a newer cookie may be on its way
     "user_not_found",  # deleted since
     "user_not_confirmed",

@@ -92,6 +92,9 @@ MOST_HOPS: Final = 20  # one after the other, for browsers that call each a visi
 _HOP: Final = re.compile(
     rb"(?:\A|[;,])[ \t]*" + re.escape(HOP_COOKIE).encode() + rb"[ \t]*=([^;,]*)"
 )
+# What browsers said before there was `Sec-Purpose`.
+_OLDER_PURPOSES: Final = ("Purpose", "X-Purpose", "X-Moz")
+_AHEAD: Final = re.compile(r"pre(?:fetch|view)", re.IGNORECASE)
 _OWN_SITES: Final = {"same-origin", "none"}  # "none": typed, or from a bookmark
 TEXT: Final[Spelling[str]] = Spelling.of(str, str.title)
 OCTETS: Final[Spelling[bytes]] = Spelling.of(lambda text: text.encode("latin-1"), bytes.lower)
@@ -280,6 +283,21 @@ def hops(cookies: bytes | None) -> int:
 
 def _as_count(value: bytes) -> int:
     return int(value) if value.isdigit() and len(value) < 3 else MOST_HOPS
+
+
+def is_speculative(request: object) -> bool:
+    """Whether a browser asks ahead for what nobody has opened yet: a prefetch, a prerender.
+
+    Browsers call such a request typed (`Sec-Fetch-Site: none`), whoever's page has caused it, and
+    they keep the cookies that it sets. Any purpose counts: it says that this is no visit.
+
+    >>> is_speculative({"HTTP_SEC_PURPOSE": "prefetch;prerender"}), is_speculative({})
+    (True, False)
+    """
+    if request_header(request, "Sec-Purpose"):
+        return True
+    said = [value for name in _OLDER_PURPOSES for value in request_header(request, name)]
+    return any(map(_AHEAD.search, said))
 
 
 def request_path(request: Mapping[str, Any]) -> str:

@@ -7,6 +7,8 @@ Rules:
   without a word.
 - Nobody is signed in or out by another site's page: a request whose `Sec-Fetch-Site` or `Origin` is
   foreign is refused, unless the call says `allow_cross_site=True` (login CSRF).
+- Nor by a prefetch or a prerender (`Sec-Purpose`), whatever the call says: nobody has opened the
+  page, and browsers call the request typed even where another site's page has caused it.
 - A session is started with tokens that were verified and agree, under a new id; the one that was
   there ends.
 - Whoever ends a session is signed out here at once; what Cognito is told of it is not waited for.
@@ -27,7 +29,7 @@ from .errors import (
     ResponseStartedError,
     SessionTooLargeError,
 )
-from .headers import came_by_hop, is_foreign, page_of
+from .headers import came_by_hop, is_foreign, is_speculative, page_of
 from .log import logger
 from .models import AuthUser
 from .session_models import AuthSession, Jwt, Tokens, TokenSet
@@ -50,6 +52,10 @@ from .tokens.jwks import KeysUnavailable
 from .tokens.verifier import InvalidToken, VerifiedToken, agree, parse_segment
 
 _USER_AGENT_LENGTH: Final = 256
+_AHEAD: Final = (
+    "The browser asked for this ahead of any click (Sec-Purpose: a prefetch, a prerender). It asks "
+    "again when somebody opens the page; a form (POST) is never asked for ahead."
+)
 _CROSS_SITE: Final = (
     "Another site's page asked for this. If it is one of your own, name it in "
     "AmplifyConfig(origins=['https://app.example.com']); where any site may, write "
@@ -70,9 +76,10 @@ def start_session(
     `allow_cross_site`: a page of any origin may do this; a check of your own stands in its place.
 
     Raises `NotAuthorizedException` for tokens that do not hold (the reasons of a cookie's, and
-    `missing_token`, `token_mismatch`), `ForbiddenException` (`cross_site`), `NetworkError` when
-    they cannot be verified or kept now (`token_not_yet_valid`: this machine's clock is behind),
-    `SessionTooLargeError`, and `ResponseStartedError`.
+    `missing_token`, `token_mismatch`), `ForbiddenException` (`cross_site`; and
+    `speculative_request`, for a prefetch or a prerender, whatever `allow_cross_site` says),
+    `NetworkError` when they cannot be verified or kept now (`token_not_yet_valid`: this machine's
+    clock is behind), `SessionTooLargeError`, and `ResponseStartedError`.
     """
     refuse_on_event_loop("start_session")
     visit = current_visit()
@@ -92,7 +99,8 @@ def end_session(*, everywhere: bool = False, allow_cross_site: bool = False) -> 
     sessions in this browser end, and no others.
     `allow_cross_site`: a page of any origin may do this; a check of your own stands in its place.
 
-    Raises `ForbiddenException` (`cross_site`), `ResponseStartedError`, and `NetworkError`
+    Raises `ForbiddenException` (`cross_site`; and `speculative_request`, for a prefetch or a
+    prerender, whatever `allow_cross_site` says), `ResponseStartedError`, and `NetworkError`
     (`store_unavailable`) where the store could not be told: the cookie is cleared all the same.
     """
     refuse_on_event_loop("end_session")
@@ -133,6 +141,7 @@ def starting(
 ) -> Flow[AuthUser]:
     """The flow behind `start_session`. What can be told at once is raised at the call."""
     _refuse_late(visit, "start_session")
+    refuse_speculative(visit, "start_session")
     refuse_foreign(visit, "start_session", allow_cross_site=allow_cross_site)
     return _start(visit, token_set(tokens), _device(user_agent), visit.home.verifier.verify)
 
@@ -279,6 +288,7 @@ def _sent_cookie(visit: Visit) -> bytes | Duplicate | None:
 def ending(visit: Visit, *, everywhere: bool, allow_cross_site: bool) -> Flow[None]:
     """The flow behind `end_session`. What can be told at once is raised at the call."""
     _refuse_late(visit, "end_session")
+    refuse_speculative(visit, "end_session")
     refuse_foreign(visit, "end_session", allow_cross_site=allow_cross_site)
     return end_here(visit, everywhere=everywhere, asks_again=everywhere)
 
@@ -406,6 +416,13 @@ def _device(user_agent: str) -> str:
 def _refuse_late(visit: Visit, verb: str) -> None:
     if visit.begun:
         raise ResponseStartedError(verb)
+
+
+def refuse_speculative(visit: Visit, verb: str) -> None:
+    """Raise `ForbiddenException` for a prefetch or a prerender."""
+    if is_speculative(visit.headers):
+        logger.debug("%s refused: speculative_request (a prefetch or a prerender)", verb)
+        raise ForbiddenException(_AHEAD, reason="speculative_request")
 
 
 def refuse_foreign(visit: Visit, verb: str, *, allow_cross_site: bool) -> None:

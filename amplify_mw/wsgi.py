@@ -438,6 +438,7 @@ def asked_by(environ: Mapping[str, Any], place: Placing) -> Asked:
         is_preflight=environ["REQUEST_METHOD"] == "OPTIONS"
         and "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in environ,
         mount=mount,
+        is_speculative="HTTP_SEC_PURPOSE" in environ,
     )
 
 

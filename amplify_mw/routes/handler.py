@@ -8,6 +8,8 @@
 Rules:
 - Nobody is signed in or out by another site's page. A link of another site to `sign-in` is asked
   about first; to `sign-out` it is refused.
+- Nothing is done for a prefetch or a prerender, which browsers call typed: it is answered 403, and
+  no cookie is set. They throw that away, and ask again when somebody clicks.
 - A callback counts only with the cookie of an attempt that this site has begun. The attempt is used
   up by it, unless the provider could not be asked for tokens: then the page can be loaded again.
 - A code without such a cookie is not used: the attempt took too long, gave way to newer ones, or
@@ -56,6 +58,7 @@ from ..headers import (
     came_by_hop,
     has_hopped,
     is_foreign,
+    is_speculative,
     may_hop,
     page_of,
     request_header,
@@ -117,6 +120,7 @@ _WORDS: Final[Mapping[str, str]] = {
     "your browser's settings. Then sign in again.",
 }
 _RETRY: Final = "2"  # seconds
+_AHEAD: Final = "Nothing is done here before somebody opens the page."
 _METHODS: Final = {"sign-in-callback": ("GET",), "sign-out": ("GET", "POST")}
 _PROMPTS: Final = frozenset({"none", "login", "consent", "select_account"})
 _MOST_CHARACTERS: Final = 8192  # of a query: the longest target, encoded once more, has room
@@ -185,7 +189,10 @@ class RouteHandler:
         if asked.method not in allowed:
             refused = problem(405, headers=[("Allow", ", ".join(allowed))])
             return refused._replace(body=b"") if asked.method == "HEAD" else refused
-        if name in ("sign-in", "sign-up"):
+        if is_speculative(visit.headers):
+            logger.debug("answered 403: speculative_request (a prefetch of %s)", name)
+            answer = problem(403, _AHEAD)
+        elif name in ("sign-in", "sign-up"):
             answer = yield from self._leave(visit, asked, name)
         elif name == "sign-in-callback":
             answer = yield from self._return(visit, asked)
@@ -544,9 +551,7 @@ def _refusal_of(failure: Failure) -> Refusal:
 
 
 def _is_page(visit: Visit) -> bool:
-    """Whether a page is being opened, and not an image, a frame or a guess at what comes next."""
-    if request_header(visit.headers, "Sec-Purpose"):
-        return False
+    """Whether a page is being opened, and not an image or a frame."""
     modes = set(request_header(visit.headers, "Sec-Fetch-Mode"))
     places = set(request_header(visit.headers, "Sec-Fetch-Dest"))
     # A service worker that passes the opening of a page on. No script can ask so: `fetch` refuses
