@@ -1,5 +1,6 @@
 """What people do in a browser, and what they then see."""
 
+import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,24 @@ def until(tab: "Page", condition: Callable[[], bool]) -> None:
             return
         tab.evaluate("new Promise(resolve => setTimeout(resolve, 10))")
     raise AssertionError("it never came to that")
+
+
+def ahead(kind: str, *urls: str, eagerness: str = "immediate") -> str:
+    """What a page says that has a browser ask for these ahead. `kind`: prefetch or prerender."""
+    return json.dumps({kind: [{"urls": urls, "eagerness": eagerness}]})
+
+
+def asks_ahead(tab: "Page", rules: str) -> None:
+    """Put rules into the page, as a script of its own would."""
+    tab.evaluate(
+        """rules => {
+            const script = document.createElement("script");
+            script.type = "speculationrules";
+            script.textContent = rules;
+            document.head.append(script);
+        }""",
+        rules,
+    )
 
 
 def fill_in(tab: "Page", name: str = "ada") -> None:

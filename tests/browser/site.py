@@ -18,12 +18,14 @@ from amplify_mw import (
     CookiePolicy,
     NotAuthorizedException,
     StoredSession,
+    end_session,
     end_session_by_handle,
     get_current_user,
     list_sessions,
     start_session,
 )
 from amplify_mw.engine import Engine
+from amplify_mw.headers import request_header
 from amplify_mw.sessions.seal import key_text
 from amplify_mw.stores import MemoryStore
 from amplify_mw.testing import LocalUserPool
@@ -43,9 +45,15 @@ _PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>The
 <a href="/auth/sign-in?next=/account&amp;prompt=login">Show who you are</a>
 <a href="/auth/sign-in?next=/account&amp;max_age=60">Show it if that is long ago</a>
 <a href="/auth/sign-in?next=/account&amp;provider=google">Sign in with Google</a>
-<a href="/auth/sign-out">Leave by a link</a></p>
+<a href="/auth/sign-out">Leave by a link</a> <a href="/leave">Leave by the app</a>
+<a href="/members">Members</a></p>
 <form method="post" action="/auth/sign-out"><button>Leave by a form</button></form>
 <form method="post" action="/notes"><button>Make a note</button></form></body></html>
+"""
+
+
+_WORKER = b"""self.addEventListener("activate", event => event.waitUntil(clients.claim()));
+self.addEventListener("fetch", event => event.respondWith(fetch(event.request)));
 """
 
 
@@ -65,9 +73,13 @@ class Clock:
 class Site:
     """An app behind one of the shells.
 
-    `asked`: the requests that have come. `notes`: who has made notes by its form. `headers`: what
-    it says of its pages. `/enter` signs `ada` in at once, for tests of what comes afterwards, and
-    `/end-others` ends the user's sessions in other browsers.
+    `asked`: the requests that have come; behind it `(prefetch)`, where a browser asks ahead, and
+    `(passed on)`, where a service worker does for a page. `answered`: the same with their statuses.
+    `notes`: who has made notes by its form. `headers`: what it says of its pages.
+
+    `/enter` signs `ada` in at once, for tests of what comes afterwards; `/leave` signs out;
+    `/end-others` ends the user's sessions in other browsers; `/members` sends everybody to the
+    sign-in routes; `/worker.js` is a service worker that passes on whatever it is asked.
     """
 
     def __init__(
@@ -75,6 +87,7 @@ class Site:
     ) -> None:
         self.pool = pool
         self.asked: list[str] = []
+        self.answered: list[str] = []
         self.notes: list[str] = []
         self.headers = [("Content-Type", "text/html; charset=utf-8")]
         self.origin = f"http://{host}:{port}"
@@ -86,8 +99,12 @@ class Site:
 
     def answer(self, method: str, path: str) -> bytes:
         """The app: a page that says who has come where."""
+        if path == "/worker.js":
+            return _WORKER
         if path == "/enter":
             start_session(self.pool.sign_in("ada"))
+        if path == "/leave":
+            end_session()
         if path == "/end-others":
             for one in list_sessions():
                 assert one.is_current or end_session_by_handle(one.handle)
@@ -99,15 +116,25 @@ class Site:
             self.notes.append(user)
         return _PAGE.format(user=user, path=path).encode()
 
+    def _head(self, path: str) -> tuple[int, list[tuple[str, str]]]:
+        if path == "/members":
+            return 302, [*self.headers, ("Location", "/auth/sign-in?next=/account")]
+        if path == "/worker.js":
+            return 200, [("Content-Type", "text/javascript")]
+        return 200, self.headers
+
     def wsgi(self, environ: Any, start_response: Any) -> Any:
-        body = self.answer(environ["REQUEST_METHOD"], environ["PATH_INFO"])
-        start_response("200 OK", self.headers)
+        path = environ["PATH_INFO"]
+        body = self.answer(environ["REQUEST_METHOD"], path)
+        status, headers = self._head(path)
+        start_response(f"{status} Said", headers)
         return [body]
 
     async def asgi(self, scope: Any, receive: Any, send: Any) -> None:
         body = await asyncio.to_thread(self.answer, scope["method"], scope["path"])
-        headers = [(name.lower().encode(), value.encode()) for name, value in self.headers]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        status, said = self._head(scope["path"])
+        headers = [(name.lower().encode(), value.encode()) for name, value in said]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
 
@@ -129,6 +156,7 @@ def serving(
     site.engine = Engine(pool.config(**{**given, **options}), clock=clock)
     app = site.asgi if shell.kind == "asgi" else site.wsgi
     door.app, door.asked = shell.middleware(app, site.engine), site.asked
+    door.answered = site.answered
     try:
         yield site
     finally:
@@ -141,19 +169,46 @@ class Door:
 
     app: Any
     asked: list[str]
+    answered: list[str]
     port: int
 
     def wsgi(self, environ: Any, start_response: Any) -> Any:
-        self._note(environ["REQUEST_METHOD"], environ["PATH_INFO"])
-        return self.app(environ, start_response)
+        request = self._note(environ["REQUEST_METHOD"], environ["PATH_INFO"], environ)
+        statuses: list[str] = []
+
+        def start(status: str, *args: Any) -> Any:
+            statuses.append(status)
+            return start_response(status, *args)
+
+        body = self.app(environ, start)
+        self._note_answer(request, statuses[-1][:3])
+        return body
 
     async def asgi(self, scope: Any, receive: Any, send: Any) -> None:
-        self._note(scope["method"], scope["path"])
-        await self.app(scope, receive, send)
+        request = self._note(scope["method"], scope["path"], scope["headers"])
+        statuses: list[int] = []
 
-    def _note(self, method: str, path: str) -> None:
-        if path != "/favicon.ico":  # which the browser asks for when it likes
-            self.asked.append(f"{method} {path}")
+        async def noting_send(message: Any) -> None:
+            if "status" in message:
+                statuses.append(message["status"])
+            await send(message)
+
+        await self.app(scope, receive, noting_send)
+        self._note_answer(request, str(statuses[-1]))
+
+    def _note(self, method: str, path: str, headers: object) -> str | None:
+        """Note a request; what it is called. None: the browser asks for this when it likes."""
+        if path in ("/favicon.ico", "/worker.js"):
+            return None
+        ahead = " (prefetch)" if request_header(headers, "Sec-Purpose") else ""
+        sent = [request_header(headers, f"Sec-Fetch-{name}") for name in ("Mode", "Dest")]
+        passed_on = " (passed on)" if sent == [["navigate"], ["empty"]] else ""
+        self.asked.append(f"{method} {path}{passed_on}{ahead}")
+        return self.asked[-1]
+
+    def _note_answer(self, request: str | None, status: str) -> None:
+        if request is not None:
+            self.answered.append(f"{request} {status}")
 
 
 @contextmanager
