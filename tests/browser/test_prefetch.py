@@ -72,6 +72,21 @@ def test_no_neighbours_page_signs_out_by_a_prefetch(
 
 
 @ONE_SHELL
+def test_a_page_that_was_prerendered_acts_once_it_is_shown(
+    site: Site, browser: "BrowserContext", tab: "Page"
+) -> None:
+    enter(tab, site)
+    site.asked.clear()
+    asks_ahead(tab, ahead("prerender", "/account"))
+    until(tab, is_answered(site, "GET /account (prefetch) 200"))
+    tab.get_by_role("link", name="My account").click()
+    says(tab, "ada is at /account")
+    tab.get_by_role("link", name="Leave by the app").click()
+    says(tab, "nobody is at /leave")
+    assert site.asked == ["GET /account (prefetch)", "GET /leave"]
+
+
+@ONE_SHELL
 @pytest.mark.parametrize("eagerness", ["moderate", "conservative"])
 def test_a_hand_on_its_way_to_the_link_signs_nobody_out(
     site: Site, browser: "BrowserContext", tab: "Page", eagerness: str

@@ -24,15 +24,13 @@ def prefetch(visitor: Visitor, url: str, purpose: str = "prefetch", **facts: Any
     return visitor.go(url, fetch_site=None, headers=headers, **facts)
 
 
-@pytest.mark.parametrize("purpose", PURPOSES, ids=lambda text: text[:20])
 @pytest.mark.parametrize("url", ROUTES)
-def test_each_is_answered_403(visitor: Visitor, url: str, purpose: str) -> None:
-    got = prefetch(visitor, url, purpose)
-    assert (got.status, got.all("set-cookie"), got.one("location")) == (403, [], None)
-    assert (got.one("content-type"), got.one("cache-control")) == (
-        "application/problem+json",
-        "no-store",
-    )
+def test_each_is_answered_403(visitor: Visitor, url: str) -> None:
+    for purpose in PURPOSES:
+        got = prefetch(visitor, url, purpose)
+        assert (got.status, got.all("set-cookie"), got.one("location")) == (403, [], None)
+        kind, cached = got.one("content-type"), got.one("cache-control")
+        assert (kind, cached) == ("application/problem+json", "no-store")
 
 
 @pytest.mark.parametrize("url", ROUTES)
