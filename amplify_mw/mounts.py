@@ -119,11 +119,16 @@ def gateway_path(request: Mapping[str, Any]) -> str:
     """The public path that an event of Amazon API Gateway tells; "" where there is none.
 
     `request`: a WSGI environ or an ASGI scope, of mangum, apig-wsgi or serverless-wsgi. A REST
-    API's stage is in `requestContext.path`, and not in the path that an app gets.
+    API's stage is in `requestContext.path`, and not in the path that an app gets; an HTTP API's
+    is in `requestContext.http.path`, and adapters may take it off.
     """
     event = next((request[key] for key in _EVENTS if key in request), None)
     context = event.get("requestContext") if isinstance(event, dict) else None
-    path = context.get("path") if isinstance(context, dict) else None
+    if not isinstance(context, dict):
+        return ""
+    path = context.get("path")
+    if path is None and isinstance(context.get("http"), dict):
+        path = context["http"].get("path")
     return path if isinstance(path, str) else ""
 
 

@@ -253,14 +253,22 @@ def test_a_link_from_elsewhere_goes_once_around_below_the_mount(
     assert browser.get("/prod/account?tab=1").status == 302
 
 
-@pytest.mark.parametrize("build", [mangum_wrapped(), apig()], ids=["mangum", "apig-wsgi"])
+@pytest.mark.parametrize(
+    ("build", "event"),
+    [
+        (mangum_wrapped(), rest()),
+        (apig(), rest()),
+        (mangum_wrapped(api_gateway_base_path="/prod"), http()),
+    ],
+    ids=["mangum", "apig-wsgi", "mangum, base path"],
+)
 def test_a_stage_that_nobody_wrote_down_is_said_once(
-    build: Any, pool: LocalUserPool, caplog: pytest.LogCaptureFixture
+    build: Any, event: Any, pool: LocalUserPool, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING, "amplify_mw")
     for mount in ("", "/dev"):
         caplog.clear()
-        browser = LambdaBrowser(build(configured(pool, f"https://{API}", mount=mount)), rest())
+        browser = LambdaBrowser(build(configured(pool, f"https://{API}", mount=mount)), event)
         for _ in range(2):
             browser.get("/prod/account")
         (message,) = said(caplog)

@@ -125,6 +125,9 @@ def test_what_a_server_says_is_a_mount_or_none(root: Any, mount: str) -> None:
     ("event", "path"),
     [
         ({"requestContext": {"path": "/prod/a"}}, "/prod/a"),
+        ({"requestContext": {"http": {"path": "/prod/a"}}}, "/prod/a"),
+        ({"requestContext": {"http": {}}}, ""),
+        ({"requestContext": {"http": 1}}, ""),
         ({"requestContext": {"path": None}}, ""),
         ({"requestContext": None}, ""),
         ({"requestContext": {}}, ""),
