@@ -238,7 +238,7 @@ class LastingSessions:
             token = self._verifier.read(seen.bundle.access_token, now)
         except InvalidToken:
             return None
-        return user_key(token.issuer, token.sub)
+        return user_key(token.pool, token.sub)
 
     def _seen_again(self, verdict: SignedIn, now: float) -> Flow[Seen | Refused]:
         """A flow: the session of a verdict, as it is now; or that it has ended."""

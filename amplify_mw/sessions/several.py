@@ -244,7 +244,7 @@ class SeveralSessions:
         self, verdict: SignedIn, parts: list[Part], now: float
     ) -> Flow[list[tuple[int, Finding]]]:
         """A flow: what later kinds find whose cookies name another user than a verdict."""
-        user = user_key(verdict.issuer, verdict.user.user_id)
+        user = user_key(verdict.pool, verdict.user.user_id)
         found: list[tuple[int, Finding]] = []
         for part in parts:
             if part.value is None:

@@ -93,7 +93,7 @@ class TokenSessions:
             token = yield from self._verifier.verify(value, now)
         except InvalidToken:
             return None
-        return user_key(token.issuer, token.sub)
+        return user_key(token.pool, token.sub)
 
     def start(self, entrance: Entrance, now: float) -> Flow[Finding]:  # noqa: ARG002
         """A flow: the ID token in the cookie."""
