@@ -108,6 +108,19 @@ def test_both_kinds_at_once_are_both_tried(keeper: Keeper) -> None:
     assert keeper.requests.count("the pool") == 1
 
 
+def test_below_a_mount_it_comes_to_the_same(build: Build) -> None:
+    keeper = Keeper(build(protect=["/account"], mount="/shop"))
+    assert keeper.open("/shop/account").body == "the app"
+    keeper.plant(Place("example.com"))
+    keeper.plant(Place(path="/shop/account"), "another")
+    assert keeper.open("/shop/account").body == "the app"
+    assert keeper.places() == {OWN}
+    assert ("amplify-tried", Place(path="/shop/auth")) in keeper.cookies
+    keeper.stubborn = frozenset({Place("example.com")})
+    keeper.plant(Place("example.com"))
+    assert keeper.open("/shop/account").status == 409
+
+
 def test_a_minute_later_it_is_tried_again(build: Build) -> None:
     place = Place("example.com")
     keeper = Keeper(build(protect=["/account"]), stubborn=frozenset({place}))
