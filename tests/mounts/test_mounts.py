@@ -168,7 +168,7 @@ def _bound(app: Any) -> Callable[..., Any]:
         None,
         LocalProxy(lambda: (_ for _ in ()).throw(RuntimeError("out of context"))),
     ],
-    ids=repr,
+    ids=["starlette", "fastapi", "flask", "bottle", "proxied", "below", "object", "none", "local"],
 )
 def test_what_says_nothing_has_no_mount(app: Any) -> None:
     found = look_inside(app)
