@@ -320,13 +320,16 @@ class Connections:
 
     def _leave(self, moves: int) -> None:
         """Give up the connections of that time, if nobody has, in favour of new ones."""
+        new = self._server.client()
         with self._lock:
             if moves != self._moves:
                 return
             self._moves += 1
             self._until = time.monotonic() + _LIFE
-            self._client = self._server.client()
+            left = self._client, dict(self._loops)
+            self._client = new
             self.let_go()
+        del left  # what is dropped may run code of asyncio's: not under the lock
         self._moved()
 
     def let_go(self) -> None:

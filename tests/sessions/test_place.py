@@ -14,7 +14,7 @@ class Log:
     """A shelf whose store answers as it is told to, and what the operator reads of it."""
 
     def __init__(self) -> None:
-        self._shelf = Shelf(object(), list)
+        self._shelf = Shelf(object(), object(), list)
         self.now = 1_000_000.0
         self.lines: list[str] = []
 

@@ -65,7 +65,7 @@ def pair(tmp_path: Path) -> Iterator[Pair]:
 @pytest.fixture
 def store(pair: Pair) -> Iterator[RedisStore]:
     """A store that knows nothing but the name."""
-    store = RedisStore(pair.url, timeout=10)
+    store = RedisStore(pair.url, timeout=20)
     yield store
     store.close()
 
@@ -153,7 +153,7 @@ def test_a_lease_lives_through_a_failover(
 def test_who_only_reads_finds_the_new_primary_after_some_minutes(
     pair: Pair, store: RedisStore, kept: Record, ask: Way
 ) -> None:
-    near = RedisStore(pair.url, timeout=0.5, local_cache=60)
+    near = RedisStore(pair.url, timeout=2, local_cache=60)
     until(lambda: is_near(near))
     ask.at_once(4, near, "load", OTHER)
     store.close()
@@ -213,7 +213,7 @@ def test_a_refusal_that_says_not_the_primary_is_asked_again_elsewhere(
     fault: Callable[[Valkey], None],
 ) -> None:
     first, second, endpoint = two
-    store = RedisStore(endpoint.url, timeout=10)
+    store = RedisStore(endpoint.url, timeout=20)
     ask(store, "load", KEY)
     fault(first)
     endpoint.leads_to = second.port
@@ -228,7 +228,7 @@ def test_a_refusal_of_the_right_server_is_not_asked_again(
     two: tuple[Valkey, Valkey, Endpoint], record: Record, ask: Way
 ) -> None:
     first, second, endpoint = two
-    store = RedisStore(endpoint.url, timeout=10)
+    store = RedisStore(endpoint.url, timeout=20)
     ask(store, "load", KEY)
     fill(first)
     endpoint.leads_to = second.port
@@ -243,7 +243,7 @@ def test_a_refusal_of_the_right_server_is_not_asked_again(
 def test_a_server_that_stays_read_only_keeps_its_connections(
     own_valkey: Valkey, record: Record, ask: Way
 ) -> None:
-    store = RedisStore(own_valkey.url, timeout=10)
+    store = RedisStore(own_valkey.url, timeout=20)
     ask(store, "load", KEY)
     with own_valkey.client() as client:
         demote(own_valkey)
@@ -266,7 +266,7 @@ def ids(client: Any) -> list[str]:
 @pytest.fixture
 def near(pair: Pair) -> Iterator[RedisStore]:
     """A store of another process, which serves what it has loaded."""
-    store = RedisStore(pair.url, timeout=0.5, local_cache=60)
+    store = RedisStore(pair.url, timeout=2, local_cache=60)
     yield store
     store.close()
 
