@@ -148,6 +148,9 @@ class Authenticator:
         self.nobody = sessions.nobody
         self.cookie = config.kind.cookies(config.cookie, config.clients)
         self.cookie_domains = config.cookie_domains
+        self.forgets = (
+            not config.is_insecure
+        )  # browsers pass over Clear-Site-Data there, and say so
         self._ask_again = {
             mount: config.routes.at(mount).ask_again
             for mount in config.mount or ("",)
@@ -263,7 +266,8 @@ class Authenticator:
             again = self._ask_again[mount]
             lines.append(CookieLine(again.name, again.setting("1")))
         put = with_cookies if visit.by_app else with_default_cookies
-        return put(found, lines, words, forgets=visit.by_app or visit.clears)
+        forgets = self.forgets and (visit.by_app or visit.clears)
+        return put(found, lines, words, forgets=forgets)
 
     def fetch_attributes(
         self, visit: Visit, verdict: SignedIn, now: float

@@ -347,6 +347,15 @@ class AmplifyConfig:
         return frozenset((*self.origins, *own))
 
     @property
+    def is_insecure(self) -> bool:
+        """Whether the site itself is said to be on plain http, where browsers trust it with less.
+
+        They do trust one of this very machine.
+        """
+        found = [urlsplit(origin) for origin in self.known_origins]
+        return any(one.scheme == "http" and not is_loopback(one.hostname or "") for one in found)
+
+    @property
     def has_own_login(self) -> bool:
         """Whether the login page is the routes' own."""
         return self.routes is not None and self.login_url == f"{self.routes.prefix}/sign-in"

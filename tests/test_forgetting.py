@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from amplify_mw import AmplifyCookies, require_auth
+from amplify_mw import AmplifyCookies, CookiePolicy, require_auth
 from tests.routes.going import Visitor, auth_routes
 from tests.shells import AppAnswer, ASGIShell, AwaitingShell, Shell, WSGIShell
 from tests.sites import KINDS, LASTING, NAME, Browser, Clock, Site, session_of, town
@@ -132,6 +132,13 @@ class TestForgetting:
         got = here.does()
         assert got.clears_cookie
         assert got.one("clear-site-data") == AHEAD
+
+    def test_over_plain_http_browsers_are_not_told_what_they_do_not_obey(
+        self, build: Build
+    ) -> None:
+        options = {"cookie": CookiePolicy(secure=False), "origins": ["http://intranet.example.com"]}
+        site = build(**options)
+        assert site.sign_in().does(site.end()).one("clear-site-data") is None
 
     def test_the_cookies_of_the_domain_are_never_named(self, build: Build) -> None:
         site = build()

@@ -446,7 +446,8 @@ class RouteHandler:
             return problem(503, headers=[("Retry-After", str(int(error.retry_after or 1)))])
         url = self._provider.logout_url(self._routes.sign_out_callback_url)
         # Where a session ends this goes with its cookie; one may have run out in silence before.
-        headers = [] if visit.by_app else [(CLEAR_SITE_DATA, FETCHED_AHEAD)]
+        is_said = visit.by_app or not self._home.forgets
+        headers = [] if is_said else [(CLEAR_SITE_DATA, FETCHED_AHEAD)]
         # A policy `form-action 'self'` of the app's page holds a form's redirects to its own site.
         return hop(url, headers) if asked.method == "POST" else redirect(url, headers)
 
