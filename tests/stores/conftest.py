@@ -27,7 +27,7 @@ def ask(request: pytest.FixtureRequest) -> Iterator[Way]:
 @pytest.fixture
 def store(own_valkey: Valkey) -> Iterator[RedisStore]:
     """A store on a server that a test may break."""
-    store = RedisStore(own_valkey.url, timeout=0.3)
+    store = RedisStore(own_valkey.url, timeout=2.0)
     yield store
     store.close()
 

@@ -693,7 +693,7 @@ def test_stores_of_different_prefixes_share_nothing(
 @pytest.fixture
 def near(own_valkey: Valkey) -> Iterator[RedisStore]:
     """A store that serves what it has loaded for a minute."""
-    store = RedisStore(own_valkey.url, timeout=0.3, local_cache=60)
+    store = RedisStore(own_valkey.url, timeout=2.0, local_cache=60)
     yield store
     store.close()
 
