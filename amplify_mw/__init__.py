@@ -27,6 +27,7 @@ from .errors import TokenExpiredException as TokenExpiredException
 from .errors import UserNotConfirmedException as UserNotConfirmedException
 from .models import AuthUser as AuthUser
 from .models import SignInDetails as SignInDetails
+from .models import SignInFailure as SignInFailure
 from .routes.options import AuthRoutes as AuthRoutes
 from .sessions.token import TokenSession as TokenSession
 
@@ -51,6 +52,7 @@ __all__ = [
     "SessionInfo",
     "SessionTooLargeError",
     "SignInDetails",
+    "SignInFailure",
     "StoredSession",
     "TokenExpiredException",
     "TokenSession",

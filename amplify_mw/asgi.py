@@ -39,7 +39,8 @@ from .mounts import (
     server_mount,
     without,
 )
-from .shell import Shell, answer_here, answer_to, log_refusal, only_auth_error
+from .reports import tell_cookie
+from .shell import Shell, answer_here, answer_to, only_auth_error
 
 if TYPE_CHECKING:
     from asgiref.typing import ASGI3Application, ASGIReceiveCallable, ASGISendCallable
@@ -59,6 +60,8 @@ class AmplifyASGIMiddleware(Shell):
 
         app.add_middleware(AmplifyASGIMiddleware, config=config, protect=["/account/*"])
     """
+
+    _awaits = True
 
     # `app` by name is for Litestar. One signature for both is none that Starlette's types take.
     @overload
@@ -126,7 +129,7 @@ class AmplifyASGIMiddleware(Shell):
             flow = self._home.authenticate(value, self._clock())
             visit = await self.engine.driver.arun(flow)
             visit.of_request(cookies, headers, outer)
-            log_refusal(visit)
+            tell_cookie(visit, self._asked, scope)
 
         async def finishing_send(message: Any) -> None:
             if message["type"] == "http.response.start" and not visit.begun:
@@ -238,7 +241,7 @@ class AmplifyASGIMiddleware(Shell):
         if scope["type"] == "websocket":
             visit.lapses = visit.is_socket = True
             if visit.verdict is not self._nobody and self._is_foreign(scope["headers"]):
-                self._tell_foreign(visit)
+                self._tell_foreign(visit, self._asked(scope))
                 return problem(403, "A page of another site may not connect here.")
             return self._guard(visit, self._asked(scope)) if access is _PROTECTED else None
         return self._refusal(visit, access, self._asked(scope), _split_path(scope)[1])

@@ -27,6 +27,8 @@ from .effects import Cache, Flow, FlowRunner, Remember, Unreachable
 from .errors import NetworkError, NotAuthorizedException
 from .headers import Spelling, request_path, varied, with_cookies, with_default_cookies
 from .mounts import Mounts
+from .once import Once
+from .routes.hosts import Hosts
 from .sessions.base import (
     DUPLICATE_COOKIE,
     NO_COOKIE,
@@ -168,7 +170,8 @@ class Authenticator:
             origins=config.origins,
             tells_of_two=config.has_own_login,
         )
-        self.said: set[str] = set()  # to the operator, once
+        self.once = Once()  # what the operator has been told
+        self.hosts = Hosts()
         # By whether a visit is guarded: whether its answer is stored nowhere.
         no_store = config.cache_control == "no-store"
         self.no_store = (no_store, no_store or config.cache_control is None)

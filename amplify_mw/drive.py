@@ -13,11 +13,12 @@ Rules:
 - Threads start in an empty context: none keeps the user of the request that happened to start it.
 """
 
+import inspect
 import os
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import Context
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -40,6 +41,7 @@ from .effects import (
     Remember,
     Request,
     Sized,
+    Tell,
     Unreachable,
 )
 from .http import HttpClient
@@ -163,6 +165,9 @@ class Driver:
                     value = self._flights.wait(self._flights.join(effect.flight, self._carry))
                 elif isinstance(effect, Ask):
                     value = _ask(effect)
+                elif isinstance(effect, Tell):
+                    value = None
+                    _tell(effect)
                 else:
                     value = self._act(effect)
                 advance, argument = flow.send, (value, self.clock())
@@ -187,6 +192,9 @@ class Driver:
                     )
                 elif isinstance(effect, Ask):
                     value = await effect.store.ask(effect.method, effect.arguments)
+                elif isinstance(effect, Tell):
+                    value = None
+                    await _atell(effect)
                 else:
                     value = self._act(effect)
                 advance, argument = flow.send, (value, self.clock())
@@ -248,6 +256,44 @@ class Driver:
 
 def _ask(effect: Ask) -> Any:
     return getattr(effect.store, effect.method)(*effect.arguments)
+
+
+def _tell(effect: Tell) -> None:
+    """Call the app's function, on this thread."""
+    answer = _call_listener(effect)
+    if isinstance(answer, Awaitable):
+        if inspect.iscoroutine(answer):
+            answer.close()  # one that is never awaited warns
+        _report_listener(effect, TypeError("WSGI awaits nothing: write a function without async"))
+
+
+async def _atell(effect: Tell) -> None:
+    """The same, awaited; on a thread, unless it is a coroutine function."""
+    import asyncio
+
+    if inspect.iscoroutinefunction(effect.listener):
+        answer = _call_listener(effect)
+    else:
+        answer = await asyncio.to_thread(_call_listener, effect)
+    if isinstance(answer, Awaitable):
+        try:
+            await answer
+        except Exception as error:  # noqa: BLE001  # whatever the app does
+            _report_listener(effect, error)
+
+
+def _call_listener(effect: Tell) -> object:
+    # Caught where it is raised: no thread hands on a StopIteration.
+    try:
+        return effect.listener(effect.value)
+    except Exception as error:  # noqa: BLE001  # whatever the app does
+        _report_listener(effect, error)
+        return None
+
+
+def _report_listener(effect: Tell, error: Exception) -> None:
+    what = type(effect.value).__name__
+    logger.error("the app's function that is told of a %s has failed", what, exc_info=error)
 
 
 @contextmanager

@@ -224,6 +224,19 @@ class Notice(NamedTuple):
     text: str
 
 
+class Tell(NamedTuple):
+    """Call a function of the app's with `value`; await what it returns, if that can be awaited.
+
+    What it raises is logged, and goes no further.
+    """
+
+    listener: Callable[[Any], object]
+    value: object
+
+    def __repr__(self) -> str:
+        return f"<Tell {type(self.value).__name__}>"
+
+
 Effect: TypeAlias = (
     Request
     | Join
@@ -238,6 +251,7 @@ Effect: TypeAlias = (
     | Outage
     | Rejection
     | Notice
+    | Tell
 )
 Flow: TypeAlias = Generator[Effect, Any, T]
 

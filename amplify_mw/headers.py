@@ -87,7 +87,6 @@ class Spelling(Generic[AnyStr]):
 
 _IN_PATH: Final = "/!$&'()*+,:;=@~"  # RFC 3986 3.3
 HOP_COOKIE: Final = "amplify-hop"
-_LONGEST_ORIGIN: Final = 100  # characters of one that are told
 MOST_HOPS: Final = 20  # one after the other, for browsers that call each a visit of another site's
 _HOP: Final = re.compile(
     rb"(?:\A|[;,])[ \t]*" + re.escape(HOP_COOKIE).encode() + rb"[ \t]*=([^;,]*)"
@@ -327,8 +326,8 @@ def page_of(request: object) -> str:
     """
     origins = request_header(request, "Origin")
     sites = request_header(request, "Sec-Fetch-Site")
-    said = [f"Origin {_excerpt(value)}" for value in origins[:2]]
-    said += [f"Sec-Fetch-Site {_excerpt(value)}" for value in sites[:2]]
+    said = [f"Origin {excerpt(value)}" for value in origins[:2]]
+    said += [f"Sec-Fetch-Site {excerpt(value)}" for value in sites[:2]]
     mend = "if that page is one of your own, write its origin into origins=[...]"
     if "null" in origins:
         mend = (
@@ -339,8 +338,13 @@ def page_of(request: object) -> str:
     return f"{', '.join(said) or 'neither Origin nor Sec-Fetch-Site'}; {mend}"
 
 
-def _excerpt(value: str) -> str:
-    return ascii(value[:_LONGEST_ORIGIN]) + ("..." if len(value) > _LONGEST_ORIGIN else "")
+def excerpt(text: str, longest: int = 100) -> str:
+    r"""What a client has sent, fit for a line of a log: escaped, in quotes, cut.
+
+    >>> print(excerpt("a\nb"), excerpt("a" * 9, longest=3))
+    'a\nb' 'aaa'...
+    """
+    return ascii(text[:longest]) + ("..." if len(text) > longest else "")
 
 
 def is_foreign(request: object, origins: Container[str]) -> bool:

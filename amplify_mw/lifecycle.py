@@ -32,6 +32,7 @@ from .errors import (
 from .headers import came_by_hop, is_foreign, is_speculative, page_of
 from .log import logger
 from .models import AuthUser
+from .reports import tell_stranger
 from .session_models import AuthSession, Jwt, Tokens, TokenSet
 from .sessions.base import (
     NO_COOKIE,
@@ -171,6 +172,7 @@ def _start(
     except KeysUnavailable as error:
         raise keys_unavailable(error).exception() from error
     except InvalidToken as error:
+        tell_stranger(home, error.reason, error.claimed, "start_session")
         raise refused(error).exception() from None
     refresh_token = None if tokens.refresh_token is None else tokens.refresh_token.encode()
     entrance = Entrance(id_token, access_token, refresh_token, user_agent)

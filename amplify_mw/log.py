@@ -3,7 +3,7 @@
 Rules:
 - Telling the log never fails a request. What a handler, filter or formatter of the app's raises is
   printed to standard error, as `logging` itself does it, unless `logging.raiseExceptions` is off.
-- Nothing is told that a client wrote, and no secret.
+- No secret is told. What a client wrote is escaped and cut before it gets here.
 """
 
 import logging
@@ -21,6 +21,10 @@ class Log:
     def debug(self, message: str, *values: object) -> None:
         """Tell what is of interest while something is being looked into."""
         self._tell(logging.DEBUG, message, values)
+
+    def info(self, message: str, *values: object) -> None:
+        """Tell what a visitor did, and nobody has to mend."""
+        self._tell(logging.INFO, message, values)
 
     def warning(self, message: str, *values: object) -> None:
         """Tell what somebody should look at."""

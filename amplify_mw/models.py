@@ -43,3 +43,19 @@ class AuthUser:
         if self.sign_in_details is not None:
             user["signInDetails"] = self.sign_in_details.to_dict()
         return user
+
+
+@dataclass(frozen=True, slots=True)
+class SignInFailure:
+    """A sign-in that came to nothing, as `AuthRoutes(on_sign_in_failed=...)` is told of it.
+
+    `code`: the stable code, as in the README's table. `pool_error`: the user pool's own code, such
+    as `invalid_scope` (letters, digits and `_`), or None. `status`: the HTTP status of the code.
+    `method`, `path`: the request's. Nothing here is a secret, or names the visitor.
+    """
+
+    code: str
+    pool_error: str | None
+    status: int
+    method: str
+    path: str

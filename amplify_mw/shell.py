@@ -10,10 +10,11 @@ Rules:
 - What the wrapped app says of its mount is taken over once, when the middleware is built. If it has
   read a protected path under another one, its response is sent to signed-in users alone.
 - A CORS preflight of a protected path reaches the app with a signed-in user, or `preflight="app"`.
-- Each refusal is told to the log at DEBUG, by its reason alone; that of a foreign origin with the
+- Each refusal is told to the log at DEBUG (see `reports`); that of a foreign origin with the
   origin, and the first at WARNING: it may be one of the site's own that was not named.
 """
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote
@@ -29,6 +30,7 @@ from .headers import is_foreign, may_hop, page_of
 from .inside import look_inside
 from .log import logger
 from .mounts import Placing, gateway_path
+from .reports import request_line, tell_answer
 from .routes.options import AuthRoutes
 from .sessions.base import SignedIn
 
@@ -60,18 +62,14 @@ _PREFLIGHT = (
 )
 _LONGEST_SAID = 120  # characters of a path in the log
 
-_DIFFERENT_USERS = (
-    "cookies of two kinds of session name different users, so that nobody is signed in by them "
-    "(different_users): somebody has signed in by one kind and not out by the other; a sign-in "
-    "here replaces both, a sign-out ends both; see `session=[...]`"
-)
-
 
 class Shell:
     """The part of a middleware that knows neither WSGI nor ASGI.
 
     `options`: fields of `AmplifyConfig` to change for this middleware alone.
     """
+
+    _awaits = False  # whether what the app's functions return is awaited
 
     def __init__(self, app: object, config: AmplifyConfig | Engine, **options: Any) -> None:
         if options:
@@ -106,6 +104,7 @@ class Shell:
             from .routes.handler import routes_of  # for those who use them
 
             self._refuse_ignored(routes)
+            self._refuse_async(routes.on_sign_in_failed)
             self._routes = routes_of(self._home, routes)
             self._route_ends = tuple(routes.paths)
 
@@ -137,6 +136,13 @@ class Shell:
             self._has_said.add("routes")
             logger.warning(_OTHER_ROUTES, path[:_LONGEST_SAID], next(iter(self._routes)))
         return found
+
+    def _refuse_async(self, listener: object) -> None:
+        call = getattr(listener, "__call__", None)  # noqa: B004  # an object's may be async
+        if not self._awaits and any(map(inspect.iscoroutinefunction, (listener, call))):
+            raise ConfigurationError(
+                "AuthRoutes.on_sign_in_failed: WSGI awaits nothing; write a function without async"
+            )
 
     def _shares_visit(self, outer: Visit, cookies: bytes | None, *, is_same: bool) -> bool:
         """Whether `outer` is what this middleware would have found itself.
@@ -180,7 +186,7 @@ class Shell:
         `path`: below the mount; None if it is no text.
         """
         if self._is_forged(visit, asked, path):
-            self._tell_foreign(visit)
+            self._tell_foreign(visit, asked)
             return problem(403, _FORGED)
         return self._guard(visit, asked) if access is Access.PROTECTED else None
 
@@ -193,11 +199,12 @@ class Shell:
         is_exempt = self._exempt.of(path) is Access.IGNORED
         return not is_exempt and is_foreign(visit.headers, self._own_origins)
 
-    def _tell_foreign(self, visit: Visit) -> None:
+    def _tell_foreign(self, visit: Visit, asked: Asked) -> None:
         """Tell the developer whose page was refused."""
         tell = logger.debug if self._has_told else logger.warning
         self._has_told = True
-        tell("answered 403: foreign_origin (%s)", page_of(visit.headers))
+        said = request_line(asked), page_of(visit.headers)
+        tell("answered 403: foreign_origin (%s, %s)", *said)
 
     def _guard(self, visit: Visit, asked: Asked) -> Answer | None:
         """The answer to a request for a protected path; None if it may pass."""
@@ -270,10 +277,7 @@ def answer_to(visit: Visit, asked: Asked, error: AuthError) -> Answer:
     visit.asked = True
     signed_in = isinstance(visit.verdict, SignedIn)
     answer = visit.home.refusals.to(asked, error, signed_in=signed_in)
-    if answer.status == 500:  # nobody's cookie: a fault to be found
-        logger.error("answered 500: %s", error.reason, exc_info=error)
-    else:
-        logger.debug("answered %d: %s", answer.status, error.reason)
+    tell_answer(visit, asked, answer, error)
     return answer
 
 
@@ -285,20 +289,3 @@ def only_auth_error(error: BaseException) -> AuthError | None:
         found = [only_auth_error(member) for member in error.exceptions]
         return found[0] if all(found) else None
     return None
-
-
-def log_refusal(visit: Visit) -> None:
-    """Tell the log why a cookie signed nobody in; and once what the operator should mend."""
-    if not isinstance(visit.verdict, SignedIn):
-        logger.debug("cookie refused: %s", visit.verdict.reason)
-        if visit.verdict.reason == "different_users":
-            _say_once(visit, _DIFFERENT_USERS)
-    complaint = visit.home.cookie.complaint(visit.cookies or b"")
-    if complaint is not None:
-        _say_once(visit, complaint)
-
-
-def _say_once(visit: Visit, text: str) -> None:
-    if text not in visit.home.said:
-        visit.home.said.add(text)
-        logger.warning("%s", text)

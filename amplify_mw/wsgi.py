@@ -40,7 +40,8 @@ from .mounts import (
     reread_environ,
     server_mount,
 )
-from .shell import Shell, answer_here, answer_to, log_refusal
+from .reports import tell_cookie
+from .shell import Shell, answer_here, answer_to
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -97,7 +98,7 @@ class AmplifyWSGIMiddleware(Shell):
         else:
             visit = self.engine.driver.run(self._home.authenticate(value, self._clock()))
             visit.of_request(cookies, environ, outer)
-            log_refusal(visit)
+            tell_cookie(visit, self._asked, environ)
         environ[_VISIT] = visit
         start = _Start()
         start.visit, start.environ, start.to_server = visit, environ, start_response

@@ -266,7 +266,7 @@ def test_the_log_names_the_origin_and_the_option(
     asks(build())
     page = f"Origin '{EVIL}', Sec-Fetch-Site 'cross-site'"
     assert refusals(caplog) == [
-        ("WARNING", f"answered 403: foreign_origin ({page}; {NAME_IT})"),
+        ("WARNING", f"answered 403: foreign_origin (POST '/a', {page}; {NAME_IT})"),
     ]
 
 
@@ -387,7 +387,7 @@ def test_a_refused_websocket_is_told_with_its_origin(
         assert _shake_hands(site, EVIL) == "websocket.close"
         site.close()
     assert refusals(caplog) == [
-        ("WARNING", f"answered 403: foreign_origin (Origin '{EVIL}'; {NAME_IT})")
+        ("WARNING", f"answered 403: foreign_origin (GET '/', Origin '{EVIL}'; {NAME_IT})")
     ]
 
 

@@ -314,8 +314,10 @@ def test_each_refusal_is_told_at_debug_by_its_reason(
     token = pool.mint("ada", claims=claims)
     with caplog.at_level(logging.DEBUG, "amplify_mw"):
         assert b"401" in ask(engine, token)
-    assert f"cookie refused: {reason}" in records(caplog, logging.DEBUG)
-    assert records(caplog, logging.WARNING) == []
+    start, end = f"cookie refused: {reason}", " (GET '/')"
+    assert any(
+        text.startswith(start) and text.endswith(end) for text in records(caplog, logging.DEBUG)
+    )
 
 
 def test_an_outage_is_told_once_at_warning_and_so_is_its_end(
@@ -353,7 +355,7 @@ def test_no_record_of_any_logger_holds_a_token_a_kid_or_an_answer(
         with pool.fault("GetUser", fault):
             engine.driver.run(engine.authenticator.fetch_attributes(visit, visit.verdict, now[0]))
     said = "\n".join(f"{record.getMessage()} {record.exc_text}" for record in caplog.records)
-    assert "cookie refused: malformed_token" in said
+    assert "cookie refused: malformed_token (GET '/')" in said
     secrets = [part for token in tokens[:3] for part in token.split(".")]
     for secret in ["secret", tokens[0], *secrets, *(str(k["kid"]) for k in pool.jwks()["keys"])]:
         assert secret not in said

@@ -28,6 +28,7 @@ PURE = [
         "cookies",
         "mounts",
         "headers",
+        "once",
     ),
     *("tokens.jwks", "tokens.verifier", "tokens.given"),
     *("cognito.api", "cognito.oauth", "cognito.pace", "cognito.grants"),
@@ -37,12 +38,13 @@ PURE = [
     *("sessions.amplify_wire", "sessions.amplify_jar", "sessions.amplify_place"),
     "sessions.amplify_js",
     "cognito.attributes",
-    *("routes.options", "config", "access", "authenticator"),
+    *("routes.options", "routes.hosts", "config", "access", "authenticator"),
     *("routes.target", "routes.attempt", "routes.provider", "routes.pages"),
+    "routes.failures",
 ]
 ROOMS = [
     *("log", "stores", "loading", "network", "http", "drive", "engine", "inheriting", "context"),
-    *("lifecycle", "devices", "guards", "routes.handler"),
+    *("reports", "lifecycle", "devices", "guards", "routes.handler"),
     *("inside", "shell", "wsgi", "asgi"),
     *("integrations", "testing", "demo", "cli", "__main__"),
 ]

@@ -30,7 +30,10 @@ Rules:
   whose page the same cookies might keep from being seen. A user who is signed in here, and not at
   the page that was asked for, has one there that only its path brings: that is cleared, likewise.
 - What the provider sends is compared, never repeated, but in the address of a callback that goes
-  once around. Every parameter may occur once.
+  once around. Every parameter may occur once. Of its errors the code gets to the log and the app.
+- A failed sign-in is one line of the log, at WARNING if an operator can mend it (the first of its
+  kind in an hour: anybody can have a sign-in fail). The app is told, too, and cannot fail it.
+- An error of the pool that passes by itself (`server_error`) uses up no attempt.
 - A token endpoint that does not answer, or does not accept this app client, is told to the operator
   once, with its own error code.
 - The answer to a callback is a page that goes on by itself (see `pages.hop`): after a redirect that
@@ -42,7 +45,7 @@ from collections.abc import Callable, Container, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from html import escape
-from typing import Final, Literal
+from typing import Final
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from ..access import TWO_COOKIES, Answer, Asked, problem
@@ -50,7 +53,7 @@ from ..authenticator import Authenticator, Visit
 from ..cognito.api import UNAVAILABLE, AppClient, Failure, Refreshed
 from ..cognito.pace import Caller
 from ..cookies import CookieReader
-from ..effects import Draw, Flight, Flow, Join, Unreachable
+from ..effects import Draw, Flight, Flow, Join, Tell, Unreachable
 from ..errors import AuthError, NetworkError, SessionTooLargeError
 from ..headers import (
     CLEAR_SITE_DATA,
@@ -65,60 +68,25 @@ from ..headers import (
 )
 from ..lifecycle import end_here, starting_new
 from ..log import logger
+from ..models import SignInFailure
+from ..reports import request_line
 from ..session_models import TokenSet
 from ..sessions.base import Refused, SignedIn
 from ..tokens.jwks import KeysUnavailable
 from ..tokens.verifier import InvalidToken
 from .attempt import RANDOM, Attempt, Attempts, Way
+from .failures import (
+    TROUBLES,
+    Refusal,
+    refusal_by_endpoint,
+    refusal_by_pool,
+    refusal_of_token,
+)
 from .options import AuthRoutes
 from .pages import hop, hop_cookie, hop_here, hop_later, page, question, redirect
 from .provider import Provider, identity_provider
 from .target import safe_target
 
-Code = Literal[
-    "access_denied",
-    "provider_error",
-    "attempt_expired",
-    "bad_request",
-    "issuer_mismatch",
-    "code_rejected",
-    "token_refused",
-    "sign_in_too_old",
-    "session_too_large",
-    "provider_unavailable",
-    "provider_misconfigured",
-    "duplicate_cookie",
-]
-_STATUSES: Final[Mapping[str, int]] = {
-    "access_denied": 403,
-    "provider_error": 502,
-    "attempt_expired": 400,
-    "bad_request": 400,
-    "issuer_mismatch": 400,
-    "code_rejected": 400,
-    "token_refused": 502,
-    "sign_in_too_old": 403,
-    "session_too_large": 500,
-    "provider_unavailable": 503,
-    "provider_misconfigured": 502,
-    "duplicate_cookie": 409,
-}
-_WORDS: Final[Mapping[str, str]] = {
-    "access_denied": "You were not signed in.",
-    "provider_error": "The sign-in service answered with an error.",
-    "attempt_expired": "It took too long, or this browser keeps no cookies of this site.",
-    "bad_request": "This address does not belong to a sign-in.",
-    "issuer_mismatch": "This answer comes from another sign-in service.",
-    "code_rejected": "The sign-in service does not accept this answer any more.",
-    "token_refused": "The answer of the sign-in service could not be verified.",
-    "sign_in_too_old": "You were to sign in anew, and did not.",
-    "session_too_large": "This account has too much in its tokens to be signed in.",
-    "provider_unavailable": "The sign-in service cannot be reached just now.",
-    "provider_misconfigured": "The sign-in service does not accept this site.",
-    "duplicate_cookie": "Your browser keeps two sign-in cookies for this site, and the wrong one "
-    "cannot be deleted from here. Delete the cookies of this site, and those of its domain, in "
-    "your browser's settings. Then sign in again.",
-}
 _RETRY: Final = "2"  # seconds
 _AHEAD: Final = "Nothing is done here before somebody opens the page."
 _METHODS: Final = {"sign-in-callback": ("GET",), "sign-out": ("GET", "POST")}
@@ -130,15 +98,6 @@ _OF_PAGE: Final = b"2"
 _USER_AGENT: Final = 256
 # Each round, the eight newest of any number of tabs have their attempts' cookies.
 _MOST_TURNS: Final = 5
-
-
-class Refusal(Exception):
-    """A sign-in comes to nothing. `uses_up`: the attempt with it."""
-
-    def __init__(self, code: Code, *, uses_up: bool = True) -> None:
-        super().__init__(code)
-        self.code: Code = code
-        self.uses_up = uses_up
 
 
 class Purchase:
@@ -170,6 +129,7 @@ class RouteHandler:
         self._routes = routes
         self._issuers = [issuer.encode() for issuer in pool.issuers]
         self._pool, self._client_id = pool.user_pool_id, client_id
+        self._issuer = pool.iss
         self._attempts = Attempts(routes, home.config.route_keys, pool.user_pool_id, client_id)
         self._provider = Provider(
             domain=str(pool.domain),
@@ -187,10 +147,11 @@ class RouteHandler:
         """A flow: the answer to a request for the route `name`."""
         allowed = _METHODS.get(name, ("GET", "HEAD"))
         if asked.method not in allowed:
+            logger.debug("answered 405 (%s)", request_line(asked))
             refused = problem(405, headers=[("Allow", ", ".join(allowed))])
             return refused._replace(body=b"") if asked.method == "HEAD" else refused
         if is_speculative(visit.headers):
-            logger.debug("answered 403: speculative_request (a prefetch of %s)", name)
+            logger.debug("answered 403: speculative_request (a prefetch: %s)", request_line(asked))
             answer = problem(403, _AHEAD)
         elif name in ("sign-in", "sign-up"):
             answer = yield from self._leave(visit, asked, name)
@@ -211,7 +172,8 @@ class RouteHandler:
     def _leave(self, visit: Visit, asked: Asked, name: str) -> Flow[Answer]:
         query = _query(asked.query)
         if query is None:
-            return self._trouble("bad_request")
+            return (yield from self._fail(asked, Refusal("bad_request")))
+        self._home.hosts.note(visit.headers, self._routes.origin)
         target = safe_target(query.get("next"), self._barred, self._routes.after_sign_in)
         extra, max_age = _extra(query), _seconds(query.get("max_age"))
         if _is_cross_site(visit, self._site_values("same-site")):
@@ -222,10 +184,12 @@ class RouteHandler:
         asks_again = (is_new or max_age is not None) and not turns
         if isinstance(visit.verdict, SignedIn) and not asks_again:
             is_told = TWO_COOKIES.items() <= query.items()
-            return self._without_strays(visit, target) if is_told else redirect(target)
+            if is_told:
+                return (yield from self._without_strays(visit, asked, target))
+            return redirect(target)
         with_two = _brings_two(visit)
         if with_two and self._has_tried(visit):
-            return self._trouble("duplicate_cookie", target)
+            return (yield from self._fail(asked, Refusal("duplicate_cookie"), target))
         if name == "sign-in" and self._was_ended_elsewhere(visit):
             extra["prompt"] = "login"  # whatever the link says: the pool may know the browser still
         random, now = yield Draw(RANDOM)
@@ -243,10 +207,10 @@ class RouteHandler:
         found = None if visit.cookies is None else self._tried(visit.cookies)
         return found if found in (_OF_HOST, _OF_PAGE) else None
 
-    def _without_strays(self, visit: Visit, target: str) -> Answer:
-        """On to a page that has two session cookies, where this route has but one: the user's."""
+    def _without_strays(self, visit: Visit, asked: Asked, target: str) -> Flow[Answer]:
+        """A flow: on to a page that has two session cookies, where this route has the user's."""
         if self._has_tried(visit) == _OF_PAGE:
-            return self._trouble("duplicate_cookie", target)
+            return (yield from self._fail(asked, Refusal("duplicate_cookie"), target))
         if visit.writes is not None:  # it has just been renewed: next time
             return redirect(target)
         path = urlsplit(target).path
@@ -277,12 +241,11 @@ class RouteHandler:
         state = (query or {}).get("state", "")
         now = self._home.runner.clock()
         attempt = self._attempts.find(state, visit.cookies, now)
-        if query is None or bool(query.get("code")) == ("error" in query):
-            return self._trouble("bad_request")
-        if "error" in query and not state:
-            return self._trouble("bad_request")
+        is_answer = query is not None and bool(query.get("code")) != ("error" in query)
+        if query is None or not is_answer or ("error" in query and not state):
+            return (yield from self._fail(asked, Refusal("bad_request")))
         if attempt is None and "error" not in query:
-            return self._begin_again(visit, self._attempts.way(state))
+            return (yield from self._begin_again(visit, asked, self._attempts.way(state)))
         if self._withholds_cookies(visit, asked):  # the session that is there is to end
             secure = self._routes.is_secure
             again = hop_here(asked.path, asked.query, visit.cookies, secure=secure)
@@ -291,7 +254,7 @@ class RouteHandler:
         if attempt is None:
             if isinstance(visit.verdict, SignedIn):  # the way back, taken twice
                 return hop(self._routes.after_sign_in)
-            return self._trouble("attempt_expired")
+            return (yield from self._fail(asked, self._expired(visit)))
         dropped = [("Set-Cookie", self._attempts.drop(attempt.state))]
         with_two = attempt.with_two or _brings_two(visit)
         try:
@@ -300,7 +263,7 @@ class RouteHandler:
                 return hop(attempt.target)  # another request of this attempt has begun the session
         except Refusal as refusal:
             headers = dropped if refusal.uses_up else [("Retry-After", _RETRY)]
-            return self._trouble(refusal.code, attempt.target, headers)
+            return (yield from self._fail(asked, refusal, attempt.target, headers))
         if self._has_to_ask_again(visit):
             dropped.append(("Set-Cookie", self._routes.ask_again.clearing))
         if with_two:  # the session's own lines clear what they can
@@ -309,8 +272,8 @@ class RouteHandler:
             return hop_later(attempt.target, wait, dropped)
         return hop(attempt.target, dropped)
 
-    def _begin_again(self, visit: Visit, way: Way) -> Answer:
-        """The answer to a code that no attempt of this browser has asked for."""
+    def _begin_again(self, visit: Visit, asked: Asked, way: Way) -> Flow[Answer]:
+        """A flow: the answer to a code that no attempt of this browser has asked for."""
         wanted = dict(parse_qsl(way.query)).get("next")
         target = safe_target(wanted, self._barred, self._routes.after_sign_in)
         if isinstance(visit.verdict, SignedIn):  # the way back, taken twice; or another tab's
@@ -318,7 +281,8 @@ class RouteHandler:
         if visit.verdict.reason == "token_not_yet_valid":  # likewise, by a clock that is behind
             return hop_later(target, visit.verdict.retry_after or 0)
         if way.turns >= _MOST_TURNS:  # no cookie is kept here
-            return self._trouble("attempt_expired", target)
+            return (yield from self._fail(asked, self._expired(visit), target))
+        self._log_again(visit, asked)
         query = way.query or urlencode({"next": target})
         # By a page of this site: the session's cookie is sent then, should there be one by now.
         return hop(f"{self._routes.prefix}/sign-in?{query}&{_TURNS}={way.turns + 1}")
@@ -338,8 +302,7 @@ class RouteHandler:
         if issuer is not None and not self._is_ours(issuer):
             raise Refusal("issuer_mismatch")
         if "error" in query:
-            is_denied = query["error"] in ("access_denied", "login_required")
-            raise Refusal("access_denied" if is_denied else "provider_error")
+            raise refusal_by_pool(query["error"], query.get("error_description", ""))
         tokens = yield from self._redeem(query["code"], attempt)
         if tokens is None:
             return None
@@ -371,12 +334,13 @@ class RouteHandler:
         agent = " ".join(request_header(visit.headers, "User-Agent"))[:_USER_AGENT]
         try:
             yield from starting_new(visit, given, user_agent=agent)
-        except NetworkError:
-            raise Refusal("provider_unavailable") from None
-        except SessionTooLargeError:
-            raise Refusal("session_too_large") from None
-        except AuthError:
-            raise Refusal("token_refused") from None
+        except NetworkError as error:
+            raise Refusal("provider_unavailable", error.reason) from None
+        except SessionTooLargeError as error:
+            size = f"{error.size:,} bytes, where {error.limit:,} fit"
+            raise Refusal("session_too_large", size) from None
+        except AuthError as error:
+            raise Refusal("token_refused", error.reason) from None
         return begins_at - self._home.verifier.leeway - self._home.runner.clock()
 
     def _redeem(self, code: str, attempt: Attempt) -> Flow[Refreshed | None]:
@@ -401,10 +365,10 @@ class RouteHandler:
         try:
             purchase, _ = yield Join(flight)
         except Unreachable:
-            raise Refusal("provider_unavailable", uses_up=False) from None
+            raise Refusal("provider_unavailable", "no answer in time", uses_up=False) from None
         assert isinstance(purchase, Purchase)  # noqa: S101  # so says the flow
         if isinstance(purchase.tokens, Failure):
-            raise _refusal_of(purchase.tokens)
+            raise refusal_by_endpoint(purchase.tokens)
         return purchase.tokens if purchase.is_mine() else None
 
     def _check(self, tokens: Refreshed, attempt: Attempt, now: float) -> Flow[float]:
@@ -412,16 +376,16 @@ class RouteHandler:
         try:
             id_token = yield from self._home.verifier.verify_new(tokens.id_token, now)
         except KeysUnavailable:
-            raise Refusal("provider_unavailable") from None
-        except InvalidToken:
-            raise Refusal("token_refused") from None
+            raise Refusal("provider_unavailable", "keys_unavailable") from None
+        except InvalidToken as error:
+            raise refusal_of_token(error, self._issuer, self._client_id) from None
         nonce = id_token.claims.get("nonce")
         if not isinstance(nonce, str) or not hmac.compare_digest(
             nonce.encode("utf-8", "replace"), attempt.nonce.encode()
         ):
-            raise Refusal("token_refused")
+            raise Refusal("token_refused", "wrong nonce")
         if (id_token.pool, id_token.client) != (self._pool, self._client_id):
-            raise Refusal("token_refused")
+            raise Refusal("token_refused", "not of the first pool and its first client_id")
         if attempt.max_age is not None:  # OpenID Connect Core 3.1.3.7
             shown_at = id_token.claims.get("auth_time")
             leeway = self._home.verifier.leeway
@@ -438,11 +402,13 @@ class RouteHandler:
         if not self._may_sign_out(visit, asked):
             is_form = asked.method == "POST"
             why = page_of(visit.headers) if is_form else "a link may do it as get_sign_out says"
-            logger.debug("answered 403: sign-out by another site's page (%s)", why)
+            said = request_line(asked), why
+            logger.debug("answered 403: sign-out by another site's page (%s, %s)", *said)
             return problem(403, "Only a page of this very site may sign you out.")
         try:
             yield from end_here(visit, everywhere=False, asks_again=False)
         except NetworkError as error:
+            logger.debug("answered 503: %s (%s)", error.reason, request_line(asked))
             return problem(503, headers=[("Retry-After", str(int(error.retry_after or 1)))])
         url = self._provider.logout_url(self._routes.sign_out_callback_url)
         # Where a session ends this goes with its cookie; one may have run out in silence before.
@@ -466,18 +432,71 @@ class RouteHandler:
         own = {"same-origin", "none"}
         return frozenset(own | {"same-site"} if policy == "same-site" else own)
 
-    def _trouble(
-        self, code: Code, target: str = "", headers: Sequence[tuple[str, str]] = ()
-    ) -> Answer:
-        """The answer where a sign-in comes to nothing. `target`: where it was to lead."""
+    # Failures.
+
+    def _expired(self, visit: Visit) -> Refusal:
+        """There is no attempt that an answer belongs to."""
+        elsewhere, is_news = self._elsewhere(visit)
+        if is_news:
+            return Refusal("attempt_expired", mend=elsewhere)
+        return Refusal("attempt_expired", elsewhere)
+
+    def _elsewhere(self, visit: Visit) -> tuple[str, bool]:
+        """Why an attempt's cookie may be another host name's, and whether that is news."""
+        elsewhere = self._home.hosts.elsewhere(visit.headers, self._routes.origin)
+        return elsewhere, bool(elsewhere) and self._home.once.is_first("host", elsewhere)
+
+    def _log_again(self, visit: Visit, asked: Asked) -> None:
+        """Tell that a code came without its attempt, and that another is begun."""
+        elsewhere, is_news = self._elsewhere(visit)
+        line = f"sign-in begins again: no attempt of this browser ({request_line(asked)})"
+        if is_news:
+            logger.warning("%s: %s", line, elsewhere)
+        else:
+            logger.debug("%s", line)
+
+    def _fail(
+        self,
+        asked: Asked,
+        refusal: Refusal,
+        target: str = "",
+        headers: Sequence[tuple[str, str]] = (),
+    ) -> Flow[Answer]:
+        """A flow: the answer where a sign-in comes to nothing, which the log and the app are told.
+
+        `target`: where it was to lead.
+        """
+        code, pool_error = refusal.code, refusal.pool_error
+        trouble = TROUBLES[code]
+        self._log(asked, refusal)
+        if self._routes.on_sign_in_failed is not None:
+            failure = SignInFailure(code, pool_error, trouble.status, asked.method, asked.path)
+            yield Tell(self._routes.on_sign_in_failed, failure)
         if self._routes.on_error is not None and code != "duplicate_cookie":
+            said = {"error": code} | ({"pool_error": pool_error} if pool_error else {})
             joint = "&" if "?" in self._routes.on_error else "?"
-            return hop(f"{self._routes.on_error}{joint}{urlencode({'error': code})}", headers)
+            return hop(f"{self._routes.on_error}{joint}{urlencode(said)}", headers)
         link = f"{self._routes.prefix}/sign-in"
         if target:
             link += f"?{urlencode({'next': target})}"
-        again = f'<p><a href="{escape(link)}">Sign in</a></p>'
-        return page(_STATUSES[code], "Not signed in", _WORDS[code], more=again, headers=headers)
+        more = f'<p><a href="{escape(link)}">Sign in</a></p><p><small>{code}</small></p>'
+        return page(trouble.status, "Not signed in", trouble.words, more=more, headers=headers)
+
+    def _log(self, asked: Asked, refusal: Refusal) -> None:
+        """One line: at WARNING if there is something to mend, and that was not said lately."""
+        said = [refusal.why] if refusal.why else []
+        if refusal.pool_error:
+            said.append(f"the user pool's error is {refusal.pool_error}")
+        said.append(request_line(asked))
+        line = f"sign-in failed: {refusal.code} ({', '.join(said)})"
+        if refusal.code == "bad_request":  # of which anybody can make any number
+            logger.debug("%s", line)
+        elif not refusal.mend:
+            logger.info("%s", line)
+        elif self._home.once.is_news(refusal.kind, self._home.runner.clock()):
+            logger.warning("%s: %s", line, refusal.mend)
+        else:
+            logger.info("%s: %s", line, refusal.mend)
 
 
 Answering = Callable[[Visit, Asked], Flow[Answer]]
@@ -541,14 +560,6 @@ def _seconds(text: str | None) -> int | None:
 def _brings_two(visit: Visit) -> bool:
     """Whether nobody is signed in for there being two cookies of one name."""
     return isinstance(visit.verdict, Refused) and visit.verdict.reason == "duplicate_cookie"
-
-
-def _refusal_of(failure: Failure) -> Refusal:
-    if failure.is_outage:
-        return Refusal("provider_unavailable", uses_up=False)
-    if failure.ends_session:  # invalid_grant
-        return Refusal("code_rejected")
-    return Refusal("provider_misconfigured")
 
 
 def _is_page(visit: Visit) -> bool:

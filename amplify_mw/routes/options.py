@@ -9,12 +9,13 @@ Rules:
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 from ..cookie_policy import CookiePolicy, is_path, split_origin
-from ..errors import ConfigurationError, check_number
+from ..errors import ConfigurationError, check_number, kind_of
+from ..models import SignInFailure
 
 _SCOPES: Final = ("openid", "email", "profile", "aws.cognito.signin.user.admin")
 _ASK_AGAIN: Final = "amplify-ask-again"
@@ -46,8 +47,11 @@ class AuthRoutes:
     profile and aws.cognito.signin.user.admin. Without `openid` there is no ID token.
     `after_sign_in`, `after_sign_out`: paths to go to where no `next` says otherwise; below the
     mount, as `prefix` is. Outside of it, write the whole address: `https://app.example.com/`.
-    `on_error`: a path to go to when a sign-in comes to nothing, with `?error=` and a code; by
-    default a plain page says so.
+    `on_error`: a path to go to when a sign-in comes to nothing, with `?error=` and a code, and
+    `&pool_error=` and the user pool's own, if it sent one; by default a plain page says so.
+    `on_sign_in_failed`: a function that is called then with a `SignInFailure`, before the answer
+    goes. Behind ASGI it may be async; one that is not runs on a thread there. What it raises is
+    logged.
     `attempt_lifetime`: seconds in which a sign-in has to be completed (default 300).
     `get_sign_out`: whose links may sign out: "same-origin" (the site's own), "same-site" (its
     subdomains' too), or "never" (a form has to post).
@@ -64,6 +68,7 @@ class AuthRoutes:
     after_sign_in: str = "/"
     after_sign_out: str = "/"
     on_error: str | None = None
+    on_sign_in_failed: Callable[[SignInFailure], object] | None = None
     attempt_lifetime: int = 300
     get_sign_out: Literal["same-origin", "same-site", "never"] = "same-origin"
     redirect_sign_in: Sequence[str] | None = None
@@ -77,6 +82,7 @@ class AuthRoutes:
             raise ConfigurationError("AuthRoutes.prefix: write a decoded path such as '/auth'")
         for name in _TARGETS:
             self._check_target(name, getattr(self, name))
+        self._check_listener(self.on_sign_in_failed)
         check_number("attempt_lifetime", self.attempt_lifetime, 30, 3600)
         if self.get_sign_out not in ("same-origin", "same-site", "never"):
             raise ConfigurationError(
@@ -102,6 +108,14 @@ class AuthRoutes:
             raise ConfigurationError("AuthRoutes.on_error: the code goes into its query; drop '#'")
         if target is not None and self.route_of(path.partition("?")[0]) is not None:
             raise ConfigurationError(f"AuthRoutes.{name}: {target!r} is one of the routes itself")
+
+    def _check_listener(self, listener: object) -> None:
+        is_usable = callable(listener) and isinstance(listener, Hashable)
+        if listener is not None and (not is_usable or isinstance(listener, type)):
+            raise ConfigurationError(
+                "AuthRoutes.on_sign_in_failed: write a function that takes a SignInFailure; got "
+                f"{kind_of(listener)}"
+            )
 
     def check_listed(self) -> None:
         """Raise `ConfigurationError` if the app client does not allow these redirect URIs."""

@@ -330,7 +330,7 @@ class AmplifySessions(LastingSessions):
         if verified.token_use != use:
             raise InvalidToken("wrong_token_use")
         if verified.client != client:
-            raise InvalidToken("wrong_client")
+            raise InvalidToken("wrong_client", verified.client)
         if early is not None:
             raise early
         return verified, counts

@@ -80,7 +80,8 @@ class Refused(NamedTuple):
 
     `name`: what to call it, where that is not the error's own name. `asks_again`: the session was
     ended from elsewhere, so that the next sign-in asks for the password. `message`: what to say
-    instead of the error's own sentence.
+    instead of the error's own sentence. `claimed`: the issuer or app client that the token says it
+    is of, where it is a wrong one; unverified, and for the log.
     """
 
     error: type[AuthError]
@@ -90,6 +91,7 @@ class Refused(NamedTuple):
     name: str | None = None
     asks_again: bool = False
     message: str | None = None
+    claimed: str = ""
 
     @property
     def user(self) -> None:

@@ -155,7 +155,7 @@ def refused(error: InvalidToken) -> Refused:
         return not_yet_valid(error)
     expired = error.reason == "token_expired"
     kind = TokenExpiredException if expired else NotAuthorizedException
-    return Refused(kind, error.reason, clears=True)
+    return Refused(kind, error.reason, clears=True, claimed=error.claimed)
 
 
 def not_yet_valid(error: NotYetValid) -> Refused:

@@ -39,11 +39,16 @@ _CLIENT_CLAIM: Final[Mapping[TokenUse, str]] = {"id": "aud", "access": "client_i
 
 
 class InvalidToken(Exception):
-    """The token is refused, for `reason`."""
+    """The token is refused, for `reason`.
 
-    def __init__(self, reason: Reason) -> None:
+    `claimed`: the issuer or app client that it says it is of, where that is the reason. Anybody may
+    have written that.
+    """
+
+    def __init__(self, reason: Reason, claimed: object = None) -> None:
         super().__init__(reason)
         self.reason: Reason = reason
+        self.claimed = claimed if isinstance(claimed, str) else ""
 
 
 class NotYetValid(InvalidToken):
@@ -257,7 +262,7 @@ class Verifier:
         issuer = parsed.claims.get("iss")
         pool = self._pools.get(issuer) if isinstance(issuer, str) else None
         if pool is None:
-            raise InvalidToken("wrong_issuer")
+            raise InvalidToken("wrong_issuer", issuer)
         return parsed, pool
 
     def _believe(
@@ -276,7 +281,7 @@ class Verifier:
         if not isinstance(client, str) or not client:
             raise InvalidToken("wrong_client")
         if pool.client_ids is not None and client not in pool.client_ids:
-            raise InvalidToken("wrong_client")
+            raise InvalidToken("wrong_client", client)
         username, sub = claims.get(_USERNAME_CLAIM[use]), claims.get("sub")
         if not (isinstance(username, str) and username and isinstance(sub, str) and sub):
             raise InvalidToken("missing_claim")

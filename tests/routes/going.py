@@ -98,8 +98,8 @@ def altered(url: str, **changes: str | None) -> str:
 
 def code_of(got: Got) -> str | None:
     """The stable code that a failed sign-in is answered with, at `/sorry`."""
-    path, _, query = (hop_of(got) or "").partition("?error=")
-    return query if path == "/sorry" else None
+    target = hop_of(got) or ""
+    return sent(target)["error"] if target.startswith("/sorry?") else None
 
 
 def again_of(got: Got) -> dict[str, str] | None:

@@ -305,7 +305,9 @@ def stranger(visitor: Visitor) -> str:
 FAILURES: dict[str, tuple[Any, str]] = {
     "denied": (error_of("access_denied"), "access_denied"),
     "not signed in there": (error_of("login_required"), "access_denied"),
-    "an error": (error_of("server_error"), "provider_error"),
+    "an error": (error_of("invalid_scope"), "provider_error"),
+    "an error that passes": (error_of("server_error"), "provider_unavailable"),
+    "another": (error_of("temporarily_unavailable"), "provider_unavailable"),
     "an error of any text": (error_of(MARKUP, MARKUP), "provider_error"),
     "an empty error": (url_changes(code=None, error=""), "provider_error"),
     "no code": (url_changes(code=None), "bad_request"),
