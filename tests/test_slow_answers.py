@@ -279,7 +279,11 @@ def test_a_token_that_is_started_over_itself_is_set(build: Build) -> None:
     site = build("token")
     tokens = site.pool.sign_in("ada")
     got = site.browser({NAME: tokens.id_token}).does(site.start(tokens))
-    assert (got.body, cookies_set(got)) == ("ada", [NAME])
+    kept = [line for line in got.all("set-cookie") if "Max-Age=0" not in line]
+    assert (got.body, [line.partition(";")[0] for line in kept]) == (
+        "ada",
+        [f"{NAME}={tokens.id_token}"],
+    )
 
 
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])
