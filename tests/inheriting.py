@@ -8,6 +8,8 @@ import threading
 from contextvars import copy_context
 from typing import Any
 
+import pytest
+
 
 class Flags:
     """`sys.flags`, and one more."""
@@ -29,6 +31,9 @@ def _inherit(thread: Any) -> None:
     _start(thread)
 
 
-if not getattr(_flags, "thread_inherit_context", False):
-    sys.flags = Flags()  # type: ignore[assignment]
-    threading.Thread.start = _inherit  # type: ignore[method-assign]
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests() -> None:
+    """Begin, where this is a plugin: before anything imports the library. (Nothing at import.)"""
+    if not getattr(_flags, "thread_inherit_context", False):
+        sys.flags = Flags()  # type: ignore[assignment]
+        threading.Thread.start = _inherit  # type: ignore[method-assign]

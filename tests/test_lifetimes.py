@@ -62,8 +62,9 @@ def build(shell: Shell, pool: LocalUserPool, clock: Clock, tmp_path: Path) -> It
 
 def max_age(got: Got) -> int | None:
     """The age that a response gives the cookie; None if it sets none."""
-    line = got.one("set-cookie")
-    return None if line is None else int(attributes(line)["max-age"])
+    ages = [int(attributes(line)["max-age"]) for line in got.all("set-cookie")]
+    (kept,) = [age for age in ages if age > 0] or [None]  # (others of its name are cleared)
+    return kept
 
 
 def is_over(got: Got, kind: str) -> bool:

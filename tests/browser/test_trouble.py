@@ -65,14 +65,14 @@ def test_nothing_of_a_providers_error_is_on_the_page(
 
 
 @ONE_SHELL
-def test_on_error_is_told_a_code_alone(
+def test_on_error_is_told_codes_alone(
     new_site: Callable[..., Site], tab: "Page", pool: LocalUserPool
 ) -> None:
     site = new_site({"on_error": "/regret"})
     with pool.fault("authorize", AuthorizeError("access_denied", HOSTILE)):
         tab.goto(site.url("/account"))
     says(tab, "nobody is at /regret")
-    assert tab.url == site.url("/regret?error=access_denied")
+    assert tab.url == site.url("/regret?error=access_denied&pool_error=access_denied")
 
 
 @ONE_SHELL

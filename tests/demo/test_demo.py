@@ -218,8 +218,8 @@ def test_a_sign_in_that_was_not_wanted_leads_to_a_page_that_says_so(demo_pool, c
     away = client.get("/auth/sign-in").location
     with demo_pool.fault("authorize", AuthorizeError("access_denied")):
         back = demo_pool.authorize(away, None)
-    address = hop_of(client.get(back.removeprefix(ORIGIN)))
-    assert address == "/not-signed-in?error=access_denied"
+    address = unescape(hop_of(client.get(back.removeprefix(ORIGIN))))
+    assert address == "/not-signed-in?error=access_denied&pool_error=access_denied"
     assert "it was not wanted" in client.get(address).text
 
 

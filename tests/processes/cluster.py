@@ -61,8 +61,9 @@ class Answer:
     def new_cookie(self) -> str | None:
         """The value that the session's cookie is set to; "" where it is cleared."""
         lines = self.header("set-cookie")
-        assert len(lines) < 2, "the cookie was set twice"
-        return lines[0].partition(";")[0].partition("=")[2] if lines else None
+        values = [line.partition(";")[0].partition("=")[2] for line in lines]
+        assert len(list(filter(None, values))) < 2, "the cookie was set twice"
+        return max(values) if values else None  # (others of its name are cleared)
 
     @property
     def outcome(self) -> tuple[int, str | None]:
