@@ -35,8 +35,8 @@ _MAX_WORK: Final = 80  # for all spellings of one path; see `_work`
 _DETAILS: Final = {
     401: "Sign in to see this.",
     403: "This request is not allowed.",
-    405: "This address does not take this method.",
-    503: "It cannot be told now who is signed in. Try again in a moment.",
+    405: "This address does not support this method.",
+    503: "We cannot check who is signed in right now. Try again in a moment.",
 }
 
 

@@ -173,15 +173,15 @@ listed, and you can sign out any of them.</p>
 </section>
 <section class="card">
 <h2>How long this lasts</h2>
-<p>As long as you look in once an hour, thirty days at most. The tokens last for minutes, and are
-renewed on the way.</p>
+<p>The session ends after an hour without a visit, or after 30 days. The tokens last for minutes;
+the middleware renews them.</p>
 <table class="lasting">
 <thead><tr><td></td><th scope="col">Since (UTC)</th><th scope="col">Good until</th></tr></thead>
 <tbody>{lasting}</tbody>
 </table>
 <p class="note">Five minutes is the least that Cognito allows; an hour is usual. In the last minute
-the first request that comes has the middleware get new tokens, and the page that was asked for
-notices nothing. Load this page again later and see; or do not wait:</p>
+the next request has the middleware get new tokens, and the page that was asked for notices
+nothing. Load this page again later and see, or do not wait:</p>
 <form method="post" action="/refresh">
 <button class="second">Refresh the tokens now</button></form>
 </section>
@@ -258,8 +258,8 @@ def _distance(at: float, now: float) -> str:
 _COOKIE_REFUSED: Final = Markup("""\
 <section class="card bad">
 <h1>You are signed out, and the cookie is cleared.</h1>
-<p>{what} So nobody is signed in, and this very
-response ends the cookie:</p>
+<p>{what} So nobody is signed in, and this
+response clears the cookie:</p>
 <pre class="wraps"><code>Set-Cookie: {clearing}</code></pre>
 <p class="actions"><a class="button" href="/auth/sign-in?next=%2F">Sign in again</a>
 <a href="/">Load this page again</a></p>
@@ -268,8 +268,8 @@ response ends the cookie:</p>
 <section class="card">
 <h2>What happened</h2>
 <ol>
-<li>The middleware asked the store for the session that the cookie&rsquo;s id belongs to. There is
-none, or none any more.</li>
+<li>The middleware asked the store for the session that the cookie&rsquo;s id belongs to. It found
+none that is still good.</li>
 <li>The page&rsquo;s code called <code>get_current_user()</code>, which raised
 <code>NotAuthorizedException</code>. The page had nothing to do with cookies.</li>
 <li>The middleware added the <code>Set-Cookie</code> to the response, with the very attributes
@@ -282,8 +282,8 @@ _MEANS_NOTHING: Final = {
     "pool": "Only this site has forgotten you. The user pool remembers this browser for an hour "
     "from the sign-in on, and asks for no password until then.",
     "more": Markup("""\
-<p class="note">A cookie that was made up is answered like one that has expired. What is known of
-why stands in the log, in the terminal that runs this demo.</p>
+<p class="note">A cookie that was made up is answered like one that has expired. The log says
+why, in the terminal that runs this demo.</p>
 <p class="note">Was it the button that corrupts the cookie? Then the session itself is still there,
 though no browser leads to it. Sign in again, find it among your devices, and end it.</p>
 """),
@@ -447,20 +447,20 @@ def excerpt(*functions: Callable[..., Any]) -> Markup:
 # A sign-in that came to nothing
 
 _NOT_SIGNED_IN: Final = Markup("""\
-<h1>That did not sign you in.</h1>
+<h1>The sign-in failed.</h1>
 <p class="lead">{reason}</p>
 <p class="actions"><a class="button" href="/auth/sign-in?next=%2F">Sign in</a>
 <a href="/">Home</a></p>
 """)
 _REASONS: Final = {
-    "access_denied": "The user pool says that it was not wanted.",
+    "access_denied": "The user pool says that the sign-in was cancelled or refused.",
     "attempt_expired": Markup(
-        "This browser has kept no cookie of several attempts. See whether it blocks those of "
+        "Your browser kept no cookie of several attempts. See whether it blocks cookies of "
         '<a href="{origin}/">{origin}</a>.'
     ),
     "provider_unavailable": "The user pool does not answer. Try again in a moment.",
 }
-_ANOTHER_REASON: Final = "What came back from the user pool was not what this site had asked for."
+_ANOTHER_REASON: Final = "The user pool sent back something that this site had not asked for."
 
 
 def not_signed_in(user: AuthUser | None, code: str, origin: str) -> str:

@@ -34,7 +34,7 @@ PEOPLE: Final = (
     ),
     Person(
         "alan",
-        "Alan Turing, who never confirmed the account",
+        "Alan Turing, who cannot sign in: the account was never confirmed",
         {"name": "Alan Turing", "email": "alan@example.com"},
         confirmed=False,
     ),

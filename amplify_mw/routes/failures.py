@@ -47,8 +47,9 @@ TROUBLES: Final[Mapping[Code, Trouble]] = {
     ),
     "attempt_expired": Trouble(
         400,
-        "It took too long, or this browser keeps no cookies of this site. Or it was begun under "
-        "another name of this site, such as one with www. in front, or 127.0.0.1 for localhost.",
+        "The sign-in took too long, or your browser blocks this site's cookies. Or it began at "
+        "another address of this site, such as one with www. in front, or 127.0.0.1 in place of "
+        "localhost.",
     ),
     "bad_request": Trouble(400, "This address does not belong to a sign-in."),
     "issuer_mismatch": Trouble(
@@ -56,16 +57,18 @@ TROUBLES: Final[Mapping[Code, Trouble]] = {
         "This answer comes from another sign-in service.",
         "domain and user_pool_id have to be of one pool; else somebody mixes up two providers",
     ),
-    "code_rejected": Trouble(400, "The sign-in service does not accept this answer any more."),
+    "code_rejected": Trouble(400, "This sign-in has expired, or was used already."),
     "token_refused": Trouble(
         502,
         "The answer of the sign-in service could not be verified.",
         "user_pool_id and client_id have to be those of domain, and this machine's clock right",
     ),
-    "sign_in_too_old": Trouble(403, "You were to sign in anew, and did not."),
+    "sign_in_too_old": Trouble(
+        403, "This page asks for a fresh sign-in, and yours was too long ago."
+    ),
     "session_too_large": Trouble(
         500,
-        "This account has too much in its tokens to be signed in.",
+        "Your account has too much in its tokens to be signed in here.",
         "have fewer claims and groups in the tokens, or keep sessions in a store: StoredSession",
     ),
     "provider_unavailable": Trouble(503, "The sign-in service cannot be reached just now."),

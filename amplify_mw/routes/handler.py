@@ -88,7 +88,7 @@ from .provider import Provider, identity_provider
 from .target import safe_target
 
 _RETRY: Final = "2"  # seconds
-_AHEAD: Final = "Nothing is done here before somebody opens the page."
+_AHEAD: Final = "This address does nothing until somebody opens it."
 _METHODS: Final = {"sign-in-callback": ("GET",), "sign-out": ("GET", "POST")}
 _PROMPTS: Final = frozenset({"none", "login", "consent", "select_account"})
 _MOST_CHARACTERS: Final = 8192  # of a query: the longest target, encoded once more, has room
@@ -178,7 +178,7 @@ class RouteHandler:
         extra, max_age = _extra(query), _seconds(query.get("max_age"))
         if _is_cross_site(visit, self._site_values("same-site")):
             here = self._link(name, target, query)
-            return question(here, "Another site has sent you here.", "Go on to sign in")
+            return question(here)
         is_new = bool(extra.keys() & {"prompt", "identity_provider", "idp_identifier"})
         turns = min(_seconds(query.get(_TURNS)) or 0, _MOST_TURNS)
         asks_again = (is_new or max_age is not None) and not turns
@@ -404,7 +404,7 @@ class RouteHandler:
             why = page_of(visit.headers) if is_form else "a link may do it as get_sign_out says"
             said = request_line(asked), why
             logger.debug("answered 403: sign-out by another site's page (%s, %s)", *said)
-            return problem(403, "Only a page of this very site may sign you out.")
+            return problem(403, "Only this site's own pages can sign you out.")
         try:
             yield from end_here(visit, everywhere=False, asks_again=False)
         except NetworkError as error:

@@ -91,8 +91,8 @@ def hop(target: str, headers: Sequence[tuple[str, str]] = ()) -> Answer:
 def hop_later(target: str, wait: float, headers: Sequence[tuple[str, str]] = ()) -> Answer:
     """The same, some seconds later: the sign-in does not count yet, by this machine's clock."""
     text = (
-        "You are signed in, but the clock of this site is behind. You are being taken to the page "
-        "when it has caught up."
+        "You are signed in, but the clock of this site is behind. You will be taken to the page as "
+        "soon as it has caught up."
     )
     return _goes_on(target, text, min(ceil(wait), _LONGEST_WAIT), headers)
 
@@ -109,9 +109,11 @@ def _goes_on(target: str, text: str, seconds: int, headers: Sequence[tuple[str, 
     )
 
 
-def question(action: str, text: str, button: str) -> Answer:
-    """A page that asks whether to go on to `action`, a link of this site."""
-    return page(200, button, text, more=f'<p><a href="{escape(action)}">{escape(button)}</a></p>')
+def question(sign_in: str) -> Answer:
+    """A page that asks whether to sign in, before it links to `sign_in`, a route of this site."""
+    text = "Another site has sent you here. Go on only if you want to sign in to this site."
+    link = f'<p><a href="{escape(sign_in)}">Go on to sign in</a></p>'
+    return page(200, "Sign in to this site?", text, more=link)
 
 
 def redirect(location: str, headers: Sequence[tuple[str, str]] = ()) -> Answer:

@@ -84,7 +84,7 @@ def test_a_link_to_sign_in_asks_first(
 ) -> None:
     tab.goto(elsewhere.shows(LINK.format(url=site.url("/auth/sign-in?next=/orders"))))
     go(tab)
-    says(tab, "Go on to sign in")
+    says(tab, "Sign in to this site?")
     assert cookies(browser, "amplify-auth") == []
     tab.get_by_role("link", name="Go on to sign in").click()
     fill_in(tab)

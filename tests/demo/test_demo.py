@@ -220,7 +220,7 @@ def test_a_sign_in_that_was_not_wanted_leads_to_a_page_that_says_so(demo_pool, c
         back = demo_pool.authorize(away, None)
     address = unescape(hop_of(client.get(back.removeprefix(ORIGIN))))
     assert address == "/not-signed-in?error=access_denied&pool_error=access_denied"
-    assert "it was not wanted" in client.get(address).text
+    assert "the sign-in was cancelled or refused" in client.get(address).text
 
 
 def test_a_sign_in_that_began_at_another_address_goes_on_at_the_right_one(demo_pool, client):
@@ -246,7 +246,7 @@ def test_a_pool_that_does_not_answer_signs_nobody_in(demo_pool, client, sign_in)
 @pytest.mark.parametrize("code", ["", "nothing", "<script>", "{origin}"])
 def test_whatever_code_the_page_is_given_it_repeats_nothing(client, code):
     page = client.get("/not-signed-in", query_string={"error": code})
-    assert "not what this site had asked for" in page.text
+    assert "something that this site had not asked for" in page.text
     assert "<script" not in page.text
 
 

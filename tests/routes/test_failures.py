@@ -436,7 +436,7 @@ def test_a_sign_in_that_began_under_another_host_is_told_with_both(
     for _ in range(2):
         got = end(visitor, back, "localhost:5000")
         assert got.status == 400
-        assert "such as one with www. in front, or 127.0.0.1 for localhost" in got.body
+        assert "with www. in front, or 127.0.0.1 in place of localhost" in got.body
     (loud, text), (quiet, _) = lines(caplog)
     assert (loud, quiet) == ("WARNING", "INFO")
     assert "begun under the Host '127.0.0.1:5000', and this one ends under 'localhost:5000'" in text
