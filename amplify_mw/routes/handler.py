@@ -52,7 +52,7 @@ from ..access import TWO_COOKIES, Answer, Asked, problem
 from ..authenticator import Authenticator, Visit
 from ..cognito.api import UNAVAILABLE, AppClient, Failure, Refreshed
 from ..cognito.pace import Caller
-from ..cookies import CookieReader
+from ..cookies import DUPLICATE, CookieReader
 from ..effects import Draw, Flight, Flow, Join, Tell, Unreachable
 from ..errors import AuthError, NetworkError, SessionTooLargeError
 from ..headers import (
@@ -205,6 +205,8 @@ class RouteHandler:
     def _has_tried(self, visit: Visit) -> bytes | None:
         """What has been cleared a moment ago, if anything: the host's cookies, or a page's too."""
         found = None if visit.cookies is None else self._tried(visit.cookies)
+        if found is DUPLICATE:  # one is ours: a sibling's beside it would hide that for good
+            return _OF_PAGE
         return found if found in (_OF_HOST, _OF_PAGE) else None
 
     def _without_strays(self, visit: Visit, asked: Asked, target: str) -> Flow[Answer]:

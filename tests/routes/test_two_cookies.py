@@ -100,6 +100,19 @@ def test_what_only_the_page_brings_and_stays_ends_there_as_well(build: Build) ->
     assert keeper.open("/").body == "the app"  # where it is not sent, the user is who it was
 
 
+@pytest.mark.parametrize("path", ["/", "/auth", "/auth/sign-in"])
+@pytest.mark.parametrize("stray", ["/", "/account"])
+def test_a_second_cookie_of_what_was_tried_leads_in_no_circle(
+    build: Build, stray: str, path: str
+) -> None:
+    place = Place("example.com", stray)
+    keeper = Keeper(build(protect=["/account"]), stubborn=frozenset({place}))
+    signed_in(keeper).plant(place)
+    keeper.plant(Place("example.com", path), "a sibling's", name="amplify-tried")
+    assert keeper.open("/account").status == 409
+    assert keeper.requests.count("the pool") == (stray == "/")
+
+
 def test_both_kinds_at_once_are_both_tried(keeper: Keeper) -> None:
     signed_in(keeper).plant(Place("example.com"))
     keeper.plant(Place("example.com", "/account"), "another")
