@@ -6,7 +6,9 @@ Rules:
 - A path is protected if any normalisation of it matches, public or ignored only if all do:
   percent-decoding again and again, `\` for `/`, doubled slashes, dot segments, in any mixture; a
   slash put in front (waitress passes on `GET account`, Flask reads `/account`); a line feed taken
-  from the end (the `$` of Starlette's and Bottle's routes matches before one).
+  from the end (the `$` of Starlette's and Bottle's routes matches before one); of what has no slash
+  in front, the path of a URL (uvicorn and hypercorn pass on `GET http://a/account`, Quart reads
+  `/account`).
 - A path that begins with a mount is read without it, too, again and again: the app may take it off.
 - A path that would take too much work to read in all its ways is protected, if anything is: the
   work on any path is bounded.
@@ -19,10 +21,11 @@ Rules:
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from enum import Enum
 from math import ceil
 from typing import Final, NamedTuple
-from urllib.parse import quote, unquote, urlencode, urlsplit
+from urllib.parse import quote, unquote, urlencode, urlparse, urlsplit
 
 from .config import AmplifyConfig
 from .errors import AuthError
@@ -103,6 +106,8 @@ class AccessRules:
                 readings.append(path)
         else:
             readings = [path]
+            if not path.startswith("/"):  # a whole URL, whose path has the mount
+                readings += [without(reading, mount) for reading in spellings(path) or ()]
             if path.startswith(mount):  # asgiref's and a2wsgi's adapters look no further
                 readings.append("/" + path[len(mount) :])
             if self._splits and mount and mount in path:
@@ -190,6 +195,9 @@ def _readings(text: str, mounts: Sequence[str]) -> Iterator[str]:
         yield _resolve_dots(text)
     if text.endswith("\n"):
         yield text[:-1]
+    if not text.startswith("/"):
+        with suppress(ValueError):  # such as of `//[`, which is no URL
+            yield urlparse(text).path
     for mount in mounts:
         if text.startswith(mount):
             yield without(text, mount)

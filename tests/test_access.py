@@ -124,10 +124,30 @@ SPELLINGS_OF_ACCOUNT_A = [
     "/account/a\n",
     "/account/a%0a",
     "/account/a%250A",
+    "http://site.example/account/a",  # Quart reads a URL's path
+    "http:/account/a",
+    "x:account/a",
+    "http://site.example/%61ccount/a?b",
+    "http://site.example/account/a;b",
+    "http://site.example/static/../account/a#b",
 ]
 
 
 class TestSpellings:
+    @pytest.mark.parametrize("root", ["", "/shop", "/shop/"])
+    def test_a_whole_url_is_its_path_below_a_servers_mount_too(self, root: str) -> None:
+        some = rules("/account", ignore=("/static/*",))
+        path = root.rstrip("/")
+        assert some.under(root, f"http://site.example{path}/account") is PROTECTED
+        assert some.under(root, f"http://site.example{path}/open") is OPEN
+
+    @pytest.mark.parametrize(
+        "path", ["//[", "http://[", "http://\u2100/account", "http:", "?", "#"]
+    )
+    def test_what_is_no_url_is_read_all_the_same(self, path: str) -> None:
+        assert rules("/account").of(path) is OPEN
+        assert rules("/*").of(path) is PROTECTED
+
     @pytest.mark.parametrize("path", SPELLINGS_OF_ACCOUNT_A)
     @pytest.mark.parametrize("pattern", ["/account/*", "/account/a"])
     def test_a_protected_path_is_protected_under_every_spelling(

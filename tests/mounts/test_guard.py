@@ -4,6 +4,7 @@ import logging
 import sys
 from functools import cache
 from typing import Any
+from urllib.parse import urlparse
 from wsgiref.util import shift_path_info
 
 import pytest
@@ -149,6 +150,26 @@ def test_litestar_takes_what_stands_behind_the_mount_wherever_it_is() -> None:
     assert ask_asgi(litestar(), "/x/api/account", "/api").body == SECRET
     assert ask_asgi(asgi(litestar()), "/x/api/account", "/api").status == 401
     assert ask_asgi(asgi(litestar()), "/x/api/open", "/api").body == OPEN
+
+
+class _Quart:
+    """Reads the path of a URL, as Quart does: some servers pass on `GET http://a/b`."""
+
+    def __init__(self) -> None:
+        self.app = starlette()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        path = scope["path"]
+        path = path if path[0] == "/" else urlparse(path).path
+        await self.app({**scope, "path": path}, receive, send)
+
+
+@pytest.mark.parametrize("url", ["http://site.example", "http:", "x:"])
+@pytest.mark.parametrize("root", ["", "/api"])
+def test_a_whole_url_for_a_path_hides_nothing(url: str, root: str) -> None:
+    assert ask_asgi(_Quart(), f"{url}{root}/account", root).body == SECRET
+    assert ask_asgi(asgi(_Quart()), f"{url}{root}/account", root).status == 401
+    assert ask_asgi(asgi(_Quart()), f"{url}{root}/open", root).body == OPEN
 
 
 def test_an_adapter_that_looks_for_no_slash_hides_nothing() -> None:
