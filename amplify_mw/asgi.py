@@ -244,7 +244,8 @@ class AmplifyASGIMiddleware(Shell):
                 self._tell_foreign(visit, self._asked(scope))
                 return problem(403, "A page of another site may not connect here.")
             return self._guard(visit, self._asked(scope)) if access is _PROTECTED else None
-        return self._refusal(visit, access, self._asked(scope), _split_path(scope)[1])
+        path, root = scope["path"] or "/", scope.get("root_path") or ""
+        return self._refusal(visit, access, self._asked(scope), path, root)
 
     def _is_foreign(self, headers: Iterable[tuple[bytes, bytes]]) -> bool:
         """Whether a browser page of another origin opens this WebSocket."""

@@ -179,25 +179,26 @@ class Shell:
         )
 
     def _refusal(
-        self, visit: Visit, access: Access, asked: Asked, path: str | None
+        self, visit: Visit, access: Access, asked: Asked, path: str | None, root: str = ""
     ) -> Answer | None:
         """The answer to a request that may not pass; None if it may.
 
-        `path`: below the mount; None if it is no text.
+        `path`: None if it is no text. `root`: a mount that may be in it (ASGI).
         """
-        if self._is_forged(visit, asked, path):
+        if self._is_forged(visit, asked, path, root):
             self._tell_foreign(visit, asked)
             return problem(403, _FORGED)
         return self._guard(visit, asked) if access is Access.PROTECTED else None
 
-    def _is_forged(self, visit: Visit, asked: Asked, path: str | None) -> bool:
+    def _is_forged(self, visit: Visit, asked: Asked, path: str | None, root: str) -> bool:
         """Whether another origin's page made this request, in the name of who is signed in here."""
         if self._home.config.csrf is None or asked.method in SAFE_METHODS:
             return False
         if not isinstance(visit.verdict, SignedIn) or visit.pinned:
             return False
-        is_exempt = self._exempt.of(path) is Access.IGNORED
-        return not is_exempt and is_foreign(visit.headers, self._own_origins)
+        exempt = self._exempt
+        access = exempt.under(root, path) if root and path is not None else exempt.of(path)
+        return access is not Access.IGNORED and is_foreign(visit.headers, self._own_origins)
 
     def _tell_foreign(self, visit: Visit, asked: Asked) -> None:
         """Tell the developer whose page was refused."""

@@ -7,9 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from litestar import Litestar
+from litestar import post as litestar_post
 
 from amplify_mw import ConfigurationError, CookiePolicy
+from amplify_mw.asgi import AmplifyASGIMiddleware
 from amplify_mw.testing import LocalUserPool, signed_in
+from tests.mounts.apps import ask_asgi
 from tests.routes.going import ORIGIN, auth_routes
 from tests.shells import ASGIShell, Ask, Got, Shell, WSGIShell
 from tests.sites import Clock, Site, session_of, town
@@ -177,6 +181,23 @@ def test_a_path_can_be_exempt(build: Build, path: str) -> None:
 )
 def test_no_spelling_widens_an_exemption(build: Build, path: str) -> None:
     assert asks(build(csrf_exempt=["/hooks/*", "/paid"]), path).status == 403
+
+
+def test_no_mount_inside_a_path_widens_an_exemption(pool: LocalUserPool) -> None:
+    """Litestar takes what stands behind the mount, wherever that is."""
+
+    @litestar_post("/transfer")
+    async def transfer() -> str:
+        return "done"
+
+    app = Litestar([transfer], openapi_config=None, logging_config=None)
+    site = AmplifyASGIMiddleware(app, pool.config(csrf_exempt=["/hooks/*"]))
+    cookie = f"amplify-session={pool.sign_in('ada').access_token}"
+    facts: Any = {"method": "POST", "headers": {**FOREIGN, "Cookie": cookie}}
+    for path in ("/api/transfer", "/hooks/api/transfer"):
+        assert ask_asgi(app, path, "/api", **facts).status == 201
+        assert ask_asgi(site, path, "/api", **facts).status == 403
+    assert ask_asgi(site, "/api/hooks/a", "/api", **facts).status == 404
 
 
 @pytest.mark.parametrize("path", ["/hooks//a", "/hooks/./a", "/hooks/a%20b", "/hooks/%61"])
