@@ -47,7 +47,7 @@ def look_inside(app: object) -> Inside:
         mounts=tuple(found),
         stripped=tuple(sorted(stripped - possible)),
         possible=tuple(sorted(possible)),
-        splits="litestar" in families,
+        splits=bool(families & {"litestar", "quart"}),
         routes=not (is_line and families & _WSGI_FRAMEWORKS),
         cors=tuple(dict.fromkeys(cors)),
     )
@@ -163,4 +163,4 @@ def _own(thing: object) -> dict[str, Any]:
 
 def _families(thing: object) -> set[str]:
     """The packages that an object's classes are of."""
-    return {cls.__module__.partition(".")[0] for cls in type(thing).__mro__}
+    return {str(cls.__module__).partition(".")[0] for cls in type(thing).__mro__}

@@ -138,7 +138,7 @@ class Inside:
 
     `mounts`: what it says stands in front of it. `stripped`: those of them that it takes off a
     path by itself, for all paths. `possible`: prefixes that some part of it may take off.
-    `splits`: it takes whatever stands behind the server's mount (Litestar).
+    `splits`: it takes whatever stands behind the server's mount (Litestar, old Quarts).
     `cors`: what in it answers CORS preflights, as far as that can be told.
     `routes`: something inside may route by moving a path's beginning to `SCRIPT_NAME`; not so
     where middlewares lead to one app of a framework that never does.

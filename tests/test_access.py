@@ -141,9 +141,7 @@ class TestSpellings:
         assert some.under(root, f"http://site.example{path}/account") is PROTECTED
         assert some.under(root, f"http://site.example{path}/open") is OPEN
 
-    @pytest.mark.parametrize(
-        "path", ["//[", "http://[", "http://\u2100/account", "http:", "?", "#"]
-    )
+    @pytest.mark.parametrize("path", ["//[", "a://[", "a://\u2100/account", "a:", "?", "#"])
     def test_what_is_no_url_is_read_all_the_same(self, path: str) -> None:
         assert rules("/account").of(path) is OPEN
         assert rules("/*").of(path) is PROTECTED

@@ -155,6 +155,15 @@ def _bound(app: Any) -> Callable[..., Any]:
     return Wrapped(app).__call__
 
 
+class _Proxy:
+    """Answers for something else, even what its module is."""
+
+    __module__ = property(lambda _: "elsewhere")  # type: ignore[assignment]
+
+    def __call__(self, *request: Any) -> Any:
+        raise AssertionError
+
+
 @pytest.mark.parametrize(
     "app",
     [
@@ -166,9 +175,21 @@ def _bound(app: Any) -> Callable[..., Any]:
         Starlette(routes=[Mount("/sub", fastapi("/api"))]),  # not where the whole app is
         object(),
         None,
+        _Proxy(),
         LocalProxy(lambda: (_ for _ in ()).throw(RuntimeError("out of context"))),
     ],
-    ids=["starlette", "fastapi", "flask", "bottle", "proxied", "below", "object", "none", "local"],
+    ids=[
+        "starlette",
+        "fastapi",
+        "flask",
+        "bottle",
+        "proxied",
+        "below",
+        "object",
+        "none",
+        "proxy",
+        "local",
+    ],
 )
 def test_what_says_nothing_has_no_mount(app: Any) -> None:
     found = look_inside(app)
