@@ -215,10 +215,9 @@ def before_environ(environ: Mapping[str, Any]) -> Before:
 def reread_environ(before: Before, environ: Mapping[str, Any], *, routes: bool) -> list[str]:
     """The paths that a WSGI app has read, other than what the middleware saw.
 
-    `cors`: what in it answers CORS preflights, as far as that can be told.
     `routes`: something inside may route by moving the path's beginning to `SCRIPT_NAME`, as PEP
-    3333 has it. That counts as routing, unless a header has named what was moved: then a client
-    can choose it. In front of a single app it is that app's mount.
+    3333 has it. That counts as routing, unless a header has named what was moved, be it in a list:
+    then a client can choose it. In front of a single app it is that app's mount.
     """
     now = before_environ(environ)
     if now.path == before.path:
@@ -238,7 +237,7 @@ def _plain(at: Before) -> list[str]:
 def _is_named(moved: str, environ: Mapping[str, Any]) -> bool:
     name = moved.strip("/")
     return any(
-        isinstance(value, str) and value.strip("/") == name
+        isinstance(value, str) and name in [item.strip(" \t/") for item in value.split(",")]
         for key, value in environ.items()
         if key.startswith("HTTP_")
     )

@@ -327,6 +327,21 @@ def test_a_header_that_names_the_prefix_helps_nobody() -> None:
         assert (got.status, SECRET in got.body) == (401, False)
 
 
+@pytest.mark.parametrize("said", ["/other, /x", "/other,/x/", "/x,/x", " /x"])
+def test_a_list_that_ends_in_the_prefix_helps_nobody(said: str) -> None:
+    site, other = flask(), flask()
+
+    def app(environ: Any, start_response: Any) -> Any:
+        prefix = environ["HTTP_X_FORWARDED_PREFIX"].split(",")[-1].strip(" /")
+        environ["SCRIPT_NAME"] = f"/{prefix}"
+        environ["PATH_INFO"] = environ["PATH_INFO"].removeprefix(f"/{prefix}")
+        chosen = other if environ["PATH_INFO"].startswith("/other") else site
+        return chosen(environ, start_response)
+
+    got = ask_wsgi(wsgi(app), "/x/account", HTTP_X_FORWARDED_PREFIX=said)
+    assert (got.status, SECRET in got.body) == (401, False)
+
+
 def test_an_error_of_the_app_after_it_changes_nothing() -> None:
     def app(environ: Any, start_response: Any) -> Any:
         environ["PATH_INFO"] = "/account"
