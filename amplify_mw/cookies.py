@@ -25,7 +25,7 @@ Rules for cookies of one name in several places (set by an earlier policy, or a 
 
 import re
 from collections import Counter
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import replace
 from enum import Enum
 from typing import Final, NamedTuple, Protocol
@@ -36,6 +36,7 @@ from .errors import ConfigurationError, SessionTooLargeError
 
 MAX_CHUNKS: Final = 10  # one digit numbers them; servers refuse longer headers long before
 MAX_COOKIE_BYTES: Final = MAX_CHUNKS * MAX_PAIR_BYTES  # of a value in whatever cookies of ours
+_MOST_AMBIGUOUS: Final = 10  # values that are looked up where a cookie has several
 _MOST_ELSEWHERE: Final = 48  # lines: all places of one name, or the nearest of several
 _MARK = len("1") + len("0123abcd")  # the last chunk's number, and the CRC in hexadecimal
 UNREADABLE: Final = b""  # what chunks that make no value read as: no kind of session has it
@@ -130,6 +131,14 @@ class ChunkReader(CookieReader):
         # Those that are missing may be in another cookie's value, behind a comma.
         return None if value is UNREADABLE and self._joined.search(header) else value
 
+    def wholes(self, header: bytes) -> list[bytes]:
+        """What the chunks in a header make that belong together by their marks."""
+        by_mark: dict[bytes, dict[bytes, bytes | Duplicate]] = {}
+        for name, value in _pairs(header, self._family):
+            by_mark.setdefault(value[:_MARK], {})[name] = value
+        values = (self._together(chunks) for chunks in by_mark.values())
+        return [value for value in values if value is not UNREADABLE]
+
     def _together(self, sent: dict[bytes, bytes | Duplicate]) -> bytes:
         """What these chunks make."""
         first = (sent.get(name) for name in self._chunks[: len(sent)])
@@ -146,22 +155,24 @@ class ChunkReader(CookieReader):
 def _sent(header: bytes, names: Container[bytes]) -> dict[bytes, bytes | Duplicate]:
     """The cookies among `names` that a header brings, in whatever spelling."""
     sent: dict[bytes, bytes | Duplicate] = {}
+    for name, value in _pairs(header, names):
+        if sent.setdefault(name, value) != value:
+            sent[name] = DUPLICATE
+    return sent
+
+
+def _pairs(header: bytes, names: Container[bytes]) -> Iterator[tuple[bytes, bytes]]:
+    """The names and values of the cookies among `names`, as they were sent."""
     for pair in header.split(b";"):
         name, equals, value = pair.partition(b"=")
         name = name.strip(b" \t")
         if equals and name in names:
-            value = value.strip(b" \t")
-            if sent.setdefault(name, value) != value:
-                sent[name] = DUPLICATE
-    return sent
+            yield name, value.strip(b" \t")
 
 
 def _counts(header: bytes, names: Container[bytes]) -> Counter[bytes]:
     """How often the cookies among `names` were sent."""
-    pairs = (pair.partition(b"=") for pair in header.split(b";"))
-    return Counter(
-        name.strip(b" \t") for name, equals, _ in pairs if equals and name.strip(b" \t") in names
-    )
+    return Counter(name for name, _ in _pairs(header, names))
 
 
 class SessionCookies(Protocol):
@@ -179,6 +190,10 @@ class SessionCookies(Protocol):
     scopes: frozenset[tuple[str | None, str]]
     max_bytes: int
     read: Callable[[bytes], bytes | Duplicate | None]
+
+    def ambiguous(self, sent: bytes) -> list[bytes]:
+        """Where a cookie `read` as `DUPLICATE`: its first few values, as each would read alone."""
+        ...
 
     def size(self, value: str) -> int:
         """How much of `max_bytes` a value takes."""
@@ -258,10 +273,12 @@ class SessionCookie:
         self._chunks: dict[bytes, CookiePolicy] = {}
         self._check_room(min(needs, max_bytes // 2), limit)
         self._policies = {name: policy}
+        self._wholes: Callable[[bytes], list[bytes]] = lambda _: []
         if limit == 1:
             self.read = CookieReader(name).read
             return
-        self.read = ChunkReader(name, limit).read
+        reader = ChunkReader(name, limit)
+        self.read, self._wholes = reader.read, reader.wholes
         for number in range(MAX_CHUNKS):
             chunk = replace(policy, name=f"{policy.name}.{number}")
             self._chunks[chunk.name.encode("ascii")] = chunk
@@ -277,6 +294,13 @@ class SessionCookie:
                 f"value; a name of {len(self.name):,} leaves no room for a session, which takes "
                 f"{needs:,} or more; write a short one, such as 'amplify-session'"
             )
+
+    def ambiguous(self, sent: bytes) -> list[bytes]:
+        """Its first few values, and what its chunks make, where that is more than one."""
+        if self.read(sent) is not DUPLICATE:
+            return []
+        singles = [value for _, value in _pairs(sent, {self.name.encode("ascii")})]
+        return list(dict.fromkeys(singles + self._wholes(sent)))[:_MOST_AMBIGUOUS]
 
     def setting(
         self,

@@ -12,6 +12,8 @@ Rules:
 - A session is started with tokens that were verified and agree, under a new id; the one that was
   there ends.
 - Whoever ends a session is signed out here at once; what Cognito is told of it is not waited for.
+- Where a cookie came with several values, all their sessions end: a copy of it would go on. Nobody
+  knows whose they are, so that none of them ends everywhere.
 - A session that is ended by another than its own browser leaves a tombstone that says so.
 """
 
@@ -201,10 +203,10 @@ def _start(
 
 def _take_over(visit: Visit, finding: Finding, entrance: Entrance) -> Flow[None]:
     """A flow: go on with a new session, and end the one that was there."""
-    old = _present_cookie(visit)
+    old = _present_cookies(visit)
     before = _settle(visit, finding, "start_session")
     visit.attributes = None
-    if old is None:
+    if not old:
         return
     home = visit.home
     # In a flight: whoever is cancelled now is the new user already, and the old session ends.
@@ -242,16 +244,20 @@ def _settle(visit: Visit, finding: Finding, verb: str) -> tuple[Verdict, NewCook
 
 
 def _end_replaced(
-    home: Authenticator, value: bytes, new: bytes, entrance: Entrance, now: float
+    home: Authenticator, values: tuple[bytes, ...], new: bytes, entrance: Entrance, now: float
 ) -> Flow[None]:
-    """The flight: end the session that was there. Its sign-in is revoked unless it goes on."""
-    try:
-        bundles = yield from home.sessions.end(value, now, spare=new)
-    except PartlyEnded as error:
-        if not error.bundles:
-            raise
-        bundles = error.bundles  # to go back now would leave the user signed out of these
-    yield Remember(home.verdicts, value, None)
+    """The flight: end what was there. Its sign-in is revoked unless it goes on."""
+    bundles, failure = [], None
+    for value in values:
+        try:
+            bundles += yield from home.sessions.end(value, now, spare=new)
+        except Unreachable as error:
+            bundles += error.bundles if isinstance(error, PartlyEnded) else []
+            failure = error
+    if failure is not None and not bundles:
+        raise failure  # with some, to go back now would leave the user signed out of these
+    for value in values:
+        yield Remember(home.verdicts, value, None)
     for bundle in bundles:
         old = _readable(home, bundle.access_token, now)
         if old is None or bundle.refresh_token is None:
@@ -283,6 +289,15 @@ def _present_cookie(visit: Visit) -> bytes | None:
     return value if isinstance(value, bytes) else None
 
 
+def _present_cookies(visit: Visit) -> tuple[bytes, ...]:
+    """The same, and each value of a cookie that was sent with several: copies of it are good."""
+    value = _present_cookie(visit)
+    own = () if value is None else (value,)
+    if visit.cookies is None or visit.by_app or visit.pinned:
+        return own
+    return (*own, *visit.home.cookie.ambiguous(visit.cookies))
+
+
 def _sent_cookie(visit: Visit) -> bytes | Duplicate | None:
     return None if visit.cookies is None else visit.home.cookie.read(visit.cookies)
 
@@ -297,26 +312,37 @@ def ending(visit: Visit, *, everywhere: bool, allow_cross_site: bool) -> Flow[No
 
 def end_here(visit: Visit, *, everywhere: bool, asks_again: bool) -> Flow[None]:
     """A flow: sign the user of this request out. `asks_again`: the next sign-in does."""
-    before, value = visit.verdict, _present_cookie(visit)
+    before, value, values = visit.verdict, _present_cookie(visit), _present_cookies(visit)
     has_user = isinstance(before, SignedIn)
     asks_again = asks_again or (isinstance(before, Refused) and before.asks_again)
     if value is None and visit.writes is None and not (has_user or _sent_cookie(visit)):
         return
     signed_out = visit.home.nobody._replace(clears=True, asks_again=asks_again)
     _settle(visit, Finding(signed_out, NO_COOKIE), "end_session")
-    if value is None:  # a test's pinned user has none
+    if not values:  # a test's pinned user has none
         return
     home, known = visit.home, before if isinstance(before, SignedIn) else None
     if isinstance(before, Refused) and before.reason == "different_users":
         everywhere = False  # nobody knows who is meant; the sessions in this browser end
+
+    def end(now: float) -> Flow[None]:
+        failure = None
+        for each in values:
+            is_known = each == value  # of others nobody knows whose they are
+            ending = _end_for_good(
+                *(home, each, known if is_known else None, now),
+                everywhere=everywhere and is_known,
+                asks_again=asks_again,
+            )
+            try:
+                yield from ending
+            except Unreachable as error:
+                failure = error
+        if failure is not None:
+            raise failure
+
     # In a flight: a request that is cancelled now has signed its user out all the same.
-    flight = Flight(
-        ("end", value, everywhere, asks_again),
-        lambda now: _end_for_good(
-            home, value, known, now, everywhere=everywhere, asks_again=asks_again
-        ),
-        "ends",
-    )
+    flight = Flight(("end", values, everywhere, asks_again), end, "ends")
     try:
         yield Join(flight)
     except Unreachable as error:

@@ -87,6 +87,10 @@ class AmplifyJar:
         self.name = f"{PREFIX}.{clients[0]}.{LAST_AUTH_USER}"
         self.read: Callable[[bytes], bytes | Duplicate | None] = FamilyReader(self._families).read
 
+    def ambiguous(self, sent: bytes) -> list[bytes]:  # noqa: ARG002
+        """Nothing: which of several cookies belong together nobody knows."""
+        return []
+
     def size(self, value: str) -> int:
         """Bytes of the largest cookie that a session cannot do without."""
         (mine, *_) = sets_in(value.encode())

@@ -146,6 +146,15 @@ class SeveralCookies:
                 parts.append(Part(index, value if is_clean else UNREADABLE))
         return _joined(parts) if parts else None
 
+    def ambiguous(self, sent: bytes) -> list[bytes]:
+        """The values of all kinds' cookies that have several, each alone."""
+        return [
+            _joined([Part(index, value)])
+            for index, kind in enumerate(self._kinds)
+            for value in kind.ambiguous(sent)
+            if _BETWEEN.encode() not in value
+        ]
+
     def size(self, value: str) -> int:
         """How much of the first kind's `max_bytes` a new session takes."""
         step = value.split(_BETWEEN)[0]

@@ -1,18 +1,28 @@
 """Two session cookies of one name: a sign-in or a sign-out clears the other, if it can."""
 
+import os
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from amplify_mw import AmplifyCookies, ConfigurationError, CookiePolicy, SealedSession
+from amplify_mw import (
+    AmplifyCookies,
+    ConfigurationError,
+    CookiePolicy,
+    SealedSession,
+    StoredSession,
+    TokenSession,
+)
 from amplify_mw.cookie_policy import domains_above, paths_above
 from amplify_mw.cookies import SessionCookie
+from amplify_mw.effects import Unreachable
+from amplify_mw.stores.memory import MemoryStore
 from tests.routes.conftest import Build
 from tests.routes.going import ORIGIN
 from tests.routes.jar import HOST, Keeper, Place
-from tests.sites import KEYS, NAME, Clock, attributes
+from tests.sites import KEYS, NAME, Browser, Clock, Site, attributes
 
 OWN = Place()
 ACCOUNT = "GET /account"
@@ -365,3 +375,84 @@ def test_the_paths_above_any_path_are_few_and_plain(path: str) -> None:
 def test_a_policy_still_refuses_what_no_browser_keeps() -> None:
     with pytest.raises(ConfigurationError):
         CookiePolicy(name="__Host-a", domain="example.com")
+
+
+def two_sessions(site: Site, *names: str) -> tuple[Keeper, Browser, Browser]:
+    """A browser with the cookies of two sessions under one name, and copies of each."""
+    own, other = map(site.sign_in, names or ("ada", "grace"))
+    keeper = Keeper(site)
+    keeper.place = "/"
+    for place, browser in ((OWN, own), (Place("example.com"), other)):
+        for name, value in browser.jar.items():
+            keeper.plant(place, value, name)
+    assert keeper.does().body == "NotAuthorizedException duplicate_cookie"
+    return keeper, own.copy(), other.copy()
+
+
+TWO_KINDS: dict[str, Any] = {
+    "stored": lambda _: "memory",
+    "sealed": lambda _: "sealed",
+    "several": lambda clock: [StoredSession(MemoryStore(clock=clock)), TokenSession()],
+}
+
+
+@pytest.mark.parametrize("kind", TWO_KINDS.values(), ids=TWO_KINDS)
+@pytest.mark.parametrize("way", ["route", "verb", "everywhere", "sign-in"])
+def test_both_sessions_end_so_that_no_copy_is_good(
+    build: Build, clock: Clock, kind: Any, way: str
+) -> None:
+    site = build(kind(clock), origins=[ORIGIN])
+    elsewhere = site.sign_in("ada")
+    keeper, own, other = two_sessions(site)
+    if way == "route":
+        keeper.go("/auth/sign-out")
+    elif way == "sign-in":
+        keeper.does(site.start(site.pool.sign_in("ada")))
+    else:
+        keeper.does(site.end(everywhere=way == "everywhere"))
+    for copy in (own, other):
+        assert copy.does().body.startswith("NotAuthorizedException")
+    assert elsewhere.does().body == "ada"  # nobody knows who is meant
+    assert keeper.does().body != "grace"
+
+
+def test_sessions_in_pieces_end_both(build: Build) -> None:
+    site = build("sealed")
+    names = ("joan", "jean")
+    for name in names:
+        site.pool.add_user(name, groups=[os.urandom(20).hex() for _ in range(100)])
+    keeper, own, other = two_sessions(site, *names)
+    assert f"{NAME}.0" in own.jar
+    keeper.does(site.end())
+    for copy in (own, other):
+        assert copy.does().body == "NotAuthorizedException session_revoked"
+
+
+def test_both_sign_ins_are_revoked(build: Build) -> None:
+    site = build()
+    keeper, *_ = two_sessions(site)
+    keeper.does(site.end())
+    site.settle()
+    assert site.pool.requests.count("RevokeToken") == 2
+
+
+def test_a_store_that_is_down_is_told_and_both_cookies_are_cleared(
+    build: Build, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = MemoryStore(clock=clock)
+    site = build(StoredSession(store))
+    keeper, *_ = two_sessions(site)
+
+    def down(*_: Any) -> Any:
+        raise Unreachable("down")
+
+    monkeypatch.setattr(store, "load", down)
+    assert keeper.does(site.end()).body == "NetworkError store_unavailable"
+    assert keeper.places() == set()
+
+
+def test_of_many_values_few_are_looked_up() -> None:
+    sent = "; ".join([f"{NAME}={number}" for number in range(1000)]).encode()
+    cookie = SessionCookie(CookiePolicy())
+    assert cookie.ambiguous(sent) == [b"%d" % number for number in range(10)]
+    assert cookie.ambiguous(f"{NAME}=a; {NAME}=a".encode()) == []
