@@ -37,8 +37,11 @@ if TYPE_CHECKING:
     from .drive import BoundedCache
     from .stores.memory import MemoryStore
 
-_REMEMBERED = 1_000_000  # ends (about 500 bytes each) and successors, which are soon dropped
-_remembered: "MemoryStore | None" = None
+_REMEMBERED = {
+    "ends": 1_000_000,  # about 500 bytes each, and successors, which are soon dropped
+    "places": 100_000,  # of Amplify's cookies, by whatever refresh tokens were sent
+}
+_remembered: "dict[str, MemoryStore]" = {}
 _registering = threading.RLock()
 _engines: "weakref.WeakValueDictionary[AmplifyConfig, Engine]" = weakref.WeakValueDictionary()
 _workshops: "weakref.WeakValueDictionary[AmplifyConfig, Workshop]" = weakref.WeakValueDictionary()
@@ -68,7 +71,8 @@ class Workshop:
                 grants=self.grants,
                 cookie_name=config.cookie.name,
                 client_ids=_clients(config),
-                memory=partial(_memory, clock),
+                memory=partial(_memory, "ends", clock),
+                places=partial(_memory, "places", clock),
             )
         )
         _living.add(self)
@@ -232,17 +236,16 @@ def _all_verdicts() -> list[Cache]:
     return [workshop.verdicts for workshop in list(_living)]
 
 
-def _memory(clock: Callable[[], float]) -> "MemoryStore":
-    """What this process knows of sealed sessions, whichever middleware has heard of it."""
-    global _remembered
+def _memory(what: str, clock: Callable[[], float]) -> "MemoryStore":
+    """What this process knows of sessions in cookies, whichever middleware has heard of it."""
     from .stores.memory import MemoryStore
 
     if clock is not time.time:
-        return MemoryStore(max_sessions=_REMEMBERED, clock=clock)
+        return MemoryStore(max_sessions=_REMEMBERED[what], clock=clock)
     with _registering:
-        if _remembered is None:
-            _remembered = MemoryStore(max_sessions=_REMEMBERED)
-        return _remembered
+        if what not in _remembered:
+            _remembered[what] = MemoryStore(max_sessions=_REMEMBERED[what])
+        return _remembered[what]
 
 
 def _trusted(config: AmplifyConfig, verdicts: "BoundedCache") -> dict[str, TrustedPool]:

@@ -216,6 +216,23 @@ def test_a_copy_of_before_many_refreshes_is_signed_out(
     assert visit(old).body == REVOKED
 
 
+@pytest.mark.parametrize("kinds", [(), *BOTH_ORDERS], ids=["alone", *ORDERS])
+def test_no_number_of_made_up_refresh_tokens_brings_an_ended_session_back(
+    build: Build, kinds: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    most = {"ends": 20, "places": 20}
+    monkeypatch.setattr("amplify_mw.engine._REMEMBERED", most)
+    site = build(*kinds)
+    ada, tokens = signed_in(site), site.pool.sign_in("grace")
+    copy = AmplifyBrowser(site, ada.cookies)
+    assert visit(copy).body == "ada"
+    ada.does(site.end())
+    for number in range(2 * most["places"]):
+        made_up = cookies_of(tokens, "grace", refreshToken=f"made-up-{number}")
+        AmplifyBrowser(site, made_up).does(site.end())
+    assert "session_revoked" in visit(AmplifyBrowser(site, copy.cookies)).body
+
+
 def test_where_tokens_do_not_name_their_sign_in_a_copy_of_them_is_signed_out(site: Site) -> None:
     with site.pool.tamper("access", claims={"origin_jti": None}):
         tokens = [site.pool.sign_in("ada") for _ in range(2)]

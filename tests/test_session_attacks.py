@@ -609,7 +609,9 @@ def test_whoever_allows_it_ends_a_session_by_its_handle_in_a_stream(stored: Site
 def test_what_a_session_works_with_shows_no_cookie(lasting: Site) -> None:
     value, home = lasting.sign_in().value, lasting.engine.authenticator
     around = Surroundings(
-        home.verifier, home.verdicts, lambda: [home.verdicts], home.grants, NAME, None, dict
+        *(home.verifier, home.verdicts, lambda: [home.verdicts], home.grants, NAME, None),
+        memory=dict,
+        places=dict,
     )
     assert home.verdicts.get(value.encode()) is not None
     assert value not in f"{home.verdicts!r} {around!r} {home.verdicts.get(value.encode())!r}"

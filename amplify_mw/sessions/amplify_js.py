@@ -12,7 +12,8 @@ Rules:
   be on their way to the browser. Older tokens are never written over newer ones, nor over others of
   the same second: the front end refreshes, too.
 - What has become of a session's tokens is remembered in this process: see `amplify_place`. An end
-  is remembered by the sign-in that all tokens of it name, whatever comes beside them.
+  is remembered by the sign-in that all tokens of it name, whatever comes beside them: in another
+  memory than places, of which a client can make up any number by its refresh tokens.
 """
 
 import hashlib
@@ -59,7 +60,7 @@ from .base import (
 from .bundle import Bundle
 from .lasting import LastingSessions
 from .lifetimes import LastingSession
-from .place import Seen
+from .place import Seen, Shelf
 from .record import Record, has_ended, tombstone
 from .refreshing import Pair, revoked
 from .token import MOST_SENT, keys_unavailable, refused
@@ -164,7 +165,9 @@ class AmplifySessions(LastingSessions):
 
     def __init__(self, kind: AmplifyCookies, around: Surroundings) -> None:
         lifetimes = LastingSession(idle=_KEPT, absolute=_KEPT, refresh_margin=kind.refresh_margin)
-        super().__init__(lifetimes, around, around.memory(), is_shared=False, staleness=None)
+        super().__init__(lifetimes, around, around.places(), is_shared=False, staleness=None)
+        ends = around.memory()
+        self._graves = Shelf(ends, ends, around.all_verdicts)
         self._all_verdicts = around.all_verdicts
         self._grants = around.grants
         clients = None if around.client_ids is None else tuple(sorted(around.client_ids))
@@ -214,7 +217,7 @@ class AmplifySessions(LastingSessions):
             pair = yield from self._verified(mine, now)
         except InvalidToken:
             return None
-        grave, _ = yield from self._shelf.tell("load", _sign_in(pair.access_token))
+        grave, _ = yield from self._graves.tell("load", _sign_in(pair.access_token))
         return _owner(pair) if grave is None else None
 
     def settle(self, seen: Seen, now: float) -> Flow[Finding]:
@@ -262,7 +265,7 @@ class AmplifySessions(LastingSessions):
 
     def _successors(self, seen: Seen, sign_in: bytes, now: float) -> Flow[list[Seen] | Refused]:
         """A flow: a session, and what refreshes have made of it since; or that it has ended."""
-        record, now = yield from self._shelf.tell("load", sign_in)
+        record, now = yield from self._graves.tell("load", sign_in)
         if record is not None:
             return revoked(record)
         found, known = [seen], {seen.place.key}
@@ -368,8 +371,9 @@ class AmplifySessions(LastingSessions):
         place = AmplifyPlace(mine, _owner(pair), None, now)
         if too_large := self._too_large(place.seen()):
             raise too_large
-        for key in (place.key, _sign_in(entrance.access_token)):  # it may have been ended before
-            _, now = yield from self._shelf.tell("delete", key)
+        # It may have been ended before.
+        yield from self._shelf.tell("delete", place.key)
+        _, now = yield from self._graves.tell("delete", _sign_in(entrance.access_token))
         return self._begun(place.seen(is_newer=True), entrance, now)
 
     def unless_ended(self, cookie: NewCookie, now: float) -> Flow[NewCookie | None]:
@@ -384,8 +388,8 @@ class AmplifySessions(LastingSessions):
         with suppress(InvalidToken):  # of a key that was withdrawn meanwhile: not for us to say
             access = self._verifier.read(mine.access_token, now)
             place = AmplifyPlace(mine, user_key(access.pool, access.sub), None, now)
-            for key in (_sign_in(access), place.key):
-                record, now = yield from self._shelf.tell("load", key)
+            for shelf, key in ((self._graves, _sign_in(access)), (self._shelf, place.key)):
+                record, now = yield from shelf.tell("load", key)
                 if has_ended(record):
                     return None
         return cookie
@@ -425,7 +429,7 @@ class AmplifySessions(LastingSessions):
             tokens = {mine.access_token, *(seen.bundle.access_token for seen in ended)}
             going_on = {self._sign_in_of(one.access_token, now) for one in sets_in(spare)}
             for key in {self._sign_in_of(token, now) for token in tokens} - going_on:
-                yield self._shelf.ask("exchange", key, record)
+                yield self._graves.ask("exchange", key, record)
             yield from self._forget_user(pair.access_token)
             for seen in ended[-1:]:
                 if pair.is_good:

@@ -245,7 +245,8 @@ class Surroundings(NamedTuple):
     """What a session kind works with.
 
     `verdicts`: what is believed of sessions; `all_verdicts`: that, and what else of this process
-    believes in the same. `memory`: gives a store for this process alone.
+    believes in the same. `memory`: gives a store for this process alone. `places`: another, for
+    keys that a client can make up any number of: no end gives way to them.
     """
 
     verifier: "Verifier"
@@ -255,6 +256,7 @@ class Surroundings(NamedTuple):
     cookie_name: str
     client_ids: frozenset[str] | None
     memory: Callable[[], Any]
+    places: Callable[[], Any]
 
     def __repr__(self) -> str:
         return "<Surroundings>"
