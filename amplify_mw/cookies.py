@@ -192,7 +192,7 @@ class SessionCookies(Protocol):
     read: Callable[[bytes], bytes | Duplicate | None]
 
     def ambiguous(self, sent: bytes) -> list[bytes]:
-        """Where a cookie `read` as `DUPLICATE`: its first few values, as each would read alone."""
+        """Where a cookie has several values: the first few, each as it would read alone."""
         ...
 
     def size(self, value: str) -> int:
@@ -297,10 +297,9 @@ class SessionCookie:
 
     def ambiguous(self, sent: bytes) -> list[bytes]:
         """Its first few values, and what its chunks make, where that is more than one."""
-        if self.read(sent) is not DUPLICATE:
-            return []
         singles = [value for _, value in _pairs(sent, {self.name.encode("ascii")})]
-        return list(dict.fromkeys(singles + self._wholes(sent)))[:_MOST_AMBIGUOUS]
+        found = dict.fromkeys(singles + self._wholes(sent))
+        return list(found)[:_MOST_AMBIGUOUS] if len(found) > 1 else []
 
     def setting(
         self,

@@ -295,7 +295,7 @@ def _present_cookies(visit: Visit) -> tuple[bytes, ...]:
     own = () if value is None else (value,)
     if visit.cookies is None or visit.by_app or visit.pinned:
         return own
-    return (*own, *visit.home.cookie.ambiguous(visit.cookies))
+    return tuple(dict.fromkeys((*own, *visit.home.cookie.ambiguous(visit.cookies))))
 
 
 def _sent_cookie(visit: Visit) -> bytes | Duplicate | None:

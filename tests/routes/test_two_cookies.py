@@ -428,6 +428,18 @@ def test_sessions_in_pieces_end_both(build: Build) -> None:
         assert copy.does().body == "NotAuthorizedException session_revoked"
 
 
+def test_one_in_pieces_ends_beside_a_single_one_that_is_read(build: Build) -> None:
+    site = build("sealed")
+    site.pool.add_user("joan", groups=[os.urandom(20).hex() for _ in range(100)])
+    own, other = site.sign_in("ada"), site.sign_in("joan")
+    copies = own.copy(), other.copy()
+    own.jar |= other.jar
+    assert own.does().body == "ada"
+    own.does(site.end())
+    for copy in copies:
+        assert copy.does().body == "NotAuthorizedException session_revoked"
+
+
 def test_both_sign_ins_are_revoked(build: Build) -> None:
     site = build()
     keeper, *_ = two_sessions(site)
