@@ -32,7 +32,7 @@ from .config import AmplifyConfig
 from .context import bind, bound
 from .engine import Engine
 from .errors import AuthError
-from .headers import TEXT
+from .headers import TEXT, varied
 from .mounts import (
     Before,
     Placing,
@@ -133,10 +133,14 @@ class AmplifyWSGIMiddleware(Shell):
             visit.begun = visit.lapses = True  # for what the app may have left running
             visit.headers = None
             raise
-        if start.held is not None:  # a finished body's: `start.go`, without two more calls
+        if start.held is not None:  # a finished body's: `start.go`, without four more calls
             status, headers = start.held
-            if visit.asked or visit.writes is not None:
+            if visit.writes is not None:
                 headers = start.finished(headers)
+            elif visit.asked:
+                signed_in = visit.verdict.user is not None
+                no_store = self._home.no_store[visit.guarded]
+                headers = varied(headers, TEXT, signed_in=signed_in, no_store=no_store)
             start_response(status, headers)
         return body
 
