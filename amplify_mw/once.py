@@ -1,8 +1,8 @@
 """What is said once in a process, or once an hour.
 
 Rules:
-- Of each kind a few details are said, such as different ids, once each: what clients send can
-  neither fill the log, nor by being there first keep what matters out of it.
+- Of each kind a few details are said, such as different ids, once each, so that clients cannot fill
+  the log. If the first few were made up, a later one is told at DEBUG alone.
 """
 
 from typing import Final
