@@ -8,12 +8,10 @@ The middlewares are `amplify_mw.wsgi.AmplifyWSGIMiddleware` and
 
 from typing import TYPE_CHECKING, Any, Final
 
-from .config import AmplifyConfig as AmplifyConfig
-from .config import UserPool as UserPool
-from .context import carry as carry
-from .context import fetch_user_attributes as fetch_user_attributes
-from .context import get_current_user as get_current_user
-from .cookie_policy import CookiePolicy as CookiePolicy
+from .config.config import AmplifyConfig as AmplifyConfig
+from .config.pool import UserPool as UserPool
+from .config.routes import AuthRoutes as AuthRoutes
+from .engine.context import carry as carry
 from .errors import AuthError as AuthError
 from .errors import BlockingCallError as BlockingCallError
 from .errors import ConfigurationError as ConfigurationError
@@ -28,8 +26,10 @@ from .errors import UserNotConfirmedException as UserNotConfirmedException
 from .models import AuthUser as AuthUser
 from .models import SignInDetails as SignInDetails
 from .models import SignInFailure as SignInFailure
-from .routes.options import AuthRoutes as AuthRoutes
 from .sessions.token import TokenSession as TokenSession
+from .verbs.user import fetch_user_attributes as fetch_user_attributes
+from .verbs.user import get_current_user as get_current_user
+from .web.cookie_policy import CookiePolicy as CookiePolicy
 
 __all__ = [
     "AmplifyConfig",
@@ -79,42 +79,42 @@ getCurrentUser = get_current_user  # noqa: N816  # Amplify's own spelling
 fetchUserAttributes = fetch_user_attributes  # noqa: N816
 
 if TYPE_CHECKING:
-    from .devices import end_session_by_handle as end_session_by_handle
-    from .devices import list_sessions as list_sessions
-    from .guards import ServerAuthManager as ServerAuthManager
-    from .guards import handle_server_auth as handle_server_auth
-    from .guards import require_auth as require_auth
-    from .lifecycle import end_session as end_session
-    from .lifecycle import fetch_auth_session as fetch_auth_session
-    from .lifecycle import start_session as start_session
-    from .session_models import AuthSession as AuthSession
-    from .session_models import Jwt as Jwt
-    from .session_models import SessionInfo as SessionInfo
-    from .session_models import Tokens as Tokens
-    from .session_models import TokenSet as TokenSet
-    from .sessions.amplify_js import AmplifyCookies as AmplifyCookies
+    from .models import AuthSession as AuthSession
+    from .models import Jwt as Jwt
+    from .models import SessionInfo as SessionInfo
+    from .models import Tokens as Tokens
+    from .models import TokenSet as TokenSet
+    from .sessions.amplify.sessions import AmplifyCookies as AmplifyCookies
     from .sessions.sealed import SealedSession as SealedSession
     from .sessions.stored import StoredSession as StoredSession
+    from .verbs.devices import end_session_by_handle as end_session_by_handle
+    from .verbs.devices import list_sessions as list_sessions
+    from .verbs.guards import ServerAuthManager as ServerAuthManager
+    from .verbs.guards import handle_server_auth as handle_server_auth
+    from .verbs.guards import require_auth as require_auth
+    from .verbs.session import end_session as end_session
+    from .verbs.session import fetch_auth_session as fetch_auth_session
+    from .verbs.session import start_session as start_session
 
     fetchAuthSession = fetch_auth_session  # noqa: N816
 
 _LATER: Final = {
-    "AmplifyCookies": ".sessions.amplify_js",
-    "AuthSession": ".session_models",
-    "Jwt": ".session_models",
+    "AmplifyCookies": ".sessions.amplify.sessions",
+    "AuthSession": ".models",
+    "Jwt": ".models",
     "SealedSession": ".sessions.sealed",
-    "ServerAuthManager": ".guards",
-    "SessionInfo": ".session_models",
+    "ServerAuthManager": ".verbs.guards",
+    "SessionInfo": ".models",
     "StoredSession": ".sessions.stored",
-    "TokenSet": ".session_models",
-    "Tokens": ".session_models",
-    "end_session": ".lifecycle",
-    "end_session_by_handle": ".devices",
-    "fetch_auth_session": ".lifecycle",
-    "handle_server_auth": ".guards",
-    "list_sessions": ".devices",
-    "require_auth": ".guards",
-    "start_session": ".lifecycle",
+    "TokenSet": ".models",
+    "Tokens": ".models",
+    "end_session": ".verbs.session",
+    "end_session_by_handle": ".verbs.devices",
+    "fetch_auth_session": ".verbs.session",
+    "handle_server_auth": ".verbs.guards",
+    "list_sessions": ".verbs.devices",
+    "require_auth": ".verbs.guards",
+    "start_session": ".verbs.session",
 }
 
 

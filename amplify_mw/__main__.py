@@ -1,6 +1,81 @@
-"""`python -m amplify_mw` is the command `amplify-mw`."""
+"""The command `amplify-mw`, and `python -m amplify_mw`."""
 
-from .cli import main
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from . import __version__
+
+_MAX_PORT = 65_535
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; its exit code. `arguments`: those of the process, unless given."""
+    options = _parser().parse_args(arguments)
+    try:
+        exit_code: int = options.run(options)
+    except KeyboardInterrupt:  # before the demo could listen for it
+        return 0
+    return exit_code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="amplify-mw",  # under `python -m amplify_mw`, too
+        description="The signed-in Amazon Cognito user, anywhere in a Python web app.",
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    demo = commands.add_parser(
+        "demo",
+        help="a small site with sign-in on this machine; no AWS account needed",
+        description="Serve a small site with sign-in, and a user pool for it, on this machine.",
+    )
+    demo.add_argument(
+        "--port",
+        type=_port,
+        metavar="N",
+        help="serve at this port, 0 for any free one (default: 8000, a free one if it is taken)",
+    )
+    demo.set_defaults(run=_demo)
+    keygen = commands.add_parser(
+        "keygen",
+        help="a new key for sealed sessions",
+        description=(
+            "Print a new random key for SealedSession(keys=[...]) and AuthRoutes(keys=[...]). Keep "
+            "it secret. The first key of a list seals, all of them open. To change keys without "
+            "signing anybody out, give all processes keys=[old, new] first, then [new, old], and "
+            "[new] when the sessions of the old one may end."
+        ),
+    )
+    keygen.set_defaults(run=_keygen)
+    return parser
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text[:6]) <= _MAX_PORT):
+        raise argparse.ArgumentTypeError(f"write a number from 0 to {_MAX_PORT}")
+    return int(text)
+
+
+def _keygen(_: argparse.Namespace) -> int:
+    from .sessions.seal import KEY_BYTES, key_text
+
+    sys.stdout.write(f"{key_text(os.urandom(KEY_BYTES))}\n")
+    return 0
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from .demo.server import run  # Werkzeug's server and RSA keys: only the demo pays
+
+    try:
+        run(options.port)
+    except OSError as error:
+        sys.stderr.write(f"amplify-mw demo: port {options.port}: {error.strerror or error}\n")
+        return 1
+    return 0
+
 
 if __name__ == "__main__":
     raise SystemExit(main())

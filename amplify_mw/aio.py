@@ -10,29 +10,24 @@ from typing import Any, TypeVar
 
 from asgiref.sync import markcoroutinefunction
 
-from .context import attributes_flow, attributes_result, current_visit
-from .context import carry as carry
-from .context import get_current_user as _get_current_user
-from .devices import ending_one, listing
+from .engine.context import carry as carry
+from .engine.context import current_visit
 from .errors import AuthError
-from .guards import (
+from .models import AuthSession, AuthUser, SessionInfo
+from .verbs.devices import ending_one, listing
+from .verbs.given import TokenSource
+from .verbs.guards import (
     AuthenticatedUser,
     ServerAuthFailure,
     ServerAuthSuccess,
     Unauthenticated,
     unauthenticated,
 )
-from .guards import handle_server_auth as _handle_server_auth
-from .guards import require_auth as require_auth
-from .lifecycle import (
-    ending,
-    refreshing,
-    session_of,
-    starting,
-)
-from .models import AuthUser
-from .session_models import AuthSession, SessionInfo
-from .tokens.given import TokenSource
+from .verbs.guards import handle_server_auth as _handle_server_auth
+from .verbs.guards import require_auth as require_auth
+from .verbs.session import ending, refreshing, session_of, starting
+from .verbs.user import attributes_flow, attributes_result
+from .verbs.user import get_current_user as _get_current_user
 
 __all__ = [
     "ServerAuthManager",

@@ -24,23 +24,18 @@ from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any, overload
 
-from .access import SAFE_METHODS, Access, Answer, Asked, problem
 from .authenticator import Visit
-from .config import AmplifyConfig
-from .context import bind, bound, reset, unbind
-from .engine import Engine
+from .config.config import AmplifyConfig
+from .engine.context import bind, bound, reset, unbind
+from .engine.engine import Engine
+from .engine.reports import tell_cookie
 from .errors import AuthError
-from .headers import OCTETS, varied
-from .mounts import (
-    Before,
-    Placing,
-    before_scope,
-    reread_scope,
-    server_mount,
-    without,
-)
-from .reports import tell_cookie
-from .shell import Shell, answer_here, answer_to, only_auth_error
+from .shell.shell import Shell, answer_here, answer_to, only_auth_error
+from .web.answers import Answer, Asked, problem
+from .web.headers import OCTETS, varied
+from .web.mounts import Before, Placing, before_scope, reread_scope, server_mount, without
+from .web.paths import Access
+from .web.requests import SAFE_METHODS
 
 if TYPE_CHECKING:
     from asgiref.typing import ASGI3Application, ASGIReceiveCallable, ASGISendCallable

@@ -16,30 +16,32 @@ Rules:
 
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, AnyStr, Final
 
-from .access import Refusals
 from .cognito.api import UNAVAILABLE, Failure
 from .cognito.attributes import AttributeSource
-from .config import AmplifyConfig
-from .cookies import DUPLICATE, CookieLine
+from .cognito.verifier import Verifier
+from .config.config import AmplifyConfig
 from .effects import Cache, Flow, FlowRunner, Remember, Unreachable
 from .errors import NetworkError, NotAuthorizedException
-from .headers import Spelling, request_path, varied, with_cookies, with_default_cookies
-from .mounts import Mounts
 from .once import Once
-from .routes.hosts import Hosts
-from .sessions.base import (
+from .sessions.base import Sessions
+from .sessions.verdicts import (
     DUPLICATE_COOKIE,
     NO_COOKIE,
     Finding,
     NewCookie,
     Refused,
-    Sessions,
     SignedIn,
     Verdict,
 )
-from .tokens.verifier import Verifier
+from .web.answers import Refusals
+from .web.cookies import DUPLICATE, CookieLine
+from .web.headers import Spelling, varied, with_cookies, with_default_cookies
+from .web.hosts import Hosts
+from .web.mounts import Mounts
+from .web.requests import request_path
 
 if TYPE_CHECKING:
     from .cognito.grants import Grants
@@ -203,7 +205,7 @@ class Authenticator:
         endpoint = self._api_urls[verdict.issuer]
         answer = yield from self._attributes.confirm(verdict, endpoint, every, now)
         if not isinstance(answer, Failure):
-            return Finding(answer)
+            return Finding(replace(verdict, fresh_until=min(verdict.fresh_until, answer)))
         if answer.ends_session:
             return (yield from self._ended(verdict, answer))
         if answer.reason == "missing_scope":

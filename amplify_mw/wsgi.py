@@ -26,22 +26,18 @@ from contextvars import Context, copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from .access import SAFE_METHODS, Access, Answer, Asked
 from .authenticator import Visit
-from .config import AmplifyConfig
-from .context import bind, bound
-from .engine import Engine
+from .config.config import AmplifyConfig
+from .engine.context import bind, bound
+from .engine.engine import Engine
+from .engine.reports import tell_cookie
 from .errors import AuthError
-from .headers import TEXT, varied
-from .mounts import (
-    Before,
-    Placing,
-    before_environ,
-    reread_environ,
-    server_mount,
-)
-from .reports import tell_cookie
-from .shell import Shell, answer_here, answer_to
+from .shell.shell import Shell, answer_here, answer_to
+from .web.answers import Answer, Asked
+from .web.headers import TEXT, varied
+from .web.mounts import Before, Placing, before_environ, reread_environ, server_mount
+from .web.paths import Access
+from .web.requests import SAFE_METHODS
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment

@@ -31,7 +31,7 @@ from joserfc import jwt
 
 from amplify_mw import AmplifyConfig, AmplifyCookies, SealedSession
 from amplify_mw.asgi import AmplifyASGIMiddleware
-from amplify_mw.engine import Engine
+from amplify_mw.engine.engine import Engine
 from amplify_mw.testing import LocalUserPool
 from amplify_mw.wsgi import AmplifyWSGIMiddleware
 

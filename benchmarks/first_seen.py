@@ -31,9 +31,9 @@ from amplify_mw import (
     get_current_user,
 )
 from amplify_mw.asgi import AmplifyASGIMiddleware
-from amplify_mw.base64url import decode, encode
-from amplify_mw.engine import Engine
-from amplify_mw.stores.sqlite import SQLiteStore
+from amplify_mw.engine.engine import Engine
+from amplify_mw.stores.sqlite.store import SQLiteStore
+from amplify_mw.web.base64url import decode, encode
 from amplify_mw.wsgi import AmplifyWSGIMiddleware
 
 from .amplify_cookies import NAMES, amplify_header

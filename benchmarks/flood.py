@@ -33,8 +33,8 @@ from typing import NamedTuple
 
 from amplify_mw import AuthError, get_current_user
 from amplify_mw.asgi import AmplifyASGIMiddleware
-from amplify_mw.engine import Engine
-from amplify_mw.tokens.jwks import COOL_DOWN
+from amplify_mw.cognito.keys import COOL_DOWN
+from amplify_mw.engine.engine import Engine
 from amplify_mw.wsgi import AmplifyWSGIMiddleware
 
 from .harness import FULL, QUICK, TINY, Plan, Row, in_fresh_processes, interleaved, table

@@ -22,7 +22,7 @@ from time import time
 
 from amplify_mw import AmplifyConfig, AuthUser
 from amplify_mw.asgi import AmplifyASGIMiddleware
-from amplify_mw.engine import Engine
+from amplify_mw.engine.engine import Engine
 from amplify_mw.wsgi import AmplifyWSGIMiddleware
 
 from .floor import Entry, FloorASGI, FloorWSGI

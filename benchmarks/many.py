@@ -24,11 +24,11 @@ from time import perf_counter, time
 from typing import Any
 
 from amplify_mw import StoredSession
-from amplify_mw.engine import Engine
+from amplify_mw.engine.engine import Engine
 from amplify_mw.sessions.record import Record
 from amplify_mw.stores.memory import MemoryStore
-from amplify_mw.stores.redis import RedisStore
-from amplify_mw.stores.sqlite import SQLiteStore
+from amplify_mw.stores.redis.store import RedisStore
+from amplify_mw.stores.sqlite.store import SQLiteStore
 
 from .harness import FULL, TINY, Call, Plan, in_processes
 from .memory import allocated

@@ -17,11 +17,11 @@ from tempfile import TemporaryDirectory
 from amplify_mw import SealedSession, StoredSession
 from amplify_mw.cognito.api import read_get_user
 from amplify_mw.cognito.attributes import Attributes
-from amplify_mw.drive import BoundedCache
 from amplify_mw.effects import Response, Sized
-from amplify_mw.engine import Engine
-from amplify_mw.sessions.base import SignedIn
-from amplify_mw.stores.sqlite import SQLiteStore
+from amplify_mw.engine.cache import BoundedCache
+from amplify_mw.engine.engine import Engine
+from amplify_mw.sessions.verdicts import SignedIn
+from amplify_mw.stores.sqlite.store import SQLiteStore
 from amplify_mw.wsgi import AmplifyWSGIMiddleware
 
 from .harness import FULL, QUICK, TINY, Plan

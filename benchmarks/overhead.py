@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from amplify_mw import AmplifyConfig, AmplifyCookies, SealedSession
 from amplify_mw.asgi import AmplifyASGIMiddleware
-from amplify_mw.context import CURRENT
-from amplify_mw.engine import Engine
+from amplify_mw.engine.context import CURRENT
+from amplify_mw.engine.engine import Engine
 from amplify_mw.wsgi import AmplifyWSGIMiddleware
 
 from .amplify_cookies import amplify_header

@@ -21,7 +21,7 @@ from joserfc.jwk import OctKey
 
 from amplify_mw import AmplifyConfig, SealedSession
 from amplify_mw.asgi import AmplifyASGIMiddleware
-from amplify_mw.engine import Engine
+from amplify_mw.engine.engine import Engine
 from amplify_mw.wsgi import AmplifyWSGIMiddleware
 
 from .harness import FULL, Call, Plan, Row, in_processes, table

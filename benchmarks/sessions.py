@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from amplify_mw import start_session
-from amplify_mw.engine import Engine
+from amplify_mw.engine.engine import Engine
 from amplify_mw.wsgi import AmplifyWSGIMiddleware
 
 from .requests import environ

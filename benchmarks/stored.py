@@ -22,10 +22,10 @@ from typing import Any
 
 from amplify_mw import StoredSession
 from amplify_mw.asgi import AmplifyASGIMiddleware
-from amplify_mw.engine import Engine
+from amplify_mw.engine.engine import Engine
 from amplify_mw.stores.memory import MemoryStore
-from amplify_mw.stores.redis import RedisStore
-from amplify_mw.stores.sqlite import SQLiteStore
+from amplify_mw.stores.redis.store import RedisStore
+from amplify_mw.stores.sqlite.store import SQLiteStore
 from amplify_mw.wsgi import AmplifyWSGIMiddleware
 
 from .harness import FULL, Call, Plan, Row, drive, in_processes, table

@@ -21,8 +21,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from joserfc import jwt
 from joserfc.errors import JoseError
 
-from amplify_mw.engine import Engine
-from amplify_mw.tokens.verifier import InvalidToken
+from amplify_mw.cognito.verifier import InvalidToken
+from amplify_mw.engine.engine import Engine
 
 from .harness import FULL, TINY, Call, Plan, in_processes
 from .report import Spread, Table, installed, versions

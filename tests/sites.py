@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from amplify_mw import AuthError, SealedSession, SessionInfo, StoredSession, TokenSession
-from amplify_mw.engine import Engine
-from amplify_mw.sessions.base import user_key
+from amplify_mw.engine.engine import Engine
 from amplify_mw.sessions.seal import key_text
+from amplify_mw.sessions.verdicts import user_key
 from amplify_mw.stores.memory import MemoryStore
-from amplify_mw.stores.sqlite import SQLiteStore
+from amplify_mw.stores.sqlite.store import SQLiteStore
 from amplify_mw.testing import LocalUserPool
 from tests.shells import AppAnswer, Ask, Got, Shell
 

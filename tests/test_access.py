@@ -8,8 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from amplify_mw import AmplifyConfig, access
-from amplify_mw.access import Access, AccessRules, Answer, Asked, Refusals, local_target, problem
+from amplify_mw import AmplifyConfig
 from amplify_mw.errors import (
     AuthError,
     ForbiddenException,
@@ -19,6 +18,10 @@ from amplify_mw.errors import (
     TokenExpiredException,
     UserNotConfirmedException,
 )
+from amplify_mw.shell.shell import access_rules
+from amplify_mw.web import paths as access
+from amplify_mw.web.answers import Answer, Asked, Refusals, local_target, problem
+from amplify_mw.web.paths import Access, AccessRules
 
 OPEN, PROTECTED, IGNORED = Access.OPEN, Access.PROTECTED, Access.IGNORED
 SITE = "https://app.example.com"
@@ -30,7 +33,7 @@ def rules(*protect: str, public: tuple[str, ...] = (), ignore: tuple[str, ...] =
 
 def configured(**options: Any) -> AccessRules | None:
     config = AmplifyConfig(user_pool_id="eu-west-1_Ab12Cd34E", client_id="web", **options)
-    return AccessRules.of_config(config)
+    return access_rules(config)
 
 
 class TestPatterns:

@@ -11,14 +11,9 @@ from typing import Any
 
 import pytest
 
-from amplify_mw import (
-    AmplifyCookies,
-    ConfigurationError,
-    SealedSession,
-    StoredSession,
-    TokenSet,
-)
-from amplify_mw.sessions import amplify_place, amplify_wire
+from amplify_mw import AmplifyCookies, ConfigurationError, SealedSession, StoredSession, TokenSet
+from amplify_mw.sessions.amplify import place as amplify_place
+from amplify_mw.sessions.amplify import wire as amplify_wire
 from amplify_mw.sessions.record import ENDED, Record
 from amplify_mw.stores.base import StoreUnavailable
 from amplify_mw.stores.memory import MemoryStore
@@ -221,7 +216,7 @@ def test_no_number_of_made_up_refresh_tokens_brings_an_ended_session_back(
     build: Build, kinds: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     most = {"ends": 20, "places": 20}
-    monkeypatch.setattr("amplify_mw.engine._REMEMBERED", most)
+    monkeypatch.setattr("amplify_mw.engine.engine._REMEMBERED", most)
     site = build(*kinds)
     ada, tokens = signed_in(site), site.pool.sign_in("grace")
     copy = AmplifyBrowser(site, ada.cookies)

@@ -16,7 +16,7 @@ from amplify_mw import (
     TokenSession,
     TokenSet,
 )
-from amplify_mw.engine import Engine
+from amplify_mw.engine.engine import Engine
 from amplify_mw.stores.memory import MemoryStore
 from amplify_mw.testing import Body, CognitoError, Down, LocalUserPool, Status
 from tests.amplify import (

@@ -19,8 +19,8 @@ from amplify_mw import (
     get_current_user,
 )
 from amplify_mw.asgi import AmplifyASGIMiddleware
-from amplify_mw.context import CURRENT
-from amplify_mw.engine import Engine
+from amplify_mw.engine.context import CURRENT
+from amplify_mw.engine.engine import Engine
 from amplify_mw.testing import LocalUserPool
 from amplify_mw.wsgi import AmplifyWSGIMiddleware
 from tests.patience import PATIENCE

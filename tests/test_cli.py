@@ -11,7 +11,8 @@ from urllib.request import ProxyHandler, build_opener
 
 import pytest
 
-from amplify_mw import __version__, cli
+import amplify_mw.__main__ as cli
+from amplify_mw import __version__
 from amplify_mw.sessions.seal import KEY_BYTES, parse_key
 from tests.patience import PATIENCE
 
@@ -149,7 +150,7 @@ def test_without_a_command_it_says_which_there_are():
 
 def test_the_version_costs_no_demo_and_no_server():
     code = (
-        "import sys, amplify_mw.cli as cli\n"
+        "import sys, amplify_mw.__main__ as cli\n"
         "try: cli.main(['--version'])\n"
         "except SystemExit: print(*sys.modules)"
     )

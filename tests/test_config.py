@@ -14,8 +14,8 @@ from amplify_mw import (
     TokenSession,
     UserPool,
 )
-from amplify_mw.config import MAX_LEEWAY
-from amplify_mw.engine import Engine
+from amplify_mw.config.config import MAX_LEEWAY
+from amplify_mw.engine.engine import Engine
 
 POOL_ID = "eu-west-1_Ab12Cd34E"
 KEYS = {"keys": [{"kty": "RSA", "kid": "a", "n": "AQAB", "e": "AQAB"}]}

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from amplify_mw import ConfigurationError, CookiePolicy
-from amplify_mw.cookie_policy import MAX_AGE_LIMIT
+from amplify_mw.web.cookie_policy import MAX_AGE_LIMIT
 
 TOKEN_CHARACTERS = "!#$%&'*+-.^_`|~" + "09azAZ"  # RFC 9110 5.6.2, digits and letters by their ends
 PATH_CHARACTERS = "-._~!$%&'()*+,:=@/" + "09azAZ"

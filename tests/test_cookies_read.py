@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from amplify_mw.cookie_policy import CookiePolicy
-from amplify_mw.cookies import DUPLICATE, CookieReader, Duplicate, SessionCookie
+from amplify_mw.web.cookie_policy import CookiePolicy
+from amplify_mw.web.cookies import DUPLICATE, CookieReader, Duplicate, SessionCookie
 
 NAME = b"amplify-session"
 SIZE = 1_000_000  # bytes: a quadratic reader would need 10^12 steps and not come back

@@ -26,11 +26,11 @@ from amplify_mw import (
     get_current_user,
     start_session,
 )
-from amplify_mw.engine import Engine
+from amplify_mw.engine.engine import Engine
 from amplify_mw.stores.base import SessionStore
 from amplify_mw.stores.memory import MemoryStore
-from amplify_mw.stores.redis import RedisStore
-from amplify_mw.stores.sqlite import SQLiteStore
+from amplify_mw.stores.redis.store import RedisStore
+from amplify_mw.stores.sqlite.store import SQLiteStore
 from amplify_mw.testing import LocalUserPool
 from amplify_mw.wsgi import AmplifyWSGIMiddleware
 from tests.sites import KEYS

@@ -21,7 +21,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from amplify_mw.drive import BoundedCache, Driver, Flights, _repeating
+from amplify_mw.cognito.keys import RETRY_PAUSE, KeySource, KeysUnavailable
 from amplify_mw.effects import (
     Ask,
     Flight,
@@ -34,10 +34,12 @@ from amplify_mw.effects import (
     Response,
     Unreachable,
 )
-from amplify_mw.http import HttpClient
+from amplify_mw.engine.cache import BoundedCache
+from amplify_mw.engine.driver import Driver, _repeating
+from amplify_mw.engine.flights import Flights
+from amplify_mw.engine.http import HttpClient
 from amplify_mw.testing import LocalUserPool
-from amplify_mw.testing.pool import Body, Down, Drip, Redirect
-from amplify_mw.tokens.jwks import RETRY_PAUSE, KeySource, KeysUnavailable
+from amplify_mw.testing.pool.pool import Body, Down, Drip, Redirect
 from tests.patience import PATIENCE
 
 

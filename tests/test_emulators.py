@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from amplify_mw import AmplifyConfig, AuthRoutes, CookiePolicy, SealedSession, UserPool
-from amplify_mw.engine import Engine, _warned
+from amplify_mw.engine.engine import Engine, _warned
 from amplify_mw.testing import LocalUserPool
 from tests.routes.going import NAVIGATION, hop_of
 from tests.shells import Ask, Shell

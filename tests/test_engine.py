@@ -16,12 +16,12 @@ import pytest
 
 from amplify_mw import AmplifyConfig, get_current_user
 from amplify_mw.asgi import AmplifyASGIMiddleware
-from amplify_mw.cookies import CookiePolicy
-from amplify_mw.engine import Engine
+from amplify_mw.cognito.keys import COOL_DOWN, MAX_AGE, RETRY_PAUSE
+from amplify_mw.engine.engine import Engine
 from amplify_mw.errors import ConfigurationError
 from amplify_mw.testing import LocalUserPool
-from amplify_mw.testing.pool import Body, Down, Status
-from amplify_mw.tokens.jwks import COOL_DOWN, MAX_AGE, RETRY_PAUSE
+from amplify_mw.testing.pool.pool import Body, Down, Status
+from amplify_mw.web.cookies import CookiePolicy
 from amplify_mw.wsgi import AmplifyWSGIMiddleware
 from tests.patience import PATIENCE
 from tests.visits import visiting

@@ -21,10 +21,10 @@ from amplify_mw import (
     require_auth,
 )
 from amplify_mw.authenticator import Visit
-from amplify_mw.context import CURRENT
-from amplify_mw.engine import Engine
+from amplify_mw.engine.context import CURRENT
+from amplify_mw.engine.engine import Engine
 from amplify_mw.errors import AuthError, NetworkError, Reason, TokenExpiredException
-from amplify_mw.sessions.base import NO_SESSION, Refused
+from amplify_mw.sessions.verdicts import NO_SESSION, Refused
 from amplify_mw.testing import signed_in
 
 CONFIG = AmplifyConfig(user_pool_id="eu-west-1_Guards", client_id="web", keys=None)

@@ -8,19 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from amplify_mw.cookies import CookieLine
-from amplify_mw.headers import (
+from amplify_mw.web.cookies import CookieLine
+from amplify_mw.web.headers import (
     OCTETS,
     TEXT,
     Spelling,
-    has_hopped,
-    hops,
-    request_header,
-    request_path,
     varied,
     with_cookies,
     with_default_cookies,
 )
+from amplify_mw.web.requests import has_hopped, hops, request_header, request_path
 
 NAME = "amplify-session"
 CLEARING = f"{NAME}=; Max-Age=0; Path=/"

@@ -8,7 +8,7 @@ import pytest
 
 from amplify_mw import AmplifyConfig, AmplifyCookies, StoredSession, TokenSession, UserPool
 from amplify_mw.effects import Join
-from amplify_mw.engine import Engine
+from amplify_mw.engine.engine import Engine
 from amplify_mw.stores.memory import MemoryStore
 from amplify_mw.testing import LocalUserPool
 from tests.amplify import cookies_of

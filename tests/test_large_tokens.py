@@ -14,10 +14,10 @@ from amplify_mw import (
     StoredSession,
     TokenSession,
 )
+from amplify_mw.cognito import verifier
 from amplify_mw.stores.memory import MemoryStore
-from amplify_mw.stores.sqlite import SQLiteStore
+from amplify_mw.stores.sqlite.store import SQLiteStore
 from amplify_mw.testing import Body, LocalUserPool
-from amplify_mw.tokens import verifier
 from tests.amplify import cookies_of
 from tests.routes.going import Visitor, auth_routes, code_of
 from tests.shells import AwaitingShell, Shell, WSGIShell

@@ -35,18 +35,11 @@ from amplify_mw import (
     aio,
 )
 from amplify_mw.asgi import AmplifyASGIMiddleware
-from amplify_mw.engine import Engine
-from amplify_mw.stores.redis import RedisStore
-from amplify_mw.stores.sqlite import SQLiteStore
-from amplify_mw.testing import (
-    CognitoError,
-    Down,
-    LocalUserPool,
-    Status,
-    signed_in,
-    signed_out,
-)
-from amplify_mw.tokens.verifier import MAX_TOKEN_BYTES
+from amplify_mw.cognito.verifier import MAX_TOKEN_BYTES
+from amplify_mw.engine.engine import Engine
+from amplify_mw.stores.redis.store import RedisStore
+from amplify_mw.stores.sqlite.store import SQLiteStore
+from amplify_mw.testing import CognitoError, Down, LocalUserPool, Status, signed_in, signed_out
 from tests.patience import PATIENCE
 from tests.shells import AppAnswer, ASGIShell, Ask, AwaitingShell, Got, Shell, WSGIShell
 from tests.sites import (

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amplify_mw import require_auth
-from amplify_mw.headers import is_speculative
+from amplify_mw.web.requests import is_speculative
 from tests.routes.going import auth_routes
 from tests.shells import ASGIShell, Ask, AwaitingShell, Got, Shell, WSGIShell
 from tests.sites import KINDS, Browser, Clock, Site, infos, outcome, session_of, town

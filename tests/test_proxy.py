@@ -22,11 +22,11 @@ from hypothesis import strategies as st
 
 from amplify_mw import AmplifyConfig, ConfigurationError, SealedSession
 from amplify_mw.effects import Request, Unreachable
-from amplify_mw.engine import Engine
-from amplify_mw.http import HttpClient
-from amplify_mw.proxy import Proxy as Address
-from amplify_mw.proxy import parse_proxy
+from amplify_mw.engine.engine import Engine
+from amplify_mw.engine.http import HttpClient
 from amplify_mw.testing import LocalUserPool
+from amplify_mw.web.proxy import Proxy as Address
+from amplify_mw.web.proxy import parse_proxy
 from tests.certificates import Authority, listening, say_hi
 from tests.proxies import Proxy, fronted, proxying
 from tests.shells import Ask, Shell
@@ -682,7 +682,7 @@ from amplify_mw import AmplifyConfig
 from amplify_mw.engine import Engine
 before = set(sys.modules)
 engine = Engine(AmplifyConfig(user_pool_id="eu-west-1_Ab12Cd34E", client_id="web"))
-print(sorted({"urllib.request", "httpcore2", "amplify_mw.network"} & set(sys.modules)))
+print(sorted({"urllib.request", "httpcore2", "amplify_mw.engine.network"} & set(sys.modules)))
 """
     environ = {name: value for name, value in os.environ.items() if name not in VARIABLES}
     done = subprocess.run(

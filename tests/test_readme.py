@@ -14,7 +14,7 @@ from werkzeug.test import Client
 from amplify_mw import AmplifyConfig, AuthRoutes
 from amplify_mw.routes.failures import TROUBLES
 from amplify_mw.testing import LocalUserPool
-from amplify_mw.testing.pool import AuthorizeError, Down
+from amplify_mw.testing.pool.pool import AuthorizeError, Down
 
 README = Path(__file__).parent.parent / "README.md"
 PROGRAMS = [

@@ -21,8 +21,8 @@ from amplify_mw import (
     TokenSet,
     get_current_user,
 )
+from amplify_mw.cognito.verifier import MAX_TOKEN_BYTES
 from amplify_mw.testing import LocalUserPool
-from amplify_mw.tokens.verifier import MAX_TOKEN_BYTES
 from tests.shells import Got, Shell, WSGIShell
 from tests.sites import DAY, HOUR, KEYS, NAME, Browser, Clock, Site, attributes, town
 

@@ -15,16 +15,16 @@ import pytest
 from cryptography.exceptions import InvalidTag
 
 from amplify_mw import ConfigurationError, CookiePolicy, SealedSession, StoredSession, aio, carry
-from amplify_mw.drive import _WORKERS, Flights
 from amplify_mw.effects import Flight, Flow, Unreachable
-from amplify_mw.engine import Engine
+from amplify_mw.engine.engine import Engine
+from amplify_mw.engine.flights import _WORKERS, Flights
 from amplify_mw.sessions.base import Surroundings
 from amplify_mw.sessions.bundle import Bundle
 from amplify_mw.sessions.seal import Seal
 from amplify_mw.sessions.sealed import SealedPlace
 from amplify_mw.stores.base import StoreUnavailable
 from amplify_mw.stores.memory import MemoryStore
-from amplify_mw.stores.sqlite import SQLiteStore
+from amplify_mw.stores.sqlite.store import SQLiteStore
 from amplify_mw.testing import CognitoError, LocalUserPool, Throttling
 from tests.patience import PATIENCE
 from tests.shells import LOOP, AppAnswer, Ask, AwaitingShell, Shell

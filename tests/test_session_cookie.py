@@ -7,16 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from amplify_mw import (
-    AmplifyConfig,
-    SealedSession,
-    StoredSession,
-    TokenSession,
-)
-from amplify_mw.cookie_policy import CookiePolicy
-from amplify_mw.cookies import DUPLICATE, MAX_CHUNKS, UNREADABLE, CookieLine, SessionCookie
+from amplify_mw import AmplifyConfig, SealedSession, StoredSession, TokenSession
 from amplify_mw.errors import ConfigurationError, SessionTooLargeError
 from amplify_mw.stores import MemoryStore
+from amplify_mw.web.cookie_policy import CookiePolicy
+from amplify_mw.web.cookies import DUPLICATE, MAX_CHUNKS, UNREADABLE, CookieLine, SessionCookie
 
 NAME = "amplify-session"
 LIMIT = 12_288

@@ -19,7 +19,7 @@ from amplify_mw import (
     aio,
 )
 from amplify_mw.asgi import AmplifyASGIMiddleware
-from amplify_mw.sessions.amplify_wire import PREFIX
+from amplify_mw.sessions.amplify.wire import PREFIX
 from amplify_mw.stores.base import StoreUnavailable
 from amplify_mw.stores.memory import MemoryStore
 from amplify_mw.testing import CognitoError, Down, LocalUserPool

@@ -24,8 +24,8 @@ from amplify_mw import (
     get_current_user,
     require_auth,
 )
-from amplify_mw.context import CURRENT
-from amplify_mw.engine import Engine
+from amplify_mw.engine.context import CURRENT
+from amplify_mw.engine.engine import Engine
 from amplify_mw.testing import CognitoError, Down, LocalUserPool, signed_in, signed_out
 from tests.shells import AppAnswer, Ask, Got, Shell
 

@@ -13,9 +13,9 @@ import pytest
 
 from amplify_mw import AuthRoutes, SealedSession
 from amplify_mw.effects import Request, Unreachable
-from amplify_mw.engine import Engine
-from amplify_mw.http import HttpClient
-from amplify_mw.network import why_tls
+from amplify_mw.engine.engine import Engine
+from amplify_mw.engine.http import HttpClient
+from amplify_mw.engine.network import why_tls
 from amplify_mw.testing import LocalUserPool
 from tests.certificates import HOUR, Authority, listening, say_hi
 from tests.proxies import fronted

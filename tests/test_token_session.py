@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from amplify_mw.engine import Engine
-from amplify_mw.sessions.base import SignedIn
+from amplify_mw.engine.engine import Engine
+from amplify_mw.sessions.verdicts import SignedIn
 from amplify_mw.testing import LocalUserPool
 from tests.visits import visiting
 

@@ -16,14 +16,9 @@ from wsgiref.validate import validator
 import pytest
 from werkzeug.test import Client
 
-from amplify_mw import (
-    AmplifyConfig,
-    NotAuthorizedException,
-    get_current_user,
-    require_auth,
-)
+from amplify_mw import AmplifyConfig, NotAuthorizedException, get_current_user, require_auth
 from amplify_mw.testing import LocalUserPool
-from amplify_mw.testing.pool import Down
+from amplify_mw.testing.pool.pool import Down
 from amplify_mw.wsgi import AmplifyWSGIMiddleware
 
 TEXT = [("Content-Type", "text/plain")]

@@ -26,7 +26,7 @@ from amplify_mw import (
     require_auth,
     start_session,
 )
-from amplify_mw.context import CURRENT
+from amplify_mw.engine.context import CURRENT
 from amplify_mw.stores import MemoryStore
 from amplify_mw.testing import LocalUserPool
 from amplify_mw.wsgi import AmplifyWSGIMiddleware

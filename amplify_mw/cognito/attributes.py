@@ -14,15 +14,13 @@ Rules:
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 from ..effects import Cache, Flight, Flow, Join, Remember, Unreachable
 from ..errors import NotAuthorizedException
-from ..sessions.base import SignedIn
-from ..tokens.verifier import parse_segment
 from .api import UNAVAILABLE, Failure, get_user, read_get_user
 from .pace import Asking, Caller, Paces
+from .verifier import parse_segment
 
 SELF_SERVICE_SCOPE: Final = "aws.cognito.signin.user.admin"
 _RETRY: Final = 2.0  # seconds between questions while Cognito cannot be asked
@@ -41,6 +39,30 @@ _NOT_ATTRIBUTES: Final = frozenset(  # the protocol's own claims (RFC 7519, Open
         *("scope", "version", "device_key", "sid"),
     }
 )
+
+
+class TokenHolder(Protocol):
+    """The tokens of a session, with the pool they are of and the access token's scopes."""
+
+    @property
+    def id_token(self) -> bytes | None:
+        """The ID token, if there is one."""
+        ...
+
+    @property
+    def access_token(self) -> bytes | None:
+        """The access token, if there is one."""
+        ...
+
+    @property
+    def scopes(self) -> frozenset[str]:
+        """The access token's scopes."""
+        ...
+
+    @property
+    def pool(self) -> str:
+        """The user pool's id."""
+        ...
 
 
 class Attributes(NamedTuple):
@@ -80,33 +102,33 @@ class AttributeSource:
         self._paces = Paces("GetUser", ("throttled", "cognito_misconfigured", "firewall_blocked"))
 
     def fetch(
-        self, verdict: SignedIn, endpoint: str, now: float
+        self, session: TokenHolder, endpoint: str, now: float
     ) -> Flow[Mapping[str, str] | Failure]:
         """A flow: the attributes, or what hindered."""
-        if verdict.access_token is not None and SELF_SERVICE_SCOPE in verdict.scopes:
+        if session.access_token is not None and SELF_SERVICE_SCOPE in session.scopes:
             answer = yield from self._ask(
-                verdict.access_token, verdict.pool, endpoint, self._ttl, now
+                session.access_token, session.pool, endpoint, self._ttl, now
             )
             return answer.values if isinstance(answer, Attributes) else answer
-        if verdict.id_token is not None:
-            return attributes_of_claims(parse_segment(verdict.id_token.split(b".")[1]))
+        if session.id_token is not None:
+            return attributes_of_claims(parse_segment(session.id_token.split(b".")[1]))
         return _MISSING_SCOPE
 
     def confirm(
-        self, verdict: SignedIn, endpoint: str, every: float, now: float
-    ) -> Flow[SignedIn | Failure]:
-        """A flow: the verdict, to be looked at again when Cognito is to be asked next.
+        self, session: TokenHolder, endpoint: str, every: float, now: float
+    ) -> Flow[float | Failure]:
+        """Ask Cognito whether the user is signed in still; until when its word holds.
 
         Cognito is asked unless it was so in the last `every` seconds.
         """
-        if verdict.access_token is None or SELF_SERVICE_SCOPE not in verdict.scopes:
+        if session.access_token is None or SELF_SERVICE_SCOPE not in session.scopes:
             return _MISSING_SCOPE
-        answer = yield from self._ask(verdict.access_token, verdict.pool, endpoint, every, now)
+        answer = yield from self._ask(session.access_token, session.pool, endpoint, every, now)
         if isinstance(answer, Attributes):
-            return replace(verdict, fresh_until=min(verdict.fresh_until, answer.asked_at + every))
-        known: Attributes | None = self._cache.get(_digest(verdict.access_token))
+            return answer.asked_at + every
+        known: Attributes | None = self._cache.get(_digest(session.access_token))
         if answer.scope != "user" and known is not None and now < known.asked_at + 2 * every:
-            return replace(verdict, fresh_until=min(verdict.fresh_until, now + _RETRY))
+            return now + _RETRY
         return answer
 
     def _ask(

@@ -17,22 +17,12 @@ from contextlib import suppress
 from functools import partial
 from typing import Final, NamedTuple
 
-from ..effects import (
-    Ask,
-    Flight,
-    Flow,
-    Launch,
-    Meanwhile,
-    Pause,
-    Request,
-    Response,
-    Unreachable,
-)
+from ..effects import Ask, Flight, Flow, Launch, Meanwhile, Pause, Request, Response, Unreachable
 from ..errors import Reason
-from ..tokens.verifier import VerifiedToken
 from . import api, oauth
 from .api import UNAVAILABLE, AppClient, Failure, Refreshed
 from .pace import Asking, Caller, Paces
+from .verifier import VerifiedToken
 
 Read = Callable[[Response], Refreshed | Failure]
 

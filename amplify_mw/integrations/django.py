@@ -12,8 +12,8 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpResponse  # type: ignore[import-untyped]  # it has no types
 
 from .. import asgi, wsgi
-from ..access import Answer
 from ..errors import AuthError
+from ..web.answers import Answer
 
 
 class AuthErrorMiddleware:

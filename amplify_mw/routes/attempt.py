@@ -19,11 +19,11 @@ import re
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from .. import base64url
-from ..cookie_policy import CookiePolicy
-from ..cookies import CookieReader
+from ..config.routes import AuthRoutes
 from ..sessions.seal import Seal
-from .options import AuthRoutes
+from ..web import base64url
+from ..web.cookie_policy import CookiePolicy
+from ..web.cookies import CookieReader
 
 PREFIX: Final = "amplify-auth"
 MOST_ATTEMPTS: Final = 8

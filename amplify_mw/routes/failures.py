@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from typing import Final, Literal, NamedTuple
 
 from ..cognito.api import Failure, printable
-from ..headers import excerpt
-from ..tokens.verifier import InvalidToken
+from ..cognito.verifier import InvalidToken
+from ..web.requests import excerpt
 
 Code = Literal[
     "access_denied",

@@ -48,16 +48,23 @@ from html import escape
 from typing import Final
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from ..access import TWO_COOKIES, Answer, Asked, problem
 from ..authenticator import Authenticator, Visit
 from ..cognito.api import UNAVAILABLE, AppClient, Failure, Refreshed
+from ..cognito.keys import KeysUnavailable
 from ..cognito.pace import Caller
-from ..cookies import DUPLICATE, CookieReader
+from ..cognito.verifier import InvalidToken
+from ..config.routes import AuthRoutes
 from ..effects import Draw, Flight, Flow, Join, Tell, Unreachable
+from ..engine.reports import request_line
 from ..errors import AuthError, NetworkError, SessionTooLargeError
-from ..headers import (
-    CLEAR_SITE_DATA,
-    FETCHED_AHEAD,
+from ..log import logger
+from ..models import SignInFailure, TokenSet
+from ..sessions.verdicts import Refused, SignedIn
+from ..verbs.session import end_here, starting_new
+from ..web.answers import TWO_COOKIES, Answer, Asked, problem
+from ..web.cookies import DUPLICATE, CookieReader
+from ..web.headers import CLEAR_SITE_DATA, FETCHED_AHEAD
+from ..web.requests import (
     came_by_hop,
     has_hopped,
     is_foreign,
@@ -66,23 +73,8 @@ from ..headers import (
     page_of,
     request_header,
 )
-from ..lifecycle import end_here, starting_new
-from ..log import logger
-from ..models import SignInFailure
-from ..reports import request_line
-from ..session_models import TokenSet
-from ..sessions.base import Refused, SignedIn
-from ..tokens.jwks import KeysUnavailable
-from ..tokens.verifier import InvalidToken
 from .attempt import RANDOM, Attempt, Attempts, Way
-from .failures import (
-    TROUBLES,
-    Refusal,
-    refusal_by_endpoint,
-    refusal_by_pool,
-    refusal_of_token,
-)
-from .options import AuthRoutes
+from .failures import TROUBLES, Refusal, refusal_by_endpoint, refusal_by_pool, refusal_of_token
 from .pages import hop, hop_cookie, hop_here, hop_later, page, question, redirect
 from .provider import Provider, identity_provider
 from .target import safe_target

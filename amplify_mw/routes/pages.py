@@ -13,9 +13,10 @@ from math import ceil
 from typing import Final
 from urllib.parse import unquote
 
-from ..access import Answer, local_target, spellings
-from ..cookie_policy import CookiePolicy, is_path
-from ..headers import HOP_COOKIE, hops
+from ..web.answers import Answer, local_target
+from ..web.cookie_policy import CookiePolicy, is_path
+from ..web.paths import spellings
+from ..web.requests import HOP_COOKIE, hops
 
 _HOP_LASTS: Final = 10  # seconds
 _LONGEST_WAIT: Final = 60  # seconds

@@ -15,7 +15,7 @@ from collections.abc import Container
 from typing import Final
 from urllib.parse import quote, unquote
 
-from ..access import spellings
+from ..web.paths import spellings
 
 _LONGEST: Final = 2048  # characters, as it is written: it has to fit a cookie
 _MOST_DECODINGS: Final = 4

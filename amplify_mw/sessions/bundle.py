@@ -16,8 +16,8 @@ import zlib
 from struct import Struct
 from typing import Final, NamedTuple
 
-from .. import base64url
-from ..tokens.verifier import MAX_TOKEN_BYTES
+from ..cognito.verifier import MAX_TOKEN_BYTES
+from ..web import base64url
 
 MAX_TOKENS: Final = 3 * MAX_TOKEN_BYTES  # characters of all tokens together
 MAX_PACKED: Final = MAX_TOKENS + 1024  # bytes: what cannot be compressed grows a little

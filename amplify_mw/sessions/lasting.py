@@ -12,6 +12,8 @@ Rules:
 import math
 from typing import Any, Final
 
+from ..cognito.keys import KeysUnavailable
+from ..cognito.verifier import InvalidToken, agree
 from ..effects import Draw, Flow, Notice, Unreachable
 from ..errors import (
     NetworkError,
@@ -20,27 +22,23 @@ from ..errors import (
     TokenExpiredException,
 )
 from ..models import AuthUser
-from ..tokens.jwks import KeysUnavailable
-from ..tokens.verifier import InvalidToken, agree
-from .base import (
-    NO_COOKIE,
-    NO_SESSION,
-    STORE_UNAVAILABLE,
-    Entrance,
-    Finding,
-    Held,
-    NewCookie,
-    Postponed,
-    Refused,
-    SignedIn,
-    Surroundings,
-    user_key,
-)
+from .base import Entrance, Postponed, Surroundings
 from .bundle import Bundle
 from .lifetimes import LastingSession
 from .place import Place, Seen, Shelf, newest
 from .refreshing import IV, RETRY, REVOKED, Pair, Refresher
 from .token import groups_of, keys_unavailable, refused, scopes_of, size_of
+from .verdicts import (
+    NO_COOKIE,
+    NO_SESSION,
+    STORE_UNAVAILABLE,
+    Finding,
+    Held,
+    NewCookie,
+    Refused,
+    SignedIn,
+    user_key,
+)
 
 _SID: Final = 16  # bytes
 _MOST_ROLLED: Final = 1_000  # of 8 kB each

@@ -23,15 +23,16 @@ from typing import Final, NamedTuple
 
 from ..cognito.api import UNUSABLE, Failure, Refreshed
 from ..cognito.grants import Grants
+from ..cognito.verifier import InvalidToken, VerifiedToken, Verifier, agree
 from ..effects import Draw, Flight, Flow, Join, Notice, Pause, Unreachable
 from ..errors import NetworkError, NotAuthorizedException, SessionTooLargeError
-from ..tokens.verifier import InvalidToken, VerifiedToken, Verifier, agree
-from .base import STORE_UNAVAILABLE, Postponed, Refused
+from .base import Postponed
 from .bundle import Bundle
 from .lifetimes import LastingSession
 from .place import Place, Seen, Shelf, newest
 from .record import Record, asks_again, has_ended
 from .token import refused
+from .verdicts import STORE_UNAVAILABLE, Refused
 
 IV: Final = 12  # bytes
 RETRY: Final = 2.0  # seconds after which a refresh that was not possible is tried again

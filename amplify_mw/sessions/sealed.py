@@ -18,16 +18,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from ..cookie_policy import CookiePolicy
-from ..cookies import MAX_COOKIE_BYTES, SessionCookie
 from ..effects import Flow, Notice, Unreachable
-from ..errors import (
-    ConfigurationError,
-    NotAuthorizedException,
-    SessionTooLargeError,
-    check_number,
-)
-from .base import Entrance, Finding, NewCookie, Refused, SignedIn, Surroundings
+from ..errors import ConfigurationError, NotAuthorizedException, SessionTooLargeError, check_number
+from ..web.cookie_policy import CookiePolicy
+from ..web.cookies import MAX_COOKIE_BYTES, SessionCookie
+from .base import Entrance, Surroundings
 from .bundle import MAX_PACKED, Bundle, pack, unpack
 from .lasting import INVALID, STORE_DOWN, LastingSessions
 from .lifetimes import LastingSession, check_store
@@ -35,6 +30,7 @@ from .place import Place, Seen, newest
 from .record import Record
 from .refreshing import IV, REVOKED, revoked
 from .seal import Seal, parse_key
+from .verdicts import Finding, NewCookie, Refused, SignedIn
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM

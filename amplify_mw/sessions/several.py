@@ -25,30 +25,32 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
-from ..cookie_policy import CookiePolicy
-from ..cookies import DUPLICATE, UNREADABLE, CookieLine, SessionCookies
+from ..cognito.keys import KeysUnavailable
 from ..effects import Cache, Flow, Remember, Unreachable
 from ..errors import NetworkError
-from ..session_models import SessionInfo
-from ..tokens.jwks import KeysUnavailable
+from ..models import SessionInfo
+from ..web.cookie_policy import CookiePolicy
+from ..web.cookies import DUPLICATE, UNREADABLE, CookieLine, SessionCookies
 from .base import (
     DIFFERENT_USERS,
-    DUPLICATE_COOKIE,
-    STORE_UNAVAILABLE,
     Entrance,
-    Finding,
-    NewCookie,
     PartlyEnded,
     Postponed,
-    Refused,
     SessionKind,
     SessionList,
     Sessions,
-    SignedIn,
     Surroundings,
-    user_key,
 )
 from .bundle import Bundle
+from .verdicts import (
+    DUPLICATE_COOKIE,
+    STORE_UNAVAILABLE,
+    Finding,
+    NewCookie,
+    Refused,
+    SignedIn,
+    user_key,
+)
 
 MOST_KINDS: Final = 10
 _BETWEEN: Final = "\x1d"

@@ -15,20 +15,21 @@ import struct
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from .. import base64url
-from ..cookie_policy import CookiePolicy
-from ..cookies import SessionCookie
+from ..cognito.verifier import MAX_TOKEN_BYTES
 from ..effects import Draw, Flow, Unreachable
 from ..errors import SessionTooLargeError, check_number
-from ..session_models import SessionInfo
-from ..tokens.verifier import MAX_TOKEN_BYTES
-from .base import Entrance, Finding, Refused, SignedIn, Surroundings, user_key
+from ..models import SessionInfo
+from ..web import base64url
+from ..web.cookie_policy import CookiePolicy
+from ..web.cookies import SessionCookie
+from .base import Entrance, Surroundings
 from .bundle import Bundle, pack, unpack
 from .lasting import INVALID, STORE_DOWN, LastingSessions
 from .lifetimes import DEFAULT_TOKEN_BYTES, LastingSession, check_store
 from .place import Seen
 from .record import Record, has_ended
 from .refreshing import IV, REVOKED, revoked
+from .verdicts import Finding, Refused, SignedIn, user_key
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM

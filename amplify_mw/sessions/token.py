@@ -9,25 +9,16 @@ that token in no later answer, unless a session is started with it anew.
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from ..cookie_policy import CookiePolicy
-from ..cookies import SessionCookie
+from ..cognito.keys import KeysUnavailable
+from ..cognito.verifier import InvalidToken, NotYetValid, VerifiedToken, Verifier
 from ..effects import Ask, Flow
 from ..errors import NetworkError, NotAuthorizedException, TokenExpiredException, check_number
 from ..models import AuthUser
-from ..tokens.jwks import KeysUnavailable
-from ..tokens.verifier import InvalidToken, NotYetValid, VerifiedToken, Verifier
-from .base import (
-    NO_COOKIE,
-    NO_SESSION,
-    Entrance,
-    Finding,
-    NewCookie,
-    Refused,
-    SignedIn,
-    Surroundings,
-    user_key,
-)
+from ..web.cookie_policy import CookiePolicy
+from ..web.cookies import SessionCookie
+from .base import Entrance, Surroundings
 from .record import has_ended, tombstone
+from .verdicts import NO_COOKIE, NO_SESSION, Finding, NewCookie, Refused, SignedIn, user_key
 
 if TYPE_CHECKING:
     from .bundle import Bundle

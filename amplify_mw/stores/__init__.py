@@ -6,8 +6,8 @@ if TYPE_CHECKING:
     from .base import SessionStore as SessionStore
     from .base import StoreUnavailable as StoreUnavailable
     from .memory import MemoryStore as MemoryStore
-    from .redis import RedisStore as RedisStore
-    from .sqlite import SQLiteStore as SQLiteStore
+    from .redis.store import RedisStore as RedisStore
+    from .sqlite.store import SQLiteStore as SQLiteStore
 
 _LATER: Final = {
     "SessionStore": ".base",

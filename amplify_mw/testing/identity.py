@@ -15,11 +15,11 @@ from typing import Any, Final
 
 from ..authenticator import Visit
 from ..cognito.attributes import SELF_SERVICE_SCOPE
-from ..config import AmplifyConfig
-from ..context import bind, unbind
-from ..engine import Engine
+from ..config.config import AmplifyConfig
+from ..engine.context import bind, unbind
+from ..engine.engine import Engine
 from ..models import AuthUser
-from ..sessions.base import NO_SESSION, SignedIn, Verdict
+from ..sessions.verdicts import NO_SESSION, SignedIn, Verdict
 
 _CONFIG: Final = AmplifyConfig(user_pool_id="us-east-1_SignedIn", client_id="signed-in")
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from .pool import LocalUserPool
+from .pool.pool import LocalUserPool
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from time import time
 from typing import Any
 
 from amplify_mw import AmplifyConfig
-from amplify_mw.engine import Engine
+from amplify_mw.engine.engine import Engine
 
 from ..requests import ask, cookie_header
 from ..tokens import forged

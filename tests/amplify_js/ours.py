@@ -7,7 +7,7 @@ from typing import Any
 
 import amplify_mw
 from amplify_mw import AmplifyConfig, AuthError
-from amplify_mw.engine import Engine
+from amplify_mw.engine.engine import Engine
 from tests.amplify_js.node import Page
 from tests.shells import Ask, Got, Shell
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from amplify_mw.testing import LocalUserPool
-from amplify_mw.testing.pool import CognitoError, Down
+from amplify_mw.testing.pool.pool import CognitoError, Down
 from tests.amplify_js.installation import HERE
 from tests.amplify_js.node import ORIGIN, AmplifyJS, Context, Tokens
 

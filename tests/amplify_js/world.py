@@ -14,10 +14,10 @@ from typing import Any, Final, Self
 from urllib.request import ProxyHandler, Request, build_opener
 from uuid import uuid4
 
-from amplify_mw.engine import Engine
-from amplify_mw.sessions.amplify_js import AmplifyCookies
+from amplify_mw.engine.engine import Engine
+from amplify_mw.sessions.amplify.sessions import AmplifyCookies
 from amplify_mw.testing import LocalUserPool
-from amplify_mw.testing.pool import Body, CognitoError, Down, Fault, Status, Throttling
+from amplify_mw.testing.pool.pool import Body, CognitoError, Down, Fault, Status, Throttling
 from tests.amplify_js.cases import (
     CLIENT,
     HOUR,

@@ -24,11 +24,11 @@ from amplify_mw import (
     list_sessions,
     start_session,
 )
-from amplify_mw.engine import Engine
-from amplify_mw.headers import request_header
+from amplify_mw.engine.engine import Engine
 from amplify_mw.sessions.seal import key_text
 from amplify_mw.stores import MemoryStore
 from amplify_mw.testing import LocalUserPool
+from amplify_mw.web.requests import request_header
 from tests.browser.servers import asgi_server, wsgi_server
 from tests.shells import ASGIShell, Shell
 

@@ -18,15 +18,15 @@ from amplify_mw.cognito.attributes import (
     AttributeSource,
     attributes_of_claims,
 )
-from amplify_mw.context import attributes_result
-from amplify_mw.drive import BoundedCache
 from amplify_mw.effects import Join, Outage, Request, Response, Unreachable
-from amplify_mw.engine import Engine
+from amplify_mw.engine.cache import BoundedCache
+from amplify_mw.engine.engine import Engine
 from amplify_mw.errors import AuthError
 from amplify_mw.models import AuthUser
-from amplify_mw.sessions.base import Refused, SignedIn
+from amplify_mw.sessions.verdicts import Refused, SignedIn
 from amplify_mw.testing import LocalUserPool
-from amplify_mw.testing.pool import Body, CognitoError, Down, Status, Throttling
+from amplify_mw.testing.pool.pool import Body, CognitoError, Down, Status, Throttling
+from amplify_mw.verbs.user import attributes_result
 from tests.visits import is_known, visiting
 
 ENDPOINT = "https://pool.example/"

@@ -10,8 +10,8 @@ import pytest
 
 from amplify_mw.cognito.api import Failure, Refreshed
 from amplify_mw.cognito.grants import Grants, PoolApi
+from amplify_mw.cognito.verifier import VerifiedToken
 from amplify_mw.effects import Ask, Launch, Meanwhile, Outage, Pause, Request, Response, Unreachable
-from amplify_mw.tokens.verifier import VerifiedToken
 
 T = 1000.0
 ENDPOINT = "https://pool.example/"

@@ -17,7 +17,7 @@ from amplify_mw.demo.people import PASSWORD, PEOPLE, add_people
 from amplify_mw.demo.profile import make_profile
 from amplify_mw.demo.site import make_app, with_another_start
 from amplify_mw.testing import LocalUserPool, signed_in
-from amplify_mw.testing.pool import AuthorizeError, Down
+from amplify_mw.testing.pool.pool import AuthorizeError, Down
 
 ORIGIN = "http://localhost"
 COOKIE = "amplify-session"

@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 
 from amplify_mw import AmplifyConfig
 from amplify_mw.testing import LocalUserPool
-from amplify_mw.testing.pool import Down
+from amplify_mw.testing.pool.pool import Down
 from tests.examples import (
     api_route,
     cookie_configuration,

@@ -15,9 +15,9 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from amplify_mw import AmplifyConfig, ConfigurationError
 from amplify_mw.asgi import AmplifyASGIMiddleware
-from amplify_mw.engine import Engine
-from amplify_mw.inside import look_inside
-from amplify_mw.mounts import Inside, Mounts, gateway_path, parse_mounts, server_mount
+from amplify_mw.engine.engine import Engine
+from amplify_mw.shell.inside import look_inside
+from amplify_mw.web.mounts import Inside, Mounts, gateway_path, parse_mounts, server_mount
 from tests.mounts.apps import (
     Wrapped,
     asgi_apps,

@@ -18,8 +18,9 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from amplify_mw import AmplifyConfig, ConfigurationError, shell
+from amplify_mw import AmplifyConfig, ConfigurationError
 from amplify_mw.asgi import AmplifyASGIMiddleware
+from amplify_mw.shell import shell
 from amplify_mw.testing import LocalUserPool
 from amplify_mw.wsgi import AmplifyWSGIMiddleware
 from tests.mounts.apps import Wrapped, ask_asgi, ask_wsgi

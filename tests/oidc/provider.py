@@ -10,8 +10,8 @@ from urllib.parse import parse_qs, parse_qsl, urlencode, urljoin, urlsplit
 import httpx2
 
 from amplify_mw import AmplifyConfig, AuthRoutes, StoredSession
-from amplify_mw.engine import Engine
-from amplify_mw.sessions.base import user_key
+from amplify_mw.engine.engine import Engine
+from amplify_mw.sessions.verdicts import user_key
 from amplify_mw.stores.memory import MemoryStore
 from tests.amplify_js.installation import HERE as AMPLIFY_JS
 from tests.amplify_js.node import Process

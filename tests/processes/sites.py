@@ -6,8 +6,8 @@ from typing import Any
 
 from amplify_mw import AmplifyConfig, CookiePolicy, SealedSession, StoredSession
 from amplify_mw.stores.memory import MemoryStore
-from amplify_mw.stores.redis import RedisStore
-from amplify_mw.stores.sqlite import SQLiteStore
+from amplify_mw.stores.redis.store import RedisStore
+from amplify_mw.stores.sqlite.store import SQLiteStore
 
 KEY = "q1d8oS3uX5k3VwH0v1yXo1o0kq8J7m1tq1yYV3s0g9E"  # a sealing key
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from amplify_mw.sessions.base import user_key
 from amplify_mw.sessions.record import Record
+from amplify_mw.sessions.verdicts import user_key
 from tests.patience import PATIENCE
 from tests.processes.cluster import Cluster, Member
 from tests.processes.conftest import Cognito, Places, expired_session

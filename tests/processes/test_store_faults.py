@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from amplify_mw import end_session, get_current_user, start_session
-from amplify_mw.engine import Engine
-from amplify_mw.session_models import TokenSet
+from amplify_mw.engine.engine import Engine
+from amplify_mw.models import TokenSet
 from tests.processes.cluster import Cluster
 from tests.processes.conftest import HOUR, Cognito, Places, enter
 from tests.processes.sites import Spec

@@ -25,7 +25,7 @@ from amplify_mw import (
     start_session,
 )
 from amplify_mw.asgi import AmplifyASGIMiddleware
-from amplify_mw.engine import Engine
+from amplify_mw.engine.engine import Engine
 from amplify_mw.stores.base import SessionStore
 from amplify_mw.wsgi import AmplifyWSGIMiddleware
 from tests.processes.sites import Spec

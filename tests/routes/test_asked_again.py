@@ -9,8 +9,8 @@ import pytest
 
 from amplify_mw import SealedSession, StoredSession
 from amplify_mw.stores.memory import MemoryStore
-from amplify_mw.stores.redis import RedisStore
-from amplify_mw.stores.sqlite import SQLiteStore
+from amplify_mw.stores.redis.store import RedisStore
+from amplify_mw.stores.sqlite.store import SQLiteStore
 from amplify_mw.testing import Down
 from tests.routes.conftest import Build
 from tests.routes.going import NAVIGATION, Visitor, hop_of, pool_of, sent

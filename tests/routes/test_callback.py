@@ -6,13 +6,7 @@ from typing import Any
 
 import pytest
 
-from amplify_mw import (
-    AmplifyCookies,
-    CookiePolicy,
-    SealedSession,
-    StoredSession,
-    TokenSession,
-)
+from amplify_mw import AmplifyCookies, CookiePolicy, SealedSession, StoredSession, TokenSession
 from amplify_mw.effects import Unreachable
 from amplify_mw.stores.memory import MemoryStore
 from amplify_mw.testing import (

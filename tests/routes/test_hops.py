@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from amplify_mw import end_session
-from amplify_mw.headers import MOST_HOPS
+from amplify_mw.web.requests import MOST_HOPS
 from tests.routes.conftest import Build
 from tests.routes.going import Visitor, hop_of, pool_of
 from tests.sites import outcome

@@ -15,10 +15,11 @@ from amplify_mw import (
     StoredSession,
     TokenSession,
 )
-from amplify_mw.cookie_policy import domains_above, paths_above
-from amplify_mw.cookies import SessionCookie
 from amplify_mw.effects import Unreachable
 from amplify_mw.stores.memory import MemoryStore
+from amplify_mw.web.cookie_policy import paths_above
+from amplify_mw.web.cookies import SessionCookie
+from amplify_mw.web.origins import domains_above
 from tests.routes.conftest import Build
 from tests.routes.going import ORIGIN
 from tests.routes.jar import HOST, Keeper, Place

@@ -30,13 +30,13 @@ from amplify_mw.effects import (
     Response,
     Unreachable,
 )
-from amplify_mw.engine import Engine
-from amplify_mw.lifecycle import ending, refreshing, starting
-from amplify_mw.session_models import AuthSession, TokenSet
-from amplify_mw.sessions.base import NO_COOKIE, NO_SESSION, SignedIn
+from amplify_mw.engine.engine import Engine
+from amplify_mw.models import AuthSession, TokenSet
+from amplify_mw.sessions.verdicts import NO_COOKIE, NO_SESSION, SignedIn
 from amplify_mw.stores.base import StoreUnavailable
 from amplify_mw.stores.memory import MemoryStore
 from amplify_mw.testing import LocalUserPool
+from amplify_mw.verbs.session import ending, refreshing, starting
 from tests.visits import visiting
 
 T = 1_800_000_000.0

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from amplify_mw.cookie_policy import MAX_PAIR_BYTES, CookiePolicy
-from amplify_mw.cookies import CookieLine
 from amplify_mw.errors import SessionTooLargeError
-from amplify_mw.sessions.amplify_jar import AmplifyJar
-from amplify_mw.sessions.amplify_wire import AmplifySet, js_value, sets_in
+from amplify_mw.sessions.amplify.jar import AmplifyJar
+from amplify_mw.sessions.amplify.wire import AmplifySet, js_value, sets_in
+from amplify_mw.web.cookie_policy import MAX_PAIR_BYTES, CookiePolicy
+from amplify_mw.web.cookies import CookieLine
 from tests.sessions.amplify_writers import (
     CLIENT,
     OTHER_CLIENT,

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from amplify_mw import AmplifyCookies, ResponseStartedError, TokenSet
 from amplify_mw.authenticator import Visit
 from amplify_mw.effects import Response, Unreachable
-from amplify_mw.engine import Engine
-from amplify_mw.lifecycle import refreshing, starting
+from amplify_mw.engine.engine import Engine
 from amplify_mw.models import SignInDetails
-from amplify_mw.sessions.amplify_js import AmplifyPlace
-from amplify_mw.sessions.amplify_wire import AmplifySet
-from amplify_mw.sessions.base import NO_COOKIE, NO_SESSION, Finding, NewCookie, SignedIn
+from amplify_mw.sessions.amplify.sessions import AmplifyPlace
+from amplify_mw.sessions.amplify.wire import AmplifySet
+from amplify_mw.sessions.verdicts import NO_COOKIE, NO_SESSION, Finding, NewCookie, SignedIn
 from amplify_mw.testing import LocalUserPool
+from amplify_mw.verbs.session import refreshing, starting
 from tests.amplify import Jar, cookies_of, last_auth_user, name_of
 from tests.sessions.steps import (
     Process,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from amplify_mw.sessions.amplify_wire import (
+from amplify_mw.sessions.amplify.wire import (
     AmplifySet,
     CookieFamily,
     FamilyReader,

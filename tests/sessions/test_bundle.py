@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from amplify_mw import base64url
 from amplify_mw.sessions import bundle as bundles
 from amplify_mw.sessions.bundle import MAX_PACKED, MAX_TOKENS, MAX_TURN, Bundle, pack, unpack
 from amplify_mw.sessions.seal import Seal
 from amplify_mw.testing import LocalUserPool
+from amplify_mw.web import base64url
 
 JWE_HEADER = {"cty": "JWT", "enc": "A256GCM", "alg": "RSA-OAEP"}
 

@@ -11,10 +11,10 @@ from werkzeug.test import Client
 
 import amplify_mw.stores
 from amplify_mw import ConfigurationError, SealedSession, StoredSession, aio, start_session
-from amplify_mw.engine import Engine
+from amplify_mw.engine.engine import Engine
 from amplify_mw.stores import MemoryStore, SQLiteStore
 from amplify_mw.testing import LocalUserPool, signed_in
-from amplify_mw.tokens.given import token_set
+from amplify_mw.verbs.given import token_set
 from amplify_mw.wsgi import AmplifyWSGIMiddleware
 
 KEY = "A" * 43

@@ -10,13 +10,9 @@ from hypothesis import strategies as st
 from joserfc import jwe
 from joserfc.jwk import OctKey
 
-from amplify_mw import ConfigurationError, base64url
-from amplify_mw.sessions.seal import (
-    MAX_SEALED,
-    Seal,
-    key_text,
-    parse_key,
-)
+from amplify_mw import ConfigurationError
+from amplify_mw.sessions.seal import MAX_SEALED, Seal, key_text, parse_key
+from amplify_mw.web import base64url
 
 NAME, CLIENT = "amplify-session", "client-1"
 KEY, OLD_KEY, FOREIGN_KEY = (hashlib.sha256(word).digest() for word in (b"new", b"old", b"foreign"))

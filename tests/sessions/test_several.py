@@ -18,14 +18,14 @@ from amplify_mw import (
     TokenSession,
 )
 from amplify_mw.authenticator import Visit
-from amplify_mw.cookies import DUPLICATE, UNREADABLE
-from amplify_mw.engine import Engine
-from amplify_mw.lifecycle import starting
-from amplify_mw.sessions.amplify_wire import PREFIX
-from amplify_mw.sessions.base import NO_COOKIE, SignedIn, Verdict
+from amplify_mw.engine.engine import Engine
+from amplify_mw.sessions.amplify.wire import PREFIX
 from amplify_mw.sessions.several import MOST_KINDS, Several, SeveralCookies, _parts
+from amplify_mw.sessions.verdicts import NO_COOKIE, SignedIn, Verdict
 from amplify_mw.stores.memory import MemoryStore
 from amplify_mw.testing import LocalUserPool
+from amplify_mw.verbs.session import starting
+from amplify_mw.web.cookies import DUPLICATE, UNREADABLE
 from tests.sites import KEYS, NAME
 from tests.visits import visiting
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from amplify_mw.sessions.record import Record
-from amplify_mw.stores.redis import RedisStore
+from amplify_mw.stores.redis.store import RedisStore
 from tests.stores.contract import KEY, LONG
 from tests.stores.redis_tools import Way
 from tests.valkey import Valkey

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from amplify_mw.sessions.record import Record
-from amplify_mw.stores.redis import RedisStore
+from amplify_mw.stores.redis.store import RedisStore
 from tests.patience import PATIENCE
 from tests.stores.contract import KEY, LONG, at_once
 from tests.valkey import Valkey

@@ -9,7 +9,7 @@ import pytest
 
 from amplify_mw.sessions.record import Record
 from amplify_mw.stores.memory import MemoryStore
-from amplify_mw.stores.sqlite import SQLiteStore
+from amplify_mw.stores.sqlite.store import SQLiteStore
 
 KEY = b"k" * 32
 STORES: dict[str, Callable[[Path], Any]] = {

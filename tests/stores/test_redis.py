@@ -24,9 +24,9 @@ from hypothesis import strategies as st
 from amplify_mw.errors import ConfigurationError
 from amplify_mw.sessions.record import ENDED, Record
 from amplify_mw.stores.base import StoreUnavailable
-from amplify_mw.stores.redis import RedisStore
-from amplify_mw.stores.redis_cache import LocalCache
-from amplify_mw.stores.redis_records import pack, unpack
+from amplify_mw.stores.redis.cache import LocalCache
+from amplify_mw.stores.redis.records import pack, unpack
+from amplify_mw.stores.redis.store import RedisStore
 from tests.patience import PATIENCE
 from tests.stores.contract import KEY, LONG, OTHER, StoreContract, at_once
 from tests.stores.redis_tools import CALLS, Ask, Relay, certificate, connections, until

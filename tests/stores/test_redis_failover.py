@@ -12,7 +12,7 @@ import pytest
 from amplify_mw import SealedSession, StoredSession
 from amplify_mw.sessions.record import Record
 from amplify_mw.stores.base import StoreUnavailable
-from amplify_mw.stores.redis import RedisStore
+from amplify_mw.stores.redis.store import RedisStore
 from amplify_mw.testing import LocalUserPool
 from tests.shells import Shell
 from tests.sites import KEYS, Site

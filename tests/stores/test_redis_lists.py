@@ -10,8 +10,8 @@ import pytest
 
 from amplify_mw import StoredSession
 from amplify_mw.sessions.record import Record
-from amplify_mw.stores import redis as redis_module
-from amplify_mw.stores.redis import Listed, RedisStore
+from amplify_mw.stores.redis import store as redis_module
+from amplify_mw.stores.redis.store import Listed, RedisStore
 from amplify_mw.testing import LocalUserPool
 from tests.shells import Shell
 from tests.sites import Site, infos

@@ -22,9 +22,9 @@ from amplify_mw import SealedSession, StoredSession
 from amplify_mw.errors import ConfigurationError
 from amplify_mw.sessions.record import Record
 from amplify_mw.stores.base import StoreUnavailable
-from amplify_mw.stores.redis import RedisStore
-from amplify_mw.stores.redis_connections import WrongServer, _evicting, _judge
-from amplify_mw.stores.redis_errors import told
+from amplify_mw.stores.redis.connections import WrongServer, _evicting, _judge
+from amplify_mw.stores.redis.errors import told
+from amplify_mw.stores.redis.store import RedisStore
 from amplify_mw.testing import LocalUserPool
 from tests.shells import Shell
 from tests.sites import KEYS, Browser, Site

@@ -24,9 +24,9 @@ import pytest
 from amplify_mw.errors import ConfigurationError
 from amplify_mw.sessions.record import Record
 from amplify_mw.stores.base import StoreUnavailable
-from amplify_mw.stores.sqlite import SQLiteStore
-from amplify_mw.stores.sqlite_file import alone_in, connect
-from amplify_mw.stores.sqlite_table import prepare, why_foreign
+from amplify_mw.stores.sqlite.file import alone_in, connect
+from amplify_mw.stores.sqlite.store import SQLiteStore
+from amplify_mw.stores.sqlite.table import prepare, why_foreign
 from tests.patience import PATIENCE
 from tests.stores.contract import (
     KEY,

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from amplify_mw.testing import LocalUserPool
-from amplify_mw.testing.authorization import PARAMETERS
+from amplify_mw.testing.pool.authorization import PARAMETERS
 from tests.testing.asking import asked, client
 
 MARKUP = """"'><script>alert(1)</script><img src=x onerror=alert(1)>&{style}"""

@@ -17,7 +17,7 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
-from amplify_mw.testing.pool import (
+from amplify_mw.testing.pool.pool import (
     Body,
     CognitoError,
     Down,

@@ -1,0 +1,179 @@
+"""The checks of single options.
+
+Rules:
+- A check returns the value as it is kept, or raises a `ConfigurationError` that names the option
+  and says what to write instead.
+- An address is https, or http on this machine; on another only with `allow_insecure_http`.
+"""
+
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from ..errors import ConfigurationError
+from ..web.origins import app_origin, is_host, is_loopback, split_origin
+
+_PATTERN = re.compile(r"(?!.*//)/[^*?%\\\x00-\x1F]*(?:(?<=/)\*)?")  # a path, or all below one
+
+
+NO_PATH = re.compile(r"\s*(?:https?://|[{\[])", re.IGNORECASE)  # an address, or JSON text
+
+
+DEFAULT_PORTS: Final = {"https": 443, "http": 80}
+
+
+class Missing(Enum):
+    """What was not given. A member of an Enum stays itself when it is copied or pickled."""
+
+    MISSING = "missing"
+
+    def __repr__(self) -> str:
+        return "<required>"
+
+
+MISSING: Final[Any] = Missing.MISSING
+
+
+def set_fields(target: object, **values: Any) -> None:
+    """Set fields of a frozen dataclass, from its `__post_init__`."""
+    for name, value in values.items():
+        object.__setattr__(target, name, value)
+
+
+def check_flag(name: str, value: object) -> bool:
+    """Return `value` if it is a bool."""
+    if not isinstance(value, bool):
+        raise ConfigurationError(f"{name}: write True or False; got {value!r}")
+    return value
+
+
+_ELSEWHERE: Final = "http:// only for localhost, or for an emulator with allow_insecure_http=True"
+
+
+def check_address(name: str, url: Any, *, insecure: bool) -> str:
+    """An address that may be trusted to be the one that is meant. `insecure`: http will do."""
+    # urlsplit passes over some of what is not printable
+    is_clean = isinstance(url, str) and url.isascii() and url.isprintable() and " " not in url
+    try:
+        parts = urlsplit(url if is_clean else "")
+        _ = parts.port
+    except ValueError as error:
+        raise ConfigurationError(f"{name}: write an address; got {url!r}") from error
+    host = parts.hostname or ""
+    is_http = parts.scheme == "http" and (insecure or is_loopback(host))
+    if is_http:  # compose files name their services so, and no certificate can
+        host = host.replace("_", "-")
+    is_bare = not parts.query and not parts.fragment and "@" not in parts.netloc
+    if not ((is_http or parts.scheme == "https") and is_bare and is_host(host)):
+        raise ConfigurationError(
+            f"{name}: write an https:// address ({_ELSEWHERE}), without user, query or fragment; "
+            f"got {url!r}"
+        )
+    return str(url)
+
+
+def is_insecure(url: str) -> bool:
+    """Whether `url` is plain http to another machine."""
+    parts = urlsplit(url)
+    return parts.scheme == "http" and not is_loopback(parts.hostname or "")
+
+
+def check_proxy(proxy: object) -> None:
+    """Refuse a proxy that is neither None, "environment" nor an address."""
+    if proxy is None or proxy == "environment":
+        return
+    from ..web.proxy import parse_proxy  # for those who have one
+
+    try:
+        parse_proxy(proxy)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"proxy: {error}; or write 'environment'") from None
+
+
+def check_strings(name: str, values: object) -> tuple[str, ...]:
+    """Return a list of strings as a tuple."""
+    if isinstance(values, str) or not isinstance(values, Sequence | frozenset | set):
+        raise ConfigurationError(f"{name}: write a list of strings; got {values!r}")
+    if not all(isinstance(value, str) and value for value in values):
+        raise ConfigurationError(f"{name}: write a list of strings that are not empty")
+    return tuple(values if isinstance(values, Sequence) else sorted(values))
+
+
+def check_keys(keys: object) -> str | os.PathLike[str] | None:
+    """Preloaded keys in a form that can be compared: JSON text, or the path of a file."""
+    if isinstance(keys, str) and not isinstance(keys, KeyText) and NO_PATH.match(keys):
+        raise ConfigurationError(
+            "keys: write a file's path or a mapping; key sets at an address are fetched without "
+            "being told"
+        )
+    if keys is None or isinstance(keys, os.PathLike | str):
+        return keys
+    if isinstance(keys, Mapping):
+        try:
+            return KeyText(json.dumps(dict(keys), sort_keys=True))
+        except (TypeError, ValueError, RecursionError) as error:
+            raise ConfigurationError("keys: this mapping is no JSON; write a key set") from error
+    raise ConfigurationError("keys: write a key set (a mapping) or the path of its JSON file")
+
+
+class KeyText(str):
+    """A key set as JSON text, as opposed to the path of one."""
+
+    __slots__ = ()
+
+
+def check_paths(name: str, patterns: object) -> tuple[str, ...]:
+    """Return path patterns as a tuple: a path each, or `/path/*`."""
+    patterns = check_strings(name, patterns)
+    for pattern in patterns:
+        if not _PATTERN.fullmatch(pattern) or {".", ".."} & set(pattern.split("/")):
+            raise ConfigurationError(
+                f"{name}: write decoded paths such as '/account' or '/api/*' ('*' only as the last "
+                f"segment; no '?', '%', backslash or dot segment); got {pattern!r}"
+            )
+    return patterns
+
+
+def check_page_origin(origin: str, *, insecure: bool) -> str:
+    """One of the `origins`. `insecure`: the site itself is over plain http."""
+    try:
+        apps = app_origin(origin)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"origins: {error}") from None
+    return check_origin("origins", origin, insecure=insecure) if apps is None else apps
+
+
+def check_origin(name: str, origin: str, *, insecure: bool) -> str:
+    """An origin as browsers write it (RFC 6454 6.2)."""
+    try:
+        scheme, host, port = split_origin(origin.lower())
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{name}: {error}") from None
+    if scheme == "http" and not (insecure or is_loopback(host)):
+        raise ConfigurationError(
+            f"{name}: write an https:// origin (http:// only for localhost, or where the site "
+            f"itself is over plain http: CookiePolicy(secure=False)); got {origin!r}"
+        )
+    host = f"[{host}]" if ":" in host else host
+    suffix = "" if port in (None, DEFAULT_PORTS[scheme]) else f":{port}"
+    return f"{scheme}://{host}{suffix}"
+
+
+def check_login_url(url: object, *, insecure: bool) -> None:
+    """Refuse a sign-in page that is neither a path of this site nor an address."""
+    is_clean = isinstance(url, str) and re.fullmatch(r'[!"$-~]+', url)  # printable, without '#'
+    if is_clean and re.match(r"/(?![/\\])", str(url)):
+        return
+    try:  # a sign-in page elsewhere may need its query (`?client_id=...`)
+        check_address(
+            "login_url", str(url).partition("?")[0] if is_clean else "", insecure=insecure
+        )
+    except ConfigurationError:
+        raise ConfigurationError(
+            f"login_url: write a path such as '/login', or an https:// address ({_ELSEWHERE}), "
+            f"without user and '#'; got {url!r}"
+        ) from None

@@ -1,0 +1,211 @@
+"""Configuration from files and the environment.
+
+    from_outputs   `amplify_outputs.json` (Gen 2) or `amplifyconfiguration.json` (Gen 1)
+    from_env       the variables in `VARIABLES`
+    read_keys      a preloaded key set
+
+Rules:
+- A file that cannot be read, or lacks what is needed, is a `ConfigurationError` that names the key.
+- Explicit options win over a file, and nothing is taken from the environment unasked.
+"""
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final, NamedTuple, TypeVar, cast
+
+from ..errors import ConfigurationError
+from .checks import KeyText
+from .routes import AuthRoutes
+
+
+class Variable(NamedTuple):
+    """What an environment variable sets: an option, or the source of `from_outputs`."""
+
+    option: str
+    meaning: str
+
+
+VARIABLES: Final = {
+    "AMPLIFY_OUTPUTS": Variable(
+        "from_outputs", "the path of amplify_outputs.json; stands for the two ids below"
+    ),
+    "AMPLIFY_USER_POOL_ID": Variable("user_pool_id", "the user pool's id"),
+    "AMPLIFY_CLIENT_ID": Variable(
+        "client_id", "the app client's id; several are separated by commas"
+    ),
+    "AMPLIFY_CLIENT_SECRET": Variable("client_secret", "the app client's secret, if it has one"),
+    "AMPLIFY_DOMAIN": Variable("domain", "the domain of the pool's hosted sign-in"),
+    "AMPLIFY_REFRESH_API": Variable(
+        "refresh_api", "how tokens are refreshed: GetTokensFromRefreshToken, InitiateAuth or oauth"
+    ),
+    "AMPLIFY_ENDPOINT_URL": Variable("endpoint_url", "where the pool's API is, if not at Amazon"),
+    "AMPLIFY_ISSUER": Variable("issuer", "the issuer of its tokens, if not Amazon's"),
+    "AMPLIFY_ALLOW_INSECURE_HTTP": Variable(
+        "allow_insecure_http", "true: an emulator may be asked over plain http; see UserPool"
+    ),
+    "AMPLIFY_KEYS": Variable("keys", "the path of a key set (JWKS) to use instead of fetching one"),
+    "AMPLIFY_PROXY": Variable(
+        "proxy", "the HTTP proxy that Cognito is asked through; environment: that of HTTPS_PROXY"
+    ),
+    "AMPLIFY_LOGIN_URL": Variable("login_url", "where a browser is sent to sign in"),
+}
+"""The environment variables that `AmplifyConfig.from_env()` reads."""
+
+Source = str | os.PathLike[str] | Mapping[str, Any]
+T = TypeVar("T")
+
+
+def from_outputs(make: Callable[..., T], source: Source, options: Mapping[str, Any]) -> T:
+    """See `AmplifyConfig.from_outputs`, which `make` is."""
+    if not isinstance(source, Mapping | str | os.PathLike):
+        raise ConfigurationError(
+            "from_outputs: write the path of amplify_outputs.json, or its content as a mapping; "
+            f"got {source!r}"
+        )
+    document = source if isinstance(source, Mapping) else _read_json(Path(source), "from_outputs")
+    is_gen1 = any(str(key).startswith("aws_") for key in document)
+    found = _gen1(document) if is_gen1 else _gen2(document)
+    settings: dict[str, Any] = {"user_pool_id": found.user_pool_id, "client_id": found.client_id}
+    settings |= {"domain": found.domain, **options}
+    routes = options.get("routes")
+    if isinstance(routes, AuthRoutes):
+        settings["routes"] = routes.completed(
+            scopes=found.scopes,
+            redirect_sign_in=found.redirect_sign_in,
+            redirect_sign_out=found.redirect_sign_out,
+        )
+    return make(**settings)
+
+
+class Outputs(NamedTuple):
+    """What a file of Amplify's says of auth. The last four are its `oauth` block's."""
+
+    user_pool_id: str
+    client_id: str
+    domain: str | None = None
+    scopes: tuple[str, ...] | None = None
+    redirect_sign_in: tuple[str, ...] | None = None
+    redirect_sign_out: tuple[str, ...] | None = None
+
+
+def _gen2(document: Mapping[str, Any]) -> Outputs:
+    if not str(document.get("version", "")).startswith("1"):
+        raise ConfigurationError(
+            "from_outputs: this is neither amplify_outputs.json (version 1) nor a Gen 1 "
+            "amplifyconfiguration.json (aws_user_pools_id ...)"
+        )
+    auth = document.get("auth")
+    if not isinstance(auth, Mapping):
+        raise ConfigurationError("from_outputs: the file has no 'auth' section; deploy auth first")
+    pool_id, client_id = _text(auth, "user_pool_id"), _text(auth, "user_pool_client_id")
+    oauth = auth.get("oauth")
+    if not isinstance(oauth, Mapping):
+        return Outputs(pool_id, client_id)
+    return Outputs(
+        pool_id,
+        client_id,
+        oauth.get("domain") or None,
+        _list(oauth, "scopes"),
+        _list(oauth, "redirect_sign_in_uri"),
+        _list(oauth, "redirect_sign_out_uri"),
+    )
+
+
+def _gen1(document: Mapping[str, Any]) -> Outputs:
+    pool_id = _text(document, "aws_user_pools_id")
+    client_id = _text(document, "aws_user_pools_web_client_id")
+    oauth = document.get("oauth")
+    if not isinstance(oauth, Mapping):
+        return Outputs(pool_id, client_id)
+    return Outputs(
+        pool_id,
+        client_id,
+        oauth.get("domain") or None,
+        _list(oauth, "scope"),
+        _list(oauth, "redirectSignIn"),
+        _list(oauth, "redirectSignOut"),
+    )
+
+
+def _list(document: Mapping[str, Any], key: str) -> tuple[str, ...] | None:
+    """The strings under a key; in Gen 1 they may be one text with commas."""
+    value = document.get(key)
+    is_text = isinstance(value, str)
+    parts = [part.strip() for part in str(value).split(",")] if is_text else value
+    if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
+        return None
+    return tuple(part for part in parts if part) or None
+
+
+def _text(document: Mapping[str, Any], key: str) -> str:
+    value = document.get(key)
+    if not isinstance(value, str) or not value:
+        raise ConfigurationError(f"from_outputs: the file has no {key!r}")
+    return value
+
+
+def from_env(
+    make: Callable[..., T], environ: Mapping[str, str] | None, options: Mapping[str, Any]
+) -> T:
+    """See `AmplifyConfig.from_env`, which `make` is."""
+    values = os.environ if environ is None else environ
+    found = {
+        variable.option: values[name] for name, variable in VARIABLES.items() if values.get(name)
+    }
+    try:
+        return _of_settings(make, found, options)
+    except ConfigurationError as error:
+        field, colon, mend = str(error).partition(":")
+        for name, variable in VARIABLES.items():
+            if variable.option == field and field in found and field not in options:
+                raise ConfigurationError(f"from_env: {name}{colon}{mend}") from error
+        raise
+
+
+def _of_settings(make: Callable[..., T], found: Mapping[str, str], options: Mapping[str, Any]) -> T:
+    settings: dict[str, Any] = dict(found)
+    if "client_id" in settings:
+        settings["client_id"] = [part.strip() for part in settings["client_id"].split(",")]
+    if "allow_insecure_http" in settings:
+        settings["allow_insecure_http"] = _flag(settings["allow_insecure_http"])
+    outputs = settings.pop("from_outputs", None)
+    if outputs is not None:
+        if {"user_pool_id", "client_id"} & settings.keys():
+            raise ConfigurationError(
+                "from_env: AMPLIFY_OUTPUTS names the pool and client already; unset "
+                "AMPLIFY_USER_POOL_ID and AMPLIFY_CLIENT_ID, or AMPLIFY_OUTPUTS"
+            )
+        return from_outputs(make, outputs, {**settings, **options})
+    merged = {**settings, **options}
+    for name in ("AMPLIFY_USER_POOL_ID", "AMPLIFY_CLIENT_ID"):
+        option, meaning = VARIABLES[name]
+        if option not in merged and "pools" not in merged:
+            raise ConfigurationError(f"from_env: set {name} ({meaning})")
+    return make(**merged)
+
+
+def _flag(text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise ConfigurationError(f"allow_insecure_http: write true or false; got {text!r}")
+    return text.lower() == "true"
+
+
+def read_keys(keys: Source) -> str:
+    """The JSON text of a preloaded key set, as a `UserPool` keeps it: text, or a file's path."""
+    if isinstance(keys, KeyText):
+        return keys
+    return json.dumps(_read_json(Path(cast("str | os.PathLike[str]", keys)), "keys"))
+
+
+def _read_json(path: Path, name: str) -> Mapping[str, Any]:
+    try:
+        document = json.loads(path.read_bytes())
+    except OSError as error:
+        raise ConfigurationError(f"{name}: {path} cannot be read ({error.strerror})") from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigurationError(f"{name}: {path} is not JSON") from error
+    if not isinstance(document, dict):
+        raise ConfigurationError(f"{name}: {path} holds no JSON object")
+    return document

@@ -1,0 +1,234 @@
+"""`AuthRoutes`: where the sign-in routes are, and where people are sent.
+
+Rules:
+- The site's origin comes from here and from nowhere else: no header of a request has a say in where
+  anybody is sent.
+- An origin on plain http is a matter of the whole configuration, which refuses it (`config.py`).
+- A redirect URI that Amplify's own list does not have is refused when the configuration is made.
+- All paths here are below the app's mount (`AmplifyConfig(mount=...)`), which is put in front once.
+"""
+
+import re
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Literal
+
+from ..errors import ConfigurationError, check_number, kind_of
+from ..models import SignInFailure
+from ..web.cookie_policy import CookiePolicy, is_path
+from ..web.origins import split_origin
+
+_SCOPES: Final = ("openid", "email", "profile", "aws.cognito.signin.user.admin")
+_ASK_AGAIN: Final = "amplify-ask-again"
+_TRIED: Final = "amplify-tried"
+_TRIED_LASTS: Final = 60  # seconds: a circle takes less than one
+_POOL_REMEMBERS: Final = 3600  # seconds for which Cognito's pages know a browser
+_TARGETS: Final = ("after_sign_in", "after_sign_out", "on_error")
+_ROUTES: Final = ("sign-in", "sign-up", "sign-in-callback", "sign-out", "sign-out-callback")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuthRoutes:
+    """Routes for hosted sign-in, under Amplify's names.
+
+        GET        /auth/sign-in            to the pool's sign-in page; ?next= and ?provider=
+        GET        /auth/sign-up            to its page for new users
+        GET        /auth/sign-in-callback   where it sends people back to
+        GET, POST  /auth/sign-out           ends the session here and there
+        GET        /auth/sign-out-callback  where it sends people back to
+
+    `origin`: the site's own, such as `https://app.example.com`. `prefix`: the path above them.
+    With `AmplifyConfig(mount="/shop")` it is below that: "/auth" stands for `/shop/auth`. Without
+    `mount` it is the whole path, whatever a server says.
+    `keys`: seal what a browser keeps during a sign-in, as `amplify-mw keygen` prints them; all
+    processes need the same. The first one seals, all of them open. To change keys, give them to all
+    processes as `[old, new]`, then `[new, old]`, then `[new]`. By default those of the
+    `SealedSession`.
+    `scopes`: what is asked for; by default those of `amplify_outputs.json`, or openid, email,
+    profile and aws.cognito.signin.user.admin. Without `openid` there is no ID token.
+    `after_sign_in`, `after_sign_out`: paths to go to where no `next` says otherwise; below the
+    mount, as `prefix` is. Outside of it, write the whole address: `https://app.example.com/`.
+    `on_error`: a path to go to when a sign-in comes to nothing, with `?error=` and a code, and
+    `&pool_error=` and the user pool's own, if it sent one; by default a plain page says so.
+    `on_sign_in_failed`: a function that is called then with a `SignInFailure`, before the answer
+    goes. Behind ASGI it may be async; one that is not runs on a thread there. What it raises is
+    logged.
+    `attempt_lifetime`: seconds in which a sign-in has to be completed (default 300).
+    `get_sign_out`: whose links may sign out: "same-origin" (the site's own), "same-site" (its
+    subdomains' too), or "never" (a form has to post).
+    `redirect_sign_in`, `redirect_sign_out`: the URIs that the app client allows, if known.
+
+    >>> AuthRoutes(origin="https://app.example.com").callback_url
+    'https://app.example.com/auth/sign-in-callback'
+    """
+
+    origin: str
+    prefix: str = "/auth"
+    keys: Sequence[str | bytes] = field(default=(), repr=False)
+    scopes: Sequence[str] | None = None
+    after_sign_in: str = "/"
+    after_sign_out: str = "/"
+    on_error: str | None = None
+    on_sign_in_failed: Callable[[SignInFailure], object] | None = None
+    attempt_lifetime: int = 300
+    get_sign_out: Literal["same-origin", "same-site", "never"] = "same-origin"
+    redirect_sign_in: Sequence[str] | None = None
+    redirect_sign_out: Sequence[str] | None = None
+
+    def __post_init__(self) -> None:
+        split_origin(self.origin)
+        longest = f"{self.prefix}/{max(_ROUTES, key=len)}"  # the cookies of hops have it as Path
+        is_plain = is_path(longest) and "//" not in longest and "/." not in longest
+        if not is_plain or not self.prefix or "%" in self.prefix:
+            raise ConfigurationError("AuthRoutes.prefix: write a decoded path such as '/auth'")
+        for name in _TARGETS:
+            self._check_target(name, getattr(self, name))
+        self._check_listener(self.on_sign_in_failed)
+        check_number("attempt_lifetime", self.attempt_lifetime, 30, 3600)
+        if self.get_sign_out not in ("same-origin", "same-site", "never"):
+            raise ConfigurationError(
+                "AuthRoutes.get_sign_out: write 'same-origin', 'same-site' or 'never'"
+            )
+        if isinstance(self.keys, str | bytes):
+            raise ConfigurationError(
+                "AuthRoutes.keys: write a list, keys=['...']; the first one seals"
+            )
+        _set(self, keys=_keys(self.keys))
+        for name in ("scopes", "redirect_sign_in", "redirect_sign_out"):
+            _set(self, **{name: _strings(name, getattr(self, name))})
+        if self.scopes is not None and "openid" not in self.scopes:
+            raise ConfigurationError("AuthRoutes.scopes: without 'openid' nobody is signed in")
+
+    def _check_target(self, name: str, target: object) -> None:
+        is_target = isinstance(target, str) and re.fullmatch(r"[!-~]+", target) is not None
+        path = str(target).removeprefix(self.origin)
+        is_here = is_target and path.startswith("/") and path[1:2] not in ("/", "\\")
+        if target is not None and not is_here:
+            raise ConfigurationError(f"AuthRoutes.{name}: write a path of this site, such as '/'")
+        if name == "on_error" and "#" in str(target):
+            raise ConfigurationError("AuthRoutes.on_error: the code goes into its query; drop '#'")
+        if target is not None and self.route_of(path.partition("?")[0]) is not None:
+            raise ConfigurationError(f"AuthRoutes.{name}: {target!r} is one of the routes itself")
+
+    def _check_listener(self, listener: object) -> None:
+        is_usable = callable(listener) and isinstance(listener, Hashable)
+        if listener is not None and (not is_usable or isinstance(listener, type)):
+            raise ConfigurationError(
+                "AuthRoutes.on_sign_in_failed: write a function that takes a SignInFailure; got "
+                f"{kind_of(listener)}"
+            )
+
+    def check_listed(self) -> None:
+        """Raise `ConfigurationError` if the app client does not allow these redirect URIs."""
+        for name, url in (
+            ("redirect_sign_in", self.callback_url),
+            ("redirect_sign_out", self.sign_out_callback_url),
+        ):
+            listed: Sequence[str] | None = getattr(self, name)
+            if listed is not None and url not in listed:
+                raise ConfigurationError(
+                    f"AuthRoutes: {url!r} is not among the app client's {name} "
+                    f"({', '.join(listed)}): add it there, or write the origin, mount and prefix "
+                    "of one that is"
+                )
+
+    def at(self, mount: str) -> "AuthRoutes":
+        """The routes of an app below `mount`, with whole paths.
+
+        >>> AuthRoutes(origin="https://app.example.com").at("/shop").callback_url
+        'https://app.example.com/shop/auth/sign-in-callback'
+        """
+        if not mount:
+            return self
+        paths = {name: getattr(self, name) for name in _TARGETS}
+        below = {
+            name: mount + path
+            for name, path in paths.items()
+            if path is not None and path.startswith("/")
+        }
+        return replace(self, prefix=mount + self.prefix, **below)
+
+    @property
+    def callback_url(self) -> str:
+        """The redirect URI of sign-in, for an app without a mount (see `at`)."""
+        return f"{self.origin}{self.prefix}/sign-in-callback"
+
+    @property
+    def sign_out_callback_url(self) -> str:
+        """The redirect URI of sign-out, likewise."""
+        return f"{self.origin}{self.prefix}/sign-out-callback"
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether the site is on https."""
+        return self.origin.startswith("https:")
+
+    @property
+    def scope(self) -> str:
+        """What is asked for (RFC 6749 3.3)."""
+        return " ".join(_SCOPES if self.scopes is None else self.scopes)
+
+    @property
+    def ask_again(self) -> CookiePolicy:
+        """The cookie with which `sign-in` has the pool ask for the password again.
+
+        A browser gets it whose session was ended from elsewhere: the pool, which remembers the
+        browser, would sign it in silently. Whoever plants one has somebody asked once more.
+        """
+        return CookiePolicy(
+            name=_ASK_AGAIN,
+            max_age=_POOL_REMEMBERS,
+            path=self.prefix,
+            secure=self.is_secure,
+            same_site="Lax",
+        )
+
+    @property
+    def tried(self) -> CookiePolicy:
+        """The cookie that remembers an attempt to clear one of two session cookies.
+
+        It keeps sign-ins from going round in circles where a browser keeps both.
+        """
+        return CookiePolicy(
+            name=_TRIED,
+            max_age=_TRIED_LASTS,
+            path=self.prefix,
+            secure=self.is_secure,
+            same_site="Lax",
+        )
+
+    @property
+    def paths(self) -> dict[str, str]:
+        """The routes' names by their paths."""
+        return {f"{self.prefix}/{name}": name for name in _ROUTES}
+
+    def route_of(self, path: str) -> str | None:
+        """The name of the route at a path; None if it is none."""
+        return self.paths.get(path)
+
+    def completed(self, **given: Any) -> "AuthRoutes":
+        """With what a file says of the app client, where nothing was said before."""
+        missing = {name: value for name, value in given.items() if getattr(self, name) is None}
+        return replace(self, **missing)
+
+
+def _set(target: object, **values: Any) -> None:
+    for name, value in values.items():
+        object.__setattr__(target, name, value)
+
+
+def _keys(keys: Sequence[str | bytes]) -> tuple[bytes, ...]:
+    if not keys:
+        return ()
+    from ..sessions.seal import parse_key  # 10 ms: for those who give some
+
+    return tuple(parse_key(key) for key in keys)
+
+
+def _strings(name: str, values: Any) -> tuple[str, ...] | None:
+    if values is None:
+        return None
+    is_list = not isinstance(values, str) and isinstance(values, Sequence)
+    if not is_list or not all(isinstance(value, str) and value for value in values):
+        raise ConfigurationError(f"AuthRoutes.{name}: write a list of strings; got {values!r}")
+    return tuple(values)

@@ -1,0 +1,240 @@
+"""Running flows: the two drivers, the flights they wait for, and the caches they fill.
+
+Rules:
+- The drivers differ in how they wait for a flight or a store, and in nothing else.
+- A flight is carried by a thread of this module's own, never by a caller's thread or loop: a
+  waiter may be cancelled or its loop closed, and the flight lands all the same.
+- At most one flight per key is in the air in a process. A waiter gives up after `patience`.
+- After `fork()` the child starts with no flights, threads or connections of its parent.
+- Caches are bounded by entries and by bytes. Reading one changes nothing and takes no lock.
+- While a lock is held no thread is started, nothing is waited for, and nothing is called but pure
+  functions. gevent may patch after these locks were made (gunicorn's `--preload`, uWSGI): if a
+  greenlet switched while it held one, its worker would stop for good.
+- Threads start in an empty context: none keeps the user of the request that happened to start it.
+"""
+
+import inspect
+import os
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from contextvars import Context
+from typing import Any
+
+from ..effects import (
+    Ask,
+    Draw,
+    Effect,
+    Flight,
+    Flow,
+    Forget,
+    ForgetAll,
+    Join,
+    Launch,
+    Meanwhile,
+    Notice,
+    Outage,
+    Pause,
+    Rejection,
+    Remember,
+    Request,
+    Tell,
+    Unreachable,
+)
+from ..log import logger
+from .flights import Flights, T
+from .http import HttpClient
+
+
+class Driver:
+    """Runs flows, blocking (`run`) or awaiting (`arun`).
+
+    `timeout`: seconds for one HTTP request. `clock`: seconds since the epoch. `proxy`: as
+    `HttpClient` takes it.
+    """
+
+    def __init__(
+        self, *, timeout: float, clock: Callable[[], float], proxy: str | None = None
+    ) -> None:
+        self.clock = clock
+        self._flights = Flights(patience=2 * timeout)
+        self._http = HttpClient(timeout, proxy=proxy)
+
+    def run(self, flow: Flow[T]) -> T:
+        """The flow's result, waiting on this thread."""
+        advance: Callable[[Any], Effect] = flow.send
+        argument: Any = None
+        while True:
+            try:
+                effect = advance(argument)
+            except StopIteration as done:
+                result: T = done.value
+                return result
+            try:
+                if isinstance(effect, Join):
+                    value = self._flights.wait(self._flights.join(effect.flight, self._carry))
+                elif isinstance(effect, Ask):
+                    value = _ask(effect)
+                elif isinstance(effect, Tell):
+                    value = None
+                    _tell(effect)
+                else:
+                    value = self._act(effect)
+                advance, argument = flow.send, (value, self.clock())
+            except Unreachable as failure:
+                failure.now = self.clock()
+                advance, argument = flow.throw, failure
+
+    async def arun(self, flow: Flow[T]) -> T:
+        """The flow's result, awaited."""
+        advance: Callable[[Any], Effect] = flow.send
+        argument: Any = None
+        while True:
+            try:
+                effect = advance(argument)
+            except StopIteration as done:
+                result: T = done.value
+                return result
+            try:
+                if isinstance(effect, Join):
+                    value = await self._flights.await_(
+                        self._flights.join(effect.flight, self._carry)
+                    )
+                elif isinstance(effect, Ask):
+                    value = await effect.store.ask(effect.method, effect.arguments)
+                elif isinstance(effect, Tell):
+                    value = None
+                    await _atell(effect)
+                else:
+                    value = self._act(effect)
+                advance, argument = flow.send, (value, self.clock())
+            except Unreachable as failure:
+                failure.now = self.clock()
+                advance, argument = flow.throw, failure
+
+    def _carry(self, flight: Flight) -> Any:
+        """What a flight's thread does."""
+        return self.run(flight.flow(self.clock()))
+
+    def _act(self, effect: Effect) -> Any:
+        """Do what needs no waiting, or (in a flight) what does."""
+        if isinstance(effect, Remember):  # every new session: a pattern would cost 0.3 µs
+            cache, key, value, generation = effect
+            if value is None:
+                cache.discard(key)
+            else:
+                cache.put(key, value, generation)
+            return None
+        match effect:
+            case Request():
+                return self._http.send(effect)
+            case Draw(size):
+                return os.urandom(size)
+            case Pause(seconds):
+                self._flights.pause(seconds)
+            case Meanwhile(request, every, ask):
+                with _repeating(ask, every):
+                    return self._http.send(request)
+            case Launch():
+                self._flights.join(effect.flight, self._carry)
+            case ForgetAll(cache):
+                cache.clear()
+            case Forget(caches, which):
+                for cache in caches:
+                    cache.drop(which)
+            case Outage():
+                _report(effect)
+            case Rejection():
+                _report_rejection(effect)
+            case Notice(text):
+                logger.warning("%s", text)
+            case _:
+                raise AssertionError(f"a driver waits for {type(effect).__name__} itself")
+        return None
+
+    def after_fork(self) -> None:
+        """In a child: let go of what belongs to the parent, without closing it."""
+        self._flights.after_fork()
+        self._http.after_fork()
+
+    def close(self) -> None:
+        """Wait for what is in the air and close connections. A later use opens them anew."""
+        close_connections = self._http.retire()  # those of what is in the air; newcomers make new
+        self._flights.close()
+        close_connections()
+
+
+def _ask(effect: Ask) -> Any:
+    return getattr(effect.store, effect.method)(*effect.arguments)
+
+
+def _tell(effect: Tell) -> None:
+    """Call the app's function, on this thread."""
+    answer = _call_listener(effect)
+    if isinstance(answer, Awaitable):
+        if inspect.iscoroutine(answer):
+            answer.close()  # one that is never awaited warns
+        _report_listener(effect, TypeError("WSGI awaits nothing: write a function without async"))
+
+
+async def _atell(effect: Tell) -> None:
+    """The same, awaited; on a thread, unless it is a coroutine function."""
+    import asyncio
+
+    if inspect.iscoroutinefunction(effect.listener):
+        answer = _call_listener(effect)
+    else:
+        answer = await asyncio.to_thread(_call_listener, effect)
+    if isinstance(answer, Awaitable):
+        try:
+            await answer
+        except Exception as error:  # noqa: BLE001  # whatever the app does
+            _report_listener(effect, error)
+
+
+def _call_listener(effect: Tell) -> object:
+    # Caught where it is raised: no thread hands on a StopIteration.
+    try:
+        return effect.listener(effect.value)
+    except Exception as error:  # noqa: BLE001  # whatever the app does
+        _report_listener(effect, error)
+        return None
+
+
+def _report_listener(effect: Tell, error: Exception) -> None:
+    what = type(effect.value).__name__
+    logger.error("the app's function that is told of a %s has failed", what, exc_info=error)
+
+
+@contextmanager
+def _repeating(ask: Ask, every: float) -> Iterator[None]:
+    """Ask again and again on a thread, first after `every` seconds, until the block ends."""
+    done = threading.Event()
+
+    def repeat() -> None:
+        while not done.wait(every):
+            with suppress(Unreachable):  # the next time may do
+                _ask(ask)
+
+    thread = threading.Thread(target=repeat, name="amplify_mw-lease", daemon=True)
+    with suppress(RuntimeError):  # out of threads: what is asked again and again can do without
+        Context().run(thread.start)
+    try:
+        yield
+    finally:
+        done.set()
+
+
+def _report(outage: Outage) -> None:
+    if outage.over:
+        logger.warning("%s answers again", outage.what)
+    else:
+        logger.warning("%s does not answer (%s); %s", outage.what, outage.why, outage.meanwhile)
+
+
+def _report_rejection(rejection: Rejection) -> None:
+    what, code, mend, outcome, over = rejection
+    if over:
+        logger.warning("%s is accepted again", what)
+    else:
+        logger.warning("Cognito refuses %s (%s): %s; %s", what, code, mend, outcome)

@@ -1,0 +1,1 @@
+"""Amplify JS's own cookies, shared with a front end."""

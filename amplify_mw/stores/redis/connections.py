@@ -1,0 +1,383 @@
+"""One process's connections to a Redis server: for its threads, and for each of its event loops.
+
+Rules:
+- This module alone imports redis-py, and is imported when a store is made.
+- A connection is made when it is first needed, and belongs to the threads of a process, or to one
+  event loop. When it is made the server says what it is: a cluster or a Sentinel is refused.
+- Connections are closed when the last who uses them lets go; those of an event loop before it ends,
+  too. What a fork took along is neither used nor closed.
+- A command is sent again, once, where its connection broke.
+- A command that a demoted primary refuses is sent again, once, on a new connection: the same name
+  may lead to another server by now. If that one takes it, all older connections are given up. They
+  are every few minutes, too: who only reads is never refused.
+- Every failure is a `StoreUnavailable` that names its kind, and not what was asked.
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncGenerator, Callable
+from typing import Any, Final, NamedTuple
+from urllib.parse import urlsplit
+
+import redis
+import redis.asyncio
+import redis.asyncio.retry
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from ...errors import ConfigurationError
+from ...log import logger
+from ..base import StoreUnavailable
+from .commands import Words
+from .errors import CLUSTER, DEMOTED, OF_CLUSTERS, SENTINEL, kind, told
+
+_LIFE: Final = 300.0  # seconds for which connections are kept, at most
+_CONNECTIONS: Final = 32  # at most, for the threads of a process, and for each event loop
+_HELLO: Final = ("HELLO",)
+_MEMORY: Final = ("INFO", "memory")  # since CONFIG is closed in most clouds
+_SCHEMES: Final = {"valkey": "redis", "valkeys": "rediss"}
+_POLICIES: Final = {
+    f"{keys}-{order}" for keys in ("allkeys", "volatile") for order in ("lru", "lfu", "random")
+} | {"volatile-ttl"}
+
+FAILURES: Final = (redis.RedisError, OSError, EOFError, ValueError)  # of a server, or of the way
+
+
+class WrongServer(redis.RedisError):
+    """A server that no store can be in. Its message is the sentence for the operator."""
+
+
+class Server:
+    """Where the server is, and how it is spoken to. Makes clients; holds none."""
+
+    def __init__(self, url: str, timeout: float) -> None:
+        self.timeout = timeout
+        defaults = {
+            "max_connections": _CONNECTIONS,
+            "timeout": timeout,
+            "socket_connect_timeout": timeout,
+            "client_name": "amplify_mw",
+        }
+        required = {
+            # Version 3 of the protocol would have redis-py use an idle connection without looking
+            # whether the server has closed it.
+            "protocol": 2,
+            "decode_responses": False,
+            "driver_info": None,  # to tell it would be two round trips of every new connection
+        }
+        blocking = {
+            "retry": Retry(NoBackoff(), 1, (redis.ConnectionError,)),
+            "redis_connect_func": self._greet,
+        }
+        awaited = {
+            "retry": redis.asyncio.retry.Retry(NoBackoff(), 1, (redis.ConnectionError,)),
+            "redis_connect_func": self._greet_on_loop,
+            # One deadline is around it all; redis-py's own would cost a task each time.
+            "socket_timeout": None,
+        }
+        try:
+            url = _with_redis_scheme(url)
+            options = _parse(redis.connection, url)
+            if options.get("max_connections", 1) < 1:
+                raise ValueError
+            self._options = {
+                **defaults,
+                "socket_timeout": timeout,
+                **options,
+                **required,
+                **blocking,
+            }
+            options_awaited = _parse(redis.asyncio.connection, url)
+            self._async_options = {**defaults, **options_awaited, **required, **awaited}
+            self.client().connection_pool.make_connection()  # no socket yet: options are checked
+        except (ValueError, TypeError, AttributeError, redis.RedisError):
+            # Its message, and the chain, may quote the password.
+            raise ConfigurationError(
+                "url: not one that redis-py understands, such as redis://:password@host:6379/0 "
+                "(with what is special in a password percent-encoded)"
+            ) from None
+        _check_database(url)
+        self.place = options.get("path") or options.get("host", "localhost")
+        self._is_tls = url.startswith("rediss:")
+        self._was_reached = False
+        self._was_looked_at = False  # whether it may evict
+        self._was_refused = False  # as a server of another kind, and the log says so
+
+    def client(self) -> Any:
+        """A client for threads: a `redis.Redis`, whose own types know little of commands."""
+        pool: Any = redis.BlockingConnectionPool
+        return redis.Redis.from_pool(pool(**self._options))
+
+    def async_client(self) -> Any:
+        """A client for one event loop: a `redis.asyncio.Redis`."""
+        return redis.asyncio.Redis.from_pool(_Pool(**self._async_options))
+
+    # A new connection: what is there? One round trip.
+
+    def _greet(self, connection: Any) -> None:
+        try:
+            connection.on_connect()
+        except redis.ResponseError:  # a Sentinel knows no SELECT; a cluster has one database
+            _judge(self._answers(connection, [_HELLO]))
+            raise
+        self._meet(self._answers(connection, self._questions()))
+
+    def _answers(self, connection: Any, questions: list[tuple[str, ...]]) -> list[Any]:
+        for words in questions:
+            connection.send_command(*words)
+        answers = []
+        for _ in questions:
+            try:
+                answers.append(connection.read_response())
+            except redis.ResponseError:  # a proxy knows no HELLO, an ACL allows no INFO
+                answers.append(None)
+        return answers
+
+    async def _greet_on_loop(self, connection: Any) -> None:
+        try:
+            await connection.on_connect()
+        except redis.ResponseError:
+            _judge(await self._answers_on_loop(connection, [_HELLO]))
+            raise
+        self._meet(await self._answers_on_loop(connection, self._questions()))
+
+    async def _answers_on_loop(
+        self, connection: Any, questions: list[tuple[str, ...]]
+    ) -> list[Any]:
+        for words in questions:
+            await connection.send_command(*words)
+        answers = []
+        for _ in questions:
+            try:
+                answers.append(await connection.read_response())
+            except redis.ResponseError:
+                answers.append(None)
+        return answers
+
+    def _questions(self) -> list[tuple[str, ...]]:
+        return [_HELLO] if self._was_looked_at else [_HELLO, _MEMORY]
+
+    def _meet(self, answers: list[Any]) -> None:
+        """Refuse a server of another kind; warn of one that evicts."""
+        _judge(answers)
+        self._was_reached = True
+        policy = None if self._was_looked_at else _evicting(answers[1])
+        self._was_looked_at = True
+        if policy is not None:
+            logger.warning(
+                "RedisStore at %s: maxmemory-policy is %s, so the server may drop sessions and "
+                "leases when it is full: set noeviction",
+                self.place,
+                policy,
+            )
+
+    def failure(self, error: BaseException) -> StoreUnavailable:
+        """What is raised for a failure. A server of another kind is logged, once."""
+        name = kind(error)
+        if isinstance(error, WrongServer) or name in OF_CLUSTERS:
+            why = str(error) if isinstance(error, WrongServer) else CLUSTER
+            if not self._was_refused:
+                self._was_refused = True
+                logger.error("RedisStore at %s: %s", self.place, why)
+            return StoreUnavailable(f"Redis: {name}: {why}")
+        why = told(error, is_tls=self._is_tls, was_reached=self._was_reached)
+        return StoreUnavailable(f"Redis: {why}")
+
+
+def _judge(answers: list[Any]) -> None:
+    """Raise unless it is one server by itself, or does not say."""
+    mode = _mode(answers[0])
+    if mode in ("cluster", "sentinel"):
+        raise WrongServer(CLUSTER if mode == "cluster" else SENTINEL)
+
+
+def _mode(hello: Any) -> str | None:
+    """What mode a server's HELLO tells, if it told anything."""
+    if isinstance(hello, list):
+        for name, value in zip(hello[::2], hello[1::2], strict=False):
+            if name == b"mode" and isinstance(value, bytes):
+                return value.decode("latin1")
+    return None
+
+
+def _evicting(memory: Any) -> str | None:
+    """The policy by which a server forgets what it holds; None where it does not, or is silent."""
+    if not isinstance(memory, bytes):
+        return None
+    lines = memory.decode("latin1").splitlines()
+    said = dict(line.split(":", 1) for line in lines if ":" in line)
+    policy = said.get("maxmemory_policy")
+    return policy if policy in _POLICIES and said.get("maxmemory", "0") != "0" else None
+
+
+def _with_redis_scheme(url: str) -> str:
+    """The url with the scheme that redis-py knows; Valkey's own name for it is as good."""
+    scheme, separator, rest = url.partition("://")
+    return _SCHEMES.get(scheme, scheme) + separator + rest
+
+
+def _check_database(url: str) -> None:
+    """Raise unless the path of a url is a number: redis-py takes any other for database 0."""
+    parts = urlsplit(url)
+    database = parts.path.strip("/")
+    if parts.scheme != "unix" and database and not (database.isascii() and database.isdigit()):
+        raise ConfigurationError(
+            "url: what follows the host is the number of a database; write "
+            "redis://host:6379/0, and set prefix= to tell two apps apart"
+        )
+
+
+def _parse(connection: Any, url: str) -> dict[str, Any]:
+    options: dict[str, Any] = connection.parse_url(url)  # has no types
+    return options
+
+
+class _Pool(redis.asyncio.BlockingConnectionPool):
+    """Notes the connections it makes, so that all can be closed without waiting for any."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.made: list[Any] = []
+
+    def make_connection(self) -> Any:
+        self.made.append(super().make_connection())  # type: ignore[no-untyped-call]
+        return self.made[-1]
+
+
+class Connections:
+    """The clients of one process. Made without any connection.
+
+    `moved`: called when connections are given up, since the url may lead to another server.
+    """
+
+    def __init__(self, server: Server, moved: Callable[[], None]) -> None:
+        self._server = server
+        self._moved = moved
+        self._client = server.client()  # of the threads
+        self._loops: dict[asyncio.AbstractEventLoop, _Loop] = {}
+        self._moves = 0
+        self._until = time.monotonic() + _LIFE
+        self._lock = threading.Lock()
+
+    def execute(self, words: Words) -> Any:
+        """What the server answers; None where a value of another type stands."""
+        if time.monotonic() >= self._until:
+            self._leave(self._moves)
+        moves, client = self._moves, self._client
+        try:
+            try:
+                return client.execute_command(*words)
+            except redis.ResponseError as error:
+                if kind(error) not in DEMOTED:
+                    raise
+            answer = self._execute_anew(words)
+            self._leave(moves)
+            return answer
+        except FAILURES as error:
+            return self._failed(error)
+
+    def _execute_anew(self, words: Words) -> Any:
+        """The answer on a new connection."""
+        client = self._server.client()
+        try:
+            return client.execute_command(*words)
+        finally:
+            client.close()
+
+    async def execute_on_loop(self, words: Words) -> Any:
+        """The same, awaited on the running event loop."""
+        if time.monotonic() >= self._until:
+            self._leave(self._moves)
+        moves, loop = self._moves, None
+        try:
+            async with asyncio.timeout(self._server.timeout):
+                loop = await self._of_loop()
+                try:
+                    return await loop.client.execute_command(*words)
+                except redis.ResponseError as error:
+                    if kind(error) not in DEMOTED:
+                        raise
+                answer = await self._execute_anew_on_loop(words)
+                self._leave(moves)
+                return answer
+        except FAILURES as error:
+            return self._failed(error)
+        finally:
+            loop = None  # else a traceback keeps it, until the collector drops it in any order
+
+    async def _execute_anew_on_loop(self, words: Words) -> Any:
+        new = await self._open()
+        try:
+            return await new.client.execute_command(*words)
+        finally:
+            await new.end.aclose()
+
+    def _failed(self, error: BaseException) -> None:
+        """Raise what a failure means, unless a value of another type is there: no record."""
+        if kind(error) != "WRONGTYPE":
+            raise self._server.failure(error) from error
+
+    def _leave(self, moves: int) -> None:
+        """Give up the connections of that time, if nobody has, in favour of new ones."""
+        new = self._server.client()
+        with self._lock:
+            if moves != self._moves:
+                return
+            self._moves += 1
+            self._until = time.monotonic() + _LIFE
+            left = self._client, dict(self._loops)
+            self._client = new
+            self.let_go()
+        del left  # what is dropped may run code of asyncio's: not under the lock
+        self._moved()
+
+    def let_go(self) -> None:
+        """Hold the connections of event loops no longer: who uses one closes it in the end.
+
+        Dropping this object would not do: the traceback of a failure may hold it for long.
+        """
+        self._loops.clear()
+
+    async def _of_loop(self) -> "_Loop":
+        running = asyncio.get_running_loop()
+        found = self._loops.get(running)
+        if found is not None:
+            return found
+        made = await self._open()  # goes there at once: no other task comes in between
+        with self._lock:
+            closed = [self._loops.pop(loop) for loop in [*self._loops] if loop.is_closed()]
+            self._loops[running] = made
+        closed.clear()  # what is dropped may run code of asyncio's: not under the lock
+        return made
+
+    async def _open(self) -> "_Loop":
+        client = self._server.async_client()
+        end = _closing(client.connection_pool)
+        await anext(end)
+        return _Loop(client, end)
+
+
+class _Loop(NamedTuple):
+    """The client of an event loop, and what closes it, if only by being dropped."""
+
+    client: Any
+    end: AsyncGenerator[None, None]
+
+
+async def _closing(pool: _Pool) -> AsyncGenerator[None, None]:
+    """Closes connections when their event loop shuts its generators down, or this is dropped.
+
+    Both are asyncio's doing: a loop closes the generators that were begun on it before it ends, and
+    where one is dropped, on whatever thread, its loop runs the rest of it. That loop may be about
+    to end, so nothing is waited for: not even TLS's goodbye, which only redis-py's own member tells
+    how to leave out.
+    """
+    try:
+        yield
+    finally:
+        for connection in pool.made:
+            writer = getattr(connection, "_writer", None)
+            if writer is not None:
+                writer.transport.abort()
+            await connection.disconnect(nowait=True)

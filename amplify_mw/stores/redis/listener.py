@@ -1,0 +1,127 @@
+"""What tells a local cache of changes: a thread that listens on the channel where they are told.
+
+Rules:
+- The thread begins when it is first needed, in the process that needs it, and ends when it is told
+  to, or soon after nobody has the cache any more, which it therefore does not hold. It starts in an
+  empty context, and while no lock is held: see `amplify_mw.engine.driver`.
+- Its connection is trusted once a `PUBLISH` was allowed there: an ACL that refuses it would keep
+  changes from being told. It is given up with the store's other connections.
+- Silence is not trusted: after each `timeout` of it the server is asked for a sign of life, and
+  after another the connection is given up.
+"""
+
+import weakref
+from contextlib import suppress
+from contextvars import Context
+from threading import Event, Lock, Thread
+from typing import Any, Final
+
+from ...log import logger
+from ..base import StoreUnavailable
+from .cache import LocalCache
+from .connections import FAILURES, Connections, Server
+from .errors import kind
+
+_PAUSE: Final = 0.5  # seconds before a lost connection is tried anew
+
+
+class Listener:
+    """Lets its `cache` know what is told on `channel`."""
+
+    def __init__(self, server: Server, channel: bytes, cache: LocalCache) -> None:
+        self.cache = cache
+        self._channel = channel
+        self._ended = Event()
+        self._is_elsewhere = Event()
+        self._begun = False
+        self._lock = Lock()
+        self._thread = Thread(
+            target=_listen,
+            args=(server, channel, weakref.ref(cache), self._ended, self._is_elsewhere),
+            name="amplify_mw-changes",
+            daemon=True,
+        )
+
+    def begin(self) -> None:
+        """Listen from now on, if that has not begun yet."""
+        if self._begun:
+            return
+        with self._lock:
+            has_begun, self._begun = self._begun, True
+        if not has_begun:
+            with suppress(RuntimeError):  # the interpreter ends, or is out of threads
+                Context().run(self._thread.start)
+
+    def move(self) -> None:
+        """Serve nothing until whatever server is there now is listened to."""
+        self._is_elsewhere.set()
+        self.cache.lose()
+
+    def end(self, connections: Connections) -> None:
+        """Listen no more, and wait until that has ended. `connections`: to wake the thread by."""
+        self._ended.set()
+        if self._thread.is_alive():
+            with suppress(StoreUnavailable):
+                connections.execute(("PUBLISH", self._channel, b""))  # which changes nothing
+            self._thread.join()
+
+
+def _listen(
+    server: Server,
+    channel: bytes,
+    cache: "weakref.ref[LocalCache]",
+    ended: Event,
+    is_elsewhere: Event,
+) -> None:
+    is_refused = False  # and the log says so
+    while cache() is not None and not ended.is_set():
+        is_elsewhere.clear()
+        client = server.client()
+        try:
+            connection = client.connection_pool.get_connection()
+            connection.send_command("PUBLISH", channel, b"")  # which changes nothing
+            connection.read_response()
+            connection.send_command("SUBSCRIBE", channel)
+            _hear(connection, server.timeout, cache, (ended, is_elsewhere))
+        except FAILURES as error:
+            if kind(error) == "NOPERM" and not is_refused:
+                is_refused = True
+                logger.warning(
+                    "RedisStore at %s: local_cache is off, because the ACL refuses its channel: "
+                    "allow +publish +subscribe &PREFIXchanged",
+                    server.place,
+                )
+            ended.wait(_PAUSE)
+        finally:
+            _lose(cache())
+            client.close()
+
+
+def _hear(
+    connection: Any, timeout: float, cache: "weakref.ref[LocalCache]", until: tuple[Event, Event]
+) -> None:
+    asked = False
+    while cache() is not None and not any(event.is_set() for event in until):
+        if connection.can_read(timeout):
+            _tell(cache(), connection.read_response())
+            asked = False
+        elif asked:
+            raise TimeoutError
+        else:
+            connection.send_command("PING")
+            asked = True
+
+
+def _tell(cache: LocalCache | None, answer: Any) -> None:
+    if cache is None:
+        return
+    match answer:
+        case [b"message", _, bytes(key)]:
+            cache.drop(key)
+        case [b"subscribe", *_]:
+            cache.hear()
+
+
+def _lose(cache: LocalCache | None) -> None:
+    if cache is not None:
+        cache.lose()

@@ -1,0 +1,3 @@
+"""Sessions in an SQLite file, for one machine."""
+
+from .store import SQLiteStore as SQLiteStore

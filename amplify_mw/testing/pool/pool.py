@@ -1,0 +1,455 @@
+"""`LocalUserPool`: an Amazon Cognito user pool in this process, with a real HTTP server.
+
+Rules:
+- Tokens, answers and errors have the shapes of Cognito's, down to the names of their members.
+- One lock guards users, keys and sign-ins (`ledger.py`). It is never held while a request waits at
+  a gate or meets a fault.
+- The pool's clock decides every time in a token and every expiry.
+- No repr shows a token, a password or an attribute.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import replace
+from functools import partial
+from types import MappingProxyType, TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from werkzeug.wrappers import Request, Response
+
+from ...models import TokenSet
+from . import discovery
+from .authorization import AppClient
+from .codes import Codes
+from .hosted import Hosted
+from .ledger import (
+    CLAIMS,
+    SELF_SERVICE_SCOPE,
+    TOKEN_LIFETIME,
+    Ledger,
+    Stamp,
+    Tampering,
+    TokenUse,
+    new_user,
+)
+from .ledger import LocalUser as LocalUser
+from .oauth import Domain, Paths
+from .operations import TARGET_PREFIX, Operations, Refused
+from .redirects import AlteredRedirect as AlteredRedirect
+from .redirects import AuthorizeError as AuthorizeError
+from .server import ANY_OPERATION, Call, LoopbackServer, amz_response
+from .server import Body as Body
+from .server import CognitoError as CognitoError
+from .server import Down as Down
+from .server import Drip as Drip
+from .server import Fault as Fault
+from .server import Gate as Gate
+from .server import Lost as Lost
+from .server import Redirect as Redirect
+from .server import Status as Status
+from .server import Throttling as Throttling
+from .signing import merged
+
+if TYPE_CHECKING:
+    from ...config.config import AmplifyConfig
+
+
+class LocalUserPool:
+    """A user pool with one app client, served on 127.0.0.1 between `start()` and `close()`.
+
+    It is a context manager, too. `clock`: seconds since the epoch, for every time in a token.
+    `rotate_refresh_tokens`: a refresh returns a new refresh token, and the old one ends
+    `rotation_grace` seconds later. After `close()` the address stays known, so that tokens can be
+    made for a pool that cannot be reached; `start()` serves at the same address again.
+
+    `client_secret`: the app client has a secret and has to show it: as `ClientSecret`, as
+    `SECRET_HASH` (InitiateAuth), or by Basic authentication (`/oauth2/token`, `/oauth2/revoke`).
+    `token_lifetime`: seconds from the issue of an ID or access token until it expires.
+    `issuer`: the `iss` of its tokens, for readers that believe Amazon's address alone, and are
+    sent here by other means. By default it is where the pool is.
+
+    The pool's domain, where people sign in with a browser, is at `url`, too. `redirect_uris` and
+    `logout_uris`: where it may send them afterwards (None: anywhere). `identity_providers`: the
+    other providers' names, each with its identifiers (`idp_identifier`); those of the users count
+    as well. `adds_iss`: `iss` goes with the code or error (RFC 9207), which Cognito does not do.
+
+    >>> with LocalUserPool() as pool:
+    ...     user = pool.add_user("ada", email="ada@example.com", groups=["admins"])
+    ...     tokens = pool.sign_in("ada")
+    >>> user.username, user.groups, tokens
+    ('ada', ('admins',), TokenSet())
+    """
+
+    def __init__(
+        self,
+        *,
+        user_pool_id: str = "eu-west-1_Local0001",
+        client_id: str = "local-client",
+        client_secret: str | None = None,
+        issuer: str | None = None,
+        clock: Callable[[], float] = time.time,
+        token_lifetime: int = TOKEN_LIFETIME,
+        rotate_refresh_tokens: bool = False,
+        rotation_grace: float = 0.0,
+        redirect_uris: Iterable[str] | None = None,
+        logout_uris: Iterable[str] | None = None,
+        identity_providers: Mapping[str, Iterable[str]] = MappingProxyType({}),
+        adds_iss: bool = False,
+    ) -> None:
+        self.user_pool_id = user_pool_id
+        self.client_id = client_id
+        self.client_secret = client_secret
+        self._issuer = issuer
+        self._lock = threading.Lock()
+        self._ledger = Ledger(client_id, lambda: self.issuer, clock, token_lifetime)
+        self._operations = Operations(
+            self._ledger,
+            client_secret=client_secret,
+            rotates=rotate_refresh_tokens,
+            grace=rotation_grace,
+        )
+        self._adds_iss = adds_iss
+        codes = Codes(self._ledger)
+        client = AppClient(
+            client_id,
+            _listed("redirect_uris", redirect_uris),
+            _listed("logout_uris", logout_uris),
+        )
+        hosted = Hosted(
+            self._ledger,
+            self._operations,
+            codes,
+            client,
+            identity_providers,
+            lambda: self.issuer if adds_iss else None,
+        )
+        documents = f"/{user_pool_id}/.well-known"
+        self._paths: Paths = {
+            ("GET", f"{documents}/jwks.json"): ("jwks", self._jwks),
+            ("GET", f"{documents}/openid-configuration"): (
+                "openid-configuration",
+                self._openid_configuration,
+            ),
+            **Domain(self._ledger, self._operations, codes, client_secret).paths,
+            **hosted.paths,
+        }
+        self._server = LoopbackServer(self._route)
+
+    def start(self) -> None:
+        """Serve, on a free port the first time. Does nothing if it serves already."""
+        self._server.start()
+
+    def close(self) -> None:
+        """End the server with its connections and threads. Does nothing if it has ended."""
+        self._server.close()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def url(self) -> str:
+        """The pool's endpoint, without a trailing slash. Raises `RuntimeError` before a start."""
+        return self._server.url
+
+    @property
+    def issuer(self) -> str:
+        """The `iss` of the pool's tokens. Set it to switch the pool to another, as Amazon's may."""
+        return self._home if self._issuer is None else self._issuer
+
+    @issuer.setter
+    def issuer(self, issuer: str) -> None:
+        self._issuer = issuer
+
+    @property
+    def jwks_url(self) -> str:
+        """Where the key set is."""
+        return f"{self._home}/.well-known/jwks.json"
+
+    @property
+    def _home(self) -> str:
+        return f"{self.url}/{self.user_pool_id}"
+
+    def config(self, **overrides: Any) -> "AmplifyConfig":
+        """A configuration for this pool; `overrides` are any of its fields.
+
+        Its `domain` is the pool's own address, so that `refresh_api="oauth"` needs no more.
+        """
+        from ...config.config import AmplifyConfig
+
+        pool: dict[str, Any] = {
+            "user_pool_id": self.user_pool_id,
+            "client_id": self.client_id,
+            "endpoint_url": self.url,
+            "issuer": self.issuer,
+            "client_secret": self.client_secret,
+            "domain": self.url,
+        }
+        return AmplifyConfig(**(pool | overrides))
+
+    @property
+    def requests(self) -> list[str]:
+        """The operations asked for, in order of arrival: `jwks`, `GetUser`, `InitiateAuth`, ...
+
+        Those of the domain are `authorize`, `login`, `signup`, `logout`, `token`, `revoke` and
+        `userInfo`, by the last part of their path. Anything else over HTTP is noted as its method
+        and path. Clear the list to start afresh.
+        """
+        return self._server.requests
+
+    def count(self, operation: str) -> int:
+        """How many requests for `operation` have come."""
+        return self._server.count(operation)
+
+    def hold(self, operation: str = "*") -> AbstractContextManager[Gate]:
+        """Hold the requests of `operation` (`*`: all), in place of sleeping in a test.
+
+        `with pool.hold("GetUser") as gate:` holds them until `gate.release()` or the end of the
+        `with`; `gate.wait_for_arrivals(1)` waits until they are there. A held request sees the
+        faults, users and keys that there are when it is released.
+        """
+        self._check_operation(operation)
+        return self._server.hold(operation)
+
+    def fault(self, operation: str, fault: Fault) -> "ExitStack[bool | None]":
+        """Put `fault` in the way of `operation` (`*`: all): from now on, to the end of the `with`.
+
+        `fault`: `Down()`, `Lost()`, `Status(503)`, `Throttling()`, `CognitoError(code, message)`,
+        `Body(content)`, `Redirect(url)` or `Drip()`; at the domain's pages also
+        `AuthorizeError(error, description)` or `AlteredRedirect(parameters)`. Without a `with` it
+        stays, until the `close()` of what is returned. Of several faults the newest is met.
+        """
+        if isinstance(fault, type) or not callable(getattr(fault, "meet", None)):
+            name = fault.__name__ if isinstance(fault, type) else "Down"
+            raise TypeError(f"fault: write an instance, such as {name}(); got {fault!r}")
+        self._check_operation(operation)
+        return self._server.fault(operation, fault)
+
+    def _check_operation(self, operation: str) -> None:
+        endpoints = {name for name, _ in self._paths.values()}
+        known = sorted({ANY_OPERATION} | endpoints | self._operations.names)
+        if operation not in known:
+            raise ValueError(f"operation: write one of {', '.join(known)}; got {operation!r}")
+
+    def tamper(
+        self,
+        token_use: TokenUse = "id",  # noqa: S107 - a kind of token, not a secret
+        *,
+        key: str = "current",
+        algorithm: str = "RS256",
+        claims: Mapping[str, Any] | None = None,
+        header: Mapping[str, Any] | None = None,
+    ) -> "ExitStack[bool | None]":
+        """Issue wrong tokens of a kind: from now on, to the end of the `with`.
+
+        The words are those of `mint`: `claims={"nonce": None}`, `claims={"aud": "another"}`,
+        `algorithm="none"`. Without a `with` it stays, until the `close()` of what is returned. Of
+        several for one kind the newest counts.
+        """
+        _check_token_use(token_use)
+        entry = object()
+        with self._lock:
+            self._ledger.keys.write({}, key=key, algorithm=algorithm)  # which checks the two
+            tampering = Tampering(token_use, key, algorithm, claims, header)
+            self._ledger.tamperings[entry] = tampering
+        ended = ExitStack()
+        ended.callback(self._end_tampering, entry)
+        return ended
+
+    def _end_tampering(self, entry: object) -> None:
+        with self._lock:
+            del self._ledger.tamperings[entry]
+
+    def authorize(
+        self,
+        url: str,
+        username: str | None,
+        password: str | None = None,
+        *,
+        cookies: dict[str, str] | None = None,
+    ) -> str:
+        """Where an authorize URL leads a browser in the end, when that user signs in.
+
+        No browser is needed: redirects and forms go over HTTP, the way a browser would. The result
+        is a URL of the app, with `code` or `error`; nothing is asked of the app. `password`: by
+        default the right one. `username=None`: nobody is there to fill in a form. `cookies`: what
+        the browser holds, changed in place; by default it is a new one each time.
+
+        Raises `ValueError`, with what the page says, if the pool sends the browser nowhere.
+        """
+        from .browserless import walk  # an HTTP client, which only this needs
+
+        answers = {}
+        if username is not None:
+            if password is None:
+                with self._lock:
+                    password = self._ledger.user(username).password
+            answers = {"username": username, "password": password}
+        return walk(self.url, url, answers, {} if cookies is None else cookies)
+
+    def add_user(
+        self,
+        username: str,
+        password: str = "correct horse",  # noqa: S107 - a made-up one, for made-up users
+        *,
+        groups: Iterable[str] = (),
+        confirmed: bool = True,
+        identity_provider: str | None = None,
+        attributes: Mapping[str, str] | None = None,
+        **more_attributes: str,
+    ) -> LocalUser:
+        """Add a user. Attributes are keywords (`email=...`) or, for any name, `attributes`.
+
+        A `sub` is made unless one is among them; with `email` goes an `email_verified` of
+        "false", likewise for `phone_number`. Raises `ValueError` if the user exists.
+
+        `identity_provider`: the user signs in there (`Google`, or any name) and has no password
+        here. Such a user has an `identities` attribute and is in a group of the provider's; Cognito
+        would name it `Google_1234`.
+        """
+        if identity_provider is not None:
+            groups = (*groups, f"{self.user_pool_id}_{identity_provider}")
+        user = new_user(
+            username,
+            password,
+            groups=groups,
+            attributes={**(attributes or {}), **more_attributes},
+            status="CONFIRMED" if confirmed else "UNCONFIRMED",
+            identity_provider=identity_provider,
+        )
+        with self._lock:
+            self._ledger.add(user)
+        return user
+
+    def disable_user(self, username: str) -> None:
+        """Refuse the user everything from now on."""
+        self._change(username, enabled=False)
+
+    def require_password_reset(self, username: str) -> None:
+        """Refuse the user everything until a new password is set."""
+        self._change(username, status="RESET_REQUIRED")
+
+    def delete_user(self, username: str) -> None:
+        """Forget the user. A new one of that name is somebody else, with another `sub`."""
+        with self._lock:
+            del self._ledger.users[self._ledger.user(username).username]
+
+    def _change(self, username: str, **changes: Any) -> None:
+        with self._lock:
+            user = self._ledger.user(username)
+            self._ledger.users[username] = replace(user, **changes)
+
+    def jwks(self) -> dict[str, Any]:
+        """The public key set, as it is served now."""
+        with self._lock:
+            return self._ledger.keys.jwks()
+
+    def rotate_keys(self, *, keep_old: bool = True) -> str:
+        """Sign using a new key from now on; its `kid`.
+
+        `keep_old=False` takes the others out of the key set: their tokens are no longer good.
+        `mint(..., key=kid)` still signs using them.
+        """
+        with self._lock:
+            return self._ledger.keys.rotate(keep_old=keep_old)
+
+    def sign_in(self, username: str, *, scope: str = SELF_SERVICE_SCOPE) -> TokenSet:
+        """Fresh tokens for a user, whatever the user's state; nothing goes over HTTP."""
+        with self._lock:
+            ledger = self._ledger
+            sign_in = ledger.begin(ledger.user(username), scope, int(ledger.clock()))
+            return TokenSet(*ledger.issue(sign_in), ledger.new_refresh_token(sign_in))
+
+    def mint(
+        self,
+        username: str,
+        token_use: TokenUse = "id",  # noqa: S107 - a kind of token, not a secret
+        *,
+        expires_in: float | None = None,
+        issued_at: float | None = None,
+        client_id: str | None = None,
+        issuer: str | None = None,
+        key: str = "current",
+        algorithm: str = "RS256",
+        claims: Mapping[str, Any] | None = None,
+        header: Mapping[str, Any] | None = None,
+    ) -> str:
+        """A token for a user, right or wrong in any way.
+
+        `expires_in`: seconds (default: the pool's `token_lifetime`) after `issued_at` (default:
+        now); both are whole seconds in the token.
+        `key`: `current`, a `kid` the pool ever had, or `unknown`, which is in no key set.
+        `algorithm`: `RS256` and its like, `none` (no signature), or `HS256` with the public key
+        (PEM) as its secret. `claims` and `header` are merged last; None removes a member.
+        """
+        _check_token_use(token_use)
+        with self._lock:
+            ordinary = self._ledger.stamp()
+            stamp = Stamp(
+                issuer or ordinary.issuer,
+                client_id or ordinary.client_id,
+                ordinary.issued_at if issued_at is None else int(issued_at),
+                ordinary.expires_in if expires_in is None else int(expires_in),
+            )
+            user = self._ledger.user(username)
+            sign_in = self._ledger.begin(user, SELF_SERVICE_SCOPE, stamp.issued_at)
+            members = merged(CLAIMS[token_use](user, sign_in, stamp), claims)
+            if "origin_jti" in members:
+                self._ledger.note_origin(user, str(members["origin_jti"]))
+            return self._ledger.keys.write(members, key=key, algorithm=algorithm, header=header)
+
+    def _jwks(self, _request: Request) -> Response:
+        return discovery.response(self._ledger.keys.jwks())
+
+    def _openid_configuration(self, _request: Request) -> Response:
+        members = discovery.configuration(
+            self.url,
+            self.issuer,
+            self.jwks_url,
+            has_secret=self.client_secret is not None,
+            adds_iss=self._adds_iss,
+        )
+        return discovery.response(members)
+
+    def _route(self, request: Request) -> Call:
+        name, endpoint = self._paths.get((request.method, request.path), ("", None))
+        if endpoint:
+            return Call(name, partial(self._locked, endpoint, request))
+        target = request.headers.get("X-Amz-Target")
+        if request.method == "POST" and request.path == "/" and target:
+            operation = target.removeprefix(TARGET_PREFIX)
+            return Call(operation, partial(self._operate, target, request))
+        return Call(f"{request.method} {request.path}", partial(Response, b"", 404))
+
+    def _locked(self, endpoint: Callable[[Request], Response], request: Request) -> Response:
+        with self._lock:
+            return endpoint(request)
+
+    def _operate(self, target: str, request: Request) -> Response:
+        try:
+            with self._lock:
+                answer = self._operations.run(target, request.mimetype, request.get_data())
+        except Refused as refused:
+            return refused.error.response()
+        return amz_response(answer)
+
+
+def _check_token_use(token_use: object) -> None:
+    if token_use not in CLAIMS:
+        raise ValueError(f"token_use: write 'id' or 'access'; got {token_use!r}")
+
+
+def _listed(name: str, uris: Iterable[str] | None) -> frozenset[str] | None:
+    if isinstance(uris, str):  # which would be a list of its characters
+        raise TypeError(f"{name}: write a list, such as [{uris!r}]")
+    return None if uris is None else frozenset(uris)

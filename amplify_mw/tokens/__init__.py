@@ -1,1 +1,0 @@
-"""Is this JWT ours, and whose is it? Key sets (`jwks`) and verification (`verifier`)."""

@@ -1,0 +1,1 @@
+"""The functions without arguments: the user, the session, the devices, guards."""

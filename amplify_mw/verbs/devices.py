@@ -1,0 +1,111 @@
+"""A user's sessions, listed and ended one by one: what a page "your devices" is made of.
+
+Rules:
+- A session is known by its handle, which gives no access. A handle ends a session of the user it is
+  looked for under, and of nobody else.
+- With a `user_id`, nobody need be signed in: who may ask for whose sessions is the app's business.
+- What is listed comes from the store as it is; only a session's own cookie opens, and proves, more.
+"""
+
+from ..authenticator import Visit
+from ..effects import Flow, Unreachable
+from ..engine.context import current_visit, refuse_on_event_loop, signed_in_verdict
+from ..errors import ConfigurationError
+from ..models import SessionInfo
+from ..sessions.base import SessionList
+from ..sessions.verdicts import STORE_UNAVAILABLE, SignedIn, user_key
+from .session import end_here, refuse_foreign, refuse_speculative
+
+
+def list_sessions(user_id: str | None = None) -> list[SessionInfo]:
+    """The sessions of a user (a `sub`; the signed-in one by default), the one seen last first.
+
+    With a `user_id`, check first who is asking. Without one it raises what `get_current_user`
+    raises. `ConfigurationError` for kinds of session that keep no list, `NetworkError`
+    (`store_unavailable`), `BlockingCallError`.
+    """
+    refuse_on_event_loop("list_sessions")
+    visit = current_visit()
+    return visit.home.runner.run(listing(visit, user_id))
+
+
+def end_session_by_handle(
+    handle: str, user_id: str | None = None, *, allow_cross_site: bool = False
+) -> bool:
+    """End one of the sessions that `list_sessions` names; False if this user has none of that name.
+
+    A handle of another user's session ends nothing. That session's browser is asked for the
+    password when it signs in again by the sign-in routes. Its refresh token is not revoked: nobody
+    but its cookie can read it. Raises what `list_sessions` raises, `ForbiddenException`
+    (`cross_site`; and `speculative_request`, for a prefetch or a prerender, whatever
+    `allow_cross_site` says), and `ResponseStartedError` once the headers have gone, unless
+    `allow_cross_site=True` is said.
+    """
+    refuse_on_event_loop("end_session_by_handle")
+    visit = current_visit()
+    flow = ending_one(visit, handle, user_id, allow_cross_site=allow_cross_site)
+    return visit.home.runner.run(flow)
+
+
+def listing(visit: Visit, user_id: str | None) -> Flow[list[SessionInfo]]:
+    """The flow behind `list_sessions`. What can be told at once is raised at the call."""
+    _session_list(visit)
+    return _list(visit, _users(visit, user_id))
+
+
+def _session_list(visit: Visit) -> SessionList:
+    if visit.home.sessions.listed is None:
+        raise ConfigurationError(
+            "this kind of session keeps no list: write AmplifyConfig(session=StoredSession(store)) "
+            "to list sessions and to end one of them"
+        )
+    return visit.home.sessions.listed
+
+
+def _list(visit: Visit, users: list[str]) -> Flow[list[SessionInfo]]:
+    found = yield from _sessions_of(visit, users)
+    return list(found.values())
+
+
+def ending_one(
+    visit: Visit, handle: str, user_id: str | None, *, allow_cross_site: bool
+) -> Flow[bool]:
+    """The flow behind `end_session_by_handle`. What can be told at once is raised at the call."""
+    refuse_speculative(visit, "end_session_by_handle")
+    refuse_foreign(visit, "end_session_by_handle", allow_cross_site=allow_cross_site)
+    _session_list(visit)
+    return _end_one(visit, handle, _users(visit, user_id))
+
+
+def _end_one(visit: Visit, handle: str, users: list[str]) -> Flow[bool]:
+    found, now = (yield from _sessions_of(visit, users)), visit.home.runner.clock()
+    for key, session in found.items():
+        if session.handle == handle:
+            if session.is_current and not visit.begun:
+                yield from end_here(visit, everywhere=False, asks_again=True)
+                return True
+            try:
+                return (yield from _session_list(visit).end_by_key(key, session.expires_at, now))
+            except Unreachable as error:
+                raise STORE_UNAVAILABLE.exception() from error
+    return False
+
+
+def _users(visit: Visit, user_id: str | None) -> list[str]:
+    """What the store calls a user; one of several pools' if it is not the one signed in."""
+    if user_id is None:
+        verdict = signed_in_verdict(visit)
+        return [user_key(verdict.pool, verdict.user.user_id)]
+    return [user_key(pool, user_id) for pool in sorted(visit.home.pools)]
+
+
+def _sessions_of(visit: Visit, users: list[str]) -> Flow[dict[bytes, SessionInfo]]:
+    verdict = visit.verdict
+    current = verdict if isinstance(verdict, SignedIn) else None
+    found: dict[bytes, SessionInfo] = {}
+    try:
+        for user in users:
+            found |= yield from _session_list(visit).of_user(user, current)
+    except Unreachable as error:
+        raise STORE_UNAVAILABLE.exception() from error
+    return found

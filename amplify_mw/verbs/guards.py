@@ -1,0 +1,193 @@
+"""Guards and the server API of Amplify, over the verbs.
+
+`require_auth` lets only signed-in users call a function; `handle_server_auth` and
+`ServerAuthManager` answer with values where the verbs raise. Their awaited twins, where they may
+wait, are in `amplify_mw.aio`.
+
+Rules:
+- A guard checks before anything of the guarded function runs, generators included, and notes that
+  it did: what it guards is kept out of the browser's caches (`cache_control`).
+- Groups and scopes come from verified claims; nothing here waits.
+- Only an `AuthError` is turned into an answer. A missing middleware stays an error.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable, Iterable
+from typing import Any, Literal, ParamSpec, TypedDict, TypeVar, overload
+
+from ..engine.context import current_visit, signed_in_verdict
+from ..errors import AuthError, ConfigurationError, ForbiddenException
+from ..models import AuthUser
+from .user import fetch_user_attributes, get_current_user
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@overload
+def require_auth(function: Callable[P, R], /) -> Callable[P, R]: ...
+
+
+@overload
+def require_auth(
+    *, groups: Iterable[str] | None = None, scopes: Iterable[str] | None = None
+) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
+
+
+def require_auth(
+    function: Callable[..., Any] | None = None,
+    /,
+    *,
+    groups: Iterable[str] | None = None,
+    scopes: Iterable[str] | None = None,
+) -> Any:
+    """Let only signed-in users call a function, a coroutine function or a generator function.
+
+    `groups`: the user must be in one of them. `scopes`: the access token must have all of them.
+    Raises what `get_current_user` raises, else `ForbiddenException` (`missing_group`,
+    `missing_scope`). The middleware turns these into 401, 403 and 503.
+
+    >>> @require_auth(groups=["editors"])
+    ... def publish(): ...
+    """
+    check = _Check(groups, scopes)
+    return check.guard if function is None else check.guard(function)
+
+
+class _Check:
+    def __init__(self, groups: Iterable[str] | None, scopes: Iterable[str] | None) -> None:
+        self._groups = _names("groups", groups)
+        self._scopes = _names("scopes", scopes)
+
+    def __call__(self) -> None:
+        visit = current_visit()
+        visit.guarded = True
+        verdict = signed_in_verdict(visit)
+        if self._groups and not self._groups & verdict.groups:
+            raise ForbiddenException(reason="missing_group")
+        if not self._scopes <= verdict.scopes:
+            raise ForbiddenException(reason="missing_scope")
+
+    def guard(self, function: Callable[P, Any]) -> Callable[P, Any]:
+        if isinstance(function, type | staticmethod | classmethod) or not callable(function):
+            raise ConfigurationError(
+                "require_auth: write it right above a function or a method, below @staticmethod or "
+                "a route's decorator; groups and scopes by name, as in require_auth(groups=['a'])"
+            )
+        if inspect.iscoroutinefunction(function):
+
+            @functools.wraps(function)
+            async def guarded_async(*args: P.args, **kwargs: P.kwargs) -> Any:
+                self()
+                return await function(*args, **kwargs)
+
+            return guarded_async
+
+        @functools.wraps(function)
+        def guarded(*args: P.args, **kwargs: P.kwargs) -> Any:
+            self()
+            return function(*args, **kwargs)
+
+        return guarded
+
+
+def _names(field: str, names: Iterable[str] | None) -> frozenset[str]:
+    if names is None:
+        return frozenset()
+    if isinstance(names, str):
+        raise ConfigurationError(f"require_auth: write {field}=[{names!r}], a list")
+    found = frozenset(names)
+    if not found or not all(isinstance(name, str) and name for name in found):
+        raise ConfigurationError(
+            f"require_auth: write {field} as a list of names; an empty one would let everybody in"
+        )
+    return found
+
+
+class ServerAuthSuccess(TypedDict):
+    """The user is known."""
+
+    success: Literal[True]
+    user: AuthUser
+
+
+class ServerAuthFailure(TypedDict):
+    """The user is not known; `error` is fit to be shown, `status_code` to be answered."""
+
+    success: Literal[False]
+    error: str
+    status_code: int
+
+
+_TEXTS = {
+    "NotAuthorizedException": "User not authenticated",
+    "UserNotConfirmedException": "User not confirmed",
+    "TokenExpiredException": "Session expired",
+    "NetworkError": "Network error",
+}
+
+
+def handle_server_auth() -> ServerAuthSuccess | ServerAuthFailure:
+    """The current user as a value: `{"success": True, "user": ...}`, or what to answer instead.
+
+    A failure is `{"success": False, "error": "User not authenticated", "status_code": 401}`, or
+    likewise for an expired session (401), an unconfirmed user (403) and a network error (503).
+    """
+    try:
+        return {"success": True, "user": get_current_user()}
+    except AuthError as error:
+        text = _TEXTS.get(error.name, "Authentication error")
+        return {"success": False, "error": text, "status_code": error.status_code}
+
+
+class AuthenticatedUser(TypedDict):
+    """What `ServerAuthManager` knows of a signed-in user."""
+
+    is_authenticated: Literal[True]
+    user: AuthUser
+    profile: dict[str, str]
+
+
+class Unauthenticated(TypedDict):
+    """What `ServerAuthManager` answers when nobody is signed in, or that cannot be told."""
+
+    is_authenticated: Literal[False]
+    user: None
+    profile: None
+    error: str
+
+
+class ServerAuthManager:
+    """Amplify's `ServerAuthManager`: the user and the attributes as values, not exceptions."""
+
+    def get_authenticated_user(self) -> AuthenticatedUser | Unauthenticated:
+        """The user and all attributes, or the error's message."""
+        try:
+            return self.require_authentication()
+        except AuthError as error:
+            return unauthenticated(error)
+
+    def require_authentication(self) -> AuthenticatedUser:
+        """The user and all attributes. Raises the `AuthError` that hindered."""
+        user = get_current_user()
+        return {"is_authenticated": True, "user": user, "profile": fetch_user_attributes()}
+
+    def get_user_id(self) -> str | None:
+        """The user's `sub`, or None."""
+        try:
+            return get_current_user().user_id
+        except AuthError:
+            return None
+
+    def get_user_attribute(self, attribute_key: str) -> str | None:
+        """One attribute, or None when it, or the user, is not known."""
+        try:
+            return fetch_user_attributes().get(attribute_key)
+        except AuthError:
+            return None
+
+
+def unauthenticated(error: AuthError) -> Unauthenticated:
+    """The answer of a manager when `error` hindered."""
+    return {"is_authenticated": False, "user": None, "profile": None, "error": error.message}

@@ -1,0 +1,59 @@
+"""The user of the current request: `get_current_user` and `fetch_user_attributes`.
+
+Rules:
+- `get_current_user` never waits.
+- `fetch_user_attributes` may wait, and refuses to do so on an event loop's thread.
+"""
+
+from collections.abc import Generator, Mapping
+from typing import Any
+
+from ..authenticator import Visit
+from ..cognito.api import Failure
+from ..engine.context import bound, current_visit, refuse_on_event_loop, signed_in_verdict
+from ..errors import OutsideRequestError
+from ..log import logger
+from ..models import AuthUser
+from ..sessions.verdicts import SignedIn
+
+
+def get_current_user() -> AuthUser:
+    """The signed-in user of this request (Amplify's `getCurrentUser`). Never waits.
+
+    Raises `NotAuthorizedException` or `TokenExpiredException` when nobody is signed in,
+    `NetworkError` when that cannot be told now, `OutsideRequestError` outside a request.
+    """
+    visit = bound()
+    if visit is None:
+        raise OutsideRequestError
+    visit.asked = True
+    verdict = visit.verdict
+    if type(verdict) is SignedIn and not visit.lapses:  # nearly always, and without another call
+        return verdict.user
+    return signed_in_verdict(visit).user
+
+
+def fetch_user_attributes() -> dict[str, str]:
+    """The user's attributes, such as `{"email": "ada@example.com"}`; all values are text.
+
+    Amplify's `fetchUserAttributes`. From Cognito's `GetUser` where the session has an access token
+    with the scope `aws.cognito.signin.user.admin`, else from the ID token's claims. Cached for
+    `attributes_ttl` seconds. Raises what `get_current_user` raises, and the `AuthError` that
+    Cognito's answer means; `BlockingCallError` on an event loop.
+    """
+    refuse_on_event_loop("fetch_user_attributes")
+    visit = current_visit()
+    return attributes_result(visit.home.runner.run(attributes_flow(visit)))
+
+
+def attributes_flow(visit: Visit) -> Generator[Any, Any, Mapping[str, str] | Failure]:
+    """The flow behind `fetch_user_attributes`. Raises at once when nobody is signed in."""
+    return visit.home.fetch_attributes(visit, signed_in_verdict(visit), visit.home.runner.clock())
+
+
+def attributes_result(answer: Mapping[str, str] | Failure) -> dict[str, str]:
+    """A dictionary of the caller's own, or the error that hindered."""
+    if isinstance(answer, Failure):
+        logger.debug("attributes: %s", answer.reason)
+        raise answer.exception()
+    return dict(answer)

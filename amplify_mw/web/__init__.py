@@ -1,0 +1,1 @@
+"""HTTP as bytes and values; pure."""

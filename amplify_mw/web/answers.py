@@ -1,0 +1,192 @@
+"""The answers the library gives itself.
+
+Rules:
+- An answer never says why a cookie was refused: all invalid cookies look the same from outside.
+- `next` is a path of this very site, whatever was asked for.
+- A page that is asked for ahead of a click is not sent to sign in: browsers throw an answer away
+  that is no success, and ask again when somebody clicks.
+"""
+
+import json
+from collections.abc import Sequence
+from math import ceil
+from typing import Final, NamedTuple
+from urllib.parse import quote, unquote, urlencode, urlsplit
+
+from ..errors import AuthError
+
+# What the sign-in route is told of a page to which a browser has sent two session cookies.
+TWO_COOKIES: Final = {"cookies": "two"}
+
+
+_DETAILS: Final = {
+    401: "Sign in to see this.",
+    403: "This request is not allowed.",
+    405: "This address does not support this method.",
+    503: "We cannot check who is signed in right now. Try again in a moment.",
+}
+
+
+class Answer(NamedTuple):
+    """A response the library makes itself."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+    def __repr__(self) -> str:
+        return f"<Answer {self.status}>"
+
+    @property
+    def status_line(self) -> str:
+        """Such as `401 Unauthorized`."""
+        return f"{self.status} {_phrase(self.status)}"
+
+    @property
+    def octets(self) -> list[tuple[bytes, bytes]]:
+        """The headers as ASGI spells them."""
+        return [(name.lower().encode(), value.encode("latin-1")) for name, value in self.headers]
+
+
+class Asked(NamedTuple):
+    """What a request asked for, as far as an answer depends on it.
+
+    `path` is the public path with its `mount` (of the configured), decoded once; `query` is as it
+    was sent.
+    """
+
+    method: str
+    path: str
+    query: str
+    accept: str = ""
+    sec_fetch_mode: str = ""
+    sec_fetch_site: str = ""
+    is_preflight: bool = False  # CORS: OPTIONS with Access-Control-Request-Method
+    mount: str = ""
+    is_speculative: bool = False  # `Sec-Purpose`: a prefetch or a prerender
+
+    def __repr__(self) -> str:
+        return f"<Asked {self.method} {self.path!r}>"
+
+    @property
+    def is_navigation(self) -> bool:
+        """Whether a browser is opening a page (no script is fetching something, no guess made)."""
+        return (
+            self.method in ("GET", "HEAD")
+            and "text/html" in self.accept.lower()
+            and self.sec_fetch_mode in ("", "navigate")
+            and not self.is_speculative
+        )
+
+
+class Refusals:
+    """The answers to those who may not pass."""
+
+    def __init__(
+        self,
+        *,
+        cookie_name: str,
+        login_url: str | None,
+        origins: Sequence[str] = (),
+        tells_of_two: bool = False,
+    ) -> None:
+        """`tells_of_two`: the login page wants to know of two cookies of one name."""
+        self._challenge = f'Cookie realm="sign-in", cookie-name="{cookie_name}"'
+        self._login_url = login_url
+        self._tells_of_two = tells_of_two
+        self._login_path = _path_of_this_site(login_url, origins)
+        self._is_below = login_url is not None and login_url.startswith("/")
+
+    def is_login_page(self, asked: Asked) -> bool:
+        """Whether this is the login page itself, which nobody may be kept from."""
+        mount = asked.mount if self._is_below else ""
+        return self._login_path is not None and asked.path == mount + self._login_path
+
+    def to(self, asked: Asked, error: AuthError, *, signed_in: bool = False) -> Answer:
+        """The answer to a request that `error` stopped.
+
+        Who is signed in is not sent to sign in: that would go round in circles.
+        """
+        is_for_login = error.status_code == 401 and asked.is_navigation and not signed_in
+        if is_for_login and self._login_url is not None:
+            return self._to_login(asked, error)
+        headers = []
+        if error.status_code == 401:
+            headers.append(("WWW-Authenticate", self._challenge))  # RFC 9110 15.5.2 asks for one
+        if error.status_code == 503:
+            headers.append(("Retry-After", str(max(1, ceil(error.retry_after or 2)))))
+        answer = problem(error.status_code, headers=headers)
+        return answer._replace(body=b"") if asked.method == "HEAD" else answer
+
+    def _to_login(self, asked: Asked, error: AuthError) -> Answer:
+        url = (asked.mount if self._is_below else "") + str(self._login_url)
+        joint = "&" if urlsplit(url).query else "?"
+        query = {"next": local_target(asked.path, asked.query)}
+        if self._tells_of_two and error.reason == "duplicate_cookie":
+            query |= TWO_COOKIES
+        location = url + joint + urlencode(query)
+        headers = (
+            ("Location", location),
+            ("Content-Type", "text/plain"),
+            ("Content-Length", "0"),
+            ("Cache-Control", "no-store"),
+            ("Vary", "Cookie, Accept"),
+        )
+        return Answer(302, headers, b"")
+
+
+# A browser takes it for a no. There is no body, and no permission (Fetch, 4.8).
+PREFLIGHT: Final = Answer(204, (("Cache-Control", "no-store"), ("Vary", "Cookie")), b"")
+
+
+def _path_of_this_site(url: str | None, origins: Sequence[str]) -> str | None:
+    """The path of `url`, if it is on this very site."""
+    parts = urlsplit(url or "")
+    is_here = not parts.netloc or f"{parts.scheme}://{parts.netloc}".lower() in origins
+    return unquote(parts.path) if is_here and parts.path else None
+
+
+def _phrase(status: int) -> str:
+    """What HTTP calls a status; "" if it has no name for it."""
+    from http import HTTPStatus  # 2 ms: only answers of our own have a phrase
+
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return ""
+
+
+def problem(
+    status: int, detail: str | None = None, headers: Sequence[tuple[str, str]] = ()
+) -> Answer:
+    """An RFC 9457 problem document."""
+    status = status if _phrase(status) else 500
+    document = {
+        "type": "about:blank",
+        "title": _phrase(status),
+        "status": status,
+        "detail": detail or _DETAILS.get(status, "The request could not be authenticated."),
+    }
+    body = json.dumps(document).encode()
+    own = (
+        ("Content-Type", "application/problem+json"),
+        ("Content-Length", str(len(body))),
+        ("Cache-Control", "no-store"),
+        ("Vary", "Cookie, Accept"),
+    )
+    return Answer(status, (*own, *headers), body)
+
+
+def local_target(path: str, query: str) -> str:
+    """`path` and `query` as a target within this site.
+
+    >>> local_target("/orders", "page=2")
+    '/orders?page=2'
+    >>> local_target("//evil.example", "")
+    '/evil.example'
+    """
+    clean = "/" + path.replace("\\", "/").lstrip("/")
+    target = quote(clean, safe="/~!$&'()*+,;=:@", errors="replace")
+    if query:
+        target += "?" + quote(query, safe="/~!$&'()*+,;=:@?%", errors="replace")
+    return target
