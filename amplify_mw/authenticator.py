@@ -30,9 +30,9 @@ from .sessions.base import Sessions
 from .sessions.verdicts import (
     DUPLICATE_COOKIE,
     NO_COOKIE,
-    Finding,
     NewCookie,
     Refused,
+    Resolution,
     SignedIn,
     Verdict,
 )
@@ -46,7 +46,7 @@ from .web.requests import request_path
 if TYPE_CHECKING:
     from .cognito.grants import Grants
 
-_DOUBT: Final = 1.0  # seconds that Cognito's answer may have been under way
+_CLOCK_SKEW: Final = 1.0  # seconds that Cognito's answer may have been under way
 
 
 class Visit:
@@ -112,13 +112,13 @@ class Visit:
         visit.attributes = self.attributes
         return visit
 
-    def take(self, finding: Finding) -> None:
+    def take(self, resolution: Resolution) -> None:
         """Go on with what was found."""
-        self.verdict = verdict = finding.verdict
+        self.verdict = verdict = resolution.verdict
         if isinstance(verdict, Refused) and verdict.clears:
             self.writes = NO_COOKIE
-        elif finding.cookie is not None:
-            self.writes = self._after(self.writes, finding.cookie)
+        elif resolution.cookie is not None:
+            self.writes = self._after(self.writes, resolution.cookie)
 
     def _after(self, earlier: NewCookie | None, later: NewCookie) -> NewCookie:
         if earlier is None or earlier is NO_COOKIE:
@@ -189,10 +189,10 @@ class Authenticator:
         if value is DUPLICATE:
             return Visit(self, DUPLICATE_COOKIE)
         generation = self.verdicts.generation
-        finding = yield from self.sessions.resolve(value, now)
-        verdict = finding.verdict
+        resolution = yield from self.sessions.resolve(value, now)
+        verdict = resolution.verdict
         visit = Visit(self, verdict)
-        visit.take(finding)
+        visit.take(resolution)
         if self._verify_every is not None and isinstance(verdict, SignedIn):
             visit.take((yield from self._confirmed(verdict, self._verify_every, now)))
             verdict = visit.verdict
@@ -200,19 +200,19 @@ class Authenticator:
             yield Remember(self.verdicts, verdict.cookie, verdict, generation)
         return visit
 
-    def _confirmed(self, verdict: SignedIn, every: float, now: float) -> Flow[Finding]:
+    def _confirmed(self, verdict: SignedIn, every: float, now: float) -> Flow[Resolution]:
         """A flow: the verdict, if Cognito says so too, or has said so not long ago."""
         endpoint = self._api_urls[verdict.issuer]
         answer = yield from self._attributes.confirm(verdict, endpoint, every, now)
         if not isinstance(answer, Failure):
-            return Finding(replace(verdict, fresh_until=min(verdict.fresh_until, answer)))
+            return Resolution(replace(verdict, fresh_until=min(verdict.fresh_until, answer)))
         if answer.ends_session:
             return (yield from self._ended(verdict, answer))
         if answer.reason == "missing_scope":
-            return Finding(Refused(NotAuthorizedException, "missing_scope"))
-        return Finding(Refused(NetworkError, answer.reason, retry_after=answer.retry_after))
+            return Resolution(Refused(NotAuthorizedException, "missing_scope"))
+        return Resolution(Refused(NetworkError, answer.reason, retry_after=answer.retry_after))
 
-    def _ended(self, verdict: SignedIn, answer: Failure) -> Flow[Finding]:
+    def _ended(self, verdict: SignedIn, answer: Failure) -> Flow[Resolution]:
         """A flow: Cognito says that the user is out, so that the session is over.
 
         Unless it may only mean that the access token has run out, and a refresh will tell.
@@ -220,16 +220,16 @@ class Authenticator:
         _, now = yield Remember(self.verdicts, verdict.cookie, None)
         refreshes = verdict.held is not None and verdict.held.bundle.refresh_token is not None
         # By Cognito's clock it may have run out a leeway before ours says so.
-        doubtful_from = verdict.expires_at - 2 * self.verifier.leeway - _DOUBT
+        doubtful_from = verdict.expires_at - 2 * self.verifier.leeway - _CLOCK_SKEW
         if refreshes and now >= doubtful_from:
-            return Finding(Refused(NetworkError, "cognito_unavailable", retry_after=_DOUBT))
+            return Resolution(Refused(NetworkError, "cognito_unavailable", retry_after=_CLOCK_SKEW))
         own, cookie = self.sessions.own(verdict)
         with suppress(Unreachable):  # the next request asks Cognito again
             yield from self.sessions.end(own, now)
         name = self.nobody.name and (answer.name or self.nobody.name)
         clears = cookie is NO_COOKIE
         refused = Refused(NotAuthorizedException, answer.reason, clears=clears, name=name)
-        return Finding(refused, cookie)
+        return Resolution(refused, cookie)
 
     def settle(self, visit: Visit) -> Flow[None]:
         """A flow, once the visit's response has begun: nothing is set of a session that is over.
@@ -286,9 +286,9 @@ class Authenticator:
             if visit.verdict is verdict:  # nobody signed in or out meanwhile
                 visit.attributes = answer
         elif answer.ends_session:
-            finding = yield from self._ended(verdict, answer)
-            if finding.cookie is None:
+            resolution = yield from self._ended(verdict, answer)
+            if resolution.cookie is None:
                 return UNAVAILABLE
             if visit.verdict is verdict:
-                visit.take(finding)
+                visit.take(resolution)
         return answer

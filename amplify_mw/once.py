@@ -7,7 +7,7 @@ Rules:
 
 from typing import Final
 
-_MOST_DETAILS: Final = 4
+_MAX_DETAILS: Final = 4
 _HOUR: Final = 3600.0  # seconds
 
 
@@ -26,7 +26,7 @@ class Once:
     def is_first(self, kind: str, detail: str = "") -> bool:
         """Whether to say this now: it was not said, nor too much of its kind."""
         said = self._said.setdefault(kind, {})
-        if len(said) >= _MOST_DETAILS:
+        if len(said) >= _MAX_DETAILS:
             return False
         mark = object()
         return said.setdefault(detail, mark) is mark  # of several threads, one is the first

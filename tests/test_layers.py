@@ -27,8 +27,8 @@ HOUSE = {
     """,
     "cognito": "keys verifier api oauth pace grants attributes",
     "sessions": """
-        seal bundle record verdicts base token lifetimes place refreshing lasting sealed stored
-        several amplify.wire amplify.jar amplify.place amplify.sessions
+        seal bundle record verdicts base token lifetimes codec refreshing lasting sealed stored
+        several amplify.wire amplify.jar amplify.codec amplify.sessions
     """,
     "config": "checks pool routes files config",
     "authenticator": "",

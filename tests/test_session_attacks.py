@@ -18,7 +18,7 @@ from amplify_mw import ConfigurationError, CookiePolicy, SealedSession, StoredSe
 from amplify_mw.effects import Flight, Flow, Unreachable
 from amplify_mw.engine.engine import Engine
 from amplify_mw.engine.flights import _WORKERS, Flights
-from amplify_mw.sessions.base import Surroundings
+from amplify_mw.sessions.base import Dependencies
 from amplify_mw.sessions.bundle import Bundle
 from amplify_mw.sessions.seal import Seal
 from amplify_mw.sessions.sealed import SealedPlace
@@ -608,7 +608,7 @@ def test_whoever_allows_it_ends_a_session_by_its_handle_in_a_stream(stored: Site
 
 def test_what_a_session_works_with_shows_no_cookie(lasting: Site) -> None:
     value, home = lasting.sign_in().value, lasting.engine.authenticator
-    around = Surroundings(
+    around = Dependencies(
         *(home.verifier, home.verdicts, lambda: [home.verdicts], home.grants, NAME, None),
         memory=dict,
         places=dict,

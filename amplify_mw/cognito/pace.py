@@ -26,9 +26,9 @@ T = TypeVar("T")
 _SHORTEST: Final = 1.0
 _LONGEST: Final = 30.0
 _TOLD_AGAIN: Final = {"client": 60.0, "user": 3600.0}  # seconds
-_MOST_USERS: Final = 10_000
-_MOST_CLIENTS: Final = 1_000  # where any counts, a browser may name what it likes
-_MOST_CODES: Final = 32
+_MAX_USERS: Final = 10_000
+_MAX_CLIENTS: Final = 1_000  # where any counts, a browser may name what it likes
+_MAX_CODES: Final = 32
 _CLIENT_ID: Final = re.compile(r"[A-Za-z0-9_+:/.~%-]{1,256}")  # fit for a log
 _KEPT: Final = "sessions are kept meanwhile"
 
@@ -183,7 +183,7 @@ class Paces:
             return
         if scope == "client":
             pace.is_failing = True
-        if len(pace.told) >= _MOST_CODES:
+        if len(pace.told) >= _MAX_CODES:
             pace.told.clear()
         pace.told[answer.code] = now
         outcome = "such sessions end" if answer.ends_session else self._meanwhile
@@ -201,14 +201,14 @@ class Paces:
 
     def _client(self, endpoint: str, caller: Caller) -> Pace:
         key = (endpoint, caller.pool, caller.client)
-        if len(self._clients) >= _MOST_CLIENTS and key not in self._clients:
+        if len(self._clients) >= _MAX_CLIENTS and key not in self._clients:
             self._clients.clear()
         return self._clients.setdefault(key, Pace())
 
     def _user(self, endpoint: str, caller: Caller) -> Pace:
         pool, client, sub, _ = caller
         key = (endpoint, pool, client, sub)
-        if len(self._users) >= _MOST_USERS and key not in self._users:
+        if len(self._users) >= _MAX_USERS and key not in self._users:
             self._users.clear()
         return self._users.setdefault(key, Pace())
 

@@ -45,7 +45,7 @@ from .pool import (
 from .routes import AuthRoutes
 
 MAX_LEEWAY: Final = 60.0
-_MOST_DOMAINS: Final = 8  # of a site: each is a few lines of a response that ends its session
+_MAX_DOMAINS: Final = 8  # of a site: each is a few lines of a response that ends its session
 MEBIBYTE: Final = 1024 * 1024
 
 
@@ -268,7 +268,7 @@ class AmplifyConfig:
         hosts = [urlsplit(origin).hostname or "" for origin in (*routes, *self.origins)]
         hosts.insert(0, self.cookie.domain or "")
         found = dict.fromkeys(domain for host in hosts for domain in domains_above(host))
-        return tuple(found)[:_MOST_DOMAINS]
+        return tuple(found)[:_MAX_DOMAINS]
 
     def _user_pools(self, pools: tuple[UserPool, ...]) -> tuple[UserPool, ...]:
         single = {field.name: getattr(self, field.name) for field in fields(UserPool) if field.init}
@@ -383,10 +383,10 @@ def _session(session: SessionKind | Sequence[SessionKind]) -> dict[str, Any]:
         raise ConfigurationError("session: the list is empty; write one kind, or leave it out")
     if len(kinds) == 1:
         return {"session": kinds[0], "kind": kinds[0]}
-    from ..sessions.several import MOST_KINDS, Several
+    from ..sessions.several import MAX_KINDS, Several
 
-    if len(kinds) > MOST_KINDS:
-        raise ConfigurationError(f"session: write at most {MOST_KINDS} kinds; got {len(kinds)}")
+    if len(kinds) > MAX_KINDS:
+        raise ConfigurationError(f"session: write at most {MAX_KINDS} kinds; got {len(kinds)}")
     return {"session": kinds, "kind": Several(kinds)}
 
 

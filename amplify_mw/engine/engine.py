@@ -28,7 +28,7 @@ from ..config.pool import UserPool
 from ..effects import Cache
 from ..errors import ConfigurationError
 from ..log import logger
-from ..sessions.base import Surroundings
+from ..sessions.base import Dependencies
 from ..web.cookie_policy import CookiePolicy
 from ..web.origins import is_loopback
 
@@ -46,12 +46,14 @@ _REMEMBERED = {
 _remembered: "dict[str, MemoryStore]" = {}
 _registering = threading.RLock()
 _engines: "weakref.WeakValueDictionary[AmplifyConfig, Engine]" = weakref.WeakValueDictionary()
-_workshops: "weakref.WeakValueDictionary[AmplifyConfig, Workshop]" = weakref.WeakValueDictionary()
-_living: "weakref.WeakSet[Workshop]" = weakref.WeakSet()
+_shared_states: "weakref.WeakValueDictionary[AmplifyConfig, SharedState]" = (
+    weakref.WeakValueDictionary()
+)
+_living: "weakref.WeakSet[SharedState]" = weakref.WeakSet()
 _warned: Final[set[str]] = set()
 
 
-class Workshop:
+class SharedState:
     """What verifies, fetches and remembers for all configurations of the same pools and limits."""
 
     def __init__(self, config: AmplifyConfig, clock: Callable[[], float]) -> None:
@@ -67,7 +69,7 @@ class Workshop:
         pools = config.pools_by_issuer
         self.grants = Grants({issuer: _api(pool) for issuer, pool in pools.items()})
         self.sessions = config.kind.bind(
-            Surroundings(
+            Dependencies(
                 verifier=self.verifier,
                 verdicts=self.verdicts,
                 all_verdicts=_all_verdicts if clock is time.time else lambda: [self.verdicts],
@@ -81,7 +83,7 @@ class Workshop:
         _living.add(self)
 
     @classmethod
-    def of(cls, config: AmplifyConfig, clock: Callable[[], float]) -> "Workshop":
+    def of(cls, config: AmplifyConfig, clock: Callable[[], float]) -> "SharedState":
         """The workshop of this process for `config`, whatever its paths and its cookie's ways.
 
         Not its name: what is sealed for one cookie is not to be believed in another.
@@ -103,12 +105,12 @@ class Workshop:
             cookie=CookiePolicy(name=config.cookie.name),
         )
         with _registering:
-            workshop = _workshops.get(key)
-        if workshop is None:
+            shared = _shared_states.get(key)
+        if shared is None:
             made = cls(key, clock)
             with _registering:
-                workshop = _workshops.setdefault(key, made)
-        return workshop
+                shared = _shared_states.setdefault(key, made)
+        return shared
 
     def after_fork(self) -> None:
         """In a child: nothing of the parent's threads, locks or sockets is used."""
@@ -124,19 +126,19 @@ class Engine:
         self,
         config: AmplifyConfig,
         clock: Callable[[], float] = time.time,
-        workshop: Workshop | None = None,
+        shared: SharedState | None = None,
     ) -> None:
         self.clock = clock
         _warn(config)
-        self._workshop = workshop or Workshop.of(config, clock)
-        self.driver = self._workshop.driver
+        self._shared = shared or SharedState.of(config, clock)
+        self.driver = self._shared.driver
         self.authenticator = Authenticator(
             config,
-            verifier=self._workshop.verifier,
-            verdicts=self._workshop.verdicts,
-            attributes=self._workshop.attributes,
-            grants=self._workshop.grants,
-            sessions=self._workshop.sessions,
+            verifier=self._shared.verifier,
+            verdicts=self._shared.verdicts,
+            attributes=self._shared.attributes,
+            grants=self._shared.grants,
+            sessions=self._shared.sessions,
             runner=self.driver,
         )
 
@@ -170,7 +172,7 @@ class Engine:
             raise ConfigurationError(f"{error} (the app says that it is at {added[0]!r})") from None
         if self.clock is time.time:
             return Engine.of(config)
-        return Engine(config, self.clock, self._workshop)
+        return Engine(config, self.clock, self._shared)
 
     def close(self) -> None:
         """End the threads and connections; a later request opens them anew."""
@@ -236,7 +238,7 @@ def _clients(config: AmplifyConfig) -> frozenset[str] | None:
 
 def _all_verdicts() -> list[Cache]:
     """Where this process believes in sessions: one that has ended is forgotten everywhere."""
-    return [workshop.verdicts for workshop in list(_living)]
+    return [shared.verdicts for shared in list(_living)]
 
 
 def _memory(what: str, clock: Callable[[], float]) -> "MemoryStore":
@@ -278,8 +280,8 @@ def _preloaded(pool: UserPool) -> "dict[str, RSAKey] | None":
 def _after_fork_in_child() -> None:
     global _registering
     _registering = threading.RLock()
-    for workshop in list(_living):
-        workshop.after_fork()
+    for shared in list(_living):
+        shared.after_fork()
 
 
 if hasattr(os, "register_at_fork"):

@@ -30,7 +30,7 @@ T = TypeVar("T")
 _WORKERS: Final = {"keys": 4, "calls": 16, "sessions": 16, "codes": 8, "ends": 4, "revocations": 4}
 
 
-_HOWEVER_LATE: Final = {"ends", "revocations"}
+_RUN_EVEN_LATE: Final = {"ends", "revocations"}
 
 
 _NO_THREAD: Final = "no thread could be started"
@@ -105,7 +105,7 @@ class Flights:
 
     def _depart(self, flight: Flight, carry: Callable[[Flight], Any], joined_at: float) -> Any:
         is_late = time.monotonic() - joined_at > self._patience
-        if is_late and flight.lane not in _HOWEVER_LATE:
+        if is_late and flight.lane not in _RUN_EVEN_LATE:
             raise Unreachable("too much was asked before it")  # nobody waits for it any more
         return carry(flight)
 

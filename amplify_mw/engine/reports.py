@@ -32,7 +32,7 @@ _DIFFERENT_USERS: Final = (
     "(different_users): somebody has signed in by one kind and not out by the other; a sign-in "
     "here replaces both, a sign-out ends both; see `session=[...]`"
 )
-_MOST_LOOKED_AT: Final = 16_384  # bytes of cookies: servers take no more
+_MAX_LOOKED_AT: Final = 16_384  # bytes of cookies: servers take no more
 
 
 def request_line(asked: Asked) -> str:
@@ -97,7 +97,7 @@ def tell_answer(visit: Visit, asked: Asked, answer: Answer, error: AuthError) ->
     logger.debug("answered %d: %s (%s)", answer.status, error.reason, line)
     if error.status_code == 401 and visit.verdict.user is None and not visit.pinned:
         if visit.verdict is visit.home.nobody and visit.cookies is not None:
-            _tell_other_cookie(visit, visit.cookies[:_MOST_LOOKED_AT], line)
+            _tell_other_cookie(visit, visit.cookies[:_MAX_LOOKED_AT], line)
         _tell_bearer(visit, line)
 
 

@@ -5,7 +5,7 @@ Rules:
   SameSite=Lax (the way back is another site's redirect), for the routes' path alone, short-lived.
 - The cookie is named after the attempt's `state`, begins no session, and opens for this site, user
   pool and app client only. It is deleted when it is used, whatever comes of it.
-- There are at most `MOST_ATTEMPTS` of them, of at most `MOST_BYTES`: a new one takes the place of
+- There are at most `MAX_ATTEMPTS` of them, of at most `MAX_BYTES`: a new one takes the place of
   the oldest. Servers refuse a `Cookie` header that is much longer.
 - Only a cookie that opens, is in time, and holds the very state that came back is an attempt.
 - What goes to the pool beside the state is for a browser that has the attempt's cookie no longer:
@@ -26,8 +26,8 @@ from ..web.cookie_policy import CookiePolicy
 from ..web.cookies import CookieReader
 
 PREFIX: Final = "amplify-auth"
-MOST_ATTEMPTS: Final = 8
-MOST_BYTES: Final = 5120
+MAX_ATTEMPTS: Final = 8
+MAX_BYTES: Final = 5120
 RANDOM: Final = 16 + 16 + 32 + 12 + 12  # bytes: state, nonce, verifier, and for two seals
 _ID: Final = 12  # characters of the state in a cookie's name, after its time
 _MICRO: Final = 1_000_000
@@ -126,7 +126,7 @@ class Attempts:
         """The `Set-Cookie` values that keep an attempt, and drop the oldest of too many."""
         text = json.dumps(attempt, separators=(",", ":")).encode()
         value = self._seal.seal(text, self._owner, ivs[:12]).decode("ascii")
-        oldest = _surplus(_sizes(sent), MOST_ATTEMPTS - 1, MOST_BYTES - len(value))
+        oldest = _surplus(_sizes(sent), MAX_ATTEMPTS - 1, MAX_BYTES - len(value))
         return [self._policy(attempt.state).setting(value), *map(self.drop, oldest)]
 
     def drop(self, state: str) -> str:

@@ -15,7 +15,7 @@ Rules:
 - A code without such a cookie is not used: the attempt took too long, gave way to newer ones, or
   somebody else began the sign-in (an identity provider's own page). Another attempt is begun at
   once, which a provider that knows the browser answers without a question; to the page that the
-  first was for. That is done `_MOST_TURNS` times, then a page says that it does not work.
+  first was for. That is done `_MAX_TURNS` times, then a page says that it does not work.
 - A callback that another site's redirect has brought without `SameSite=Strict` cookies goes once
   around by itself, so that the session which is there ends with the new one's beginning.
 - Of several requests for one attempt one begins a session. Tokens that nobody uses are revoked.
@@ -83,13 +83,13 @@ _RETRY: Final = "2"  # seconds
 _AHEAD: Final = "This address does nothing until somebody opens it."
 _METHODS: Final = {"sign-in-callback": ("GET",), "sign-out": ("GET", "POST")}
 _PROMPTS: Final = frozenset({"none", "login", "consent", "select_account"})
-_MOST_CHARACTERS: Final = 8192  # of a query: the longest target, encoded once more, has room
+_MAX_CHARACTERS: Final = 8192  # of a query: the longest target, encoded once more, has room
 _LONGEST: Final = 256  # characters of what is passed on
 _OF_HOST: Final = b"1"
 _OF_PAGE: Final = b"2"
 _USER_AGENT: Final = 256
 # Each round, the eight newest of any number of tabs have their attempts' cookies.
-_MOST_TURNS: Final = 5
+_MAX_TURNS: Final = 5
 
 
 class Purchase:
@@ -172,7 +172,7 @@ class RouteHandler:
             here = self._link(name, target, query)
             return question(here)
         is_new = bool(extra.keys() & {"prompt", "identity_provider", "idp_identifier"})
-        turns = min(_seconds(query.get(_TURNS)) or 0, _MOST_TURNS)
+        turns = min(_seconds(query.get(_TURNS)) or 0, _MAX_TURNS)
         asks_again = (is_new or max_age is not None) and not turns
         if isinstance(visit.verdict, SignedIn) and not asks_again:
             is_told = TWO_COOKIES.items() <= query.items()
@@ -274,7 +274,7 @@ class RouteHandler:
             return hop(target)
         if visit.verdict.reason == "token_not_yet_valid":  # likewise, by a clock that is behind
             return hop_later(target, visit.verdict.retry_after or 0)
-        if way.turns >= _MOST_TURNS:  # no cookie is kept here
+        if way.turns >= _MAX_TURNS:  # no cookie is kept here
             return (yield from self._fail(asked, self._expired(visit), target))
         self._log_again(visit, asked)
         query = way.query or urlencode({"next": target})
@@ -519,7 +519,7 @@ def _asked(target: str, query: Mapping[str, str]) -> str:
 
 def _query(text: str) -> dict[str, str] | None:
     """The parameters of a query, each of which may occur once; None for what is none."""
-    if len(text) > _MOST_CHARACTERS:
+    if len(text) > _MAX_CHARACTERS:
         return None
     try:
         pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=32, errors="strict")

@@ -18,7 +18,7 @@ from urllib.parse import quote, unquote
 from ..web.paths import spellings
 
 _LONGEST: Final = 2048  # characters, as it is written: it has to fit a cookie
-_MOST_DECODINGS: Final = 4
+_MAX_DECODINGS: Final = 4
 _FORBIDDEN: Final = re.compile(r"[\\\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]")
 _END_OF_PATH: Final = re.compile(r"[?#]")
 _SAFE: Final = "/~!$&'()*+,;=:@?%#-._"
@@ -46,7 +46,7 @@ def safe_target(wanted: str | None, routes: Container[str], default: str) -> str
 
 def _is_here(text: str) -> bool:
     """Whether no reading of a path leaves this site."""
-    for _ in range(_MOST_DECODINGS):
+    for _ in range(_MAX_DECODINGS):
         if not text.startswith("/") or text.startswith("//") or _FORBIDDEN.search(text):
             return False
         decoded = unquote(text, errors="surrogateescape")

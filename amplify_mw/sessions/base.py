@@ -21,7 +21,7 @@ from ..effects import Cache, Flow, Unreachable
 from ..errors import NotAuthorizedException
 from ..web.cookie_policy import CookiePolicy
 from ..web.cookies import SessionCookies
-from .verdicts import Finding, NewCookie, Refused, SignedIn
+from .verdicts import NewCookie, Refused, Resolution, SignedIn
 
 if TYPE_CHECKING:
     from ..cognito.grants import Grants
@@ -47,7 +47,7 @@ class Postponed(NamedTuple):
     refused: Refused
 
 
-class Entrance(NamedTuple):
+class NewSession(NamedTuple):
     """What a session is started with: verified tokens, and how the site calls the device."""
 
     id_token: "VerifiedToken"
@@ -82,11 +82,11 @@ class Sessions(Protocol):
         """The list of a user's sessions, if one is kept."""
         ...
 
-    def resolve(self, value: bytes, now: float) -> Flow[Finding]:
-        """What a cookie's value means. `finding.verdict` knows the present value."""
+    def resolve(self, value: bytes, now: float) -> Flow[Resolution]:
+        """What a cookie's value means. `resolution.verdict` knows the present value."""
         ...
 
-    def start(self, entrance: Entrance, now: float) -> Flow[Finding]:
+    def start(self, new_session: NewSession, now: float) -> Flow[Resolution]:
         """A new session. Raises `Unreachable` where it cannot be kept now."""
         ...
 
@@ -102,11 +102,11 @@ class Sessions(Protocol):
         ...
 
     def end(
-        self, value: bytes, now: float, spare: bytes = b"", *, asks_again: bool = False
+        self, value: bytes, now: float, keep: bytes = b"", *, asks_again: bool = False
     ) -> "Flow[list[Bundle]]":
         """End the session for good; what it was made of, if it was one. Raises `Unreachable`.
 
-        `spare`: the value of one that was just started in its place. It goes on, even if a kind
+        `keep`: the value of one that was just started in its place. It goes on, even if a kind
         takes the two for one. `asks_again`: as the tombstone says; see `record`.
         """
         ...
@@ -122,7 +122,7 @@ class Sessions(Protocol):
         """The value of a verdict's session alone, and what clears its cookies: no flow."""
         ...
 
-    def refresh(self, verdict: SignedIn, now: float) -> Flow[Finding | Postponed | None]:
+    def refresh(self, verdict: SignedIn, now: float) -> Flow[Resolution | Postponed | None]:
         """The session with fresh tokens; None: it holds no refresh token. Raises `Unreachable`."""
         ...
 
@@ -142,7 +142,7 @@ class SessionList(Protocol):
         ...
 
 
-class Surroundings(NamedTuple):
+class Dependencies(NamedTuple):
     """What a session kind works with.
 
     `verdicts`: what is believed of sessions; `all_verdicts`: that, and what else of this process
@@ -179,6 +179,6 @@ class SessionKind(Protocol):
         """Seconds, or None."""
         ...
 
-    def bind(self, around: Surroundings) -> Sessions:
+    def bind(self, around: Dependencies) -> Sessions:
         """The kind at work."""
         ...

@@ -55,7 +55,7 @@ class LastingSession:
         """When a session is over."""
         return min(bundle.seen_at + self.idle, bundle.created_at + self.absolute)
 
-    def rolls_at(self, bundle: Bundle) -> float:
+    def extends_at(self, bundle: Bundle) -> float:
         """When it is to be rolled."""
         return bundle.seen_at + self.idle / _ROLLS
 

@@ -28,8 +28,8 @@ from ..effects import Draw, Flight, Flow, Join, Notice, Pause, Unreachable
 from ..errors import NetworkError, NotAuthorizedException, SessionTooLargeError
 from .base import Postponed
 from .bundle import Bundle
+from .codec import LoadedSession, RecordCodec, StoreClient, newest
 from .lifetimes import LastingSession
-from .place import Place, Seen, Shelf, newest
 from .record import Record, asks_again, has_ended
 from .token import refused
 from .verdicts import STORE_UNAVAILABLE, Refused
@@ -40,7 +40,7 @@ _LOOKS: Final = (0.05, 0.5)  # seconds between looks at what another process is 
 _MISSES: Final = 3  # records that were made, and are not there
 _WRITE_AGAIN: Final = (0.1, 0.5, 1.5)  # seconds to wait for a store that is to take new tokens
 _GRACE: Final = 60.0  # seconds: Cognito's longest RetryGracePeriodSeconds
-_MOST_NOTED: Final = 10_000
+_MAX_NOTED: Final = 10_000
 _IN_VAIN: Final = (5.0, 60.0)  # seconds until what brought nothing better is asked again
 _HOLDER_TAKES: Final = 30.0  # seconds for which somebody's renewed lease is waited for, at most
 _LEASE_LIVES: Final = 600.0  # seconds for which a coordinator remembers that there was a lease
@@ -56,7 +56,7 @@ _NOTHING_BETTER: Final = Refused(NetworkError, "token_expired", retry_after=5 * 
 _BUSY: Final = Postponed(Refused(NetworkError, "cognito_unavailable", retry_after=RETRY))
 
 
-Outcome = Seen | Refused | Postponed  # newer tokens; the session is over; not now
+Outcome = LoadedSession | Refused | Postponed  # newer tokens; the session is over; not now
 
 
 def revoked(record: Record | None) -> Refused:
@@ -94,7 +94,7 @@ class Pauses:
 
     def note(self, what: Hashable, now: float, seconds: float, answer: Refused) -> None:
         """Not for so many seconds. `answer`: what to say instead."""
-        if len(self._noted) >= _MOST_NOTED:
+        if len(self._noted) >= _MAX_NOTED:
             self._noted.clear()
         self._noted[what] = now + seconds, seconds, answer
 
@@ -123,14 +123,14 @@ class Refresher:
         kind: LastingSession,
         verifier: Verifier,
         grants: Grants,
-        shelf: Shelf,
+        store: StoreClient,
         *,
         is_shared: bool,
     ) -> None:
         self._kind = kind
         self._verifier = verifier
         self._grants = grants
-        self._shelf = shelf
+        self._store = store
         self._is_shared = is_shared
         self._used_up = Pauses(_GRACE)  # refresh tokens, whoever sends the old cookie
         self._in_vain = Pauses(_IN_VAIN[1])  # sign-ins, whichever of their tokens are sent
@@ -148,41 +148,41 @@ class Refresher:
         )
 
     def renewed(
-        self, seen: Seen, now: float, *, insists: bool = False
+        self, loaded: LoadedSession, now: float, *, insists: bool = False
     ) -> Flow[tuple[Outcome, float]]:
         """A flow: what came of the refresh, one for all who ask; and when.
 
         `insists`: the app wants new tokens, whatever is left of the present ones.
         """
-        if reused := self._used_up.answer((seen.place.key, seen.bundle.turn), now):
+        if reused := self._used_up.answer((loaded.codec.key, loaded.bundle.turn), now):
             return reused, now
-        in_vain = None if insists else self._in_vain.answer(self._sign_in_of(seen, now), now)
+        in_vain = None if insists else self._in_vain.answer(self._sign_in_of(loaded, now), now)
         if in_vain is not None:
             return Postponed(in_vain), now
-        key = ("refresh", seen.place.key)
-        flight = Flight(key, lambda departed: self._refresh(seen, departed), "sessions")
+        key = ("refresh", loaded.codec.key)
+        flight = Flight(key, lambda departed: self._refresh(loaded, departed), "sessions")
         try:
             outcome, now = yield Join(flight)
         except Unreachable as error:
             return _BUSY, error.now or now
         return outcome, now
 
-    def _sign_in_of(self, seen: Seen, now: float) -> Hashable:
+    def _sign_in_of(self, loaded: LoadedSession, now: float) -> Hashable:
         """What all tokens of a session have in common, or else its place.
 
         (The place of Amplify's cookies changes with each refresh token.)
         """
         with suppress(InvalidToken):
-            access = self._verifier.read(seen.bundle.access_token, now)
+            access = self._verifier.read(loaded.bundle.access_token, now)
             origin = access.claims.get("origin_jti")
             if isinstance(origin, str):
                 return access.sub, origin
-        return seen.place.key
+        return loaded.codec.key
 
-    def _refresh(self, seen: Seen, now: float) -> Flow[Outcome]:
+    def _refresh(self, loaded: LoadedSession, now: float) -> Flow[Outcome]:
         """The flight."""
         try:
-            lease, latest, now = yield from self._lease(seen, now)
+            lease, latest, now = yield from self._lease(loaded, now)
             if latest is None:
                 return REVOKED
             if lease is None:
@@ -195,66 +195,68 @@ class Refresher:
         except Unreachable:
             outcome = Postponed(STORE_UNAVAILABLE)
         with suppress(Unreachable):  # it runs out
-            yield self._shelf.ask("release", seen.place.key, lease.fence)
+            yield self._store.ask("release", loaded.codec.key, lease.fence)
         return outcome
 
-    def _lease(self, seen: Seen, now: float) -> Flow[tuple[Lease | None, Seen | None, float]]:
+    def _lease(
+        self, loaded: LoadedSession, now: float
+    ) -> Flow[tuple[Lease | None, LoadedSession | None, float]]:
         """A flow: the lease, and the session as it is then (None: it has ended).
 
         Without a lease, somebody else has new tokens, or has been at it for too long.
         """
-        key, lease = seen.place.key, self._kind.lease
+        key, lease = loaded.codec.key, self._kind.lease
         waited, missed, (look, longest) = 0.0, 0, _LOOKS
         while True:
-            fence, now = yield from self._shelf.tell("acquire", key, lease)
-            record, now = yield self._shelf.ask("load", key)
-            latest = newest(seen, record)
+            fence, now = yield from self._store.tell("acquire", key, lease)
+            record, now = yield self._store.ask("load", key)
+            latest = newest(loaded, record)
             is_done = latest is None or (latest.is_newer and not self._is_wanting(latest, now))
             if fence is not None and is_done:
-                yield self._shelf.ask("release", key, fence)
+                yield self._store.ask("release", key, fence)
                 fence = None
             if fence is not None:
-                if record and seen.place.in_cookie and record.expires_at < now + _LEASE_LIVES:
+                if record and loaded.codec.in_cookie and record.expires_at < now + _LEASE_LIVES:
                     longer = replace(record, expires_at=now + _LEASE_LIVES)
                     with suppress(Unreachable):  # a lease goes with its record
-                        yield self._shelf.ask("replace", key, longer)
+                        yield self._store.ask("replace", key, longer)
                 return Lease(fence, was_taken_over=waited > 0), latest, now
             if is_done or waited > lease + _HOLDER_TAKES:
                 return None, latest, now
             if record is None:  # a coordinator has heard nothing of this session
-                record = Record(b"", seen.bundle.turn, now + _LEASE_LIVES)
-                yield from self._shelf.tell("create", key, record)
+                record = Record(b"", loaded.bundle.turn, now + _LEASE_LIVES)
+                yield from self._store.tell("create", key, record)
                 missed += 1
                 if missed < _MISSES:
                     continue
             _, now = yield Pause(look)
             waited, look = waited + look, min(look * 1.5, longest)
 
-    def _exchange(self, seen: Seen, lease: Lease, now: float) -> Flow[Outcome]:
+    def _exchange(self, loaded: LoadedSession, lease: Lease, now: float) -> Flow[Outcome]:
         """A flow: ask for new tokens, holding the lease."""
-        bundle = seen.bundle
+        bundle = loaded.bundle
         try:
             access_token = self._verifier.read(bundle.access_token, now)
         except InvalidToken as error:
             return refused(error)
-        renewal = self._shelf.ask("renew", seen.place.key, lease.fence, self._kind.lease)
+        renewal = self._store.ask("renew", loaded.codec.key, lease.fence, self._kind.lease)
         answer, now = yield from self._grants.refresh(
             access_token, bundle.refresh_token or b"", (self._kind.lease / 3, renewal), now
         )
         if isinstance(answer, Failure):
             if answer.ends_session:
-                return (yield from self._ended_by_cognito(seen, lease, answer, now))
+                return (yield from self._ended_by_cognito(loaded, lease, answer, now))
             refusal = Refused(
                 NetworkError, answer.reason, retry_after=answer.retry_after, name=answer.name
             )
             if answer.reason == UNUSABLE.reason:
-                return (yield from self._unusable(seen, refusal, str(answer.message), now))
+                return (yield from self._unusable(loaded, refusal, str(answer.message), now))
             return Postponed(refusal)
         size, limit = max(map(len, filter(None, answer))), self._kind.longest_token
         if size > limit:
-            yield from self._keep_refresh_token(seen, lease, answer, now)
+            yield from self._keep_refresh_token(loaded, lease, answer, now)
             why = str(SessionTooLargeError(size, int(limit), of="token"))
-            return (yield from self._unusable(seen, _TOO_LARGE, why, now))
+            return (yield from self._unusable(loaded, _TOO_LARGE, why, now))
         new = bundle._replace(
             turn=max(lease.fence, bundle.turn + 1),  # a coordinator may have forgotten earlier ones
             seen_at=float(math.floor(now)),
@@ -267,37 +269,39 @@ class Refresher:
             agree(pair.id_token, access_token)
         except InvalidToken as error:
             if error.reason not in _SOMEBODY_ELSES:
-                yield from self._keep_refresh_token(seen, lease, answer, now)
+                yield from self._keep_refresh_token(loaded, lease, answer, now)
                 refusal = Refused(NetworkError, error.reason, retry_after=RETRY)
-                return (yield from self._unusable(seen, refusal, str(UNUSABLE.message), now))
-            yield from self._bury(seen, now)
+                return (yield from self._unusable(loaded, refusal, str(UNUSABLE.message), now))
+            yield from self._leave_tombstone(loaded, now)
             return _MISMATCH
         if now >= self.due_at(pair):
-            yield from self._note_in_vain(seen, pair, now)
-        return (yield from self._keep(seen, new, pair, now))
+            yield from self._note_in_vain(loaded, pair, now)
+        return (yield from self._keep(loaded, new, pair, now))
 
-    def _unusable(self, seen: Seen, refusal: Refused, why: str, now: float) -> Flow[Outcome]:
+    def _unusable(
+        self, loaded: LoadedSession, refusal: Refused, why: str, now: float
+    ) -> Flow[Outcome]:
         """A flow: Cognito's answer is of no use for what it holds. Nobody else is concerned."""
         refusal = refusal._replace(message=why)
-        self._in_vain.note_again(self._sign_in_of(seen, now), now, refusal)
+        self._in_vain.note_again(self._sign_in_of(loaded, now), now, refusal)
         if not self._has_told_unusable:
             self._has_told_unusable = True
             yield Notice(f"a session could not be refreshed, and is kept: {why}")
         return Postponed(refusal)
 
     def _keep_refresh_token(
-        self, seen: Seen, lease: Lease, answer: Refreshed, now: float
+        self, loaded: LoadedSession, lease: Lease, answer: Refreshed, now: float
     ) -> Flow[None]:
         """A flow: keep a new refresh token beside the tokens that go on; the old one is used up."""
         if answer.refresh_token is None or len(answer.refresh_token) > self._kind.longest_token:
             return
-        new = seen.bundle._replace(
-            turn=max(lease.fence, seen.bundle.turn + 1), refresh_token=answer.refresh_token
+        new = loaded.bundle._replace(
+            turn=max(lease.fence, loaded.bundle.turn + 1), refresh_token=answer.refresh_token
         )
         with suppress(InvalidToken):
-            yield from self._keep(seen, new, self._pair(new, now), now)
+            yield from self._keep(loaded, new, self._pair(new, now), now)
 
-    def _note_in_vain(self, seen: Seen, pair: Pair, now: float) -> Flow[None]:
+    def _note_in_vain(self, loaded: LoadedSession, pair: Pair, now: float) -> Flow[None]:
         """A flow: new tokens are due already: this machine's clock is ahead of the pool's.
 
         They are replaced when they have run out, by this clock. If they have by now, there is
@@ -306,35 +310,35 @@ class Refresher:
         shortest, longest = _IN_VAIN
         left = min(pair.id_token.expires_at, pair.access_token.expires_at) - now
         pause = longest if left <= 0 else min(max(left, shortest), longest)
-        self._in_vain.note(self._sign_in_of(seen, now), now, pause, _NOTHING_BETTER)
+        self._in_vain.note(self._sign_in_of(loaded, now), now, pause, _NOTHING_BETTER)
         yield from self._verifier.watch_clock(pair.access_token, now)
 
-    def _keep(self, old: Seen, bundle: Bundle, pair: Pair, now: float) -> Flow[Outcome]:
+    def _keep(self, old: LoadedSession, bundle: Bundle, pair: Pair, now: float) -> Flow[Outcome]:
         """A flow: keep new tokens, unless the session has ended or somebody has newer ones."""
         iv, now = yield Draw(IV)
-        until = self._kept_until(old.place, bundle, pair, now)
-        record, sealed = old.place.close(bundle, iv, until)
-        new = Seen(old.place, bundle, sealed, is_newer=True)
-        kept, now = yield from self._write(old.place, record, now)
+        until = self._kept_until(old.codec, bundle, pair, now)
+        record, sealed = old.codec.close(bundle, iv, until)
+        new = LoadedSession(old.codec, bundle, sealed, is_newer=True)
+        kept, now = yield from self._write(old.codec, record, now)
         if kept:
             return new
-        found, now = yield self._shelf.ask("load", old.place.key)
+        found, now = yield self._store.ask("load", old.codec.key)
         latest = newest(new, found)
         if latest is None:
             if bundle.refresh_token is not None:
                 yield from self._grants.revoke(pair.access_token, bundle.refresh_token)
             return REVOKED
         if found is None:
-            yield from self._shelf.tell("create", old.place.key, record)
+            yield from self._store.tell("create", old.codec.key, record)
         return latest
 
-    def _write(self, place: Place, record: Record, now: float) -> Flow[tuple[bool, float]]:
+    def _write(self, codec: RecordCodec, record: Record, now: float) -> Flow[tuple[bool, float]]:
         """A flow: whether the record was kept. New tokens are not given up at once."""
         for pause in (*_WRITE_AGAIN, None):
             try:
-                kept, now = yield from self._shelf.tell("replace", place.key, record)
+                kept, now = yield from self._store.tell("replace", codec.key, record)
             except Unreachable as error:
-                if pause is None and not place.in_cookie:
+                if pause is None and not codec.in_cookie:
                     raise
                 now = error.now or now
             else:
@@ -344,35 +348,37 @@ class Refresher:
         return True, now  # its cookie has them
 
     def _ended_by_cognito(
-        self, seen: Seen, lease: Lease, answer: Failure, now: float
+        self, loaded: LoadedSession, lease: Lease, answer: Failure, now: float
     ) -> Flow[Outcome]:
         """A flow: Cognito says that the sign-in is over, or that somebody else has refreshed it."""
         if self._is_shared and (answer.may_be_reuse or lease.was_taken_over):
-            newer, now = yield from self._await_newer(seen, now)
+            newer, now = yield from self._await_newer(loaded, now)
             if newer is not None:
                 return newer
-        if answer.may_be_reuse and seen.place.in_cookie:  # a newer cookie may be on its way
-            self._used_up.note((seen.place.key, seen.bundle.turn), now, _GRACE, _REUSED)
+        if answer.may_be_reuse and loaded.codec.in_cookie:  # a newer cookie may be on its way
+            self._used_up.note((loaded.codec.key, loaded.bundle.turn), now, _GRACE, _REUSED)
             return _REUSED
-        found, now = yield self._shelf.ask("load", seen.place.key)
+        found, now = yield self._store.ask("load", loaded.codec.key)
         if has_ended(found):  # which is why; how it ended is to be remembered
             return revoked(found)
-        yield from self._bury(seen, now)
+        yield from self._leave_tombstone(loaded, now)
         return Refused(NotAuthorizedException, answer.reason, clears=True, name=answer.name)
 
-    def _await_newer(self, seen: Seen, now: float) -> Flow[tuple[Seen | None, float]]:
+    def _await_newer(
+        self, loaded: LoadedSession, now: float
+    ) -> Flow[tuple[LoadedSession | None, float]]:
         """A flow: what a holder before us may yet write, for as long as a lease lasts."""
         waited, (look, longest) = 0.0, _LOOKS
         while waited <= self._kind.lease:
-            found, now = yield self._shelf.ask("load", seen.place.key)
-            latest = newest(seen, found)
-            if latest is None or latest.bundle.turn > seen.bundle.turn:
+            found, now = yield self._store.ask("load", loaded.codec.key)
+            latest = newest(loaded, found)
+            if latest is None or latest.bundle.turn > loaded.bundle.turn:
                 return latest, now
             _, now = yield Pause(look)
             waited, look = waited + look, min(look * 1.5, longest)
         return None, now
 
-    def _is_wanting(self, latest: Seen, now: float) -> bool:
+    def _is_wanting(self, latest: LoadedSession, now: float) -> bool:
         """Whether new tokens are to be asked for. Not if another process has them just now."""
         is_new = latest.is_newer and 0 <= now - latest.bundle.seen_at < _IN_VAIN[0]
         return not is_new and self._is_due(latest.bundle, now)
@@ -390,13 +396,13 @@ class Refresher:
         agree(id_token, access_token)
         return Pair(id_token, access_token)
 
-    def _kept_until(self, place: Place, bundle: Bundle, pair: Pair, now: float) -> float:
+    def _kept_until(self, codec: RecordCodec, bundle: Bundle, pair: Pair, now: float) -> float:
         """When a record is no longer needed: late requests come with the cookie before."""
         ends_at = self._kind.ends_at(bundle)
-        if not place.in_cookie:
+        if not codec.in_cookie:
             return ends_at
         return min(ends_at, max(pair.access_token.expires_at, now + _GRACE))
 
-    def _bury(self, seen: Seen, now: float) -> Flow[None]:
-        until = seen.bundle.created_at + self._kind.absolute
-        yield from self._shelf.bury(seen.place, seen.bundle, until, now)
+    def _leave_tombstone(self, loaded: LoadedSession, now: float) -> Flow[None]:
+        until = loaded.bundle.created_at + self._kind.absolute
+        yield from self._store.leave_tombstone(loaded.codec, loaded.bundle, until, now)

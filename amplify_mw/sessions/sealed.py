@@ -22,20 +22,20 @@ from ..effects import Flow, Notice, Unreachable
 from ..errors import ConfigurationError, NotAuthorizedException, SessionTooLargeError, check_number
 from ..web.cookie_policy import CookiePolicy
 from ..web.cookies import MAX_COOKIE_BYTES, SessionCookie
-from .base import Entrance, Surroundings
+from .base import Dependencies, NewSession
 from .bundle import MAX_PACKED, Bundle, pack, unpack
+from .codec import LoadedSession, RecordCodec, newest
 from .lasting import INVALID, STORE_DOWN, LastingSessions
 from .lifetimes import LastingSession, check_store
-from .place import Place, Seen, newest
 from .record import Record
 from .refreshing import IV, REVOKED, revoked
 from .seal import Seal, parse_key
-from .verdicts import Finding, NewCookie, Refused, SignedIn
+from .verdicts import NewCookie, Refused, Resolution, SignedIn
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-_UNKNOWN_KEY: Final = Finding(Refused(NotAuthorizedException, "unknown_session_key"))
+_UNKNOWN_KEY: Final = Resolution(Refused(NotAuthorizedException, "unknown_session_key"))
 _MAX_BYTES: Final = 12_000
 _SHORTEST: Final = 2_500  # bytes: two of Cognito's tokens, sealed
 _MAX_SEALED: Final = MAX_PACKED * 3 // 2  # characters: base64url takes 4 for 3 bytes
@@ -86,12 +86,12 @@ class SealedSession(LastingSession):
         """Its one cookie, or several where it is too large for one."""
         return SessionCookie(policy, self.max_bytes, needs=_SHORTEST)
 
-    def bind(self, around: Surroundings) -> "SealedSessions":
+    def bind(self, around: Dependencies) -> "SealedSessions":
         """The kind at work."""
         return SealedSessions(self, around)
 
 
-class SealedPlace:
+class SealedCodec:
     """Where a sealed session is: in its cookie, and what became of it in the coordinator."""
 
     in_cookie = True
@@ -154,7 +154,7 @@ class SealedSessions(LastingSessions):
     in_cookie = True
     listed = None
 
-    def __init__(self, kind: SealedSession, around: Surroundings) -> None:
+    def __init__(self, kind: SealedSession, around: Dependencies) -> None:
         is_shared = kind.coordinator is not None
         super().__init__(
             kind,
@@ -169,32 +169,32 @@ class SealedSessions(LastingSessions):
         self._max_bytes = kind.max_bytes
         self._has_told_key = False
 
-    def resolve(self, value: bytes, now: float) -> Flow[Finding]:
+    def resolve(self, value: bytes, now: float) -> Flow[Resolution]:
         """A flow: the finding on a cookie's value."""
-        seen = None if len(value) > MAX_COOKIE_BYTES else self._open(value)
-        if seen is None:
+        loaded = None if len(value) > MAX_COOKIE_BYTES else self._open(value)
+        if loaded is None:
             return (yield from self._unopened(value))
         try:
-            record, now = yield from self._shelf.tell("load", seen.place.key)
+            record, now = yield from self._store.tell("load", loaded.codec.key)
         except Unreachable:
             return STORE_DOWN
-        latest = newest(seen, record)
+        latest = newest(loaded, record)
         if latest is None:
-            return Finding(revoked(record))
+            return Resolution(revoked(record))
         known: SignedIn | None = self._verdicts.get(value)
-        if latest is seen and known and known.held and now < known.held.due_at:
-            return Finding(replace(known, fresh_until=self._fresh_until(known.held.due_at, now)))
+        if latest is loaded and known and known.held and now < known.held.due_at:
+            return Resolution(replace(known, fresh_until=self._fresh_until(known.held.due_at, now)))
         return (yield from self.settle(latest, now))
 
     def whose(self, value: bytes, now: float) -> Flow[str | None]:
         """A flow: whose session it is. Raises `Unreachable`."""
-        seen = self._open(value)
-        if seen is None:
+        loaded = self._open(value)
+        if loaded is None:
             return None
-        record, now = yield from self._shelf.tell("load", seen.place.key)
-        return self._owner(newest(seen, record), now)
+        record, now = yield from self._store.tell("load", loaded.codec.key)
+        return self._owner(newest(loaded, record), now)
 
-    def _unopened(self, value: bytes) -> Flow[Finding]:
+    def _unopened(self, value: bytes) -> Flow[Resolution]:
         """A flow: the finding on a value that no key here opens."""
         if len(value) > MAX_COOKIE_BYTES or not self._seal.is_of_another_key(value):
             return INVALID
@@ -206,59 +206,61 @@ class SealedSessions(LastingSessions):
             )
         return _UNKNOWN_KEY
 
-    def _open(self, value: bytes) -> Seen | None:
+    def _open(self, value: bytes) -> LoadedSession | None:
         opened = open_bundle(self._seal, value)
         if opened is None:
             return None
         bundle, client = opened
-        return Seen(SealedPlace(self._seal, bundle.sid, client or ""), bundle, value)
+        return LoadedSession(SealedCodec(self._seal, bundle.sid, client or ""), bundle, value)
 
-    def _place(self, value: bytes) -> Place | None:
-        seen = self._open(value)
-        return None if seen is None else seen.place
+    def _place(self, value: bytes) -> RecordCodec | None:
+        loaded = self._open(value)
+        return None if loaded is None else loaded.codec
 
-    def _seen_again(self, verdict: SignedIn, now: float) -> Flow[Seen | Refused]:  # noqa: ARG002
+    def _load_again(self, verdict: SignedIn, now: float) -> Flow[LoadedSession | Refused]:  # noqa: ARG002
         yield from ()
         return self._open(verdict.cookie) or REVOKED
 
-    def _new_cookie(self, seen: Seen, now: float) -> NewCookie | None:
-        return None if self._too_large(seen) else super()._new_cookie(seen, now)
+    def _new_cookie(self, loaded: LoadedSession, now: float) -> NewCookie | None:
+        return None if self._too_large(loaded) else super()._new_cookie(loaded, now)
 
-    def _too_large(self, seen: Seen) -> SessionTooLargeError | None:
-        size = self._cookie.size(seen.sealed.decode("ascii"))
+    def _too_large(self, loaded: LoadedSession) -> SessionTooLargeError | None:
+        size = self._cookie.size(loaded.sealed.decode("ascii"))
         return SessionTooLargeError(size, self._max_bytes) if size > self._max_bytes else None
 
-    def start(self, entrance: Entrance, now: float) -> Flow[Finding]:
+    def start(self, new_session: NewSession, now: float) -> Flow[Resolution]:
         """A flow: a new session. Raises `SessionTooLargeError`."""
-        bundle, iv = yield from self._begin(entrance, now)
-        place = SealedPlace(self._seal, bundle.sid, entrance.id_token.client)
-        _, cookie = place.close(bundle, iv, now)
-        seen = Seen(place, bundle, cookie, is_newer=True)
-        if too_large := self._too_large(seen):
+        bundle, iv = yield from self._begin(new_session, now)
+        codec = SealedCodec(self._seal, bundle.sid, new_session.id_token.client)
+        _, cookie = codec.close(bundle, iv, now)
+        loaded = LoadedSession(codec, bundle, cookie, is_newer=True)
+        if too_large := self._too_large(loaded):
             raise too_large
-        return self._begun(seen, entrance, now)
+        return self._begun(loaded, new_session, now)
 
     def contents(self, value: bytes) -> list[Bundle]:
         """What a cookie by itself says, if it means anything."""
-        seen = self._open(value)
-        return [] if seen is None else [seen.bundle]
+        loaded = self._open(value)
+        return [] if loaded is None else [loaded.bundle]
 
     def end(
         self,
         value: bytes,
         now: float,
-        spare: bytes = b"",  # noqa: ARG002
+        keep: bytes = b"",  # noqa: ARG002
         *,
         asks_again: bool = False,
     ) -> Flow[list[Bundle]]:
         """A flow: what the session was made of, if the value means anything."""
-        seen = self._open(value)
-        if seen is None:
+        loaded = self._open(value)
+        if loaded is None:
             return []
-        yield from self._shelf.note(seen.place.key, now)
-        record, now = yield from self._shelf.tell("load", seen.place.key)
-        latest = newest(seen, record)
+        yield from self._store.note(loaded.codec.key, now)
+        record, now = yield from self._store.tell("load", loaded.codec.key)
+        latest = newest(loaded, record)
         if latest is None or now >= latest.bundle.created_at + self._kind.absolute:
             return []
-        yield from self._bury(seen, now, asks_again=asks_again)  # it may have been rolled since
+        yield from self._leave_tombstone(
+            loaded, now, asks_again=asks_again
+        )  # it may have been rolled since
         return [latest.bundle] if now < self._kind.ends_at(latest.bundle) else []

@@ -15,7 +15,7 @@ Rules:
 
 What all kinds read together is one value: `0:` and the first's, a separator, `1:` and the second's.
 What is to be written is a list of such steps: `0:600:` and a value sets for so many seconds (`0::`:
-for the policy's own), `1-` clears. The index is one digit: there are at most `MOST_KINDS`.
+for the policy's own), `1-` clears. The index is one digit: there are at most `MAX_KINDS`.
 
 A verdict is remembered under all that was read, and once more for its kind: under that kind's part
 of it and a separator, which nothing that is read ends with.
@@ -33,26 +33,26 @@ from ..web.cookie_policy import CookiePolicy
 from ..web.cookies import DUPLICATE, UNREADABLE, CookieLine, SessionCookies
 from .base import (
     DIFFERENT_USERS,
-    Entrance,
+    Dependencies,
+    NewSession,
     PartlyEnded,
     Postponed,
     SessionKind,
     SessionList,
     Sessions,
-    Surroundings,
 )
 from .bundle import Bundle
 from .verdicts import (
     DUPLICATE_COOKIE,
     STORE_UNAVAILABLE,
-    Finding,
     NewCookie,
     Refused,
+    Resolution,
     SignedIn,
     user_key,
 )
 
-MOST_KINDS: Final = 10
+MAX_KINDS: Final = 10
 _BETWEEN: Final = "\x1d"
 _DUPLICATE: Final = b"!"  # in the place of the colon
 
@@ -95,7 +95,7 @@ class Several:
         """The cookies of all kinds."""
         return SeveralCookies([kind.cookies(policy, clients) for kind in self.kinds])
 
-    def bind(self, around: Surroundings) -> "SeveralSessions":
+    def bind(self, around: Dependencies) -> "SeveralSessions":
         """The kinds at work."""
         clients = None if around.client_ids is None else tuple(sorted(around.client_ids))
         cookies = self.cookies(CookiePolicy(name=around.cookie_name), clients)
@@ -221,49 +221,49 @@ class SeveralSessions:
         lists = [(index, kind.listed) for index, kind in enumerate(kinds) if kind.listed]
         self.listed = _Lists(lists) if lists else None
 
-    def resolve(self, value: bytes, now: float) -> Flow[Finding]:
+    def resolve(self, value: bytes, now: float) -> Flow[Resolution]:
         """A flow: what the first kind finds that signs somebody in; or what hinders."""
         parts = _parts(value)
-        findings: list[tuple[int, Finding]] = []
+        resolutions: list[tuple[int, Resolution]] = []
         refusals: list[Refused] = []
         generation = self._verdicts.generation
         for part in parts:
-            finding = yield from self._resolve(part, now)
-            findings.append((part.kind, finding))
-            verdict = finding.verdict
+            resolution = yield from self._resolve(part, now)
+            resolutions.append((part.kind, resolution))
+            verdict = resolution.verdict
             if isinstance(verdict, SignedIn):
                 key = _own_key(part.kind, verdict.cookie)
                 if verdict.held is not None and self._verdicts.get(key) is not verdict:
                     yield Remember(self._verdicts, key, verdict, generation)
-                others = yield from self._others(verdict, parts[len(findings) :], now)
-                steps = self._steps([*findings, *others], parts)
+                others = yield from self._others(verdict, parts[len(resolutions) :], now)
+                steps = self._steps([*resolutions, *others], parts)
                 if any(isinstance(other.verdict, SignedIn) for _, other in others):
-                    return Finding(DIFFERENT_USERS._replace(name=self.nobody.name), steps)
+                    return Resolution(DIFFERENT_USERS._replace(name=self.nobody.name), steps)
                 refusals += [
                     other.verdict for _, other in others if isinstance(other.verdict, Refused)
                 ]
-                return Finding(_doubted(_known(parts, part.kind, verdict), refusals, now), steps)
+                return Resolution(_doubted(_known(parts, part.kind, verdict), refusals, now), steps)
             refusals.append(verdict)
         if not refusals:
-            return Finding(self.nobody)
+            return Resolution(self.nobody)
         first = (_not_now(refusals) or refusals)[0]
         again = any(refused.asks_again for refused in refusals)
         said = first._replace(clears=False, asks_again=again)
-        return Finding(said, self._steps(findings, parts))
+        return Resolution(said, self._steps(resolutions, parts))
 
     def _others(
         self, verdict: SignedIn, parts: list[Part], now: float
-    ) -> Flow[list[tuple[int, Finding]]]:
+    ) -> Flow[list[tuple[int, Resolution]]]:
         """A flow: what later kinds find whose cookies name another user than a verdict."""
         user = user_key(verdict.pool, verdict.user.user_id)
-        found: list[tuple[int, Finding]] = []
+        found: list[tuple[int, Resolution]] = []
         for part in parts:
             if part.value is None:
                 continue
             try:
                 named = yield from self._kinds[part.kind].whose(part.value, now)
             except (KeysUnavailable, Unreachable):
-                found.append((part.kind, Finding(STORE_UNAVAILABLE)))
+                found.append((part.kind, Resolution(STORE_UNAVAILABLE)))
                 continue
             if named not in (None, user):
                 found.append((part.kind, (yield from self._resolve(part, now))))
@@ -278,16 +278,18 @@ class SeveralSessions:
                     return named
         return None
 
-    def _resolve(self, part: Part, now: float) -> Flow[Finding]:
+    def _resolve(self, part: Part, now: float) -> Flow[Resolution]:
         if part.value is None:
-            return Finding(DUPLICATE_COOKIE)
+            return Resolution(DUPLICATE_COOKIE)
         return (yield from self._kinds[part.kind].resolve(part.value, now))
 
-    def _steps(self, findings: list[tuple[int, Finding]], parts: list[Part]) -> NewCookie | None:
+    def _steps(
+        self, resolutions: list[tuple[int, Resolution]], parts: list[Part]
+    ) -> NewCookie | None:
         """What is to be written: the kinds' new cookies; nothing of the invalid ones."""
-        cleared = {index for index, finding in findings if _clears(finding)}
+        cleared = {index for index, resolution in resolutions if _clears(resolution)}
         kept = {part.kind for part in parts} - cleared
-        steps = [_setting(index, found.cookie) for index, found in findings if found.cookie]
+        steps = [_setting(index, found.cookie) for index, found in resolutions if found.cookie]
         steps += [
             f"{index}-"
             for index in sorted(cleared)
@@ -295,15 +297,15 @@ class SeveralSessions:
         ]
         return NewCookie(_BETWEEN.join(steps)) if steps else None
 
-    def start(self, entrance: Entrance, now: float) -> Flow[Finding]:
+    def start(self, new_session: NewSession, now: float) -> Flow[Resolution]:
         """A flow: a new session of the first kind. Raises `Unreachable`."""
-        finding = yield from self._kinds[0].start(entrance, now)
-        verdict, cookie = finding.verdict, finding.cookie
+        resolution = yield from self._kinds[0].start(new_session, now)
+        verdict, cookie = resolution.verdict, resolution.cookie
         assert isinstance(verdict, SignedIn)  # noqa: S101  # so do all kinds
         assert cookie is not None  # noqa: S101
         others = [f"{other}-" for other in range(1, len(self._kinds))]
         value = _BETWEEN.join([_setting(0, cookie), *others])
-        return Finding(_known([Part(0, b"")], 0, verdict), NewCookie(value))
+        return Resolution(_known([Part(0, b"")], 0, verdict), NewCookie(value))
 
     def contents(self, value: bytes) -> list[Bundle]:
         """What the cookies by themselves hold."""
@@ -315,18 +317,18 @@ class SeveralSessions:
         ]
 
     def end(
-        self, value: bytes, now: float, spare: bytes = b"", *, asks_again: bool = False
+        self, value: bytes, now: float, keep: bytes = b"", *, asks_again: bool = False
     ) -> Flow[list[Bundle]]:
         """A flow: end what all kinds hold; what it was made of. `PartlyEnded` is raised last."""
         bundles: list[Bundle] = []
         failure = None
-        spared = {part.kind: part.value or b"" for part in _parts(spare)}
+        kept = {part.kind: part.value or b"" for part in _parts(keep)}
         for index, inner in _parts(value):
             if inner is None:
                 continue
             try:
                 bundles += yield from self._kinds[index].end(
-                    inner, now, spared.get(index, b""), asks_again=asks_again
+                    inner, now, kept.get(index, b""), asks_again=asks_again
                 )
             except Unreachable as error:
                 failure = error
@@ -354,21 +356,21 @@ class SeveralSessions:
         own = [part for part in _parts(verdict.cookie) if part.kind == verdict.kind]
         return _joined(own), NewCookie(f"{verdict.kind}-")
 
-    def refresh(self, verdict: SignedIn, now: float) -> Flow[Finding | Postponed | None]:
+    def refresh(self, verdict: SignedIn, now: float) -> Flow[Resolution | Postponed | None]:
         """A flow: the session with fresh tokens. Raises `Unreachable`."""
         parts = _parts(verdict.cookie)
         index = verdict.kind
         (inner,) = [part.value for part in parts if part.kind == index]
         outcome = yield from self._kinds[index].refresh(replace(verdict, cookie=inner or b""), now)
-        if not isinstance(outcome, Finding):
+        if not isinstance(outcome, Resolution):
             return outcome
         found = outcome.verdict
         if isinstance(found, Refused) and found.clears:
-            return Finding(found._replace(clears=False), NewCookie(f"{index}-"))
+            return Resolution(found._replace(clears=False), NewCookie(f"{index}-"))
         cookie = outcome.cookie and NewCookie(_setting(index, outcome.cookie))
         if isinstance(found, Refused):
-            return Finding(found, cookie)
-        return Finding(_known(parts, index, found), cookie)
+            return Resolution(found, cookie)
+        return Resolution(_known(parts, index, found), cookie)
 
 
 def _setting(index: int, cookie: NewCookie) -> str:
@@ -384,8 +386,8 @@ def _new_cookie(step: str) -> NewCookie | None:
     return NewCookie(value, int(age) if age else None)
 
 
-def _clears(finding: Finding) -> bool:
-    return isinstance(finding.verdict, Refused) and finding.verdict.clears
+def _clears(resolution: Resolution) -> bool:
+    return isinstance(resolution.verdict, Refused) and resolution.verdict.clears
 
 
 def _not_now(refusals: list[Refused]) -> list[Refused]:

@@ -22,14 +22,14 @@ from ..models import SessionInfo
 from ..web import base64url
 from ..web.cookie_policy import CookiePolicy
 from ..web.cookies import SessionCookie
-from .base import Entrance, Surroundings
+from .base import Dependencies, NewSession
 from .bundle import Bundle, pack, unpack
+from .codec import LoadedSession
 from .lasting import INVALID, STORE_DOWN, LastingSessions
 from .lifetimes import DEFAULT_TOKEN_BYTES, LastingSession, check_store
-from .place import Seen
 from .record import Record, has_ended
 from .refreshing import IV, REVOKED, revoked
-from .verdicts import Finding, Refused, SignedIn, user_key
+from .verdicts import Refused, Resolution, SignedIn, user_key
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -72,12 +72,12 @@ class StoredSession(LastingSession):
         """Its one cookie."""
         return SessionCookie(policy, needs=_ID_LENGTH)
 
-    def bind(self, around: Surroundings) -> "StoredSessions":
+    def bind(self, around: Dependencies) -> "StoredSessions":
         """The kind at work."""
         return StoredSessions(self, around)
 
 
-class StoredPlace:
+class StoredCodec:
     """Where a stored session is: under the hash of its id."""
 
     in_cookie = False
@@ -89,7 +89,7 @@ class StoredPlace:
         self._user = user
         self._user_agent = user_agent
 
-    def of(self, record: Record) -> "StoredPlace":
+    def of(self, record: Record) -> "StoredCodec":
         """The place of a session that is kept in `record`."""
         self._user, self._user_agent = record.user, record.user_agent
         return self
@@ -160,64 +160,64 @@ class StoredSessions(LastingSessions):
 
     in_cookie = False
 
-    def __init__(self, kind: StoredSession, around: Surroundings) -> None:
+    def __init__(self, kind: StoredSession, around: Dependencies) -> None:
         super().__init__(kind, around, kind.store, is_shared=True, staleness=0.0)
         self.listed = self
 
-    def resolve(self, value: bytes, now: float) -> Flow[Finding]:
+    def resolve(self, value: bytes, now: float) -> Flow[Resolution]:
         """A flow: the finding on a cookie's value."""
         identifier = _identifier(value)
         if identifier is None:
             return INVALID
         try:
-            record, now = yield from self._shelf.tell("load", store_key(identifier))
+            record, now = yield from self._store.tell("load", store_key(identifier))
         except Unreachable:
             return STORE_DOWN
         if record is None:
             return INVALID
         if has_ended(record):
-            return Finding(revoked(record))
+            return Resolution(revoked(record))
         known: SignedIn | None = self._verdicts.get(value)
         held = None if known is None else known.held
         if known and held and held.sealed == record.value and now < held.due_at:
-            return Finding(known)
-        seen = _seen(StoredPlace(identifier), record)
-        if seen is None:
+            return Resolution(known)
+        loaded = _loaded(StoredCodec(identifier), record)
+        if loaded is None:
             return INVALID
-        return (yield from self.settle(seen, now))
+        return (yield from self.settle(loaded, now))
 
-    def _place(self, value: bytes) -> StoredPlace | None:
+    def _place(self, value: bytes) -> StoredCodec | None:
         identifier = _identifier(value)
-        return None if identifier is None else StoredPlace(identifier)
+        return None if identifier is None else StoredCodec(identifier)
 
     def whose(self, value: bytes, now: float) -> Flow[str | None]:
         """A flow: whose session it is. Raises `Unreachable`."""
         identifier = _identifier(value)
         if identifier is None:
             return None
-        record, now = yield from self._shelf.tell("load", store_key(identifier))
-        return self._owner(record and _seen(StoredPlace(identifier), record), now)
+        record, now = yield from self._store.tell("load", store_key(identifier))
+        return self._owner(record and _loaded(StoredCodec(identifier), record), now)
 
-    def _seen_again(self, verdict: SignedIn, now: float) -> Flow[Seen | Refused]:  # noqa: ARG002
-        place = self._place(verdict.cookie)
-        if place is None:
+    def _load_again(self, verdict: SignedIn, now: float) -> Flow[LoadedSession | Refused]:  # noqa: ARG002
+        codec = self._place(verdict.cookie)
+        if codec is None:
             return REVOKED
-        record, _ = yield from self._shelf.tell("load", place.key)
-        seen = None if record is None else _seen(place, record)
-        return seen or revoked(record)
+        record, _ = yield from self._store.tell("load", codec.key)
+        loaded = None if record is None else _loaded(codec, record)
+        return loaded or revoked(record)
 
-    def start(self, entrance: Entrance, now: float) -> Flow[Finding]:
+    def start(self, new_session: NewSession, now: float) -> Flow[Resolution]:
         """A flow: a new session. Raises `Unreachable` and `SessionTooLargeError`."""
-        token, limit = entrance.id_token, self._kind.longest_token
-        size = max(map(len, entrance.tokens))
+        token, limit = new_session.id_token, self._kind.longest_token
+        size = max(map(len, new_session.tokens))
         if size > limit:
             raise SessionTooLargeError(size, int(limit), of="token")
-        bundle, iv = yield from self._begin(entrance, now)
+        bundle, iv = yield from self._begin(new_session, now)
         identifier, now = yield Draw(_ID)
-        place = StoredPlace(identifier, user_key(token.pool, token.sub), entrance.user_agent)
-        record, sealed = place.close(bundle, iv, self._kind.ends_at(bundle))
-        yield from self._shelf.tell("create", place.key, record)
-        return self._begun(Seen(place, bundle, sealed, is_newer=True), entrance, now)
+        codec = StoredCodec(identifier, user_key(token.pool, token.sub), new_session.user_agent)
+        record, sealed = codec.close(bundle, iv, self._kind.ends_at(bundle))
+        yield from self._store.tell("create", codec.key, record)
+        return self._begun(LoadedSession(codec, bundle, sealed, is_newer=True), new_session, now)
 
     def contents(self, value: bytes) -> list[Bundle]:  # noqa: ARG002
         """Nothing is in the cookie."""
@@ -227,25 +227,25 @@ class StoredSessions(LastingSessions):
         self,
         value: bytes,
         now: float,
-        spare: bytes = b"",  # noqa: ARG002
+        keep: bytes = b"",  # noqa: ARG002
         *,
         asks_again: bool = False,
     ) -> Flow[list[Bundle]]:
         """A flow: what the session was made of, if there is one."""
-        place = self._place(value)
-        if place is None:
+        codec = self._place(value)
+        if codec is None:
             return []
         try:
-            record, now = yield from self._shelf.tell("load", place.key)
+            record, now = yield from self._store.tell("load", codec.key)
         except Unreachable:
             if self._verdicts.get(value) is not None:
-                yield from self._shelf.note(place.key, now)
+                yield from self._store.note(codec.key, now)
             raise
         if record is None or has_ended(record):
             return []
-        yield from self._shelf.delete(place.key, record.expires_at, now, asks_again=asks_again)
-        seen = _seen(place, record)
-        return [] if seen is None else [seen.bundle]
+        yield from self._store.delete(codec.key, record.expires_at, now, asks_again=asks_again)
+        loaded = _loaded(codec, record)
+        return [] if loaded is None else [loaded.bundle]
 
     def of_user(self, user: str, current: SignedIn | None) -> Flow[dict[bytes, SessionInfo]]:
         """A flow: a user's sessions by their keys, the one seen last first."""
@@ -253,21 +253,21 @@ class StoredSessions(LastingSessions):
         if current is not None:
             identifier = _identifier(current.cookie)
             own = None if identifier is None else store_key(identifier)
-        found, _ = yield from self._shelf.tell("of_user", user)
+        found, _ = yield from self._store.tell("of_user", user)
         found.sort(key=lambda pair: (pair[1].seen_at, pair[1].created_at), reverse=True)
         return {key: _info(record, is_current=key == own) for key, record in found}
 
     def end_by_key(self, key: bytes, until: float, now: float) -> Flow[bool]:
         """A flow: end a session from elsewhere; False if there is none."""
-        return (yield from self._shelf.delete(key, until, now, asks_again=True))
+        return (yield from self._store.delete(key, until, now, asks_again=True))
 
 
-def _seen(place: StoredPlace, record: Record) -> Seen | None:
+def _loaded(codec: StoredCodec, record: Record) -> LoadedSession | None:
     """The session in a record; None if it has ended, or the record was tampered with."""
     if has_ended(record):
         return None
-    opened = place.of(record).open(record)
-    return None if opened is None else Seen(place, *opened)
+    opened = codec.of(record).open(record)
+    return None if opened is None else LoadedSession(codec, *opened)
 
 
 def _info(record: Record, *, is_current: bool) -> SessionInfo:

@@ -16,14 +16,14 @@ from ..errors import NetworkError, NotAuthorizedException, TokenExpiredException
 from ..models import AuthUser
 from ..web.cookie_policy import CookiePolicy
 from ..web.cookies import SessionCookie
-from .base import Entrance, Surroundings
+from .base import Dependencies, NewSession
 from .record import has_ended, tombstone
-from .verdicts import NO_COOKIE, NO_SESSION, Finding, NewCookie, Refused, SignedIn, user_key
+from .verdicts import NO_COOKIE, NO_SESSION, NewCookie, Refused, Resolution, SignedIn, user_key
 
 if TYPE_CHECKING:
     from .bundle import Bundle
 
-MOST_SENT: Final = 8192  # bytes of a token in a cookie: twice what a browser keeps
+MAX_SENT: Final = 8192  # bytes of a token in a cookie: twice what a browser keeps
 _OVERHEAD: Final = 1000  # bytes of a verdict's objects beside its token; measured with tracemalloc
 _NAME: Final = 150  # bytes of a group or scope and its place in the set, beside its text
 _SHORTEST: Final = 1_000  # bytes: Cognito's tokens have more
@@ -50,7 +50,7 @@ class TokenSession:
         """Its one cookie."""
         return SessionCookie(policy, needs=_SHORTEST)
 
-    def bind(self, around: Surroundings) -> "TokenSessions":
+    def bind(self, around: Dependencies) -> "TokenSessions":
         """The kind at work."""
         return TokenSessions(around.verifier, around.memory())
 
@@ -66,17 +66,17 @@ class TokenSessions:
         self._verifier = verifier
         self._memory = memory
 
-    def resolve(self, value: bytes, now: float) -> Flow[Finding]:
+    def resolve(self, value: bytes, now: float) -> Flow[Resolution]:
         """A flow: the verdict on the token in the cookie."""
-        if len(value) > MOST_SENT:
-            return Finding(refused(InvalidToken("malformed_token")))
+        if len(value) > MAX_SENT:
+            return Resolution(refused(InvalidToken("malformed_token")))
         try:
             token = yield from self._verifier.verify(value, now)
         except KeysUnavailable as error:
-            return Finding(keys_unavailable(error))
+            return Resolution(keys_unavailable(error))
         except InvalidToken as error:
-            return Finding(refused(error))
-        return Finding(_signed_in(token))
+            return Resolution(refused(error))
+        return Resolution(_signed_in(token))
 
     def whose(self, value: bytes, now: float) -> Flow[str | None]:
         """A flow: whom the token names, if it counts. Raises `KeysUnavailable`."""
@@ -86,11 +86,11 @@ class TokenSessions:
             return None
         return user_key(token.pool, token.sub)
 
-    def start(self, entrance: Entrance, now: float) -> Flow[Finding]:  # noqa: ARG002
+    def start(self, new_session: NewSession, now: float) -> Flow[Resolution]:  # noqa: ARG002
         """A flow: the ID token in the cookie."""
-        verdict = _signed_in(entrance.id_token)
+        verdict = _signed_in(new_session.id_token)
         yield self._ask("delete", verdict.cookie)  # it may have been ended before
-        return Finding(verdict, NewCookie(verdict.cookie.decode("ascii")))
+        return Resolution(verdict, NewCookie(verdict.cookie.decode("ascii")))
 
     def contents(self, value: bytes) -> "list[Bundle]":  # noqa: ARG002
         """Nothing but a token is in the cookie."""
@@ -100,12 +100,12 @@ class TokenSessions:
         self,
         value: bytes,
         now: float,
-        spare: bytes = b"",
+        keep: bytes = b"",
         *,
         asks_again: bool = False,  # noqa: ARG002
     ) -> "Flow[list[Bundle]]":
         """A flow: remember, in this process, that no answer is to set this token any more."""
-        if value == spare:
+        if value == keep:
             return []
         try:
             token = yield from self._verifier.verify(value, now)

@@ -38,14 +38,14 @@ class SignedIn:
     expires_at: Final[float]
     fresh_until: Final[float]
     size: Final[int]
-    held: Final["Held | None"] = None
+    held: Final["LastingState | None"] = None
     kind: Final[int] = 0
 
     def __repr__(self) -> str:
         return f"<SignedIn {self.user!r}>"
 
 
-class Held(NamedTuple):
+class LastingState(NamedTuple):
     """What a session that lasts is made of.
 
     `sealed`: its bundle as it was kept. `due_at`: when there is something to be done about it.
@@ -113,7 +113,7 @@ class NewCookie(NamedTuple):
 NO_COOKIE: Final = NewCookie("", 0)  # it is to be cleared
 
 
-class Finding(NamedTuple):
+class Resolution(NamedTuple):
     """What a look at a session came to: the verdict, and the cookie that is to be set."""
 
     verdict: Verdict

@@ -22,7 +22,7 @@ _NEXT: Final = (
     *("other_asgi_app", "wrapped_app", "wsgi_handler", "router"),
 )
 _CORS: Final = re.compile(r"\bcorsheaders\.|cors\w*\Z", re.IGNORECASE)
-_MOST: Final = 256  # objects to look at
+_MAX: Final = 256  # objects to look at
 _WSGI_FRAMEWORKS: Final = frozenset({"flask", "bottle", "django", "pyramid", "falcon"})
 
 
@@ -106,7 +106,7 @@ def _things(app: object) -> Iterator[tuple[object, int]]:
     """`app` and what is inside it, each once, with how many there are in each."""
     seen: set[int] = set()
     pending = [app]
-    while pending and len(seen) < _MOST:
+    while pending and len(seen) < _MAX:
         thing = pending.pop()
         if id(thing) in seen:
             continue

@@ -35,14 +35,14 @@ from ..errors import (
 )
 from ..log import logger
 from ..models import AuthSession, AuthUser, Jwt, Tokens, TokenSet
-from ..sessions.base import Entrance, PartlyEnded, Postponed
+from ..sessions.base import NewSession, PartlyEnded, Postponed
 from ..sessions.token import keys_unavailable, refused
 from ..sessions.verdicts import (
     NO_COOKIE,
     STORE_UNAVAILABLE,
-    Finding,
     NewCookie,
     Refused,
+    Resolution,
     SignedIn,
     Verdict,
     user_key,
@@ -174,19 +174,19 @@ def _start(
         tell_stranger(home, error.reason, error.claimed, "start_session")
         raise refused(error).exception() from None
     refresh_token = None if tokens.refresh_token is None else tokens.refresh_token.encode()
-    entrance = Entrance(id_token, access_token, refresh_token, user_agent)
+    new_session = NewSession(id_token, access_token, refresh_token, user_agent)
     try:
-        finding = yield from home.sessions.start(entrance, now)
-        verdict = finding.verdict
+        resolution = yield from home.sessions.start(new_session, now)
+        verdict = resolution.verdict
         assert isinstance(verdict, SignedIn)  # noqa: S101  # so do all kinds
         try:
             _refuse_late(visit, "start_session")  # before the one that was there is ended
-            _refuse_too_large(home, finding)
-            yield from _take_over(visit, finding, entrance)
+            _refuse_too_large(home, resolution)
+            yield from _take_over(visit, resolution, new_session)
         except (ResponseStartedError, SessionTooLargeError, Unreachable):
             with suppress(Unreachable):
                 yield from home.sessions.end(
-                    verdict.cookie, now, spare=_present_cookie(visit) or b""
+                    verdict.cookie, now, keep=_present_cookie(visit) or b""
                 )
             raise
     except Unreachable as error:
@@ -198,18 +198,18 @@ def _start(
     return verdict.user
 
 
-def _take_over(visit: Visit, finding: Finding, entrance: Entrance) -> Flow[None]:
+def _take_over(visit: Visit, resolution: Resolution, new_session: NewSession) -> Flow[None]:
     """A flow: go on with a new session, and end the one that was there."""
     old = _present_cookies(visit)
-    before = _settle(visit, finding, "start_session")
+    before = _settle(visit, resolution, "start_session")
     visit.attributes = None
     if not old:
         return
     home = visit.home
     # In a flight: whoever is cancelled now is the new user already, and the old session ends.
-    new = finding.verdict.cookie if isinstance(finding.verdict, SignedIn) else b""
+    new = resolution.verdict.cookie if isinstance(resolution.verdict, SignedIn) else b""
     flight = Flight(
-        ("replace", old, new), lambda now: _end_replaced(home, old, new, entrance, now), "ends"
+        ("replace", old, new), lambda now: _end_replaced(home, old, new, new_session, now), "ends"
     )
     try:
         yield Join(flight)
@@ -218,21 +218,23 @@ def _take_over(visit: Visit, finding: Finding, entrance: Entrance) -> Flow[None]
         raise
 
 
-def _refuse_too_large(home: Authenticator, finding: Finding) -> None:
+def _refuse_too_large(home: Authenticator, resolution: Resolution) -> None:
     """Raise now what writing the cookie would raise when the headers go."""
-    size = 0 if finding.cookie is None else home.cookie.size(finding.cookie.value)
+    size = 0 if resolution.cookie is None else home.cookie.size(resolution.cookie.value)
     if size > home.cookie.max_bytes:
         raise SessionTooLargeError(size, home.cookie.max_bytes)
 
 
-def _settle(visit: Visit, finding: Finding, verb: str) -> tuple[Verdict, NewCookie | None, bool]:
+def _settle(
+    visit: Visit, resolution: Resolution, verb: str
+) -> tuple[Verdict, NewCookie | None, bool]:
     """Go on with what was found; what there was before.
 
     Raises if another thread has begun the response meanwhile.
     """
     before = visit.verdict, visit.writes, visit.by_app
     visit.asked = visit.by_app = True
-    visit.take(finding)
+    visit.take(resolution)
     # Looked at after it was noted: a response that begins now either takes the note or is seen.
     if visit.begun:
         visit.verdict, visit.writes, visit.by_app = before
@@ -241,13 +243,13 @@ def _settle(visit: Visit, finding: Finding, verb: str) -> tuple[Verdict, NewCook
 
 
 def _end_replaced(
-    home: Authenticator, values: tuple[bytes, ...], new: bytes, entrance: Entrance, now: float
+    home: Authenticator, values: tuple[bytes, ...], new: bytes, new_session: NewSession, now: float
 ) -> Flow[None]:
     """The flight: end what was there. Its sign-in is revoked unless it goes on."""
     bundles, failure = [], None
     for value in values:
         try:
-            bundles += yield from home.sessions.end(value, now, spare=new)
+            bundles += yield from home.sessions.end(value, now, keep=new)
         except Unreachable as error:
             bundles += error.bundles if isinstance(error, PartlyEnded) else []
             failure = error
@@ -259,15 +261,15 @@ def _end_replaced(
         old = _readable(home, bundle.access_token, now)
         if old is None or bundle.refresh_token is None:
             continue
-        if not _goes_on(old, bundle.refresh_token, entrance):
+        if not _goes_on(old, bundle.refresh_token, new_session):
             yield from home.grants.revoke(old, bundle.refresh_token)
 
 
-def _goes_on(old: VerifiedToken, refresh_token: bytes, entrance: Entrance) -> bool:
+def _goes_on(old: VerifiedToken, refresh_token: bytes, new_session: NewSession) -> bool:
     """Whether the new session has tokens of the same sign-in: revoking would end it, too."""
     origin = old.claims.get("origin_jti")
-    is_same = origin is not None and origin == entrance.access_token.claims.get("origin_jti")
-    return is_same or refresh_token == entrance.refresh_token
+    is_same = origin is not None and origin == new_session.access_token.claims.get("origin_jti")
+    return is_same or refresh_token == new_session.refresh_token
 
 
 def _readable(home: Authenticator, token: bytes | None, now: float) -> VerifiedToken | None:
@@ -315,7 +317,7 @@ def end_here(visit: Visit, *, everywhere: bool, asks_again: bool) -> Flow[None]:
     if value is None and visit.writes is None and not (has_user or _sent_cookie(visit)):
         return
     signed_out = visit.home.nobody._replace(clears=True, asks_again=asks_again)
-    _settle(visit, Finding(signed_out, NO_COOKIE), "end_session")
+    _settle(visit, Resolution(signed_out, NO_COOKIE), "end_session")
     if not values:  # a test's pinned user has none
         return
     home, known = visit.home, before if isinstance(before, SignedIn) else None
@@ -422,7 +424,7 @@ def _refresh(visit: Visit, verdict: SignedIn) -> Flow[AuthSession]:
         outcome = yield from visit.home.sessions.refresh(verdict, visit.home.runner.clock())
     except Unreachable as error:
         raise STORE_UNAVAILABLE.exception() from error
-    if isinstance(outcome, Finding):
+    if isinstance(outcome, Resolution):
         if visit.verdict is verdict:  # nobody signed in or out meanwhile
             visit.take(outcome)
         if visit.home.sessions.in_cookie:  # as in `_settle`; a later request brings the cookie

@@ -22,7 +22,7 @@ MAX_PAIR_BYTES: Final = 4096  # RFC 6265bis 5.6: browsers drop a longer name and
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 5.6.2
 # What is written to the header as it stands; browsers ignore attributes over 1024 bytes.
 _PATH = re.compile(r"/[A-Za-z0-9\-._~!$%&'()*+,:=@/]{0,1023}")
-_MOST_PATHS: Final = 3
+_MAX_PATHS: Final = 3
 _EPOCH: Final = "Thu, 01 Jan 1970 00:00:00 GMT"
 _OCTETS = re.compile(r"[!#-+\--:<-\[\]-~]*")  # RFC 6265 4.1.1: the characters of a value
 
@@ -213,10 +213,10 @@ def is_covered(path: str, by: str) -> bool:
 def paths_above(path: str) -> list[str]:
     """The paths, but for the root, whose cookies a request for `path` brings; the widest first.
 
-    At most `_MOST_PATHS` of them, each with and without a slash at its end.
+    At most `_MAX_PATHS` of them, each with and without a slash at its end.
     """
     steps = path.split("/")[1:]
-    paths = ["/" + "/".join(steps[: count + 1]) for count in range(min(len(steps), _MOST_PATHS))]
+    paths = ["/" + "/".join(steps[: count + 1]) for count in range(min(len(steps), _MAX_PATHS))]
     both = [spelled for above in paths for spelled in (above, f"{above.rstrip('/')}/")]
     return [
         above for above in dict.fromkeys(both) if above not in ("/", f"{path}/") and is_path(above)

@@ -36,8 +36,8 @@ from .cookie_policy import MAX_PAIR_BYTES, CookiePolicy, check_value, paths_abov
 
 MAX_CHUNKS: Final = 10  # one digit numbers them; servers refuse longer headers long before
 MAX_COOKIE_BYTES: Final = MAX_CHUNKS * MAX_PAIR_BYTES  # of a value in whatever cookies of ours
-_MOST_AMBIGUOUS: Final = 10  # values that are looked up where a cookie has several
-_MOST_ELSEWHERE: Final = 48  # lines: all places of one name, or the nearest of several
+_MAX_AMBIGUOUS: Final = 10  # values that are looked up where a cookie has several
+_MAX_ELSEWHERE: Final = 48  # lines: all places of one name, or the nearest of several
 _MARK = len("1") + len("0123abcd")  # the last chunk's number, and the CRC in hexadecimal
 UNREADABLE: Final = b""  # what chunks that make no value read as: no kind of session has it
 
@@ -300,7 +300,7 @@ class SessionCookie:
         """Its first few values, and what its chunks make, where that is more than one."""
         singles = [value for _, value in _pairs(sent, {self.name.encode("ascii")})]
         found = dict.fromkeys(singles + self._wholes(sent))
-        return list(found)[:_MOST_AMBIGUOUS] if len(found) > 1 else []
+        return list(found)[:_MAX_AMBIGUOUS] if len(found) > 1 else []
 
     def setting(
         self,
@@ -359,7 +359,7 @@ class SessionCookie:
         """The lines that clear cookies of these names which the policy has not set.
 
         A browser does not say where the cookies are that it sends: all places are tried, the most
-        likely ones first, and at most `_MOST_ELSEWHERE` of them.
+        likely ones first, and at most `_MAX_ELSEWHERE` of them.
         """
         counts = _counts(sent or b"", self._policies)
         above = paths_above(path)
@@ -369,7 +369,7 @@ class SessionCookie:
             places = ("/", *(above if count > 1 or anywhere else ()))
             ends = policy.clearing_elsewhere(domains, places)
             lines += [CookieLine(policy.name, end) for end in ends]
-        return lines[:_MOST_ELSEWHERE]
+        return lines[:_MAX_ELSEWHERE]
 
     def size(self, value: str) -> int:
         """How many bytes of cookies, names and values, `value` takes."""

@@ -12,7 +12,7 @@ from typing import Final
 
 from .requests import excerpt, request_header
 
-_MOST: Final = 8
+_MAX: Final = 8
 _HOST: Final = re.compile(r"([a-z0-9._-]{1,255}|\[[0-9a-f:.]{2,45}\])(:[0-9]{1,5})?")
 
 
@@ -28,7 +28,7 @@ class Hosts:
         if host is not None:
             self._seen.pop(host, None)
             self._seen[host] = None
-            for oldest in list(self._seen)[:-_MOST]:
+            for oldest in list(self._seen)[:-_MAX]:
                 self._seen.pop(oldest, None)
 
     def elsewhere(self, request: object, origin: str) -> str:

@@ -18,7 +18,7 @@ _IN_PATH: Final = "/!$&'()*+,:;=@~"  # RFC 3986 3.3
 HOP_COOKIE: Final = "amplify-hop"
 
 
-MOST_HOPS: Final = 20  # one after the other, for browsers that call each a visit of another site's
+MAX_HOPS: Final = 20  # one after the other, for browsers that call each a visit of another site's
 
 
 _HOP: Final = re.compile(
@@ -77,9 +77,9 @@ def may_hop(sec_fetch_site: str, cookies: bytes | None) -> bool:
     """Whether a hop may bring the cookies that another site's link has left out.
 
     The request that a hop makes is the site's own for every browser. One that calls it another
-    site's is hopped `MOST_HOPS` times; as is another link to this path within seconds.
+    site's is hopped `MAX_HOPS` times; as is another link to this path within seconds.
     """
-    return sec_fetch_site == "cross-site" and hops(cookies) < MOST_HOPS
+    return sec_fetch_site == "cross-site" and hops(cookies) < MAX_HOPS
 
 
 def hops(cookies: bytes | None) -> int:
@@ -93,7 +93,7 @@ def hops(cookies: bytes | None) -> int:
 
 
 def _as_count(value: bytes) -> int:
-    return int(value) if value.isdigit() and len(value) < 3 else MOST_HOPS
+    return int(value) if value.isdigit() and len(value) < 3 else MAX_HOPS
 
 
 def is_speculative(request: object) -> bool:

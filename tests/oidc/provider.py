@@ -26,7 +26,7 @@ ORIGIN = "https://app.example.com"
 POOL = "eu-west-1_Local0001"
 SECRET = "a:secret/with%all+that=has&to*be~encoded"
 PUBLIC, CONFIDENTIAL, OTHER = "public", "confidential", "other"
-_MOST_STEPS = 20
+_MAX_STEPS = 20
 
 
 def client(client_id: str, secret: str | None = None) -> dict[str, Any]:
@@ -113,7 +113,7 @@ class Person(httpx2.Client):
     def sign_in(self, url: str, *, cancels: bool = False) -> str:
         """Where the browser is sent in the end; that is not asked any more."""
         response = self.get(url)
-        for _ in range(_MOST_STEPS):
+        for _ in range(_MAX_STEPS):
             if response.has_redirect_location:
                 target = urljoin(str(response.url), response.headers["location"])
                 if target.startswith(ORIGIN):

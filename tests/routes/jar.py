@@ -9,7 +9,7 @@ from tests.shells import Got
 from tests.sites import NAME, attributes
 
 HOST = "app.example.com"
-MOST_REQUESTS = 40
+MAX_REQUESTS = 40
 
 
 class Place(NamedTuple):
@@ -69,7 +69,7 @@ class Keeper(Visitor):
         """Open a page, and go on wherever one is sent. At the pool `user` is signed in."""
         url, fetch_site = path, "same-origin"
         facts: Any = {"headers": {"Accept": "text/html", "Sec-Fetch-Mode": "navigate"}}
-        for _ in range(MOST_REQUESTS):
+        for _ in range(MAX_REQUESTS):
             if url.startswith(pool_of(self).url):
                 self.requests.append("the pool")
                 url, fetch_site = pool_of(self).authorize(url, user), "cross-site"

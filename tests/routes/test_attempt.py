@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from amplify_mw import SealedSession
-from amplify_mw.routes.attempt import MOST_ATTEMPTS, MOST_BYTES, RANDOM, Attempt, Attempts, Way
+from amplify_mw.routes.attempt import MAX_ATTEMPTS, MAX_BYTES, RANDOM, Attempt, Attempts, Way
 from tests.routes.conftest import Build
 from tests.routes.going import (
     CALLBACK,
@@ -164,7 +164,7 @@ def test_a_cookie_sent_twice_counts_only_if_both_say_the_same() -> None:
 def test_there_are_eight_at_most_and_the_oldest_goes() -> None:
     jar: dict[str, bytes] = {}
     kept: list[Attempt] = []
-    for number in range(MOST_ATTEMPTS + 3):
+    for number in range(MAX_ATTEMPTS + 3):
         header = b"; ".join(jar.values()) or None
         attempt, lines = begun(attempts(), number, NOW + number, header)
         kept.append(attempt)
@@ -174,7 +174,7 @@ def test_there_are_eight_at_most_and_the_oldest_goes() -> None:
                 jar[line.partition("=")[0]] = pair(line)
     header = b"; ".join(jar.values())
     found = [attempts().find(each.state, header, NOW + 12) is not None for each in kept]
-    assert found == [False] * 3 + [True] * MOST_ATTEMPTS
+    assert found == [False] * 3 + [True] * MAX_ATTEMPTS
 
 
 @pytest.mark.parametrize("step", [0.0, 1e-6], ids=["of one microsecond", "of one second"])
@@ -191,7 +191,7 @@ def test_the_newest_of_many_at_once_are_kept(step: float) -> None:
                 jar[line.partition("=")[0]] = pair(line)
     header = b"; ".join(jar.values())
     found = [state for state in kept if some.find(state, header, NOW) is not None]
-    assert found == kept[-MOST_ATTEMPTS:]
+    assert found == kept[-MAX_ATTEMPTS:]
 
 
 @settings(max_examples=300, deadline=None)
@@ -224,12 +224,12 @@ def test_they_leave_room_for_other_cookies() -> None:
         line, *dropped = some.keep(attempt, iv, header)
         assert len(dropped) == min(number, 1)
         header = pair(line)
-        assert len(header) < MOST_BYTES
+        assert len(header) < MAX_BYTES
 
 
 def test_an_ordinary_one_is_short_enough_for_all_of_them() -> None:
     _, [line] = begun(attempts())
-    assert len(pair(line)) * MOST_ATTEMPTS < MOST_BYTES
+    assert len(pair(line)) * MAX_ATTEMPTS < MAX_BYTES
 
 
 def test_a_dropped_attempts_cookie_is_cleared_with_its_own_attributes() -> None:
@@ -334,7 +334,7 @@ def test_thirty_tabs_at_once_end_signed_in_each_at_its_page(
     tabs = [Tab(visitor, f"/tab/{number}", pool_knows) for number in range(30)]
     for tab in tabs:
         tab.step()  # away to the pool: of 30 attempts eight are kept
-    assert len(visitor.attempts) == MOST_ATTEMPTS
+    assert len(visitor.attempts) == MAX_ATTEMPTS
     while waiting := [tab for tab in tabs if not tab.is_done]:
         order(waiting).step()
     assert visitor.user == "ada"

@@ -14,9 +14,9 @@ from amplify_mw.authenticator import Visit
 from amplify_mw.effects import Response, Unreachable
 from amplify_mw.engine.engine import Engine
 from amplify_mw.models import SignInDetails
-from amplify_mw.sessions.amplify.sessions import AmplifyPlace
+from amplify_mw.sessions.amplify.sessions import AmplifyCodec
 from amplify_mw.sessions.amplify.wire import AmplifySet
-from amplify_mw.sessions.verdicts import NO_COOKIE, NO_SESSION, Finding, NewCookie, SignedIn
+from amplify_mw.sessions.verdicts import NO_COOKIE, NO_SESSION, NewCookie, Resolution, SignedIn
 from amplify_mw.testing import LocalUserPool
 from amplify_mw.verbs.session import refreshing, starting
 from tests.amplify import Jar, cookies_of, last_auth_user, name_of
@@ -487,11 +487,11 @@ def test_no_repr_shows_a_token(world: AmplifyWorld, process: AmplifyProcess) -> 
     tokens = world.tokens(refresh_token="the-refresh-token")
     fields = (tokens.access_token, tokens.id_token, str(tokens.refresh_token), '{"loginId":"x"}')
     mine = AmplifySet("local-client", "ada", *(text.encode() for text in fields))
-    place = AmplifyPlace(mine, "owner", SignInDetails("x"), T)
+    codec = AmplifyCodec(mine, "owner", SignInDetails("x"), T)
     visit = process.come(process.given(tokens))
     assert isinstance(visit.verdict, SignedIn)
     values = [
-        mine, place, place.seen(), Finding(visit.verdict, NewCookie(mine.value.decode())),
+        mine, codec, codec.loaded(), Resolution(visit.verdict, NewCookie(mine.value.decode())),
         visit, visit.verdict, visit.verdict.held, process.home.config.kind, process.home.sessions,
         process.home.cookie, ]  # fmt: skip
     shown = " ".join([f"{value!r} {value}" for value in values])

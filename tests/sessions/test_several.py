@@ -20,7 +20,7 @@ from amplify_mw import (
 from amplify_mw.authenticator import Visit
 from amplify_mw.engine.engine import Engine
 from amplify_mw.sessions.amplify.wire import PREFIX
-from amplify_mw.sessions.several import MOST_KINDS, Several, SeveralCookies, _parts
+from amplify_mw.sessions.several import MAX_KINDS, Several, SeveralCookies, _parts
 from amplify_mw.sessions.verdicts import NO_COOKIE, SignedIn, Verdict
 from amplify_mw.stores.memory import MemoryStore
 from amplify_mw.testing import LocalUserPool
@@ -200,9 +200,9 @@ def test_no_value_is_shown() -> None:
     assert "secret" not in repr(_parts(cookies(*KINDS).read(header) or b""))
 
 
-@pytest.mark.parametrize("index", range(MOST_KINDS))
+@pytest.mark.parametrize("index", range(MAX_KINDS))
 def test_each_of_the_most_kinds_is_read(pool: LocalUserPool, index: int) -> None:
-    kinds = [SealedSession(keys=[bytes([number]) * 32]) for number in range(MOST_KINDS)]
+    kinds = [SealedSession(keys=[bytes([number]) * 32]) for number in range(MAX_KINDS)]
     values = []
     for session in (kinds[index], kinds):
         engine = Engine(pool.config(session=session, keys=pool.jwks()), clock=lambda: NOW)
@@ -277,7 +277,7 @@ def configuration(session: Any) -> AmplifyConfig:
         ([[TokenSession()]], "or a list of these"),
         ({"kind": TokenSession()}, "or a list of these"),
         ("token", "or a list of these"),
-        ([TokenSession()] * (MOST_KINDS + 1), "at most 10 kinds; got 11"),
+        ([TokenSession()] * (MAX_KINDS + 1), "at most 10 kinds; got 11"),
     ],
 )
 def test_what_is_no_list_of_kinds_teaches(session: Any, taught: str) -> None:

@@ -49,8 +49,8 @@ _TOKENS: Final = ("accessToken", "idToken", "refreshToken")
 _BROWSERS: Final = ("signInDetails", "clockDrift", "oauthMetadata")  # beside them, with Amplify JS
 _RENEWED: Final = (*_TOKENS, "signInDetails")
 _OPTIONAL: Final = ("idToken", "signInDetails")
-_MOST_NAMES: Final = 32  # of a user, in all their spellings: no front end has so many
-_MOST_ELSEWHERE: Final = 100  # lines: seven names in twelve places need fewer
+_MAX_NAMES: Final = 32  # of a user, in all their spellings: no front end has so many
+_MAX_ELSEWHERE: Final = 100  # lines: seven names in twelve places need fewer
 _NAME: Final = re.compile(r"[ -:<>-~\x80-\xff]+")  # what may be repeated of a client's bytes
 
 _Target = dict[str, str | None]  # cookies by their names: what to set them to; None clears
@@ -148,15 +148,15 @@ class AmplifyJar:
         """The lines that clear what was sent and is not where `setting` and `clearing` look."""
         foreign = [domain for domain in domains if domain not in self._domains]
         lines = (
-            _line(full, None, replace(self._policy, path=place, domain=domain))
+            _line(full, None, replace(self._policy, path=codec, domain=domain))
             for family in self._families
             for name, count in Counter(name for name, _ in family.sent(sent or b"").pairs).items()
             if (full := self._owned_name(family.client, name)) is not None
             if count > 1 or anywhere or name == LAST_AUTH_USER.encode()
-            for place in ("/", *(paths_above(path) if count > 1 or anywhere else ()))
+            for codec in ("/", *(paths_above(path) if count > 1 or anywhere else ()))
             for domain in foreign
         )
-        return list(islice(lines, _MOST_ELSEWHERE))
+        return list(islice(lines, _MAX_ELSEWHERE))
 
     def _owned_name(self, client: str, name: bytes) -> str | None:
         """The name of a cookie, if it is one that may be deleted."""
@@ -175,7 +175,7 @@ class AmplifyJar:
             if own is not None and not self._policy.http_only:
                 ours.add(_name(f"{own.client}.{self._spelled(found, own.user)}", "clockDrift"))
             elsewhere = self._elsewhere(family.client, found, target, ours, path)
-            yield from islice(elsewhere, _MOST_ELSEWHERE)
+            yield from islice(elsewhere, _MAX_ELSEWHERE)
             for name, text in target.items():
                 yield _line(name, text, self._policy)
 
@@ -197,7 +197,7 @@ class AmplifyJar:
                 for name, suffix, _ in found.of_user(user)
                 if suffix in self._owned and (not is_mine or suffix in _RENEWED)
             )
-            stale = [*sent][:_MOST_NAMES]
+            stale = [*sent][:_MAX_NAMES]
             if stale and not is_mine:  # unseen ones as well: another response may just set them
                 spellings = dict.fromkeys((server_name(user), js_name(user)))
                 stale += [f"{name}.{suffix}" for name in spellings for suffix in _TOKENS]
@@ -239,10 +239,10 @@ class AmplifyJar:
             if name not in ours:
                 continue
             ends_all = name.endswith(LAST_AUTH_USER) and target.get(name) is None
-            for place in ("/", *(above if count > 1 or ends_all else [])):
+            for codec in ("/", *(above if count > 1 or ends_all else [])):
                 for domain in self._domains:
-                    if (place, domain) != (self._policy.path, self._policy.domain):
-                        policy = replace(self._policy, path=place, domain=domain)
+                    if (codec, domain) != (self._policy.path, self._policy.domain):
+                        policy = replace(self._policy, path=codec, domain=domain)
                         yield _line(name, None, policy)
 
 

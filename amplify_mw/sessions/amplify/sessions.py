@@ -44,17 +44,17 @@ from ...errors import (
 )
 from ...models import AuthUser
 from ...web.cookie_policy import CookiePolicy
-from ..base import Entrance, Postponed, Surroundings
+from ..base import Dependencies, NewSession, Postponed
 from ..bundle import Bundle
+from ..codec import LoadedSession, StoreClient
 from ..lasting import LastingSessions
 from ..lifetimes import LastingSession
-from ..place import Seen, Shelf
 from ..record import Record, has_ended, tombstone
 from ..refreshing import Pair, revoked
-from ..token import MOST_SENT, keys_unavailable, refused
-from ..verdicts import Finding, NewCookie, Refused, SignedIn, user_key
+from ..token import MAX_SENT, keys_unavailable, refused
+from ..verdicts import NewCookie, Refused, Resolution, SignedIn, user_key
+from .codec import B64TOKEN, LABEL, AmplifyCodec, Newest, sign_in_details
 from .jar import AmplifyJar
-from .place import B64TOKEN, LABEL, AmplifyPlace, Newest, sign_in_details
 from .wire import AmplifySet, sets_in, user_of
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ class AmplifyCookies:
             )
         return AmplifyJar(self._policy(), clients, tuple(self.former_domains))
 
-    def bind(self, around: Surroundings) -> "AmplifySessions":
+    def bind(self, around: Dependencies) -> "AmplifySessions":
         """The kind at work."""
         return AmplifySessions(self, around)
 
@@ -155,50 +155,50 @@ class AmplifySessions(LastingSessions):
     listed = None
     nobody = NOBODY
 
-    def __init__(self, kind: AmplifyCookies, around: Surroundings) -> None:
+    def __init__(self, kind: AmplifyCookies, around: Dependencies) -> None:
         lifetimes = LastingSession(idle=_KEPT, absolute=_KEPT, refresh_margin=kind.refresh_margin)
         super().__init__(lifetimes, around, around.places(), is_shared=False, staleness=None)
         ends = around.memory()
-        self._graves = Shelf(ends, ends, around.all_verdicts)
+        self._graves = StoreClient(ends, ends, around.all_verdicts)
         self._all_verdicts = around.all_verdicts
         self._grants = around.grants
         clients = None if around.client_ids is None else tuple(sorted(around.client_ids))
         self._cookies = kind.cookies(CookiePolicy(), clients)
         self._newest = Newest()
 
-    def resolve(self, value: bytes, now: float) -> Flow[Finding]:
+    def resolve(self, value: bytes, now: float) -> Flow[Resolution]:
         """A flow: the finding on the cookies that were sent."""
         try:
             sets = sets_in(value)
             mine = yield from self._fresher(sets, now)
         except KeysUnavailable as error:
-            return Finding(keys_unavailable(error))
+            return Resolution(keys_unavailable(error))
         if mine is None:
-            return Finding(_TWO_USERS)
+            return Resolution(_TWO_USERS)
         if not mine.access_token:
-            return Finding(NOBODY)
+            return Resolution(NOBODY)
         try:
             details = sign_in_details(mine.sign_in_details)
         except ValueError:
-            return Finding(NOBODY)
+            return Resolution(NOBODY)
         try:
             pair = yield from self._verified(mine, now)
         except KeysUnavailable as error:
-            return Finding(keys_unavailable(error))
+            return Resolution(keys_unavailable(error))
         except InvalidToken as error:
-            return _as_amplify(Finding(refused(error)))
-        place = AmplifyPlace(mine, _owner(pair), details, now)
-        seen = place.seen(value=value if len(sets) == 1 else None)
-        found = yield from self._successors(seen, _sign_in(pair.access_token), now)
+            return _as_amplify(Resolution(refused(error)))
+        codec = AmplifyCodec(mine, _owner(pair), details, now)
+        loaded = codec.loaded(value=value if len(sets) == 1 else None)
+        found = yield from self._successors(loaded, _sign_in(pair.access_token), now)
         if isinstance(found, Refused):
-            return _as_amplify(Finding(found))
-        seen = found[-1]
-        if not seen.is_newer:
-            return _as_amplify((yield from self._settled(seen, pair, now)))
-        known: SignedIn | None = self._verdicts.get(seen.sealed)
+            return _as_amplify(Resolution(found))
+        loaded = found[-1]
+        if not loaded.is_newer:
+            return _as_amplify((yield from self._settled(loaded, pair, now)))
+        known: SignedIn | None = self._verdicts.get(loaded.sealed)
         if known is not None and known.held is not None and now < known.held.due_at:
-            return Finding(known, self._new_cookie(seen, now))
-        return (yield from self.settle(seen, now))
+            return Resolution(known, self._new_cookie(loaded, now))
+        return (yield from self.settle(loaded, now))
 
     def whose(self, value: bytes, now: float) -> Flow[str | None]:
         """A flow: whom the tokens name, good still or not. Raises `KeysUnavailable`."""
@@ -209,17 +209,17 @@ class AmplifySessions(LastingSessions):
             pair = yield from self._verified(mine, now)
         except InvalidToken:
             return None
-        grave, _ = yield from self._graves.tell("load", _sign_in(pair.access_token))
-        return _owner(pair) if grave is None else None
+        tombstone, _ = yield from self._graves.tell("load", _sign_in(pair.access_token))
+        return _owner(pair) if tombstone is None else None
 
-    def settle(self, seen: Seen, now: float) -> Flow[Finding]:
+    def settle(self, loaded: LoadedSession, now: float) -> Flow[Resolution]:
         """A flow: the finding on a session, with Amplify's names for what is wrong with it."""
-        return _as_amplify((yield from super().settle(seen, now)))
+        return _as_amplify((yield from super().settle(loaded, now)))
 
-    def refresh(self, verdict: SignedIn, now: float) -> Flow[Finding | Postponed | None]:
+    def refresh(self, verdict: SignedIn, now: float) -> Flow[Resolution | Postponed | None]:
         """A flow: the session with fresh tokens; None if there is no refresh token."""
         outcome = yield from super().refresh(verdict, now)
-        if not isinstance(outcome, Finding):
+        if not isinstance(outcome, Resolution):
             return outcome
         old = verdict.access_token
         if isinstance(outcome.verdict, SignedIn) and outcome.verdict.access_token != old:
@@ -255,42 +255,44 @@ class AmplifySessions(LastingSessions):
             [mine for mine, _ in good] or sets[:1], key=lambda mine: _issued_at(mine.access_token)
         )
 
-    def _successors(self, seen: Seen, sign_in: bytes, now: float) -> Flow[list[Seen] | Refused]:
+    def _successors(
+        self, loaded: LoadedSession, sign_in: bytes, now: float
+    ) -> Flow[list[LoadedSession] | Refused]:
         """A flow: a session, and what refreshes have made of it since; or that it has ended."""
         record, now = yield from self._graves.tell("load", sign_in)
         if record is not None:
             return revoked(record)
-        found, known = [seen], {seen.place.key}
+        found, known = [loaded], {loaded.codec.key}
         while True:
-            record, now = yield from self._shelf.tell("load", seen.place.key)
+            record, now = yield from self._store.tell("load", loaded.codec.key)
             if record is None:
                 break
             if has_ended(record):
                 return revoked(record)
-            opened, here = seen.place.open(record), _place(seen)
+            opened, here = loaded.codec.open(record), _place(loaded)
             if opened is None:
-                found[-1] = seen._replace(bundle=seen.bundle._replace(turn=record.version))
+                found[-1] = loaded._replace(bundle=loaded.bundle._replace(turn=record.version))
                 break
             bundle, sealed = opened
             (newer,) = sets_in(sealed)
-            if not _is_newer(bundle, seen.bundle):
-                found[-1] = seen._replace(bundle=seen.bundle._replace(turn=record.version))
+            if not _is_newer(bundle, loaded.bundle):
+                found[-1] = loaded._replace(bundle=loaded.bundle._replace(turn=record.version))
                 break
-            found[-1] = Seen(here, bundle, sealed, is_newer=True)
-            place = here.successor(newer, now)
-            if place.key in known:
+            found[-1] = LoadedSession(here, bundle, sealed, is_newer=True)
+            codec = here.successor(newer, now)
+            if codec.key in known:
                 break
-            known.add(place.key)
-            seen = place.seen(is_newer=True)
-            found.append(seen)
+            known.add(codec.key)
+            loaded = codec.loaded(is_newer=True)
+            found.append(loaded)
         return found
 
-    def _read(self, seen: Seen, now: float) -> Flow[Pair]:
-        bundle, mine = seen.bundle, _place(seen).mine
+    def _read(self, loaded: LoadedSession, now: float) -> Flow[Pair]:
+        bundle, mine = loaded.bundle, _place(loaded).mine
         newer = mine._replace(access_token=bundle.access_token, id_token=bundle.id_token)
         return (yield from self._verified(newer, now, most=MAX_TOKEN_BYTES))
 
-    def _verified(self, mine: AmplifySet, now: float, *, most: int = MOST_SENT) -> Flow[Pair]:
+    def _verified(self, mine: AmplifySet, now: float, *, most: int = MAX_SENT) -> Flow[Pair]:
         """A flow: what the tokens say. Raises `InvalidToken`, `KeysUnavailable`.
 
         `most`: bytes that a token may have, by where it comes from; longer ones are not looked at.
@@ -330,43 +332,45 @@ class AmplifySessions(LastingSessions):
             raise early
         return verified, counts
 
-    def _user(self, seen: Seen, pair: Pair) -> AuthUser:
+    def _user(self, loaded: LoadedSession, pair: Pair) -> AuthUser:
         identity = pair.id_token
-        return AuthUser(identity.username, identity.sub, _place(seen).details)
+        return AuthUser(identity.username, identity.sub, _place(loaded).details)
 
-    def _verdict(self, seen: Seen, pair: Pair, now: float, retry_at: float | None) -> SignedIn:
+    def _verdict(
+        self, loaded: LoadedSession, pair: Pair, now: float, retry_at: float | None
+    ) -> SignedIn:
         token = pair.access_token
         self._newest.note(token.encoded, _sign_in(token), _issued_at(token.encoded))
-        return super()._verdict(seen, pair, now, retry_at)
+        return super()._verdict(loaded, pair, now, retry_at)
 
-    def _new_cookie(self, seen: Seen, now: float) -> NewCookie | None:  # noqa: ARG002
-        return None if self._too_large(seen) else NewCookie(seen.sealed.decode())
+    def _new_cookie(self, loaded: LoadedSession, now: float) -> NewCookie | None:  # noqa: ARG002
+        return None if self._too_large(loaded) else NewCookie(loaded.sealed.decode())
 
-    def _too_large(self, seen: Seen) -> SessionTooLargeError | None:
-        size, limit = self._cookies.size(seen.sealed.decode()), self._cookies.max_bytes
+    def _too_large(self, loaded: LoadedSession) -> SessionTooLargeError | None:
+        size, limit = self._cookies.size(loaded.sealed.decode()), self._cookies.max_bytes
         return SessionTooLargeError(size, limit) if size > limit else None
 
-    def start(self, entrance: Entrance, now: float) -> Flow[Finding]:
+    def start(self, new_session: NewSession, now: float) -> Flow[Resolution]:
         """A flow: a new session. Raises `SessionTooLargeError`."""
-        access_token = entrance.access_token
+        access_token = new_session.access_token
         mine = AmplifySet(
             client=access_token.client,
             user=user_of(access_token.username, access_token.sub),
             access_token=access_token.encoded,
-            id_token=entrance.id_token.encoded,
-            refresh_token=entrance.refresh_token or b"",
+            id_token=new_session.id_token.encoded,
+            refresh_token=new_session.refresh_token or b"",
             sign_in_details=b"",
         )
         if mine.refresh_token and not B64TOKEN.fullmatch(mine.refresh_token):
             raise NotAuthorizedException(reason="malformed_token")
-        pair = Pair(entrance.id_token, entrance.access_token)
-        place = AmplifyPlace(mine, _owner(pair), None, now)
-        if too_large := self._too_large(place.seen()):
+        pair = Pair(new_session.id_token, new_session.access_token)
+        codec = AmplifyCodec(mine, _owner(pair), None, now)
+        if too_large := self._too_large(codec.loaded()):
             raise too_large
         # It may have been ended before.
-        yield from self._shelf.tell("delete", place.key)
-        _, now = yield from self._graves.tell("delete", _sign_in(entrance.access_token))
-        return self._begun(place.seen(is_newer=True), entrance, now)
+        yield from self._store.tell("delete", codec.key)
+        _, now = yield from self._graves.tell("delete", _sign_in(new_session.access_token))
+        return self._begun(codec.loaded(is_newer=True), new_session, now)
 
     def unless_ended(self, cookie: NewCookie, now: float) -> Flow[NewCookie | None]:
         """A flow: what is to be written, if its session has not ended since; else None.
@@ -379,19 +383,19 @@ class AmplifySessions(LastingSessions):
             return None
         with suppress(InvalidToken):  # of a key that was withdrawn meanwhile: not for us to say
             access = self._verifier.read(mine.access_token, now)
-            place = AmplifyPlace(mine, user_key(access.pool, access.sub), None, now)
-            for shelf, key in ((self._graves, _sign_in(access)), (self._shelf, place.key)):
-                record, now = yield from shelf.tell("load", key)
+            codec = AmplifyCodec(mine, user_key(access.pool, access.sub), None, now)
+            for store, key in ((self._graves, _sign_in(access)), (self._store, codec.key)):
+                record, now = yield from store.tell("load", key)
                 if has_ended(record):
                     return None
         return cookie
 
-    def _seen_again(self, verdict: SignedIn, now: float) -> Flow[Seen | Refused]:
+    def _load_again(self, verdict: SignedIn, now: float) -> Flow[LoadedSession | Refused]:
         (mine,) = sets_in(verdict.cookie)
         owner = user_key(verdict.pool, verdict.user.user_id)
-        place = AmplifyPlace(mine, owner, verdict.user.sign_in_details, now)
+        codec = AmplifyCodec(mine, owner, verdict.user.sign_in_details, now)
         sign_in = self._sign_in_of(mine.access_token, now)
-        found = yield from self._successors(place.seen(), sign_in, now)
+        found = yield from self._successors(codec.loaded(), sign_in, now)
         return found if isinstance(found, Refused) else found[-1]
 
     def contents(self, value: bytes) -> list[Bundle]:  # noqa: ARG002
@@ -399,7 +403,7 @@ class AmplifySessions(LastingSessions):
         return []
 
     def end(
-        self, value: bytes, now: float, spare: bytes = b"", *, asks_again: bool = False
+        self, value: bytes, now: float, keep: bytes = b"", *, asks_again: bool = False
     ) -> Flow[list[Bundle]]:
         """A flow: what the sessions were made of whose tokens are verified, and good still.
 
@@ -415,45 +419,45 @@ class AmplifySessions(LastingSessions):
                 pair = Pair(error.token, error.token)
             except (InvalidToken, KeysUnavailable):  # nobody's, as far as can be told
                 continue
-            place = AmplifyPlace(mine, _owner(pair), None, now)
-            spared = {place.successor(one, now).key for one in sets_in(spare)}
-            ended = yield from self._bury_all(place.seen(), record, spared, now)
-            tokens = {mine.access_token, *(seen.bundle.access_token for seen in ended)}
-            going_on = {self._sign_in_of(one.access_token, now) for one in sets_in(spare)}
+            codec = AmplifyCodec(mine, _owner(pair), None, now)
+            kept = {codec.successor(one, now).key for one in sets_in(keep)}
+            ended = yield from self._bury_all(codec.loaded(), record, kept, now)
+            tokens = {mine.access_token, *(loaded.bundle.access_token for loaded in ended)}
+            going_on = {self._sign_in_of(one.access_token, now) for one in sets_in(keep)}
             for key in {self._sign_in_of(token, now) for token in tokens} - going_on:
                 yield self._graves.ask("exchange", key, record)
             yield from self._forget_user(pair.access_token)
-            for seen in ended[-1:]:
+            for loaded in ended[-1:]:
                 if pair.is_good:
-                    bundles.append(seen.bundle)
-                elif seen.bundle.refresh_token is not None and not spare:
-                    yield from self._grants.revoke(pair.access_token, seen.bundle.refresh_token)
+                    bundles.append(loaded.bundle)
+                elif loaded.bundle.refresh_token is not None and not keep:
+                    yield from self._grants.revoke(pair.access_token, loaded.bundle.refresh_token)
         return bundles
 
     def _bury_all(
-        self, seen: Seen, end: Record, spared: Container[bytes], now: float
-    ) -> Flow[list[Seen]]:
+        self, loaded: LoadedSession, end: Record, kept: Container[bytes], now: float
+    ) -> Flow[list[LoadedSession]]:
         """A flow: end a session with what refreshes have made of it; nothing if it has ended.
 
         The tombstone is swapped in at once; the record that it replaces is the last one written.
         """
-        found, known = [seen], {seen.place.key}
+        found, known = [loaded], {loaded.codec.key}
         while True:
-            if seen.place.key in spared:
+            if loaded.codec.key in kept:
                 return found[:-1]
-            record, now = yield self._shelf.ask("exchange", seen.place.key, end)
+            record, now = yield self._store.ask("exchange", loaded.codec.key, end)
             if has_ended(record):
                 return found[1:]
-            opened = None if record is None else seen.place.open(record)
+            opened = None if record is None else loaded.codec.open(record)
             if opened is None:
                 break
             (newer,) = sets_in(opened[1])
-            place = _place(seen).successor(newer, now)
-            found.append(place.seen())
-            if place.key in known:
+            codec = _place(loaded).successor(newer, now)
+            found.append(codec.loaded())
+            if codec.key in known:
                 break
-            known.add(place.key)
-            seen = found[-1]
+            known.add(codec.key)
+            loaded = found[-1]
         return found
 
     def _sign_in_of(self, access_token: bytes, now: float) -> bytes:
@@ -466,22 +470,22 @@ class AmplifySessions(LastingSessions):
         yield Forget(self._all_verdicts(), lambda known: (known.pool, known.user.user_id) == owner)
 
 
-def _place(seen: Seen) -> AmplifyPlace:
-    assert isinstance(seen.place, AmplifyPlace)  # noqa: S101  # so are all of this kind
-    return seen.place
+def _place(loaded: LoadedSession) -> AmplifyCodec:
+    assert isinstance(loaded.codec, AmplifyCodec)  # noqa: S101  # so are all of this kind
+    return loaded.codec
 
 
-def _as_amplify(finding: Finding) -> Finding:
+def _as_amplify(resolution: Resolution) -> Resolution:
     """A finding with Amplify's name for what is wrong, and its ways of keeping cookies."""
-    verdict = finding.verdict
+    verdict = resolution.verdict
     if not isinstance(verdict, Refused):
-        return finding
+        return resolution
     name = verdict.name
     if name is None and issubclass(verdict.error, NotAuthorizedException):
         is_over = verdict.error is TokenExpiredException
         name = _NOT_REFRESHABLE if is_over else _UNAUTHENTICATED
     clears = verdict.clears and verdict.reason in _ENDED
-    return Finding(verdict._replace(name=name, clears=clears), finding.cookie)
+    return Resolution(verdict._replace(name=name, clears=clears), resolution.cookie)
 
 
 def _sign_in(access: VerifiedToken) -> bytes:

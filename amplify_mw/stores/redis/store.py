@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 _LISTED_FOR: Final = 10.0  # seconds for which a session is taken to be in its user's list
-_MOST_LISTED: Final = 10_000
+_MAX_LISTED: Final = 10_000
 
 
 class RedisStore(SessionStore):
@@ -236,7 +236,7 @@ class Listed:
 
     def note(self, key: bytes) -> None:
         """The session is in its list now."""
-        if len(self._until) >= _MOST_LISTED:
+        if len(self._until) >= _MAX_LISTED:
             self._until.clear()
         self._until[key] = time.monotonic() + _LISTED_FOR
 

@@ -25,10 +25,10 @@ _STORE: Final = "the session store"
 _REMEMBERED: Final = 3600.0  # seconds in which a slow answer may come
 _READS: Final = frozenset(("load", "of_user"))
 _TOLD_FOR: Final = 60.0  # seconds for which a failure is not told again
-_MOST_TOLD: Final = 100
+_MAX_TOLD: Final = 100
 
 
-class Place(Protocol):
+class RecordCodec(Protocol):
     """Where one session is kept, and how its bundle is sealed there.
 
     `in_cookie`: the session lives in its cookie, so that no record need be there; the store tells
@@ -39,7 +39,7 @@ class Place(Protocol):
     in_cookie: bool
 
     def close(self, bundle: Bundle, iv: bytes, expires_at: float) -> tuple[Record, bytes]:
-        """The record that keeps a bundle, and what `Seen` calls sealed."""
+        """The record that keeps a bundle, and what `LoadedSession` calls sealed."""
         ...
 
     def open(self, record: Record) -> tuple[Bundle, bytes] | None:
@@ -51,14 +51,14 @@ class Place(Protocol):
         ...
 
 
-class Seen(NamedTuple):
+class LoadedSession(NamedTuple):
     """A session as it was found.
 
     `sealed`: its bundle as it is kept: the cookie's value, or that of the record. `is_newer`: than
     what the cookie, or whoever asks, knows.
     """
 
-    place: Place
+    codec: RecordCodec
     bundle: Bundle
     sealed: bytes
     is_newer: bool = False
@@ -67,25 +67,25 @@ class Seen(NamedTuple):
         return "<Seen>"
 
 
-def newest(seen: Seen, record: Record | None) -> Seen | None:
+def newest(loaded: LoadedSession, record: Record | None) -> LoadedSession | None:
     """The newer of what is known of a session and of its record; None if it has ended."""
-    place = seen.place
+    codec = loaded.codec
     if record is None:
-        return seen if place.in_cookie else None
+        return loaded if codec.in_cookie else None
     if has_ended(record):
         return None
-    if place.in_cookie and record.version <= seen.bundle.turn:
-        return seen
-    opened = place.open(record)
+    if codec.in_cookie and record.version <= loaded.bundle.turn:
+        return loaded
+    opened = codec.open(record)
     if opened is None:
-        return seen if place.in_cookie else None
+        return loaded if codec.in_cookie else None
     bundle, sealed = opened
-    if bundle.turn < seen.bundle.turn:
-        return seen
-    return Seen(place, bundle, sealed, is_newer=bundle.turn > seen.bundle.turn)
+    if bundle.turn < loaded.bundle.turn:
+        return loaded
+    return LoadedSession(codec, bundle, sealed, is_newer=bundle.turn > loaded.bundle.turn)
 
 
-class Shelf:
+class StoreClient:
     """The store, as flows ask it.
 
     `memory`: a store of this process alone; it may be the same. `verdicts`: where this process
@@ -125,25 +125,31 @@ class Shelf:
         if self._failing or not is_known:
             self._failing = "reads" if reads else "writes"
         if not is_known:
-            if len(self._told) >= _MOST_TOLD:
+            if len(self._told) >= _MAX_TOLD:
                 self._told.clear()
             self._told[why] = now
             yield Outage(_STORE, why)
 
-    def bury(
-        self, place: Place, bundle: Bundle, until: float, now: float, *, asks_again: bool = False
+    def leave_tombstone(
+        self,
+        codec: RecordCodec,
+        bundle: Bundle,
+        until: float,
+        now: float,
+        *,
+        asks_again: bool = False,
     ) -> Flow[None]:
         """A flow: end a session for good, for all who know it. Raises `Unreachable`.
 
         `until`: when no cookie of it is good any more.
         """
-        if not place.in_cookie:
-            yield from self.delete(place.key, until, now, asks_again=asks_again)
+        if not codec.in_cookie:
+            yield from self.delete(codec.key, until, now, asks_again=asks_again)
             return
-        yield from self.note(place.key, now)
+        yield from self.note(codec.key, now)
         record = tombstone(until, asks_again=asks_again)
         for method in ("replace", "create", "replace"):
-            kept, _ = yield from self.tell(method, place.key, record)
+            kept, _ = yield from self.tell(method, codec.key, record)
             if kept:
                 break
         sid = bundle.sid
@@ -179,20 +185,20 @@ class Shelf:
         noted, _ = yield Ask(self._memory, "load", (key,))
         return has_ended(noted)
 
-    def is_over(self, place: Place) -> Flow[bool]:
+    def is_over(self, codec: RecordCodec) -> Flow[bool]:
         """A flow: whether a session has ended, as far as can be told now."""
-        if self._memory is not self._store and (yield from self._is_noted(place.key)):
+        if self._memory is not self._store and (yield from self._is_noted(codec.key)):
             return True
         try:
-            record, _ = yield from self.tell("load", place.key)
+            record, _ = yield from self.tell("load", codec.key)
         except Unreachable:
             return False
-        return has_ended(record) or (record is None and not place.in_cookie)
+        return has_ended(record) or (record is None and not codec.in_cookie)
 
-    def asks_again(self, place: Place) -> Flow[bool]:
+    def asks_again(self, codec: RecordCodec) -> Flow[bool]:
         """A flow: whether a session that is over was ended from elsewhere."""
         try:
-            record, _ = yield from self.tell("load", place.key)
+            record, _ = yield from self.tell("load", codec.key)
         except Unreachable:
             return False
         return asks_again(record)

@@ -7,20 +7,20 @@ from typing import Any
 import pytest
 
 from amplify_mw.effects import Ask, Outage, Unreachable
-from amplify_mw.sessions.place import Shelf
+from amplify_mw.sessions.codec import StoreClient
 
 
 class Log:
     """A shelf whose store answers as it is told to, and what the operator reads of it."""
 
     def __init__(self) -> None:
-        self._shelf = Shelf(object(), object(), list)
+        self._store = StoreClient(object(), object(), list)
         self.now = 1_000_000.0
         self.lines: list[str] = []
 
     def ask(self, method: str, why: str = "") -> None:
         """Ask the store; `why` it fails, if it does."""
-        flow: Generator[Any, Any, Any] = self._shelf.tell(method, b"key")
+        flow: Generator[Any, Any, Any] = self._store.tell(method, b"key")
         assert isinstance(next(flow), Ask)
         failure = Unreachable(why)
         failure.now = self.now
@@ -97,4 +97,4 @@ def test_causes_without_end_are_not_all_kept(log: Log) -> None:
         log.ask("load", f"cause {number}")
         log.ask("load")
 
-    assert len(log._shelf._told) <= 100
+    assert len(log._store._told) <= 100

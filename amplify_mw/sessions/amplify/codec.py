@@ -18,18 +18,18 @@ from typing import Final, NoReturn, TypeGuard
 
 from ...models import SignInDetails
 from ..bundle import Bundle
-from ..place import Seen
+from ..codec import LoadedSession
 from ..record import Record
 from .wire import AmplifySet, js_value, sets_in, text_of
 
 LABEL: Final = b"amplify_mw amplify cookies\0"
 B64TOKEN: Final = re.compile(rb"[A-Za-z0-9._~+/=-]+")  # RFC 6750 2.1
 _LONGEST_KNOWN: Final = 512  # bytes of `signInDetails`
-_MOST_NOTED: Final = 10_000
+_MAX_NOTED: Final = 10_000
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
-class AmplifyPlace:
+class AmplifyCodec:
     """A session in Amplify's cookies.
 
     It is known by its user (`owner`, who was verified), and by its refresh token or else its access
@@ -51,13 +51,13 @@ class AmplifyPlace:
         self.details = details
         self._now = now
 
-    def successor(self, mine: AmplifySet, now: float) -> "AmplifyPlace":
+    def successor(self, mine: AmplifySet, now: float) -> "AmplifyCodec":
         """Where the session goes on with newer tokens."""
-        return AmplifyPlace(mine, self.owner, self.details, now)
+        return AmplifyCodec(mine, self.owner, self.details, now)
 
-    def seen(self, *, is_newer: bool = False, value: bytes | None = None) -> Seen:
+    def loaded(self, *, is_newer: bool = False, value: bytes | None = None) -> LoadedSession:
         """The session as its cookies say it is. `value`: theirs, where it is at hand."""
-        return Seen(self, self._bundle(self.mine, 0), value or self.mine.value, is_newer)
+        return LoadedSession(self, self._bundle(self.mine, 0), value or self.mine.value, is_newer)
 
     def close(self, bundle: Bundle, iv: bytes, expires_at: float) -> tuple[Record, bytes]:  # noqa: ARG002
         """The record that keeps a bundle, in this process's memory alone, and the value."""
@@ -111,7 +111,7 @@ class Newest:
 
     def note(self, token: bytes, sign_in: bytes, issued_at: float) -> None:
         """Take note of a token that was verified. `sign_in`: the key of what it belongs to."""
-        if len(self._noted) >= _MOST_NOTED:
+        if len(self._noted) >= _MAX_NOTED:
             self._noted.clear()
             self._newest.clear()
         name = hashlib.sha256(token).digest()
