@@ -25,7 +25,6 @@ from .cognito.verifier import Verifier
 from .config.config import AmplifyConfig
 from .effects import Cache, Flow, FlowRunner, Remember, Unreachable
 from .errors import NetworkError, NotAuthorizedException
-from .once import Once
 from .sessions.base import Sessions
 from .sessions.verdicts import (
     DUPLICATE_COOKIE,
@@ -45,6 +44,7 @@ from .web.requests import request_path
 
 if TYPE_CHECKING:
     from .cognito.grants import Grants
+    from .events import Reporting
 
 _CLOCK_SKEW: Final = 1.0  # seconds that Cognito's answer may have been under way
 
@@ -68,8 +68,10 @@ class Visit:
     # A default that a class holds is slow to read through an instance on Python 3.11.
     __slots__ = (
         *("asked", "attributes", "begun", "by_app", "cookies", "guarded", "headers", "home"),
-        *("is_socket", "lapses", "outer", "pinned", "verdict", "writes"),
+        *("is_socket", "lapses", "outer", "pinned", "told", "verdict", "writes"),
     )
+
+    told: frozenset[str]  # reasons of refusals; unset until there is one, which costs nothing
 
     def __init__(
         self,
@@ -142,6 +144,7 @@ class Authenticator:
         grants: "Grants",
         sessions: Sessions,
         runner: FlowRunner,
+        reporter: "Reporting",
     ) -> None:
         self.config = config
         self.runner = runner
@@ -172,7 +175,7 @@ class Authenticator:
             origins=config.origins,
             tells_of_two=config.has_own_login,
         )
-        self.once = Once()  # what the operator has been told
+        self.reporter = reporter
         self.hosts = Hosts()
         # By whether a visit is guarded: whether its answer is stored nowhere.
         no_store = config.cache_control == "no-store"

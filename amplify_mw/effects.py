@@ -196,8 +196,20 @@ class Meanwhile(NamedTuple):
     ask: Ask
 
 
+class Report(NamedTuple):
+    """Tell the log and the app's listener of an event; see `amplify_mw.events`.
+
+    `Outage`, `Rejection` and `Notice` are events that a flow yields as they are.
+    """
+
+    event: object
+
+
 class Outage(NamedTuple):
-    """Tell the operator, once, that `what` has stopped answering, or (`over`) answers again."""
+    """`what` has stopped answering, or (`over`) answers again. Told once.
+
+    `why`: how it failed. `meanwhile`: what becomes of sessions.
+    """
 
     what: str
     why: str = ""
@@ -206,9 +218,10 @@ class Outage(NamedTuple):
 
 
 class Rejection(NamedTuple):
-    """Tell the operator, once, that Cognito refuses `what`, or (`over`) accepts it again.
+    """Cognito refuses `what`, for how it is set up, or (`over`) accepts it again. Told once.
 
-    `code`: Cognito's own name for it. `mend`: what to change. `outcome`: what becomes of sessions.
+    `code`: Cognito's own name for it. `mend`: the change to make. `outcome`: what becomes of
+    sessions.
     """
 
     what: str
@@ -219,7 +232,10 @@ class Rejection(NamedTuple):
 
 
 class Notice(NamedTuple):
-    """Tell the operator something else that needs a look: one sentence, with no secret in it."""
+    """Something else for an operator to look at. Told once.
+
+    `text`: a sentence with no secret in it.
+    """
 
     text: str
 
@@ -248,6 +264,7 @@ Effect: TypeAlias = (
     | Ask
     | Pause
     | Meanwhile
+    | Report
     | Outage
     | Rejection
     | Notice

@@ -1,9 +1,14 @@
-"""The library's log: the one place that speaks to `logging`.
+"""The library's log: the only module that uses `logging`. (Its lines are in `engine.lines`.)
 
 Rules:
-- Telling the log never fails a request. What a handler, filter or formatter of the app's raises is
-  printed to standard error, as `logging` itself does it, unless `logging.raiseExceptions` is off.
-- No secret is told. What a client wrote is escaped and cut before it gets here.
+- Writing to the log never fails a request. An exception of the app's handlers, filters or
+  formatters is printed to standard error, as `logging` itself does it, unless
+  `logging.raiseExceptions` is off.
+- No secret is written. Text of a client is escaped and cut before it gets here.
+- A refused request is a line at DEBUG, a failed sign-in one at INFO, or at WARNING if an operator
+  can do something about it; so is whatever concerns the requests of all.
+- Details that a client can make up, such as ids, are written a few times for each kind and no more,
+  so that nobody can fill the log. If the first few were made up, later ones are at DEBUG alone.
 """
 
 import logging
@@ -11,30 +16,37 @@ import traceback
 from contextlib import suppress
 from typing import Final
 
+_MAX_DETAILS: Final = 4
+_HOUR: Final = 3600.0  # seconds
+
 
 class Log:
-    """The methods of a `logging.Logger` that the library uses, which here never raise."""
+    """The methods of a `logging.Logger` that the library uses. These never raise."""
 
     def __init__(self, name: str) -> None:
-        self._logger = logging.getLogger(name)
+        self._logger: logging.Logger = logging.getLogger(name)
 
     def debug(self, message: str, *values: object) -> None:
-        """Tell what is of interest while something is being looked into."""
-        self._tell(logging.DEBUG, message, values)
+        """Write something that is of interest during an investigation."""
+        self._write(logging.DEBUG, message, values)
 
     def info(self, message: str, *values: object) -> None:
-        """Tell what a visitor did, and nobody has to mend."""
-        self._tell(logging.INFO, message, values)
+        """Write something that a visitor did, and nobody has to mend."""
+        self._write(logging.INFO, message, values)
 
     def warning(self, message: str, *values: object) -> None:
-        """Tell what somebody should look at."""
-        self._tell(logging.WARNING, message, values)
+        """Write something that an operator should look at."""
+        self._write(logging.WARNING, message, values)
 
     def error(self, message: str, *values: object, exc_info: BaseException | None = None) -> None:
-        """Tell of a fault, with its traceback."""
-        self._tell(logging.ERROR, message, values, exc_info)
+        """Write a fault, with its traceback."""
+        self._write(logging.ERROR, message, values, exc_info)
 
-    def _tell(
+    def is_enabled(self, level: int = logging.DEBUG) -> bool:
+        """Whether lines of a level are written anywhere."""
+        return self._logger.isEnabledFor(level)
+
+    def _write(
         self,
         level: int,
         message: str,
@@ -44,10 +56,39 @@ class Log:
         try:
             if self._logger.isEnabledFor(level):
                 self._logger.log(level, message, *values, exc_info=error, stacklevel=3)
-        except Exception:  # noqa: BLE001  # whatever the app's handlers do
+        except Exception:  # noqa: BLE001  # of the app's handlers
             if logging.raiseExceptions:
                 with suppress(Exception):  # there may be no standard error to print to
                     traceback.print_exc()
 
 
 logger: Final = Log("amplify_mw")
+
+
+class Once:
+    """Remembers the details that were written already.
+
+    >>> once = Once()
+    >>> once.is_first("wrong_client", "abc"), once.is_first("wrong_client", "abc")
+    (True, False)
+    """
+
+    def __init__(self) -> None:
+        self._said: dict[str, dict[str, object]] = {}
+        self._said_at: dict[object, float] = {}
+
+    def is_first(self, kind: str, detail: str = "") -> bool:
+        """Whether to write this: it was not written before, nor too much of its kind."""
+        said = self._said.setdefault(kind, {})
+        if len(said) >= _MAX_DETAILS:
+            return False
+        mark = object()
+        return said.setdefault(detail, mark) is mark  # of several threads, one is the first
+
+    def is_news(self, kind: object, now: float) -> bool:
+        """Whether to write this again: not if it was in the last hour. `kind`: one of a few."""
+        said_at = self._said_at.get(kind)
+        if said_at is not None and abs(now - said_at) < _HOUR:
+            return False
+        self._said_at[kind] = now
+        return True

@@ -21,7 +21,7 @@ HOUSE = {
     "errors": "",
     "models": "",
     "effects": "",
-    "once": "",
+    "events": "",
     "web": """
         base64url origins cookie_policy proxy cookies mounts requests headers hosts paths answers
     """,
@@ -39,7 +39,7 @@ HOUSE = {
         redis.listener redis.store
         sqlite.errors sqlite.file sqlite.connections sqlite.database sqlite.table sqlite.store
     """,
-    "engine": "network http flights cache driver engine inheriting context reports",
+    "engine": "network http flights cache lines reporting driver engine inheriting context reports",
     "verbs": "user given session devices guards",
     "routes": "target attempt provider pages failures handler",
     "shell": "inside shell",

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from amplify_mw import AmplifyCookies, CookiePolicy, get_current_user, start_session
-from amplify_mw.once import Once
+from amplify_mw.log import Once
 from amplify_mw.testing import LocalUserPool, signed_out
 from tests.shells import ASGIShell, Ask, Got, Shell, WSGIShell
 

@@ -6,15 +6,16 @@ Rules:
 - An address is https, or http on this machine; on another only with `allow_insecure_http`.
 """
 
+import inspect
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from enum import Enum
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, kind_of
 from ..web.origins import app_origin, is_host, is_loopback, split_origin
 
 _PATTERN = re.compile(r"(?!.*//)/[^*?%\\\x00-\x1F]*(?:(?<=/)\*)?")  # a path, or all below one
@@ -49,6 +50,24 @@ def check_flag(name: str, value: object) -> bool:
     if not isinstance(value, bool):
         raise ConfigurationError(f"{name}: write True or False; got {value!r}")
     return value
+
+
+def check_listener(listener: object) -> None:
+    """Raise `ConfigurationError` unless this is a function for events, or None."""
+    if listener is None:
+        return
+    call = getattr(listener, "__call__", None)  # noqa: B004  # an object's may be async
+    if any(map(inspect.iscoroutinefunction, (listener, call))):
+        raise ConfigurationError(
+            "on_event: it is called and not awaited; write a function without async, which hands "
+            "longer work on, such as on_event=queue.put_nowait"
+        )
+    is_usable = callable(listener) and isinstance(listener, Hashable)
+    if not is_usable or isinstance(listener, type):
+        raise ConfigurationError(
+            "on_event: write a function that takes an event, such as one of amplify_mw.events; got "
+            f"{kind_of(listener)}"
+        )
 
 
 _ELSEWHERE: Final = "http:// only for localhost, or for an emulator with allow_insecure_http=True"

@@ -13,9 +13,9 @@ Rules:
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import urlsplit
 
 from ..errors import ConfigurationError, check_number, kind_of
@@ -27,6 +27,7 @@ from ..web.origins import domains_above, is_loopback, split_origin
 from .checks import (
     MISSING,
     check_keys,
+    check_listener,
     check_login_url,
     check_origin,
     check_page_origin,
@@ -43,6 +44,11 @@ from .pool import (
     _domain,
 )
 from .routes import AuthRoutes
+
+if TYPE_CHECKING:
+    from ..events import Event
+else:
+    Event = tuple  # as all of them are: for tools that read annotations at run time
 
 MAX_LEEWAY: Final = 60.0
 _MAX_DOMAINS: Final = 8  # of a site: each is a few lines of a response that ends its session
@@ -92,6 +98,10 @@ class AmplifyConfig:
     `proxy`: the HTTP proxy that Cognito is asked through, such as `http://proxy:3128`; or
     "environment": the one in `HTTPS_PROXY`, but for the hosts in `NO_PROXY`. By default none. What
     is on this very machine is asked without.
+    `on_event`: a function that is called with each event (see `amplify_mw.events`), at once, on the
+    thread on which it happens: a request's, the event loop's or one of the library's own. It has to
+    be quick, and may be called by several threads at a time. It cannot be async. An exception that
+    it raises is logged.
     `cache_entries`, `cache_bytes`: the bounds of each cache (default 10,000 and 32 MiB).
 
     >>> AmplifyConfig(user_pool_id="eu-west-1_Ab12Cd34E", client_id="web").user_pools[0].iss
@@ -127,6 +137,7 @@ class AmplifyConfig:
     attributes_ttl: float = 60.0
     http_timeout: float = 5.0
     proxy: str | None = field(default=None, repr=False)  # it may hold a password
+    on_event: Callable[[Event], object] | None = None
     cache_entries: int = 10_000
     cache_bytes: int = 32 * MEBIBYTE
 
@@ -165,6 +176,7 @@ class AmplifyConfig:
                 "or leave public out"
             )
         check_proxy(self.proxy)
+        check_listener(self.on_event)
         if self.csrf not in ("origin", None):
             raise ConfigurationError("csrf: write 'origin', or None to leave it to the app")
         if self.preflight not in ("answer", "app"):

@@ -19,7 +19,8 @@ import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import Context
-from typing import Any
+from copy import copy
+from typing import Any, cast
 
 from ..effects import (
     Ask,
@@ -37,13 +38,16 @@ from ..effects import (
     Pause,
     Rejection,
     Remember,
+    Report,
     Request,
     Tell,
     Unreachable,
 )
+from ..events import Event
 from ..log import logger
 from .flights import Flights, T
 from .http import HttpClient
+from .reporting import Reporter
 
 
 class Driver:
@@ -56,9 +60,16 @@ class Driver:
     def __init__(
         self, *, timeout: float, clock: Callable[[], float], proxy: str | None = None
     ) -> None:
-        self.clock = clock
+        self.clock: Callable[[], float] = clock
+        self._reporter = Reporter()
         self._flights = Flights(patience=2 * timeout)
         self._http = HttpClient(timeout, proxy=proxy)
+
+    def reporting_to(self, reporter: Reporter) -> "Driver":
+        """A driver for one app, with the flights and connections of this one."""
+        made = copy(self)
+        made._reporter = reporter
+        return made
 
     def run(self, flow: Flow[T]) -> T:
         """The flow's result, waiting on this thread."""
@@ -142,12 +153,10 @@ class Driver:
             case Forget(caches, which):
                 for cache in caches:
                     cache.drop(which)
-            case Outage():
-                _report(effect)
-            case Rejection():
-                _report_rejection(effect)
-            case Notice(text):
-                logger.warning("%s", text)
+            case Report(event):
+                self._reporter.report(cast("Event", event))
+            case Outage() | Rejection() | Notice():
+                self._reporter.report_to_all(effect)
             case _:
                 raise AssertionError(f"a driver waits for {type(effect).__name__} itself")
         return None
@@ -223,18 +232,3 @@ def _repeating(ask: Ask, every: float) -> Iterator[None]:
         yield
     finally:
         done.set()
-
-
-def _report(outage: Outage) -> None:
-    if outage.over:
-        logger.warning("%s answers again", outage.what)
-    else:
-        logger.warning("%s does not answer (%s); %s", outage.what, outage.why, outage.meanwhile)
-
-
-def _report_rejection(rejection: Rejection) -> None:
-    what, code, mend, outcome, over = rejection
-    if over:
-        logger.warning("%s is accepted again", what)
-    else:
-        logger.warning("Cognito refuses %s (%s): %s; %s", what, code, mend, outcome)

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from ..cognito.grants import PoolApi
     from ..stores.memory import MemoryStore
     from .cache import BoundedCache
+    from .reporting import Reporters
 
 _REMEMBERED = {
     "ends": 1_000_000,  # about 500 bytes each, and successors, which are soon dropped
@@ -62,6 +63,7 @@ class SharedState:
         from .driver import Driver
 
         self.driver = Driver(timeout=config.http_timeout, clock=clock, proxy=config.proxy)
+        self.reporters: Reporters = {}
         self._caches = [BoundedCache(config.cache_entries, config.cache_bytes) for _ in range(2)]
         self.verdicts, attributes = self._caches
         self.verifier = Verifier(_trusted(config, self.verdicts), config.leeway)
@@ -100,6 +102,7 @@ class SharedState:
             csrf=None,
             csrf_exempt=(),
             cache_control=None,
+            on_event=None,
             origins=(),
             preflight="answer",
             cookie=CookiePolicy(name=config.cookie.name),
@@ -129,9 +132,12 @@ class Engine:
         shared: SharedState | None = None,
     ) -> None:
         self.clock = clock
+        from .reporting import Reporter
+
         _warn(config)
         self._shared = shared or SharedState.of(config, clock)
-        self.driver = self._shared.driver
+        reporter = Reporter(config.on_event, self._shared.reporters)
+        self.driver = self._shared.driver.reporting_to(reporter)
         self.authenticator = Authenticator(
             config,
             verifier=self._shared.verifier,
@@ -140,6 +146,7 @@ class Engine:
             grants=self._shared.grants,
             sessions=self._shared.sessions,
             runner=self.driver,
+            reporter=reporter,
         )
 
     @classmethod

@@ -12,17 +12,17 @@ Rules:
 
 import re
 from collections.abc import Callable, Iterable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Final
 
 from ..authenticator import Authenticator, Visit
 from ..errors import AuthError, Reason
-from ..log import logger
 from ..sessions.verdicts import Refused
 from ..web.answers import Answer, Asked
 from ..web.requests import excerpt, request_header
+from .lines import line_of
+from .reporting import escaped, report_refusal
 
-_LONGEST: Final = 120  # characters of a path
 _USUAL: Final = "amplify-session"
 _PREFIXES: Final = ("", "__Host-", "__Secure-")
 _FRONT_END: Final = "CognitoIdentityServiceProvider"
@@ -41,10 +41,8 @@ def request_line(asked: Asked) -> str:
     >>> print(request_line(Asked("GET", "/a\nb", "code=secret")))
     GET '/a\nb'
     """
-    method = asked.method
-    is_plain = method.isascii() and method.isalpha() and len(method) <= 16
-    path = excerpt(asked.path or "/", _LONGEST)
-    return f"{method if is_plain else excerpt(method, 16)} {path}"
+    method, path = escaped(asked)
+    return line_of(method, path)
 
 
 def tell_cookie(visit: Visit, asking: Callable[[Any], Asked], request: Any) -> None:
@@ -52,21 +50,20 @@ def tell_cookie(visit: Visit, asking: Callable[[Any], Asked], request: Any) -> N
 
     `asking`: gives what `request` asked for.
     """
-    verdict = visit.verdict
+    verdict, reporter = visit.verdict, visit.home.reporter
     complaint = visit.home.cookie.complaint(visit.cookies or b"")
-    if complaint is not None and visit.home.once.is_first(complaint):
-        logger.warning("%s", complaint)
+    if complaint is not None and reporter.is_first(complaint):
+        reporter.notice(complaint)
     if not isinstance(verdict, Refused):
         return
-    if verdict.reason == "different_users" and visit.home.once.is_first(verdict.reason):
-        logger.warning("%s", _DIFFERENT_USERS)
-    line = request_line(asking(request))
+    if verdict.reason == "different_users" and reporter.is_first(verdict.reason):
+        reporter.notice(_DIFFERENT_USERS)
+    asked = partial(asking, request)
+    detail = excerpt(verdict.claimed) if verdict.claimed else ""
+    status = verdict.error.status_code
+    report_refusal(visit, verdict.reason, status, at="cookie", detail=detail, asked=asked)
     if verdict.claimed:
-        claimed = excerpt(verdict.claimed)
-        logger.debug("cookie refused: %s, claims %s (%s)", verdict.reason, claimed, line)
-        tell_stranger(visit.home, verdict.reason, verdict.claimed, line)
-    else:
-        logger.debug("cookie refused: %s (%s)", verdict.reason, line)
+        tell_stranger(visit.home, verdict.reason, verdict.claimed, request_line(asked()))
 
 
 def tell_stranger(home: Authenticator, reason: Reason, claimed: str, where: str) -> None:
@@ -79,22 +76,23 @@ def tell_stranger(home: Authenticator, reason: Reason, claimed: str, where: str)
     else:
         return
     claim = excerpt(claimed)
-    if claimed and home.once.is_first(reason, claim):
-        logger.warning(
-            "a token was refused (%s): it claims to be of %s %s, and those that count are of %s "
-            "(%s); correct %s, or, if another site of this host name has set the cookie, give "
-            "yours a name of its own",
-            *(reason, what, claim, _listed(expected), where, option),
+    if claimed and home.reporter.is_first(reason, claim):
+        home.reporter.notice(
+            f"a token was refused ({reason}): it claims to be of {what} {claim}, and those that "
+            f"count are of {_listed(expected)} ({where}); correct {option}, or, if another site of "
+            "this host name has set the cookie, give yours a name of its own"
         )
 
 
 def tell_answer(visit: Visit, asked: Asked, answer: Answer, error: AuthError) -> None:
     """Tell of an answer in the app's place; and, if nobody is signed in, what may be behind it."""
-    line = request_line(asked)
-    if answer.status == 500:  # nobody's cookie: a fault to be found
-        logger.error("answered 500: %s (%s)", error.reason, line, exc_info=error)
+    fault = error if answer.status == 500 else None  # nobody's cookie: a fault to be found
+    report_refusal(
+        visit, error.reason, answer.status, at="answer", asked=lambda: asked, error=fault
+    )
+    if fault is not None:
         return
-    logger.debug("answered %d: %s (%s)", answer.status, error.reason, line)
+    line = request_line(asked)
     if error.status_code == 401 and visit.verdict.user is None and not visit.pinned:
         if visit.verdict is visit.home.nobody and visit.cookies is not None:
             _tell_other_cookie(visit, visit.cookies[:_MAX_LOOKED_AT], line)
@@ -110,20 +108,19 @@ def _tell_other_cookie(visit: Visit, cookies: bytes, line: str) -> None:
     found = _others(names).search(cookies)
     if found is not None:
         name = found[1].decode("ascii")
-        if home.once.is_first("cookie_name", name):
-            logger.warning(
-                "nobody is signed in, and a cookie %r was sent; the session is read from %s (%s): "
-                "if this site sets it, correct cookie=CookiePolicy(name=...) or session=",
-                *(name, _listed(names), line),
+        if home.reporter.is_first("cookie_name", name):
+            home.reporter.notice(
+                f"nobody is signed in, and a cookie {name!r} was sent; the session is read from "
+                f"{_listed(names)} ({line}): if this site sets it, correct "
+                "cookie=CookiePolicy(name=...) or session="
             )
     sent = {match.decode("latin-1") for match in _CLIENT.findall(cookies)}
     others = sorted(client for client in sent if f"{_FRONT_END}.{client}" not in names)
-    if others and len(others) == len(sent) and home.once.is_first("front_end", others[0]):
-        logger.warning(
+    if others and len(others) == len(sent) and home.reporter.is_first("front_end", others[0]):
+        home.reporter.notice(
             "nobody is signed in, and cookies of Amplify JS were sent, which claim to be of app "
-            "client %s; the session is read from %s (%s): correct client_id, or write "
-            "session=AmplifyCookies() to read them",
-            *(excerpt(others[0]), _listed(names), line),
+            f"client {excerpt(others[0])}; the session is read from {_listed(names)} ({line}): "
+            "correct client_id, or write session=AmplifyCookies() to read them"
         )
 
 
@@ -139,11 +136,11 @@ def _others(names: frozenset[str]) -> re.Pattern[bytes]:
 
 def _tell_bearer(visit: Visit, line: str) -> None:
     sent = request_header(visit.headers, "Authorization")
-    if any(value[:7].lower() == "bearer " for value in sent) and visit.home.once.is_first("bearer"):
-        logger.warning(
+    reporter = visit.home.reporter
+    if any(value[:7].lower() == "bearer " for value in sent) and reporter.is_first("bearer"):
+        reporter.notice(
             "nobody is signed in, and a request brought an Authorization: Bearer header, which is "
-            "not read here; the session is read from %s (%s)",
-            *(_listed(visit.home.cookie.names), line),
+            f"not read here; the session is read from {_listed(visit.home.cookie.names)} ({line})"
         )
 
 

@@ -438,7 +438,7 @@ class RouteHandler:
     def _elsewhere(self, visit: Visit) -> tuple[str, bool]:
         """Why an attempt's cookie may be another host name's, and whether that is news."""
         elsewhere = self._home.hosts.elsewhere(visit.headers, self._routes.origin)
-        return elsewhere, bool(elsewhere) and self._home.once.is_first("host", elsewhere)
+        return elsewhere, bool(elsewhere) and self._home.reporter.is_first("host", elsewhere)
 
     def _log_again(self, visit: Visit, asked: Asked) -> None:
         """Tell that a code came without its attempt, and that another is begun."""
@@ -487,7 +487,7 @@ class RouteHandler:
             logger.debug("%s", line)
         elif not refusal.mend:
             logger.info("%s", line)
-        elif self._home.once.is_news(refusal.kind, self._home.runner.clock()):
+        elif self._home.reporter.is_news(refusal.kind, self._home.runner.clock()):
             logger.warning("%s: %s", line, refusal.mend)
         else:
             logger.info("%s: %s", line, refusal.mend)

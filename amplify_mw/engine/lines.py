@@ -1,0 +1,94 @@
+"""The log's lines: how the log, as the first listener, puts each event in words.
+
+Rules:
+- A refusal is a line at DEBUG; a fault that no visitor can mend (500) at ERROR, with its traceback.
+- A failed sign-in is a line at INFO, or at WARNING if an operator can do something about it. An
+  address that belongs to no sign-in, of which anybody can make any number, is one at DEBUG.
+- Outages, set-ups that Cognito refuses, and notices are at WARNING.
+- Other events have no line: a busy site would log little else.
+"""
+
+from typing import Final
+
+from ..events import Event, Notice, Outage, Refused, Rejection, SignInFailed
+from ..log import logger
+
+LONGEST_PATH: Final = 120  # characters
+CUT: Final = "..."
+_REASONS: Final = {"cross_site": "sign-out by another site's page"}
+
+
+def write_line(event: Event, *, loudly: bool = False, error: BaseException | None = None) -> None:
+    """Write the line of an event, if it has one. `loudly`: at WARNING. `error`: a fault's."""
+    match event:
+        case Refused():
+            _write_refusal(event, loudly=loudly, error=error)
+        case SignInFailed():
+            _write_failed_sign_in(event, loudly=loudly)
+        case Outage(what, over=True):
+            logger.warning("%s answers again", what)
+        case Outage(what, why, meanwhile=meanwhile):
+            logger.warning("%s does not answer (%s); %s", what, why, meanwhile)
+        case Rejection(what, over=True):
+            logger.warning("%s is accepted again", what)
+        case Rejection(what, code, mend, outcome):
+            logger.warning("Cognito refuses %s (%s): %s; %s", what, code, mend, outcome)
+        case Notice(text):
+            logger.warning("%s", text)
+        case _:
+            pass
+
+
+def _write_refusal(event: Refused, *, loudly: bool, error: BaseException | None) -> None:
+    status, reason, detail = event.status, event.reason, event.detail
+    tell = logger.warning if loudly else logger.debug
+    if error is not None:
+        logger.error(
+            "answered %d: %s (%s)",
+            status,
+            reason,
+            line_of(event.method, event.path),
+            exc_info=error,
+        )
+    elif event.at == "cookie":
+        claims = f", claims {detail}" if detail else ""
+        tell("cookie refused: %s%s (%s)", reason, claims, line_of(event.method, event.path))
+    elif event.at == "answer" and reason == "speculative_request":
+        tell("answered %d: %s (%s: %s)", status, reason, detail, line_of(event.method, event.path))
+    elif event.at == "answer":
+        more = f", {detail}" if detail else ""
+        said = _REASONS.get(reason, reason) if more else reason
+        tell("answered %d: %s (%s%s)", status, said, line_of(event.method, event.path), more)
+    elif detail:
+        tell("%s refused: %s (%s)", event.at, reason, detail)
+
+
+def _write_failed_sign_in(event: SignInFailed, *, loudly: bool) -> None:
+    if event.by == "app":
+        return  # its error says so to the app
+    said = [event.detail] if event.detail else []
+    if event.pool_error:
+        said.append(f"the user pool's error is {event.pool_error}")
+    line = (
+        f"sign-in failed: {event.reason} ({', '.join([*said, line_of(event.method, event.path)])})"
+    )
+    if event.reason == "bad_request":
+        logger.debug("%s", line)
+    elif not event.mend:
+        logger.info("%s", line)
+    else:
+        tell = logger.warning if loudly else logger.info
+        tell("%s: %s", line, event.mend)
+
+
+def line_of(method: str | None, path: str | None) -> str:
+    r"""A request in a line of the log: its method, and its path in quotes. Both are escaped.
+
+    >>> print(line_of("GET", r"/a\nb"))
+    GET '/a\nb'
+    """
+    path, cut = path or "", ""
+    if path.endswith(CUT) and len(path) >= LONGEST_PATH + len(CUT):
+        path, cut = path.removesuffix(CUT), CUT
+    quote = '"' if "'" in path and '"' not in path else "'"
+    return f"{method} {quote}{path}{quote}{cut}"

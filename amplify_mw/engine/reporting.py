@@ -1,0 +1,239 @@
+"""Events of requests: where they are made, and who is told of them.
+
+Rules:
+- The log is told first, then the app's listener (`AmplifyConfig(on_event=...)`), on the thread on
+  which it happened. An exception of either is logged and goes no further.
+- The listener is told of a refusal once per request and reason, the log each time.
+- A listener is an app's own. What happens to a request, and to work that was begun for it, is told
+  to that app's listener alone. An outage, a refused set-up or another notice of shared work
+  concerns all apps that share it: each listener is told, and the log once.
+- If nobody looks, no event of a request is made, and nothing is looked at for it.
+"""
+
+import inspect
+import weakref
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, Literal, TypeAlias
+
+from .. import events
+from ..authenticator import Authenticator, Visit
+from ..cognito.verifier import VerifiedToken
+from ..config.config import AmplifyConfig
+from ..effects import Report
+from ..errors import AuthError
+from ..events import Event, Notice
+from ..log import Once, logger
+from ..sessions.verdicts import Refused, SignedIn, Verdict
+from ..web.answers import Asked
+from ..web.requests import excerpt, request_path
+from .lines import CUT, LONGEST_PATH, write_line
+
+Listener: TypeAlias = Callable[[Event], object]
+Reporters: TypeAlias = "dict[int, weakref.ref[Reporter]]"
+
+_KINDS: Final = {
+    "TokenSession": "token",
+    "SealedSession": "sealed",
+    "StoredSession": "stored",
+    "AmplifyCookies": "amplify",
+}
+_LONGEST_METHOD: Final = 16
+
+
+class Reporter:
+    """Tells the log and one app's listener of events.
+
+    `shared`: the reporters of all apps that share caches and flights.
+    """
+
+    def __init__(self, listener: Listener | None = None, shared: "Reporters | None" = None) -> None:
+        self.listener: Listener | None = listener
+        self._once = Once()
+        table = self._shared = {} if shared is None else shared
+        if listener is not None:
+            own = id(self)
+            table[own] = weakref.ref(self, lambda _: table.pop(own, None))
+
+    def is_heard(self) -> bool:
+        """Whether anybody looks at events of requests: a listener, or the log at DEBUG."""
+        return self.listener is not None or logger.is_enabled()
+
+    def report(
+        self,
+        event: Event,
+        *,
+        loudly: bool = False,
+        error: BaseException | None = None,
+        is_new: bool = True,
+    ) -> None:
+        """Tell of an event, at once. `loudly`: at WARNING. `error`: its traceback, for the log.
+
+        `is_new`: False for the log alone.
+        """
+        write_line(event, loudly=loudly, error=error)
+        if is_new and self.listener is not None:
+            _call(self.listener, event)
+
+    def report_to_all(self, event: Event) -> None:
+        """Tell each listener of those that share work, and the log once."""
+        write_line(event)
+        told: list[Listener] = []
+        for reference in list(self._shared.values()):
+            reporter = reference()
+            listener = None if reporter is None else reporter.listener
+            if listener is not None and listener not in told:
+                told.append(listener)
+                _call(listener, event)
+
+    def is_first(self, kind: str, detail: str = "") -> bool:
+        """Whether this was not told yet, nor too many details of its kind."""
+        return self._once.is_first(kind, detail)
+
+    def notice(self, text: str) -> None:
+        """Tell an operator something else."""
+        self.report(Notice(text))
+
+    def is_news(self, kind: object, now: float) -> bool:
+        """Whether something of a few kinds was not told within the last hour."""
+        return self._once.is_news(kind, now)
+
+
+def _call(listener: Listener, event: Event) -> None:
+    try:
+        answer = listener(event)
+        if isinstance(answer, Awaitable):
+            if inspect.iscoroutine(answer):
+                answer.close()  # one that is never awaited warns
+            raise TypeError("on_event is not awaited: write a function without async")
+    except Exception as error:  # noqa: BLE001  # of the app's function
+        name = type(event).__name__
+        logger.error("on_event has failed at an event %s", name, exc_info=error)
+
+
+# The events of requests, each made here.
+
+
+def report_refusal(
+    visit: Visit,
+    reason: str,
+    status: int,
+    *,
+    at: str,
+    detail: str = "",
+    asked: Callable[[], Asked] | None = None,
+    loudly: bool = False,
+    error: BaseException | None = None,
+) -> None:
+    """A request was refused. `asked`: gives the request's facts, if they are at hand."""
+    reporter = visit.home.reporter
+    if not (reporter.is_heard() or loudly or error):
+        return
+    session, pool_id, client_id, user_id = _origin(visit.home, visit.verdict)
+    method, path = _request(visit) if asked is None else escaped(asked())
+    event = events.Refused(
+        reason, status, at, detail, session, pool_id, client_id, user_id, method, path
+    )
+    reporter.report(event, loudly=loudly, error=error, is_new=_is_new(visit, reason))
+
+
+def report_verdict(visit: Visit, error: AuthError, *, at: str) -> None:
+    """The app asked for the user of a request, and got an error.
+
+    A visitor without a session is no event, unless a guard has asked.
+    """
+    if error.reason != "no_session" or visit.guarded:
+        report_refusal(visit, error.reason, error.status_code, at=at)
+
+
+def signed_in(visit: Visit, token: VerifiedToken, by: Literal["routes", "app"]) -> Report:
+    """A session was started with a verified token."""
+    name = _names(visit.home.config)[0]
+    event = events.SignedIn(by, name, token.pool, token.client, token.sub, *_request(visit))
+    return Report(event)
+
+
+def sign_in_failed(
+    visit: Visit,
+    reason: str,
+    status: int,
+    by: Literal["routes", "app"],
+    *,
+    pool_error: str | None = None,
+    detail: str = "",
+    mend: str = "",
+    asked: Asked | None = None,
+) -> events.SignInFailed:
+    """A sign-in came to nothing."""
+    session, pool_id, client_id, _ = _origin(visit.home, None)
+    method, path = _request(visit) if asked is None else escaped(asked)
+    return events.SignInFailed(
+        *(reason, by, status, pool_error, detail, mend),
+        *(session, pool_id, client_id, method, path),
+    )
+
+
+def signed_out(
+    visit: Visit, before: Verdict, how: Literal["here", "everywhere", "handle", "replaced"]
+) -> Report | None:
+    """A session has ended. None if there was none to speak of: an invalid cookie, or no cookie."""
+    if isinstance(before, Refused) and (before.clears or before.reason == "no_session"):
+        return None
+    return Report(events.SignedOut(how, *_origin(visit.home, before), *_request(visit)))
+
+
+def escaped(asked: Asked) -> tuple[str, str]:
+    r"""The method and the path of a request, fit for a log.
+
+    >>> print(*escaped(Asked("GET", "/a\nb", "code=secret")))
+    GET /a\nb
+    """
+    method, path = asked.method, asked.path or "/"
+    is_plain = method.isascii() and method.isalpha() and len(method) <= _LONGEST_METHOD
+    text = ascii(path[:LONGEST_PATH])[1:-1] + (CUT if len(path) > LONGEST_PATH else "")
+    return method if is_plain else excerpt(method, _LONGEST_METHOD), text
+
+
+def _request(visit: Visit) -> tuple[str | None, str | None]:
+    """The method and the path of a visit's request; None once its response has begun."""
+    request: Any = visit.headers
+    if not isinstance(request, dict):
+        return None, None
+    _, path = visit.home.mounts.place_of("", request_path(request), request)
+    return escaped(Asked(request.get("REQUEST_METHOD", "GET"), path, ""))
+
+
+def _origin(
+    home: Authenticator, verdict: Verdict | None
+) -> tuple[str | None, str | None, str | None, str | None]:
+    """The kind of session, the pool's and the app client's ids, and the user's."""
+    names, config = _names(home.config), home.config
+    session = names[0] if len(names) == 1 else None
+    pools, clients = {pool.user_pool_id for pool in config.user_pools}, config.clients or ()
+    pool_id = next(iter(pools)) if len(pools) == 1 else None
+    client_id = clients[0] if len(clients) == 1 else None
+    if not isinstance(verdict, SignedIn):
+        return session, pool_id, client_id, None
+    return names[verdict.kind], verdict.pool, client_id, verdict.user.user_id
+
+
+def _names(config: AmplifyConfig) -> list[str]:
+    """What the configured kinds of session are called."""
+    kinds = config.session if isinstance(config.session, tuple) else (config.session,)
+    return [_KINDS.get(type(kind).__name__, type(kind).__name__) for kind in kinds]
+
+
+def _is_new(visit: Visit, reason: str) -> bool:
+    """Note a reason with its request; whether it is the first time.
+
+    Middlewares of one app that are nested in one request count as one, if they have one listener.
+    """
+    listener = visit.home.reporter.listener
+    each: Visit | None = visit
+    while each is not None:
+        if reason in getattr(each, "told", ()) and each.home.reporter.listener == listener:
+            return False
+        outer = each.outer
+        is_same = outer is not None and outer.cookies == visit.cookies and not outer.begun
+        each = outer if is_same else None
+    visit.told = frozenset({reason, *getattr(visit, "told", ())})
+    return True
