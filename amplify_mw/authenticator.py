@@ -29,11 +29,11 @@ from .sessions.base import Sessions
 from .sessions.verdicts import (
     DUPLICATE_COOKIE,
     NO_COOKIE,
-    NewCookie,
     Refused,
     Resolution,
     SignedIn,
     Verdict,
+    Write,
 )
 from .web.answers import Refusals
 from .web.cookies import DUPLICATE, CookieLine
@@ -89,7 +89,7 @@ class Visit:
         self.asked = False
         self.guarded = False
         self.begun = False
-        self.writes: NewCookie | None = None
+        self.writes: Write | None = None
         self.by_app = False
         self.lapses = False
         self.is_socket = False
@@ -122,10 +122,11 @@ class Visit:
         elif resolution.cookie is not None:
             self.writes = self._after(self.writes, resolution.cookie)
 
-    def _after(self, earlier: NewCookie | None, later: NewCookie) -> NewCookie:
+    def _after(self, earlier: Write | None, later: Write) -> Write:
         if earlier is None or earlier is NO_COOKIE:
             return later
-        return later._replace(value=self.home.cookie.merged(earlier.value, later.value))
+        merged: Write = self.home.cookie.merged(earlier, later)
+        return merged
 
     def __repr__(self) -> str:
         return f"<Visit of {self.verdict.user!r}>"
@@ -199,8 +200,8 @@ class Authenticator:
         if self._verify_every is not None and isinstance(verdict, SignedIn):
             visit.take((yield from self._confirmed(verdict, self._verify_every, now)))
             verdict = visit.verdict
-        if isinstance(verdict, SignedIn) and self.verdicts.get(verdict.cookie) is not verdict:
-            yield Remember(self.verdicts, verdict.cookie, verdict, generation)
+        if isinstance(verdict, SignedIn) and self.verdicts.get(verdict.value) is not verdict:
+            yield Remember(self.verdicts, verdict.value, verdict, generation)
         return visit
 
     def _confirmed(self, verdict: SignedIn, every: float, now: float) -> Flow[Resolution]:
@@ -220,7 +221,7 @@ class Authenticator:
 
         Unless it may only mean that the access token has run out, and a refresh will tell.
         """
-        _, now = yield Remember(self.verdicts, verdict.cookie, None)
+        _, now = yield Remember(self.verdicts, verdict.value, None)
         refreshes = verdict.held is not None and verdict.held.bundle.refresh_token is not None
         # By Cognito's clock it may have run out a leeway before ours says so.
         doubtful_from = verdict.expires_at - 2 * self.verifier.leeway - _CLOCK_SKEW
@@ -267,7 +268,7 @@ class Authenticator:
         if visit.writes is NO_COOKIE:
             lines = self.cookie.clearing(visit.cookies, path)
         else:
-            lines = self.cookie.setting(*visit.writes, visit.cookies, path)
+            lines = self.cookie.setting(visit.writes, visit.cookies, path)
         if visit.by_app:  # in front: what they would clear of its own is set by the lines behind
             lines = self.cookie.elsewhere(visit.cookies, path, self.cookie_domains) + lines
         if isinstance(visit.verdict, Refused) and visit.verdict.asks_again and self._ask_again:

@@ -113,11 +113,11 @@ class Cache(Protocol):
         """Gives the value under a key, or None."""
         ...
 
-    def put(self, key: bytes, value: Sized, generation: int | None = None) -> None:
+    def put(self, key: Hashable, value: Sized, generation: int | None = None) -> None:
         """Keep a value, if the cache is of that generation. For drivers, as are the two below."""
         ...
 
-    def discard(self, key: bytes) -> None:
+    def discard(self, key: Hashable) -> None:
         """Drop one value, if it is there."""
         ...
 
@@ -138,7 +138,7 @@ class Remember(NamedTuple):
     """
 
     cache: Cache
-    key: bytes
+    key: Hashable
     value: Sized | None
     generation: int | None = None
 

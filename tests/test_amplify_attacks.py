@@ -18,6 +18,7 @@ from amplify_mw.sessions.record import ENDED, Record
 from amplify_mw.stores.base import StoreUnavailable
 from amplify_mw.stores.memory import MemoryStore
 from amplify_mw.testing import LocalUserPool
+from amplify_mw.web.cookies import NewCookie
 from tests.amplify import (
     AmplifyBrowser,
     cleared,
@@ -374,7 +375,7 @@ def test_no_repr_shows_a_token(site: Site) -> None:
     tokens = site.pool.sign_in("ada")
     cookie = site.engine.authenticator.cookie
     value: Any = cookie.read(header_of(cookies_of(tokens)).encode())
-    lines = cookie.setting(value.decode(), None, sent=None)
+    lines = cookie.setting(NewCookie(value.decode()), sent=None)
     assert tokens.access_token in "".join(line.value for line in lines)
     shown = repr([value, lines])
     secrets = (tokens.id_token, tokens.access_token, str(tokens.refresh_token))

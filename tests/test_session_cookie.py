@@ -11,7 +11,14 @@ from amplify_mw import AmplifyConfig, SealedSession, StoredSession, TokenSession
 from amplify_mw.errors import ConfigurationError, SessionTooLargeError
 from amplify_mw.stores import MemoryStore
 from amplify_mw.web.cookie_policy import CookiePolicy
-from amplify_mw.web.cookies import DUPLICATE, MAX_CHUNKS, UNREADABLE, CookieLine, SessionCookie
+from amplify_mw.web.cookies import (
+    DUPLICATE,
+    MAX_CHUNKS,
+    UNREADABLE,
+    CookieLine,
+    NewCookie,
+    SessionCookie,
+)
 
 NAME = "amplify-session"
 LIMIT = 12_288
@@ -46,7 +53,7 @@ class Jar(dict[str, str]):
 
 def jar_of(value: str, cookie: SessionCookie = COOKIE) -> Jar:
     jar = Jar()
-    jar.apply(cookie.setting(value, None, None))
+    jar.apply(cookie.setting(NewCookie(value), None))
     return jar
 
 
@@ -75,7 +82,9 @@ def test_what_a_browser_keeps_reads_as_the_value(cookie: SessionCookie, value: s
 @settings(max_examples=100, deadline=None)
 @given(value=VALUES)
 def test_the_size_is_that_of_the_names_and_values_a_browser_keeps(value: str) -> None:
-    assert COOKIE.size(value) == sum(len(name) + len(text) for name, text in jar_of(value).items())
+    assert COOKIE.size(NewCookie(value)) == sum(
+        len(name) + len(text) for name, text in jar_of(value).items()
+    )
 
 
 @pytest.mark.parametrize(
@@ -99,7 +108,7 @@ def test_nothing_stale_remains_whatever_came_before(
     jar = Jar(theme="dark", **stale)
     for value in [*steps, None]:
         sent = jar.header()
-        lines = COOKIE.clearing(sent) if value is None else COOKIE.setting(value, None, sent)
+        lines = COOKIE.clearing(sent) if value is None else COOKIE.setting(NewCookie(value), sent)
         jar.apply(lines)
         expected = Jar() if value is None else jar_of(value)
         assert jar == {"theme": "dark", **expected}
@@ -109,7 +118,7 @@ def test_nothing_stale_remains_whatever_came_before(
 def test_chunks_clear_a_single_cookie_that_they_have_not_seen() -> None:
     # Another response may have set it meanwhile, and it would be the one that is read.
     jar = Jar({NAME: "old"})
-    jar.apply(COOKIE.setting("a" * 5000, None, sent=None))
+    jar.apply(COOKIE.setting(NewCookie("a" * 5000), sent=None))
     assert jar.keys() == family(2)
 
 
@@ -244,7 +253,7 @@ def test_a_session_in_one_cookie_leaves_everything_else_alone() -> None:
     assert SINGLE.read(header) is None
     assert SINGLE.read(header + b"; amplify-session=abc") == b"abc"
     assert [line.name for line in SINGLE.clearing(header)] == [NAME]
-    assert [line.name for line in SINGLE.setting("abc", None, header)] == [NAME]
+    assert [line.name for line in SINGLE.setting(NewCookie("abc"), header)] == [NAME]
 
 
 @pytest.mark.parametrize("limit", [100, 4096])
@@ -253,7 +262,7 @@ def test_a_session_in_one_cookie_is_refused_beyond_its_bytes(limit: int) -> None
     largest = "a" * (limit - len(NAME))
     assert jar_of(largest, cookie) == {NAME: largest}
     with pytest.raises(SessionTooLargeError) as refused:
-        cookie.setting(largest + "a", None, None)
+        cookie.setting(NewCookie(largest + "a"), None)
     assert (refused.value.size, refused.value.limit) == (limit + 1, limit)
 
 
@@ -261,9 +270,9 @@ def test_a_session_in_one_cookie_is_refused_beyond_its_bytes(limit: int) -> None
 
 
 def test_a_session_over_the_limit_is_refused_with_its_sizes() -> None:
-    assert COOKIE.size("a" * LARGEST) == LIMIT
+    assert COOKIE.size(NewCookie("a" * LARGEST)) == LIMIT
     with pytest.raises(SessionTooLargeError) as refused:
-        COOKIE.setting("a" * LARGEST + "a", None, None)
+        COOKIE.setting(NewCookie("a" * LARGEST + "a"), None)
     fourth = len(f"{NAME}.3") + 9 + 1  # its name, its mark, and one character
     assert (refused.value.size, refused.value.limit) == (LIMIT + fourth, LIMIT)
 
@@ -273,14 +282,14 @@ def test_no_value_takes_more_chunks_than_can_be_numbered() -> None:
     largest = "a" * (MAX_CHUNKS * (4096 - len(NAME) - 2 - 9))
     assert cookie.read(jar_of(largest, cookie).header()) == largest.encode()
     with pytest.raises(SessionTooLargeError):
-        cookie.setting(largest + "a", None, None)
+        cookie.setting(NewCookie(largest + "a"), None)
 
 
 @pytest.mark.parametrize("wrong", [" ", '"', ",", ";", "\\", "\n", "\x7f", "é"])
 @pytest.mark.parametrize("size", [1, 9000, 90_000])
 def test_what_is_no_value_of_a_cookie_is_refused_without_quoting_it(wrong: str, size: int) -> None:
     with pytest.raises(ValueError, match="printable ASCII") as refused:
-        COOKIE.setting("s3cret" * size + wrong, None, None)
+        COOKIE.setting(NewCookie("s3cret" * size + wrong), None)
     assert "s3cret" not in str(refused.value)
 
 
@@ -328,7 +337,11 @@ def test_every_cookie_has_the_policys_attributes(
     value: str, max_age: int | None, said: str
 ) -> None:
     expected = f"Max-Age={said}; Secure; HttpOnly; Path=/; SameSite=Strict"
-    lines = [line for line in COOKIE.setting(value, max_age, None) if "Max-Age=0" not in line.value]
+    lines = [
+        line
+        for line in COOKIE.setting(NewCookie(value, max_age), None)
+        if "Max-Age=0" not in line.value
+    ]
     assert {line.value.partition("; ")[2] for line in lines} == {expected}
 
 
@@ -341,13 +354,13 @@ def test_a_chunk_is_cleared_with_the_policys_attributes() -> None:
 
 def test_every_chunk_has_the_policys_priority() -> None:
     cookie = SessionCookie(CookiePolicy(priority="High"), LIMIT)
-    lines = cookie.setting("a" * 9000, None, b"amplify-session=a")
+    lines = cookie.setting(NewCookie("a" * 9000), b"amplify-session=a")
     assert [line.value.rpartition("; ")[2] for line in lines] == ["Priority=High"] * 4
 
 
 def test_only_the_characters_of_a_cookie_are_written() -> None:
     value = stretched(OCTETS, 9000)
-    for line in COOKIE.setting(value, None, None):
+    for line in COOKIE.setting(NewCookie(value), None):
         text = line.value.partition("; ")[0].partition("=")[2]
         assert re.fullmatch(r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*", text)
 

@@ -7,7 +7,7 @@ Rules:
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from ..effects import Sized
@@ -26,7 +26,7 @@ class BoundedCache:
     def __init__(self, entries: int, size: int) -> None:
         self._entries = entries
         self._size = size
-        self._values: OrderedDict[bytes, Any] = OrderedDict()
+        self._values: OrderedDict[Hashable, Any] = OrderedDict()
         self._lock = threading.Lock()
         self.held = 0  # bytes, roughly
         self.generation = 0
@@ -38,11 +38,11 @@ class BoundedCache:
     def __len__(self) -> int:
         return len(self._values)
 
-    def __iter__(self) -> Iterator[bytes]:
+    def __iter__(self) -> Iterator[Hashable]:
         """The keys, the oldest first."""
         return iter(list(self._values))
 
-    def put(self, key: bytes, value: Sized, generation: int | None = None) -> None:
+    def put(self, key: Hashable, value: Sized, generation: int | None = None) -> None:
         """Keep `value` in place of an older one, unless it alone is larger than the cache.
 
         Nor if everything was dropped since the cache was of `generation`.
@@ -64,7 +64,7 @@ class BoundedCache:
                 _, oldest = self._values.popitem(last=False)
                 self.held -= oldest.size
 
-    def discard(self, key: bytes) -> None:
+    def discard(self, key: Hashable) -> None:
         """Drop `key`, if it is there."""
         with self._lock:
             self._take_out(key)
@@ -83,7 +83,7 @@ class BoundedCache:
             for key in [key for key, value in self._values.items() if which(value)]:
                 self._take_out(key)
 
-    def _take_out(self, key: bytes) -> None:
+    def _take_out(self, key: Hashable) -> None:
         value = self._values.pop(key, None)
         if value is not None:
             self.held -= value.size

@@ -21,7 +21,7 @@ from ..effects import Cache, Flow, Unreachable
 from ..errors import NotAuthorizedException
 from ..web.cookie_policy import CookiePolicy
 from ..web.cookies import SessionCookies
-from .verdicts import NewCookie, Refused, Resolution, SignedIn
+from .verdicts import CookieValue, Refused, Resolution, SignedIn, Write
 
 if TYPE_CHECKING:
     from ..cognito.grants import Grants
@@ -65,7 +65,10 @@ class NewSession(NamedTuple):
 
 
 class Sessions(Protocol):
-    """A session kind at work. All of it but the properties are flows."""
+    """A session kind at work. All of it but the properties are flows.
+
+    `value`: as its cookies' `read` gives it. `cookie`: as their `setting` takes it.
+    """
 
     @property
     def nobody(self) -> Refused:
@@ -82,7 +85,7 @@ class Sessions(Protocol):
         """The list of a user's sessions, if one is kept."""
         ...
 
-    def resolve(self, value: bytes, now: float) -> Flow[Resolution]:
+    def resolve(self, value: Any, now: float) -> Flow[Resolution]:
         """What a cookie's value means. `resolution.verdict` knows the present value."""
         ...
 
@@ -90,11 +93,11 @@ class Sessions(Protocol):
         """A new session. Raises `Unreachable` where it cannot be kept now."""
         ...
 
-    def contents(self, value: bytes) -> "list[Bundle]":
+    def contents(self, value: Any) -> "list[Bundle]":
         """What a cookie's value by itself holds: no flow."""
         ...
 
-    def whose(self, value: bytes, now: float) -> Flow[str | None]:
+    def whose(self, value: Any, now: float) -> Flow[str | None]:
         """The `user_key` of the session in a cookie's value; None: nobody's. Changes nothing.
 
         Raises `KeysUnavailable` and `Unreachable` where that cannot be told now.
@@ -102,7 +105,7 @@ class Sessions(Protocol):
         ...
 
     def end(
-        self, value: bytes, now: float, keep: bytes = b"", *, asks_again: bool = False
+        self, value: Any, now: float, keep: Any = b"", *, asks_again: bool = False
     ) -> "Flow[list[Bundle]]":
         """End the session for good; what it was made of, if it was one. Raises `Unreachable`.
 
@@ -111,14 +114,14 @@ class Sessions(Protocol):
         """
         ...
 
-    def unless_ended(self, cookie: NewCookie, now: float) -> Flow[NewCookie | None]:
+    def unless_ended(self, cookie: Any, now: float) -> Flow[Write | None]:
         """A cookie that is to be set, if its session has not ended since; else None.
 
         Asked just before a response's headers go. A store that does not answer stops no cookie.
         """
         ...
 
-    def own(self, verdict: SignedIn) -> tuple[bytes, NewCookie]:
+    def own(self, verdict: SignedIn) -> tuple[CookieValue, Write]:
         """The value of a verdict's session alone, and what clears its cookies: no flow."""
         ...
 

@@ -22,6 +22,7 @@ from ..errors import (
     TokenExpiredException,
 )
 from ..models import AuthUser
+from ..web.cookies import NewCookie
 from .base import Dependencies, NewSession, Postponed
 from .bundle import Bundle
 from .codec import LoadedSession, RecordCodec, StoreClient, newest
@@ -33,7 +34,6 @@ from .verdicts import (
     NO_SESSION,
     STORE_UNAVAILABLE,
     LastingState,
-    NewCookie,
     Refused,
     Resolution,
     SignedIn,

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ..effects import Flow, Notice, Unreachable
 from ..errors import ConfigurationError, NotAuthorizedException, SessionTooLargeError, check_number
 from ..web.cookie_policy import CookiePolicy
-from ..web.cookies import MAX_COOKIE_BYTES, SessionCookie
+from ..web.cookies import MAX_COOKIE_BYTES, NewCookie, SessionCookie
 from .base import Dependencies, NewSession
 from .bundle import MAX_PACKED, Bundle, pack, unpack
 from .codec import LoadedSession, RecordCodec, newest
@@ -30,7 +30,7 @@ from .lifetimes import LastingSession, check_store
 from .record import Record
 from .refreshing import IV, REVOKED, revoked
 from .seal import Seal, parse_key
-from .verdicts import NewCookie, Refused, Resolution, SignedIn
+from .verdicts import Refused, Resolution, SignedIn
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -225,7 +225,7 @@ class SealedSessions(LastingSessions):
         return None if self._too_large(loaded) else super()._new_cookie(loaded, now)
 
     def _too_large(self, loaded: LoadedSession) -> SessionTooLargeError | None:
-        size = self._cookie.size(loaded.sealed.decode("ascii"))
+        size = self._cookie.size(NewCookie(loaded.sealed.decode("ascii")))
         return SessionTooLargeError(size, self._max_bytes) if size > self._max_bytes else None
 
     def start(self, new_session: NewSession, now: float) -> Flow[Resolution]:

@@ -15,10 +15,10 @@ from ..effects import Ask, Flow
 from ..errors import NetworkError, NotAuthorizedException, TokenExpiredException, check_number
 from ..models import AuthUser
 from ..web.cookie_policy import CookiePolicy
-from ..web.cookies import SessionCookie
+from ..web.cookies import NewCookie, SessionCookie
 from .base import Dependencies, NewSession
 from .record import has_ended, tombstone
-from .verdicts import NO_COOKIE, NO_SESSION, NewCookie, Refused, Resolution, SignedIn, user_key
+from .verdicts import NO_COOKIE, NO_SESSION, Refused, Resolution, SignedIn, user_key
 
 if TYPE_CHECKING:
     from .bundle import Bundle

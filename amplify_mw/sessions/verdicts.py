@@ -6,13 +6,38 @@ Rules:
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from ..errors import AuthError, NetworkError, NotAuthorizedException, Reason
 from ..models import AuthUser
+from ..web.cookies import NewCookie
 
 if TYPE_CHECKING:
     from .bundle import Bundle
+
+
+class Part(NamedTuple):
+    """The value that one of several kinds has read; None: its cookie was sent with two values."""
+
+    kind: int
+    value: bytes | None
+
+    def __repr__(self) -> str:
+        return f"<Part {self.kind}>"
+
+
+class Change(NamedTuple):
+    """A change to the cookies of one of several kinds: the new one, or None to clear them."""
+
+    kind: int
+    new: "Write | None"
+
+    def __repr__(self) -> str:
+        return f"<Change {self.kind}>"
+
+
+CookieValue: TypeAlias = bytes | tuple[Part, ...]  # as one kind reads it; as several do
+Write: TypeAlias = NewCookie | tuple[Change, ...]
 
 
 # Frozen by `Final`, for the type checker: at run time that would take 1 µs of every new session.
@@ -20,11 +45,12 @@ if TYPE_CHECKING:
 class SignedIn:
     """A user is signed in.
 
-    `cookie`: the value that said so. `kind`: which of several kinds of session it is. `issuer`: who
+    `cookie`: the value of its kind's cookies. `issuer`: who
     vouches. `pool`: the user pool's id; with the user's it says who this is, for good. `held`: what
     the session is made of, where there is more to it than a token. `expires_at`: seconds since the
     epoch from which on the session no longer holds (the token's end, and the leeway).
     `fresh_until`: when the cookie is to be looked at again. `size`: bytes in a cache, roughly.
+    `kind`, `parts`: of several kinds, the index of this one, and the values that all have read.
     """
 
     user: Final[AuthUser]
@@ -40,6 +66,12 @@ class SignedIn:
     size: Final[int]
     held: Final["LastingState | None"] = None
     kind: Final[int] = 0
+    parts: Final[tuple[Part, ...]] = ()
+
+    @property
+    def value(self) -> CookieValue:
+        """The value that a request with this session's cookies reads as."""
+        return self.parts or self.cookie
 
     def __repr__(self) -> str:
         return f"<SignedIn {self.user!r}>"
@@ -100,16 +132,6 @@ DUPLICATE_COOKIE: Final = Refused(NotAuthorizedException, "duplicate_cookie")
 STORE_UNAVAILABLE: Final = Refused(NetworkError, "store_unavailable", retry_after=1.0)
 
 
-class NewCookie(NamedTuple):
-    """What the session cookie is to be set to. `max_age`: in seconds; None: the policy's."""
-
-    value: str
-    max_age: int | None = None
-
-    def __repr__(self) -> str:
-        return "<NewCookie>"
-
-
 NO_COOKIE: Final = NewCookie("", 0)  # it is to be cleared
 
 
@@ -117,7 +139,7 @@ class Resolution(NamedTuple):
     """What a look at a session came to: the verdict, and the cookie that is to be set."""
 
     verdict: Verdict
-    cookie: NewCookie | None = None
+    cookie: Write | None = None
 
 
 def user_key(pool: str, sub: str) -> str:

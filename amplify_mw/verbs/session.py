@@ -40,11 +40,12 @@ from ..sessions.token import keys_unavailable, refused
 from ..sessions.verdicts import (
     NO_COOKIE,
     STORE_UNAVAILABLE,
-    NewCookie,
+    CookieValue,
     Refused,
     Resolution,
     SignedIn,
     Verdict,
+    Write,
     user_key,
 )
 from ..web.cookies import Duplicate
@@ -185,16 +186,14 @@ def _start(
             yield from _take_over(visit, resolution, new_session)
         except (ResponseStartedError, SessionTooLargeError, Unreachable):
             with suppress(Unreachable):
-                yield from home.sessions.end(
-                    verdict.cookie, now, keep=_present_cookie(visit) or b""
-                )
+                yield from home.sessions.end(verdict.value, now, keep=_present_cookie(visit) or b"")
             raise
     except Unreachable as error:
         raise STORE_UNAVAILABLE.exception() from error
     is_early = max(id_token.begins_at, access_token.begins_at) > now + home.verifier.leeway
     # Where Cognito is asked every so often, it confirms a session first.
     if home.config.kind.verify_with_cognito_every is None and not is_early:
-        yield Remember(home.verdicts, verdict.cookie, verdict, generation)
+        yield Remember(home.verdicts, verdict.value, verdict, generation)
     return verdict.user
 
 
@@ -207,7 +206,7 @@ def _take_over(visit: Visit, resolution: Resolution, new_session: NewSession) ->
         return
     home = visit.home
     # In a flight: whoever is cancelled now is the new user already, and the old session ends.
-    new = resolution.verdict.cookie if isinstance(resolution.verdict, SignedIn) else b""
+    new = resolution.verdict.value if isinstance(resolution.verdict, SignedIn) else b""
     flight = Flight(
         ("replace", old, new), lambda now: _end_replaced(home, old, new, new_session, now), "ends"
     )
@@ -220,14 +219,12 @@ def _take_over(visit: Visit, resolution: Resolution, new_session: NewSession) ->
 
 def _refuse_too_large(home: Authenticator, resolution: Resolution) -> None:
     """Raise now what writing the cookie would raise when the headers go."""
-    size = 0 if resolution.cookie is None else home.cookie.size(resolution.cookie.value)
+    size = 0 if resolution.cookie is None else home.cookie.size(resolution.cookie)
     if size > home.cookie.max_bytes:
         raise SessionTooLargeError(size, home.cookie.max_bytes)
 
 
-def _settle(
-    visit: Visit, resolution: Resolution, verb: str
-) -> tuple[Verdict, NewCookie | None, bool]:
+def _settle(visit: Visit, resolution: Resolution, verb: str) -> tuple[Verdict, Write | None, bool]:
     """Go on with what was found; what there was before.
 
     Raises if another thread has begun the response meanwhile.
@@ -243,7 +240,11 @@ def _settle(
 
 
 def _end_replaced(
-    home: Authenticator, values: tuple[bytes, ...], new: bytes, new_session: NewSession, now: float
+    home: Authenticator,
+    values: tuple[CookieValue, ...],
+    new: CookieValue,
+    new_session: NewSession,
+    now: float,
 ) -> Flow[None]:
     """The flight: end what was there. Its sign-in is revoked unless it goes on."""
     bundles, failure = [], None
@@ -280,15 +281,15 @@ def _readable(home: Authenticator, token: bytes | None, now: float) -> VerifiedT
         return None
 
 
-def _present_cookie(visit: Visit) -> bytes | None:
+def _present_cookie(visit: Visit) -> CookieValue | None:
     """The value that the session is known by now."""
     if isinstance(visit.verdict, SignedIn):
-        return visit.verdict.cookie or None
+        return visit.verdict.value or None
     value = None if visit.by_app or visit.pinned else _sent_cookie(visit)
-    return value if isinstance(value, bytes) else None
+    return None if isinstance(value, Duplicate) else value
 
 
-def _present_cookies(visit: Visit) -> tuple[bytes, ...]:
+def _present_cookies(visit: Visit) -> tuple[CookieValue, ...]:
     """The same, and each value of a cookie that was sent with several: copies of it are good."""
     value = _present_cookie(visit)
     own = () if value is None else (value,)
@@ -297,7 +298,7 @@ def _present_cookies(visit: Visit) -> tuple[bytes, ...]:
     return tuple(dict.fromkeys((*own, *visit.home.cookie.ambiguous(visit.cookies))))
 
 
-def _sent_cookie(visit: Visit) -> bytes | Duplicate | None:
+def _sent_cookie(visit: Visit) -> CookieValue | Duplicate | None:
     return None if visit.cookies is None else visit.home.cookie.read(visit.cookies)
 
 
@@ -350,7 +351,7 @@ def end_here(visit: Visit, *, everywhere: bool, asks_again: bool) -> Flow[None]:
 
 def _end_for_good(
     home: Authenticator,
-    value: bytes,
+    value: CookieValue,
     known: SignedIn | None,
     now: float,
     *,

@@ -28,7 +28,7 @@ from collections import Counter
 from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import replace
 from enum import Enum
-from typing import Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 from zlib import crc32
 
 from ..errors import ConfigurationError, SessionTooLargeError
@@ -59,6 +59,19 @@ class CookieLine(NamedTuple):
 
     def __repr__(self) -> str:
         return f"<CookieLine {self.name}>"
+
+
+class NewCookie(NamedTuple):
+    """A value for the session's cookies, and how long they last: seconds, or None for the policy's.
+
+    `value`: as its kind of session writes it.
+    """
+
+    value: str
+    max_age: int | None = None
+
+    def __repr__(self) -> str:
+        return "<NewCookie>"
 
 
 class CookieReader:
@@ -183,6 +196,9 @@ class SessionCookies(Protocol):
     `is_strict`: browsers do not send them where another site's link leads here.
     `scopes`: where browsers send them: a domain, or None for the host that set them, and a path.
     `max_bytes`: what `size` may say at most.
+
+    What `read` gives, and what `setting` takes, is the kind's own: bytes and a `NewCookie`; of
+    several kinds, one of each a kind (see `sessions.several`). Others hand it on unopened.
     """
 
     name: str
@@ -190,27 +206,28 @@ class SessionCookies(Protocol):
     names: frozenset[str]
     scopes: frozenset[tuple[str | None, str]]
     max_bytes: int
-    read: Callable[[bytes], bytes | Duplicate | None]
 
-    def ambiguous(self, sent: bytes) -> list[bytes]:
+    @property
+    def read(self) -> Callable[[bytes], Any]:
+        """Gives a header's value, None if it was not sent, `DUPLICATE` if it is ambiguous."""
+        ...
+
+    def ambiguous(self, sent: bytes) -> Sequence[Any]:
         """Where a cookie has several values: the first few, each as it would read alone."""
         ...
 
-    def size(self, value: str) -> int:
-        """How much of `max_bytes` a value takes."""
+    def size(self, new: Any) -> int:
+        """How much of `max_bytes` a new value takes."""
         ...
 
-    def setting(
-        self, value: str, max_age: int | None, sent: bytes | None, path: str = "/"
-    ) -> list[CookieLine]:
-        """The lines that make `value` the session's, and clear what it leaves stale.
+    def setting(self, new: Any, sent: bytes | None, path: str = "/") -> list[CookieLine]:
+        """The lines that make `new` the session's value, and clear what it leaves stale.
 
-        `max_age`: in seconds; None for the policy's own. `sent`: the request's `Cookie` header;
-        `path`: the request's, as its URL spells it.
+        `sent`: the request's `Cookie` header; `path`: the request's, as its URL spells it.
         """
         ...
 
-    def merged(self, earlier: str, later: str) -> str:
+    def merged(self, earlier: Any, later: Any) -> Any:
         """What is to be set where both are in one response."""
         ...
 
@@ -245,7 +262,7 @@ class SessionCookie:
     ambiguous, and `UNREADABLE` if its chunks make no value.
 
     >>> cookie = SessionCookie(CookiePolicy(name="sid"), max_bytes=12_288)
-    >>> [line.name for line in cookie.setting("a" * 5000, None, sent=b"sid.2=b; sid.3=c")]
+    >>> [line.name for line in cookie.setting(NewCookie("a" * 5000), sent=b"sid.2=b; sid.3=c")]
     ['sid.0', 'sid.1', 'sid', 'sid.2', 'sid.3']
     >>> cookie.read(b"theme=dark; sid=abc")
     b'abc'
@@ -304,19 +321,18 @@ class SessionCookie:
 
     def setting(
         self,
-        value: str,
-        max_age: int | None,
+        new: NewCookie,
         sent: bytes | None,
         path: str = "/",  # noqa: ARG002  # it has one place
     ) -> list[CookieLine]:
-        """The lines that make `value` the session's, and clear what it leaves stale.
+        """The lines that make `new` the session's value, and clear what it leaves stale.
 
-        `max_age`: in seconds; None for the policy's own. `sent`: the request's `Cookie` header.
-        Raises `SessionTooLargeError` for a value over `max_bytes`, and `ValueError` for one that a
-        browser would misread.
+        `sent`: the request's `Cookie` header. Raises `SessionTooLargeError` for a value over
+        `max_bytes`, and `ValueError` for one that a browser would misread.
         """
+        value, max_age = new
         check_value(value)
-        size = self.size(value)
+        size = self.size(new)
         if size > self.max_bytes:
             raise SessionTooLargeError(size, self.max_bytes)
         if self._fits_one(value):
@@ -327,7 +343,7 @@ class SessionCookie:
         written = {line.name for line in lines}
         return lines + [line for line in self.clearing(sent) if line.name not in written]
 
-    def merged(self, earlier: str, later: str) -> str:  # noqa: ARG002
+    def merged(self, earlier: NewCookie, later: NewCookie) -> NewCookie:  # noqa: ARG002
         """What is to be set where both are in one response: the latter."""
         return later
 
@@ -371,8 +387,9 @@ class SessionCookie:
             lines += [CookieLine(policy.name, end) for end in ends]
         return lines[:_MAX_ELSEWHERE]
 
-    def size(self, value: str) -> int:
-        """How many bytes of cookies, names and values, `value` takes."""
+    def size(self, new: NewCookie) -> int:
+        """How many bytes of cookies, names and values, a new value takes."""
+        value = new.value
         if self._fits_one(value) or not self._chunks:
             return len(self.policy.name) + len(value)
         return len(value) + self._surcharge * len(self._starts(value))

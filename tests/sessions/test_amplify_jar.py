@@ -13,7 +13,7 @@ from amplify_mw.errors import SessionTooLargeError
 from amplify_mw.sessions.amplify.jar import AmplifyJar
 from amplify_mw.sessions.amplify.wire import AmplifySet, js_value, sets_in
 from amplify_mw.web.cookie_policy import MAX_PAIR_BYTES, CookiePolicy
-from amplify_mw.web.cookies import CookieLine
+from amplify_mw.web.cookies import CookieLine, NewCookie
 from tests.sessions.amplify_writers import (
     CLIENT,
     OTHER_CLIENT,
@@ -111,7 +111,7 @@ def tokens_of(user: str, token: str = "A", details: str = "", client: str = CLIE
 
 
 def write(jar: AmplifyJar, mine: AmplifySet, sent: bytes | None = None, path: str = "/") -> Any:
-    return jar.setting(mine.value.decode(), None, sent, path)
+    return jar.setting(NewCookie(mine.value.decode()), sent, path)
 
 
 def read(jar: AmplifyJar, browser: Browser, path: str = "/") -> list[AmplifySet]:
@@ -293,7 +293,7 @@ def test_clearing_repeats_path_domain_and_the_rest() -> None:
 
 
 def test_sessions_own_age_does_not_shorten_the_cookies() -> None:
-    lines = jar_of().setting(tokens_of("a").value.decode(), 60, None)
+    lines = jar_of().setting(NewCookie(tokens_of("a").value.decode(), 60), None)
     assert all("Max-Age=31536000" in attributes(line) for line in lines)
 
 
@@ -408,7 +408,7 @@ def test_another_token_that_no_browser_keeps_is_refused_with_its_size(field: str
 def test_the_largest_that_is_allowed_is_kept(browser: Browser) -> None:
     size = MAX_PAIR_BYTES - len(f"{PREFIX}.{CLIENT}.a.accessToken")
     mine = tokens_of("a")._replace(access_token=b"x" * size)
-    assert jar_of().size(mine.value.decode()) == jar_of().max_bytes
+    assert jar_of().size(NewCookie(mine.value.decode())) == jar_of().max_bytes
     assert read(jar_of(), browser.take(write(jar_of(), mine))) == [mine]
 
 

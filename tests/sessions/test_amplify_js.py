@@ -16,9 +16,10 @@ from amplify_mw.engine.engine import Engine
 from amplify_mw.models import SignInDetails
 from amplify_mw.sessions.amplify.sessions import AmplifyCodec
 from amplify_mw.sessions.amplify.wire import AmplifySet
-from amplify_mw.sessions.verdicts import NO_COOKIE, NO_SESSION, NewCookie, Resolution, SignedIn
+from amplify_mw.sessions.verdicts import NO_COOKIE, NO_SESSION, Resolution, SignedIn
 from amplify_mw.testing import LocalUserPool
 from amplify_mw.verbs.session import refreshing, starting
+from amplify_mw.web.cookies import NewCookie
 from tests.amplify import Jar, cookies_of, last_auth_user, name_of
 from tests.sessions.steps import (
     Process,
@@ -86,7 +87,7 @@ class AmplifyProcess(Process):
         if visit.writes is NO_COOKIE:
             lines = self.home.cookie.clearing(visit.cookies)
         else:
-            lines = self.home.cookie.setting(*visit.writes, visit.cookies)
+            lines = self.home.cookie.setting(visit.writes, visit.cookies)
         for line in lines:
             jar.store(line.value)
 
@@ -476,7 +477,7 @@ def test_no_bytes_in_any_cookie_do_more_than_sign_nobody_in(
     if isinstance(visit.verdict, SignedIn):
         assert visit.verdict.user.username == "ada"
     if visit.writes not in (None, NO_COOKIE):
-        assert process.home.cookie.setting(*visit.writes, header)
+        assert process.home.cookie.setting(visit.writes, header)
     process.home.cookie.clearing(header)
 
 

@@ -20,12 +20,12 @@ from amplify_mw import (
 from amplify_mw.authenticator import Visit
 from amplify_mw.engine.engine import Engine
 from amplify_mw.sessions.amplify.wire import PREFIX
-from amplify_mw.sessions.several import MAX_KINDS, Several, SeveralCookies, _parts
-from amplify_mw.sessions.verdicts import NO_COOKIE, SignedIn, Verdict
+from amplify_mw.sessions.several import MAX_KINDS, Several, SeveralCookies
+from amplify_mw.sessions.verdicts import NO_COOKIE, Change, Part, SignedIn, Verdict
 from amplify_mw.stores.memory import MemoryStore
 from amplify_mw.testing import LocalUserPool
 from amplify_mw.verbs.session import starting
-from amplify_mw.web.cookies import DUPLICATE, UNREADABLE
+from amplify_mw.web.cookies import DUPLICATE, NewCookie
 from tests.sites import KEYS, NAME
 from tests.visits import visiting
 
@@ -93,9 +93,6 @@ class Street:
 
         def verdict(engine: Engine) -> Verdict | None:
             value = engine.authenticator.cookie.read(header)
-            if isinstance(value, bytes) and b"\x1d" in value:  # no browser's
-                flow = engine.authenticator.sessions.resolve(UNREADABLE, NOW)
-                return engine.driver.run(flow).verdict
             return None if value is None else self.visit(engine, header).verdict
 
         return verdict
@@ -146,9 +143,9 @@ def test_each_kind_reads_what_it_reads_by_itself(header: bytes) -> None:
         if value is DUPLICATE:
             expected[index] = None
         elif value is not None:
-            expected[index] = UNREADABLE if b"\x1d" in value else value
+            expected[index] = value
     together = cookies(*KINDS).read(header)
-    assert dict(_parts(together or b"")) == expected
+    assert dict(together or ()) == expected
     assert (together is None) == (not expected)
 
 
@@ -180,7 +177,7 @@ def test_what_any_header_leads_to_can_be_written_and_names_no_other_cookie(
     header = data.draw(headers(street.good, street.whole))
     home, visit = street.all.authenticator, street.visit(street.all, header)
     assert visit.writes is not NO_COOKIE
-    lines = [] if visit.writes is None else home.cookie.setting(*visit.writes, header)
+    lines = [] if visit.writes is None else home.cookie.setting(visit.writes, header)
     names = {line.name.encode("latin-1") for line in lines}
     assert all(name in NAMES or name.startswith(AMPLIFY) for name in names)
     assert len(lines) == len(set(lines))
@@ -190,14 +187,29 @@ def test_what_any_header_leads_to_can_be_written_and_names_no_other_cookie(
 @given(header=headers())
 def test_whatever_a_header_brings_can_be_ended(street: Street, header: bytes) -> None:
     home = street.all.authenticator
-    value = home.cookie.read(header) or b""
+    value = home.cookie.read(header) or ()
     assert home.sessions.contents(value) == []
     assert street.all.driver.run(home.sessions.end(value, NOW)) == []
 
 
 def test_no_value_is_shown() -> None:
     header = b"amplify-session=secret"
-    assert "secret" not in repr(_parts(cookies(*KINDS).read(header) or b""))
+    assert "secret" not in repr(cookies(*KINDS).read(header))
+    assert "secret" not in repr((Change(0, NewCookie("secret")), Change(1, None)))
+
+
+def test_a_kinds_own_value_is_no_value_of_all_kinds() -> None:
+    own = {Part(index, value): "one kind's" for index in (0, 1) for value in (b"", b"x", None)}
+    together = (cookies(*KINDS).read(b"amplify-session=x") or ())[:2]
+    assert together == (Part(0, b"x"), Part(1, b"x"))
+    assert own.get(together) is None
+    assert own[together[0]] == "one kind's"
+
+
+def test_of_two_changes_in_one_response_the_later_counts_for_each_kind() -> None:
+    first, second = Change(0, NewCookie("a")), Change(1, NewCookie("b"))
+    assert BOTH.merged((first, second), (Change(1, None),)) == (first, Change(1, None))
+    assert BOTH.merged((first,), (second,)) == (first, second)
 
 
 @pytest.mark.parametrize("index", range(MAX_KINDS))
@@ -210,7 +222,7 @@ def test_each_of_the_most_kinds_is_read(pool: LocalUserPool, index: int) -> None
         if not values:
             flow = starting(visit, pool.sign_in("ada"), user_agent="", allow_cross_site=True)
             engine.driver.run(flow)
-            lines = engine.authenticator.cookie.setting(*visit.writes, None)
+            lines = engine.authenticator.cookie.setting(visit.writes, None)
             values = [line.value.partition(";")[0].encode() for line in lines[:1]]
     assert (visit.verdict.user.username, visit.verdict.kind, visit.writes) == ("ada", index, None)
 
@@ -222,40 +234,46 @@ OURS_SENT = b"amplify-session.0=a; amplify-session.1=b"
 AMPLIFYS_SENT = AMPLIFY + b"LastAuthUser=ada; " + AMPLIFY + b"ada.accessToken=x"
 
 
-def test_a_step_sets_one_kinds_cookie_and_leaves_the_others() -> None:
-    (line,) = BOTH.setting("0:600:a:b", None, AMPLIFYS_SENT)
+def test_a_change_sets_one_kinds_cookie_and_leaves_the_others() -> None:
+    (line,) = BOTH.setting((Change(0, NewCookie("a:b", 600)),), AMPLIFYS_SENT)
     assert line.value.startswith(f"{NAME}=a:b;")
     assert "Max-Age=600" in line.value
 
 
-def test_a_step_without_a_time_sets_the_policys_own() -> None:
-    (line,) = BOTH.setting("0::a", None, None)
+def test_a_change_without_a_time_sets_the_policys_own() -> None:
+    (line,) = BOTH.setting((Change(0, NewCookie("a")),), None)
     assert f"Max-Age={CookiePolicy().max_age}" in line.value
 
 
-def test_a_step_clears_one_kinds_cookies_and_leaves_the_others() -> None:
-    ours = {line.name for line in BOTH.setting("0-", None, OURS_SENT + b"; " + AMPLIFYS_SENT)}
+def test_a_change_clears_one_kinds_cookies_and_leaves_the_others() -> None:
+    ours = {
+        line.name for line in BOTH.setting((Change(0, None),), OURS_SENT + b"; " + AMPLIFYS_SENT)
+    }
     assert ours == {NAME, f"{NAME}.0", f"{NAME}.1"}
-    amplifys = BOTH.setting("1-", None, OURS_SENT + b"; " + AMPLIFYS_SENT)
+    amplifys = BOTH.setting((Change(1, None),), OURS_SENT + b"; " + AMPLIFYS_SENT)
     assert {line.name.startswith(PREFIX) for line in amplifys} == {True}
 
 
 def test_what_one_kind_sets_another_does_not_clear() -> None:
     shared = cookies(TokenSession(), SealedSession(keys=KEYS[:1]))
-    lines = shared.setting("0::token\x1d1-", None, OURS_SENT)
+    lines = shared.setting((Change(0, NewCookie("token")), Change(1, None)), OURS_SENT)
     assert [line.name for line in lines] == [NAME, f"{NAME}.0", f"{NAME}.1"]
     assert ["Max-Age=0" in line.value for line in lines] == [False, True, True]
 
 
 def test_a_cookie_that_two_kinds_read_is_cleared_by_one_line() -> None:
     shared = cookies(TokenSession(), StoredSession(MemoryStore()))
-    assert len(shared.clearing(None)) == len(shared.setting("0-\x1d1-", None, None)) == 1
+    assert (
+        len(shared.clearing(None))
+        == len(shared.setting((Change(0, None), Change(1, None)), None))
+        == 1
+    )
 
 
 def test_the_first_kind_says_how_large_a_new_session_may_be() -> None:
     both = cookies(TokenSession(), SealedSession(keys=KEYS[:1]))
     assert both.max_bytes == 4096
-    assert both.size("0:600:abc\x1d1-") == len(NAME) + len("abc")
+    assert both.size((Change(0, NewCookie("abc", 600)), Change(1, None))) == len(NAME) + len("abc")
 
 
 # --- configuration

@@ -30,7 +30,7 @@ from typing import Final
 
 from ...errors import SessionTooLargeError
 from ...web.cookie_policy import MAX_PAIR_BYTES, CookiePolicy, check_value, paths_above
-from ...web.cookies import CookieLine, Duplicate
+from ...web.cookies import CookieLine, Duplicate, NewCookie
 from .wire import (
     LAST_AUTH_USER,
     NOBODY_IN_PARTICULAR,
@@ -63,7 +63,7 @@ class AmplifyJar:
 
     >>> jar = AmplifyJar(CookiePolicy(http_only=False, same_site="Lax"), ("web",))
     >>> mine = AmplifySet("web", "a@b.com", b"A", b"I", b"R", b"")
-    >>> for line in jar.setting(mine.value.decode(), None, sent=None):
+    >>> for line in jar.setting(NewCookie(mine.value.decode()), sent=None):
     ...     print(line.value.partition(";")[0].removeprefix("CognitoIdentityServiceProvider.web."))
     LastAuthUser=a@b.com
     a%40b.com.accessToken=A
@@ -91,9 +91,9 @@ class AmplifyJar:
         """Nothing: which of several cookies belong together nobody knows."""
         return []
 
-    def size(self, value: str) -> int:
+    def size(self, new: NewCookie) -> int:
         """Bytes of the largest cookie that a session cannot do without."""
-        (mine, *_) = sets_in(value.encode())
+        (mine, *_) = sets_in(new.value.encode())
         cookies = self._written(mine, js_name(mine.user), has_drift=True)
         return max(
             len(name) + len(text or "")
@@ -101,26 +101,20 @@ class AmplifyJar:
             if not name.endswith(_OPTIONAL)
         )
 
-    def setting(
-        self,
-        value: str,
-        max_age: int | None,  # noqa: ARG002  # the policy's own
-        sent: bytes | None,
-        path: str = "/",
-    ) -> list[CookieLine]:
-        """The lines that make `value` what Amplify reads, and leave nothing else to be read.
+    def setting(self, new: NewCookie, sent: bytes | None, path: str = "/") -> list[CookieLine]:
+        """The lines that make `new` what Amplify reads, and leave nothing else to be read.
 
-        `sent`: the request's `Cookie` header. `path`: the request's, as its URL spells it. Raises
-        `SessionTooLargeError` for tokens that no browser would keep, and `ValueError` for what it
-        would misread.
+        They last as long as the policy says. `sent`: the request's `Cookie` header. `path`: the
+        request's, as its URL spells it. Raises `SessionTooLargeError` for tokens that no browser
+        would keep, and `ValueError` for what it would misread.
         """
-        size = self.size(value)
+        size = self.size(new)
         if size > self.max_bytes:
             raise SessionTooLargeError(size, self.max_bytes)
-        (mine, *_) = sets_in(value.encode())
+        (mine, *_) = sets_in(new.value.encode())
         return list(self._lines(sent, path, mine))
 
-    def merged(self, earlier: str, later: str) -> str:  # noqa: ARG002
+    def merged(self, earlier: NewCookie, later: NewCookie) -> NewCookie:  # noqa: ARG002
         """What is to be set where both are in one response: the latter."""
         return later
 

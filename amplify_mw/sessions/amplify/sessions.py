@@ -44,6 +44,7 @@ from ...errors import (
 )
 from ...models import AuthUser
 from ...web.cookie_policy import CookiePolicy
+from ...web.cookies import NewCookie
 from ..base import Dependencies, NewSession, Postponed
 from ..bundle import Bundle
 from ..codec import LoadedSession, StoreClient
@@ -52,7 +53,7 @@ from ..lifetimes import LastingSession
 from ..record import Record, has_ended, tombstone
 from ..refreshing import Pair, revoked
 from ..token import MAX_SENT, keys_unavailable, refused
-from ..verdicts import NewCookie, Refused, Resolution, SignedIn, user_key
+from ..verdicts import Refused, Resolution, SignedIn, user_key
 from .codec import B64TOKEN, LABEL, AmplifyCodec, Newest, sign_in_details
 from .jar import AmplifyJar
 from .wire import AmplifySet, sets_in, user_of
@@ -347,7 +348,7 @@ class AmplifySessions(LastingSessions):
         return None if self._too_large(loaded) else NewCookie(loaded.sealed.decode())
 
     def _too_large(self, loaded: LoadedSession) -> SessionTooLargeError | None:
-        size, limit = self._cookies.size(loaded.sealed.decode()), self._cookies.max_bytes
+        size, limit = self._cookies.size(NewCookie(loaded.sealed.decode())), self._cookies.max_bytes
         return SessionTooLargeError(size, limit) if size > limit else None
 
     def start(self, new_session: NewSession, now: float) -> Flow[Resolution]:
