@@ -25,7 +25,7 @@ HOUSE = {
     "web": """
         base64url origins cookie_policy proxy cookies mounts requests headers hosts paths answers
     """,
-    "cognito": "keys verifier api oauth pace grants attributes",
+    "cognito": "keys invalid jwt verifier api oauth pace grants attributes",
     "sessions": """
         seal bundle record verdicts base token lifetimes codec refreshing lasting sealed stored
         several amplify.wire amplify.jar amplify.codec amplify.sessions

@@ -14,7 +14,7 @@ Rules:
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -49,7 +49,11 @@ class BadKeySet(ValueError):
 
 
 class UnknownKey(Exception):
-    """The pool has no such key."""
+    """The pool has no such key. `known`: the ids of those it has."""
+
+    def __init__(self, known: Iterable[str]) -> None:
+        super().__init__("the pool has no such key")
+        self.known: tuple[str, ...] = tuple(known)
 
 
 class KeysUnavailable(Exception):
@@ -167,7 +171,7 @@ class KeySource:
                         yield Launch(self._flight)
                 return key, now
             if state.rules_out(issued_by, now):
-                raise UnknownKey
+                raise UnknownKey(state.keys)
         if not state.is_paused(now):
             try:
                 state, now = yield Join(self._flight)
@@ -177,7 +181,7 @@ class KeySource:
             if key is not None and now - state.fetched_at <= STALE_LIMIT:
                 return key, now
             if key is None and state.keys and state.rules_out(issued_by, now):
-                raise UnknownKey
+                raise UnknownKey(state.keys)
         raise KeysUnavailable(max(state.next_fetch - now, 1.0))
 
     def _fetch(self, now: float) -> Flow[KeyState]:

@@ -1,11 +1,9 @@
 """Is this JWT ours, and whose is it?
 
 Rules:
-- The token is taken apart once, strictly: three canonical base64url segments without padding,
-  JSON objects without duplicate members, NaN or lone surrogates, at most `MAX_TOKEN_BYTES`. (What
-  a cookie may bring is bounded by its session kind, before it gets here.)
-- RS256 only. The key comes from the configured key set, by `kid`; no key or address in the token
-  is looked at, and a `crit` header is refused, since none is understood.
+- The token is taken apart once, strictly (see `jwt`).
+- RS256 only. The key comes from the configured key set, by `kid`. Keys and addresses in the token
+  are ignored. A `crit` header is refused, since no extension is supported.
 - `iss` is exactly an issuer of a configured pool, which may have two; `token_use` is id or access;
   `aud` (id) or `client_id` (access) is a configured client; `exp` is there. "Expired" and "not yet
   valid" are only said when all of that passed.
@@ -15,53 +13,48 @@ Rules:
 - Whatever the bytes, the only refusal is `InvalidToken`; `KeysUnavailable` says nothing of them.
 """
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, NoReturn
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from ..effects import Flow, Notice
-from ..errors import Reason
-from ..web import base64url
+from . import invalid
+from .invalid import InvalidToken as InvalidToken
+from .jwt import MAX_TOKEN_BYTES as MAX_TOKEN_BYTES
+from .jwt import ParsedToken
+from .jwt import parse_segment as parse_segment
+from .jwt import parse_token as parse_token
 from .keys import KeySource, UnknownKey
 
 if TYPE_CHECKING:
     from joserfc.jwk import RSAKey
 
-MAX_TOKEN_BYTES: Final = 262_144
-_USUAL_HEADER: Final = 1024  # bytes: what is worth remembering
 _DAY: Final = 86_400.0
 TokenUse = Literal["id", "access"]
 _USERNAME_CLAIM: Final[Mapping[TokenUse, str]] = {"id": "cognito:username", "access": "username"}
 _CLIENT_CLAIM: Final[Mapping[TokenUse, str]] = {"id": "aud", "access": "client_id"}
 
 
-class InvalidToken(Exception):
-    """The token is refused, for `reason`.
-
-    `claimed`: the issuer or app client that it says it is of, where that is the reason. Anybody may
-    have written that.
-    """
-
-    def __init__(self, reason: Reason, claimed: object = None) -> None:
-        super().__init__(reason)
-        self.reason: Reason = reason
-        self.claimed = claimed if isinstance(claimed, str) else ""
-
-
 class NotYetValid(InvalidToken):
-    """The token is good, but for the time: it is from the future, by this machine's clock.
+    """The token is good, but begins in the future by this machine's clock.
 
-    `token`: the verified token. `wait`: seconds until it counts. `is_behind`: so this clock must
-    be, since the token has been issued; else the pool has it begin later (`nbf`).
+    `token`: the verified token. `wait`: seconds until it counts. `is_behind`: the token has been
+    issued, so this clock must be behind; if False, the pool makes it begin later (`nbf`).
     """
 
-    def __init__(self, token: "VerifiedToken", wait: float, *, is_behind: bool) -> None:
-        super().__init__(reason="token_not_yet_valid")
+    def __init__(
+        self, token: "VerifiedToken", now: float, leeway: float, *, is_behind: bool
+    ) -> None:
+        super().__init__(
+            reason="token_not_yet_valid",
+            claim="iat" if is_behind else "nbf",
+            actual=invalid.shown(token.claims.get("iat" if is_behind else "nbf")),
+            expected=f"at most {now + leeway:.0f} ({invalid.clock(now, leeway)})",
+        )
         self.token = token
-        self.wait = wait
+        self.wait: float = token.begins_at - leeway - now
         self.is_behind = is_behind
 
 
@@ -77,21 +70,7 @@ class TrustedPool(NamedTuple):
     client_ids: frozenset[str] | None
 
 
-# These two are frozen by `Final`, for the type checker: every new token makes both, and at run time
-# that would take 1 µs of each. (A named tuple's fields take five times as long to read as a slot.)
-@dataclass(slots=True, eq=False, repr=False)
-class ParsedToken:
-    """A token taken apart; nothing in it is believed yet."""
-
-    header: Final[Mapping[str, Any]]
-    claims: Final[Mapping[str, Any]]
-    signed: Final[bytes]
-    signature: Final[bytes]
-
-    def __repr__(self) -> str:
-        return "<ParsedToken>"
-
-
+# Frozen by `Final`, as `ParsedToken` is.
 @dataclass(slots=True, eq=False, repr=False)
 class VerifiedToken:
     """A token that is ours. `pool`, the user pool's id, and `sub` say whose it is.
@@ -116,53 +95,6 @@ class VerifiedToken:
 
     def __repr__(self) -> str:
         return f"<VerifiedToken: {self.token_use} of {self.issuer}>"
-
-
-def parse_token(token: bytes) -> ParsedToken:
-    """Take `token` apart. Raises `InvalidToken` (`malformed_token`)."""
-    if len(token) > MAX_TOKEN_BYTES:
-        raise InvalidToken("malformed_token")
-    signed, _, signature = token.rpartition(b".")
-    header, _, claims = signed.partition(b".")  # further segments make these no base64url
-    try:
-        raw = base64url.decode(signature)
-    except ValueError as error:
-        raise InvalidToken("malformed_token") from error
-    parse_header = _known_header if len(header) <= _USUAL_HEADER else parse_segment
-    return ParsedToken(parse_header(header), parse_segment(claims), signed, raw)
-
-
-def parse_segment(segment: bytes) -> dict[str, Any]:
-    """The JSON object in one segment. Raises `InvalidToken` (`malformed_token`)."""
-    try:
-        text = base64url.decode(segment).decode("utf-8").strip(" \t\r\n")
-        value, end = _JSON.raw_decode(text)
-        if end != len(text):
-            raise ValueError("there is more than one value")
-        if "\\" in text:
-            json.dumps(value, ensure_ascii=False).encode("utf-8")  # refuses lone surrogates
-    except (ValueError, RecursionError) as error:
-        raise InvalidToken("malformed_token") from error
-    if type(value) is not dict:
-        raise InvalidToken("malformed_token")
-    return value
-
-
-_known_header = lru_cache(maxsize=16)(parse_segment)  # all tokens of one key have one header
-
-
-def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise ValueError("a member occurs twice")
-    return members
-
-
-def _no_constant(_: str) -> NoReturn:
-    raise ValueError("NaN and Infinity are no JSON")
-
-
-_JSON: Final = json.JSONDecoder(object_pairs_hook=_unique_members, parse_constant=_no_constant)
 
 
 class ClockWatch:
@@ -206,19 +138,18 @@ class Verifier:
                 is_ahead = issued_at > now + self.leeway
                 issued_by = now if is_ahead else issued_at + 1 + self.leeway
                 key, now = yield from pool.keys.key_for(parsed.header["kid"], issued_by, now)
-            except UnknownKey:
-                raise InvalidToken("unknown_key") from None
+            except UnknownKey as error:
+                raise invalid.unknown_key(parsed.header["kid"], error.known) from None
         if not _signature_is_good(parsed, key):
-            raise InvalidToken("bad_signature")
+            raise invalid.bad_signature(parsed.header["kid"])
         verified = self._believe(token, parsed.claims, pool, issued_at, now)
         if now >= verified.expires_at:
-            raise InvalidToken("token_expired")
+            raise invalid.expired(verified.claims["exp"], now, self.leeway)
         if verified.begins_at > now + self.leeway:
             is_behind = issued_at > now + self.leeway
             if is_behind:
                 yield from self._clock_watch.noticed(verified.issuer, now - issued_at, now)
-            wait = verified.begins_at - self.leeway - now
-            raise NotYetValid(verified, wait, is_behind=is_behind)
+            raise NotYetValid(verified, now, self.leeway, is_behind=is_behind)
         return verified
 
     def verify_new(self, token: bytes, now: float) -> Flow[VerifiedToken]:
@@ -256,13 +187,13 @@ class Verifier:
         parsed = parse_token(token)
         header = parsed.header
         if header.get("alg") != "RS256":
-            raise InvalidToken("unsupported_algorithm")
+            raise invalid.unsupported_algorithm(header.get("alg"))
         if "crit" in header or not isinstance(header.get("kid"), str):
-            raise InvalidToken("malformed_token")
+            raise invalid.bad_header(header)
         issuer = parsed.claims.get("iss")
         pool = self._pools.get(issuer) if isinstance(issuer, str) else None
         if pool is None:
-            raise InvalidToken("wrong_issuer", issuer)
+            raise invalid.wrong_issuer(issuer, self._pools)
         return parsed, pool
 
     def _believe(
@@ -276,15 +207,16 @@ class Verifier:
         """The claims of a token whose signature is good, or that is vouched for."""
         use = claims.get("token_use")
         if use != "id" and use != "access":
-            raise InvalidToken("wrong_token_use")
+            raise invalid.wrong_token_use(invalid.shown(use), "'id' or 'access'")
         client = claims.get(_CLIENT_CLAIM[use])
         if not isinstance(client, str) or not client:
-            raise InvalidToken("wrong_client")
+            raise invalid.wrong_client(_CLIENT_CLAIM[use], client, pool.client_ids)
         if pool.client_ids is not None and client not in pool.client_ids:
-            raise InvalidToken("wrong_client", client)
+            raise invalid.wrong_client(_CLIENT_CLAIM[use], client, pool.client_ids)
         username, sub = claims.get(_USERNAME_CLAIM[use]), claims.get("sub")
         if not (isinstance(username, str) and username and isinstance(sub, str) and sub):
-            raise InvalidToken("missing_claim")
+            has_sub = isinstance(sub, str) and sub
+            raise invalid.missing_user(_USERNAME_CLAIM[use] if has_sub else "sub")
         begins_at = max(issued_at, _time(claims, "nbf", default=-math.inf))
         ends_at = _time(claims, "exp", default=None)
         expires_at = ends_at + self.leeway
@@ -303,9 +235,14 @@ class Verifier:
 def agree(one: VerifiedToken, other: VerifiedToken) -> None:
     """Raise `InvalidToken` unless an ID and an access token are of one user, pool and client."""
     if (one.token_use, other.token_use) != ("id", "access"):
-        raise InvalidToken("wrong_token_use")
+        uses = f"'{one.token_use}' and '{other.token_use}'"
+        raise invalid.wrong_token_use(uses, "'id' and 'access'")
     if (one.sub, one.pool, one.client) != (other.sub, other.pool, other.client):
-        raise InvalidToken("token_mismatch")
+        if one.pool != other.pool:
+            raise invalid.mismatch("iss", one.issuer, other.issuer)
+        if one.client != other.client:
+            raise invalid.mismatch("client_id", one.client, other.client)
+        raise invalid.mismatch("sub")
 
 
 def _time(claims: Mapping[str, Any], name: str, *, default: float | None) -> float:
@@ -317,7 +254,7 @@ def _time(claims: Mapping[str, Any], name: str, *, default: float | None) -> flo
         return value
     if type(value) is float and math.isfinite(value):
         return value
-    raise InvalidToken("malformed_token")
+    raise invalid.bad_time(name, value)
 
 
 def _signature_is_good(parsed: ParsedToken, key: "RSAKey") -> bool:

@@ -23,6 +23,7 @@ from amplify_mw.cognito.verifier import (
     TrustedPool,
     VerifiedToken,
     Verifier,
+    agree,
     parse_segment,
     parse_token,
 )
@@ -675,3 +676,154 @@ def test_a_good_token_with_one_byte_changed_is_invalid(at: int, byte: int, how: 
     changed = GOOD[:at] + (b"" if how == "cut" else bytes([byte])) + GOOD[at + (how != "add") :]
     if changed != GOOD:
         assert refusal(changed)
+
+
+# --- the facts behind a refusal, for a developer
+
+
+CLOCK = f"now {NOW}, leeway {LEEWAY} s"
+TWO_ISSUERS = f"'{ISSUER}' or '{OTHER_ISSUER}'"
+JSON_TEXT = "a JSON object in base64url without padding"
+FACTS: dict[str, tuple[bytes, tuple[str, str, str]]] = {
+    "too large": (
+        b"a" * (MAX_TOKEN_BYTES + 1),
+        ("size", "262,145 bytes", "at most 262,144 bytes"),
+    ),
+    "one segment": (b"abcd", ("segments", "1", "3")),
+    "four segments": (token() + b".abcd", ("segments", "4", "3")),
+    "bad signature text": (token()[:-3] + b"=!?", ("signature", "", "base64url without padding")),
+    "bad base64url": (
+        b"!!!." + token().partition(b".")[2],
+        ("header", "not canonical base64url", JSON_TEXT),
+    ),
+    "not JSON": (token(body=b'{"iss"'), ("payload", "not JSON from character 6", JSON_TEXT)),
+    "not UTF-8": (token(body=b'{"iss":"\xff"}'), ("payload", "not UTF-8", JSON_TEXT)),
+    "too deep": (token(body=b"[" * 10**5), ("payload", "nested too deep", JSON_TEXT)),
+    "twice": (token(b'{"a":1,"a":1}'), ("header", "a member occurs twice", JSON_TEXT)),
+    "two values": (token(b"{}{}"), ("header", "more than one JSON value", JSON_TEXT)),
+    "a list": (token(b"[]"), ("header", "another JSON value", JSON_TEXT)),
+    "alg": (token(header(alg="none")), ("alg", "'none'", "'RS256'")),
+    "no alg": (token(header(alg=None)), ("alg", "absent", "'RS256'")),
+    "crit": (token(header(crit=["b64"])), ("crit", "an array", "absent")),
+    "no kid": (token(header(kid=None)), ("kid", "absent", "text")),
+    "kid": (token(header(kid="k9")), ("kid", "'k9'", "'k1'")),
+    "signature": (
+        token(sign=lambda text: rs(text, THEIRS)),
+        ("signature", "", "made with the key 'k1'"),
+    ),
+    "issuer": (
+        token(body=claims(iss="https://evil.example")),
+        ("iss", "'https://evil.example'", TWO_ISSUERS),
+    ),
+    "no issuer": (token(body=claims(iss=None)), ("iss", "absent", TWO_ISSUERS)),
+    "use": (
+        token(body=claims(token_use="refresh")),
+        ("token_use", "'refresh'", "'id' or 'access'"),
+    ),
+    "client of an ID token": (
+        token(body=claims(aud="other")),
+        ("aud", "'other'", "'mobile' or 'web'"),
+    ),
+    "two audiences": (
+        token(body=claims(aud=["web", "other"])),
+        ("aud", "an array", "'mobile' or 'web'"),
+    ),
+    "client of an access token": (
+        token(body=claims(**ACCESS | {"client_id": "other"})),
+        ("client_id", "'other'", "'mobile' or 'web'"),
+    ),
+    "no user": (token(body=claims(sub=7)), ("sub", "absent, empty or not text", "text")),
+    "no name": (
+        token(body=claims(**{"cognito:username": ""})),
+        ("cognito:username", "absent, empty or not text", "text"),
+    ),
+    "no end": (token(body=claims(exp=None)), ("exp", "absent", "a finite number")),
+    "odd end": (token(body=with_raw("exp", '"soon"')), ("exp", "'soon'", "a finite number")),
+    "huge end": (
+        token(body=with_raw("exp", "9" * 4000)),
+        ("exp", "9" * 24, "a finite number"),
+    ),
+    "expired": (
+        token(body=claims(exp=NOW - 60)),
+        ("exp", str(NOW - 60), f"more than {NOW - LEEWAY} ({CLOCK})"),
+    ),
+    "issued in the future": (
+        token(body=claims(iat=NOW + 60)),
+        ("iat", str(NOW + 60), f"at most {NOW + LEEWAY} ({CLOCK})"),
+    ),
+    "begins later": (
+        token(body=claims(nbf=NOW + 60)),
+        ("nbf", str(NOW + 60), f"at most {NOW + LEEWAY} ({CLOCK})"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FACTS)
+def test_a_refusal_names_the_claim_its_value_and_the_accepted_ones(name: str) -> None:
+    jwt, facts = FACTS[name]
+    error = refused(jwt, verifier=verifier_for())[0]
+    assert (error.claim, error.actual, error.expected) == facts
+
+
+@pytest.mark.parametrize("name", FACTS)
+def test_the_message_of_a_refusal_is_its_reason_alone(name: str) -> None:
+    error = refused(FACTS[name][0], verifier=verifier_for())[0]
+    assert str(error) == error.reason
+    assert error.__cause__ is None or "eyJ" not in str(error.__cause__)
+
+
+def test_a_refusal_for_any_client_lists_none() -> None:
+    error = refused(token(body=claims(aud="")), verifier=verifier_for(None))[0]
+    assert (error.claim, error.actual, error.expected) == ("aud", "''", "an app client")
+
+
+def test_of_many_accepted_values_three_are_shown() -> None:
+    some = verifier_for(frozenset("abcde"))
+    assert refused(token(), verifier=some)[0].expected == "'a' or 'b' or 'c' or others"
+
+
+def test_two_tokens_that_disagree_show_the_claim_and_no_user() -> None:
+    def facts(**changes: Any) -> tuple[str, str, str]:
+        one = VERIFIER.read(token(), NOW)
+        other = VERIFIER.read(token(body=claims(**ACCESS | changes)), NOW)
+        with pytest.raises(InvalidToken) as error:
+            agree(one, other)
+        return error.value.claim, error.value.actual, error.value.expected
+
+    same = "the same in both tokens"
+    assert facts(iss=OTHER_ISSUER) == ("iss", f"'{ISSUER}' and '{OTHER_ISSUER}'", same)
+    assert facts(client_id="mobile") == ("client_id", "'web' and 'mobile'", same)
+    assert facts(sub="another") == ("sub", "", same)
+    with pytest.raises(InvalidToken) as error:
+        agree(VERIFIER.read(token(), NOW), VERIFIER.read(token(), NOW))
+    shown = error.value.actual, error.value.expected
+    assert shown == ("'id' and 'id'", "'id' and 'access'")
+
+
+HOSTILE_VALUES = {
+    "long": "a" * 10**5,
+    "line breaks": "a\nWARNING all is well\x1b[2J",
+    "a token": token().decode(),
+    "a bearer token": "Bearer " + token().decode(),
+    "not ASCII": "\u202e\U0001f600" * 50,
+}
+
+
+@pytest.mark.parametrize("claim", ["iss", "aud", "token_use"])
+@pytest.mark.parametrize("name", HOSTILE_VALUES)
+def test_a_shown_value_is_escaped_cut_and_no_token(claim: str, name: str) -> None:
+    error = refused(token(body=claims(**{claim: HOSTILE_VALUES[name]})))[0]
+    assert error.claim == claim
+    for text in (error.actual, error.expected):
+        assert text.isascii()
+        assert text.isprintable()
+        assert len(text) <= 1100
+        assert "eyJ" not in text
+
+
+@given(st.binary(max_size=200))
+def test_a_hostile_algorithm_is_escaped_and_cut(value: bytes) -> None:
+    error = refused(token(header(alg=value.decode("latin-1") + "?")))[0]
+    assert error.claim == "alg"
+    assert error.actual.isprintable()
+    assert len(error.actual) <= 500
