@@ -24,3 +24,4 @@ from .pool.server import Lost as Lost
 from .pool.server import Redirect as Redirect
 from .pool.server import Status as Status
 from .pool.server import Throttling as Throttling
+from .pool.signing import new_signing_key as new_signing_key

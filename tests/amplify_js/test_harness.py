@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from amplify_mw.testing import LocalUserPool
+from amplify_mw.testing import LocalUserPool, new_signing_key
 from amplify_mw.testing.pool.pool import CognitoError, Down
 from tests.amplify_js.installation import HERE
 from tests.amplify_js.node import ORIGIN, AmplifyJS, Context, Tokens
@@ -119,7 +119,7 @@ def test_a_fresh_server_has_no_memory_of_unknown_keys(
 
 def test_pools_of_one_name_are_told_apart(amplify: AmplifyJS, pool: LocalUserPool) -> None:
     cookie = amplify.cookie(pool, fresh(pool))
-    with LocalUserPool(issuer=pool.issuer) as other:
+    with LocalUserPool(issuer=pool.issuer, key=new_signing_key()) as other:
         assert amplify.ask(other, cookie).name == "UserUnAuthenticatedException"
     assert amplify.ask(pool, cookie).ok["username"] == "ada"
 

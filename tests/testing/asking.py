@@ -12,6 +12,8 @@ from amplify_mw.testing import LocalUserPool
 from tests.patience import PATIENCE
 
 APP = "https://app.example/callback"
+TARGET = "AWSCognitoIdentityProviderService."
+AMZ_JSON = "application/x-amz-json-1.1"
 VERIFIER = "verifier-of-43-characters-or-more-as-it-has-to-be"
 CHALLENGE = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).rstrip(b"=")
 
@@ -27,6 +29,16 @@ class Clock:
 def client(**options: Any) -> httpx2.Client:
     """A browser, more or less: it keeps cookies, and follows no redirect unless told to."""
     return httpx2.Client(trust_env=False, verify=False, timeout=PATIENCE, **options)
+
+
+def call(pool: LocalUserPool, operation: str, **body: Any) -> httpx2.Response:
+    headers = {"X-Amz-Target": TARGET + operation, "Content-Type": AMZ_JSON}
+    with client() as http:
+        return http.post(pool.url, headers=headers, content=json.dumps(body))
+
+
+def get_user(pool: LocalUserPool, access_token: str) -> httpx2.Response:
+    return call(pool, "GetUser", AccessToken=access_token)
 
 
 def asked(pool: LocalUserPool, path: str = "/oauth2/authorize", **changes: str | None) -> str:

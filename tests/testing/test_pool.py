@@ -30,23 +30,9 @@ from amplify_mw.testing.pool.pool import (
     Throttling,
 )
 from tests.patience import PATIENCE
+from tests.testing.asking import AMZ_JSON, TARGET, Clock, call, client, get_user
 
-TARGET = "AWSCognitoIdentityProviderService."
-AMZ_JSON = "application/x-amz-json-1.1"
 ATTRIBUTES = {"email": "ada@example.com", "email_verified": "true", "name": "Ada"}
-
-
-class Clock:
-    def __init__(self, now: float = 1_700_000_000.0) -> None:
-        self.now = now
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture
@@ -72,24 +58,14 @@ def confidential(clock: Clock) -> Iterator[LocalUserPool]:
 
 @pytest.fixture
 def http() -> Iterator[httpx2.Client]:
-    with httpx2.Client(trust_env=False, verify=False, timeout=PATIENCE) as client:
-        yield client
+    with client() as http:
+        yield http
 
 
 @pytest.fixture
 def threads() -> Iterator[ThreadPoolExecutor]:
     with ThreadPoolExecutor(8) as executor:
         yield executor
-
-
-def call(pool: LocalUserPool, operation: str, **body: Any) -> httpx2.Response:
-    headers = {"X-Amz-Target": TARGET + operation, "Content-Type": AMZ_JSON}
-    with httpx2.Client(trust_env=False, verify=False, timeout=PATIENCE) as client:
-        return client.post(pool.url, headers=headers, content=json.dumps(body))
-
-
-def get_user(pool: LocalUserPool, access_token: str) -> httpx2.Response:
-    return call(pool, "GetUser", AccessToken=access_token)
 
 
 def refresh(pool: LocalUserPool, refresh_token: str) -> httpx2.Response:
@@ -107,8 +83,8 @@ def initiate_auth(pool: LocalUserPool, flow: str, **parameters: str) -> httpx2.R
 def form(pool: LocalUserPool, endpoint: str, auth: Any = None, **fields: str) -> httpx2.Response:
     """Ask an endpoint of the domain; `auth`: the id and the secret to show."""
     client_id = {} if auth else {"client_id": pool.client_id}
-    with httpx2.Client(trust_env=False, verify=False, timeout=PATIENCE) as client:
-        return client.post(f"{pool.url}/oauth2/{endpoint}", auth=auth, data=client_id | fields)
+    with client() as http:
+        return http.post(f"{pool.url}/oauth2/{endpoint}", auth=auth, data=client_id | fields)
 
 
 def oauth_refresh(pool: LocalUserPool, token: str, auth: Any = None) -> httpx2.Response:

@@ -126,7 +126,7 @@ def check_client(args: "MultiDict[str, str]", client: AppClient) -> None:
 def _faults(
     args: "MultiDict[str, str]", given: Mapping[str, str], request: AuthorizationRequest
 ) -> Iterator[tuple[str, str]]:
-    """What is wrong with a request that has a way back, as error and description."""
+    """The errors of a request with a right client and redirect URI, as code and description."""
     for name in PARAMETERS:
         if len(args.getlist(name)) > 1:  # RFC 6749 3.1
             yield "invalid_request", f"{name} is there more than once"
@@ -138,15 +138,19 @@ def _faults(
         yield "invalid_request", "response_type has to be code"
     if not set(request.scope.split(" ")) <= set(SCOPES):
         yield "invalid_scope", "a scope is not one of the app client's"
-    challenge, method = request.code_challenge, given.get("code_challenge_method")
-    if (challenge is not None or method is not None) and method != "S256":
-        yield "invalid_request", "code_challenge_method has to be S256"
-    if method is not None and not _CHALLENGE.fullmatch(challenge or ""):
-        yield "invalid_request", "code_challenge is no S256 challenge"
+    yield from _challenge_faults(request.code_challenge, given.get("code_challenge_method"))
     if not request.prompts <= PROMPTS or request.prompts > {"none"}:
         yield "invalid_request", "prompt is not supported"
     if "max_age" in given and request.max_age is None:
         yield "invalid_request", "max_age has to be a number of seconds"
+
+
+def _challenge_faults(challenge: str | None, method: str | None) -> Iterator[tuple[str, str]]:
+    """The errors of PKCE's two parameters (RFC 7636 4.3), of which both or none are there."""
+    if (challenge is not None or method is not None) and method != "S256":
+        yield "invalid_request", "code_challenge_method has to be S256"
+    if method is not None and not _CHALLENGE.fullmatch(challenge or ""):
+        yield "invalid_request", "code_challenge is no S256 challenge"
 
 
 def is_allowed(uri: str, allowed: frozenset[str] | None) -> bool:

@@ -97,7 +97,7 @@ class Tampering:
 class Ledger:
     """The users, keys and sign-ins of one pool.
 
-    `issuer` is asked for with each token. `token_lifetime`: of the tokens it issues, in seconds.
+    `issuer` is called for each token. `token_lifetime`: of the tokens it issues, in seconds.
     """
 
     def __init__(
@@ -105,13 +105,14 @@ class Ledger:
         client_id: str,
         issuer: Callable[[], str],
         clock: Callable[[], float],
-        token_lifetime: int = TOKEN_LIFETIME,
+        token_lifetime: int,
+        keys: SigningKeys,
     ) -> None:
         self.client_id = client_id
         self.token_lifetime = token_lifetime
         self.issuer = issuer
         self.clock = clock
-        self.keys = SigningKeys()
+        self.keys = keys
         self.users: dict[str, LocalUser] = {}
         self.refresh_tokens: dict[str, RefreshToken] = {}
         self.tamperings: dict[object, Tampering] = {}  # of several for a kind the newest counts

@@ -50,30 +50,38 @@ from .server import Lost as Lost
 from .server import Redirect as Redirect
 from .server import Status as Status
 from .server import Throttling as Throttling
-from .signing import merged
+from .signing import SigningKeys, merged
 
 if TYPE_CHECKING:
+    from joserfc.jwk import RSAKey
+
     from ...config.config import AmplifyConfig
 
 
 class LocalUserPool:
     """A user pool with one app client, served on 127.0.0.1 between `start()` and `close()`.
 
-    It is a context manager, too. `clock`: seconds since the epoch, for every time in a token.
-    `rotate_refresh_tokens`: a refresh returns a new refresh token, and the old one ends
-    `rotation_grace` seconds later. After `close()` the address stays known, so that tokens can be
+    It is a context manager, too. After `close()` the address stays known, so that tokens can be
     made for a pool that cannot be reached; `start()` serves at the same address again.
 
     `client_secret`: the app client has a secret and has to show it: as `ClientSecret`, as
     `SECRET_HASH` (InitiateAuth), or by Basic authentication (`/oauth2/token`, `/oauth2/revoke`).
-    `token_lifetime`: seconds from the issue of an ID or access token until it expires.
     `issuer`: the `iss` of its tokens, for readers that believe Amazon's address alone, and are
-    sent here by other means. By default it is where the pool is.
+    sent here by other means. By default it is the pool's address.
+    `clock`: seconds since the epoch, for every time in a token.
+    `token_lifetime`: seconds from the issue of an ID or access token until it expires.
+    `rotate_refresh_tokens`: a refresh returns a new refresh token, and the old one ends
+    `rotation_grace` seconds later.
 
-    The pool's domain, where people sign in with a browser, is at `url`, too. `redirect_uris` and
-    `logout_uris`: where it may send them afterwards (None: anywhere). `identity_providers`: the
-    other providers' names, each with its identifiers (`idp_identifier`); those of the users count
-    as well. `adds_iss`: `iss` goes with the code or error (RFC 9207), which Cognito does not do.
+    The pool's domain, for signing in with a browser, is at `url`, too. `redirect_uris` and
+    `logout_uris`: where it may send the browser afterwards (None: anywhere). `identity_providers`:
+    the other providers' names, each with its identifiers (`idp_identifier`); those of the users
+    count as well. `adds_iss`: `iss` goes with the code or error (RFC 9207), which Cognito does not
+    do.
+
+    `key`: an RSA key to sign with. By default it is one that all pools of this process share, made
+    when the first of them needs it. Pools are told apart by their `iss` then; for two pools of one
+    `issuer` that must refuse each other's tokens, write `key=new_signing_key()`.
 
     >>> with LocalUserPool() as pool:
     ...     user = pool.add_user("ada", email="ada@example.com", groups=["admins"])
@@ -97,45 +105,55 @@ class LocalUserPool:
         logout_uris: Iterable[str] | None = None,
         identity_providers: Mapping[str, Iterable[str]] = MappingProxyType({}),
         adds_iss: bool = False,
+        key: "RSAKey | None" = None,
     ) -> None:
         self.user_pool_id = user_pool_id
         self.client_id = client_id
         self.client_secret = client_secret
         self._issuer = issuer
+        self._adds_iss = adds_iss
         self._lock = threading.Lock()
-        self._ledger = Ledger(client_id, lambda: self.issuer, clock, token_lifetime)
+        self._ledger = Ledger(
+            client_id, lambda: self.issuer, clock, token_lifetime, SigningKeys(key)
+        )
         self._operations = Operations(
             self._ledger,
             client_secret=client_secret,
             rotates=rotate_refresh_tokens,
             grace=rotation_grace,
         )
-        self._adds_iss = adds_iss
-        codes = Codes(self._ledger)
         client = AppClient(
             client_id,
             _listed("redirect_uris", redirect_uris),
             _listed("logout_uris", logout_uris),
         )
+        self._paths = {**self._documents(), **self._domain(client, identity_providers)}
+        self._server = LoopbackServer(self._route)
+
+    def _documents(self) -> Paths:
+        """The endpoints of the key set and of the OpenID configuration."""
+        folder = f"/{self.user_pool_id}/.well-known"
+        return {
+            ("GET", f"{folder}/jwks.json"): ("jwks", self._jwks),
+            ("GET", f"{folder}/openid-configuration"): (
+                "openid-configuration",
+                self._openid_configuration,
+            ),
+        }
+
+    def _domain(self, client: AppClient, identity_providers: Mapping[str, Iterable[str]]) -> Paths:
+        """The endpoints of the pool's domain."""
+        codes = Codes(self._ledger)
         hosted = Hosted(
             self._ledger,
             self._operations,
             codes,
             client,
             identity_providers,
-            lambda: self.issuer if adds_iss else None,
+            lambda: self.issuer if self._adds_iss else None,
         )
-        documents = f"/{user_pool_id}/.well-known"
-        self._paths: Paths = {
-            ("GET", f"{documents}/jwks.json"): ("jwks", self._jwks),
-            ("GET", f"{documents}/openid-configuration"): (
-                "openid-configuration",
-                self._openid_configuration,
-            ),
-            **Domain(self._ledger, self._operations, codes, client_secret).paths,
-            **hosted.paths,
-        }
-        self._server = LoopbackServer(self._route)
+        domain = Domain(self._ledger, self._operations, codes, self.client_secret)
+        return {**domain.paths, **hosted.paths}
 
     def start(self) -> None:
         """Serve, on a free port the first time. Does nothing if it serves already."""

@@ -3,6 +3,9 @@
 Rules:
 - The newest key signs; the published ones are in the key set. A key that has left the set is kept,
   so that tokens can still be made with it.
+- Making an RSA key is slow, so the pools of a process share keys unless they are given one. Pools
+  are told apart by `iss`; the key proves only which process a token is from.
+- No key is ever written anywhere; each process makes its own.
 - `write` makes any token, wrong ones too: it signs by hand and checks nothing. `read` is strict.
 - Nothing here locks; the pool does.
 """
@@ -28,25 +31,32 @@ class BadToken(ValueError):
 
 
 class SigningKeys:
-    """RSA keys by `kid`."""
+    """The RSA keys of one pool: those it has signed with so far.
 
-    def __init__(self) -> None:
-        self._keys: dict[str, RSAKey] = {}
-        self._published: list[str] = []
-        self._stranger: RSAKey | None = None
-        self.rotate(keep_old=False)
+    `key`: the first of them. None: the keys are this process's, made when they are first needed
+    and shared with its other pools. A pool with a key of its own shares none.
+    """
+
+    def __init__(self, key: RSAKey | None = None) -> None:
+        self._shares = key is None
+        self._ever: list[RSAKey] = []  # oldest first
+        self._oldest_published = 0
+        if key is not None:
+            key.ensure_kid()
+            self._ever.append(key)
 
     def rotate(self, *, keep_old: bool) -> str:
-        """Sign using a new key from now on; its `kid`. Else than `keep_old`, publish only it."""
-        key = _new_key()
-        kid = str(key.kid)
-        self._keys[kid] = key
-        self._published = [kid, *(self._published if keep_old else ())]
-        return kid
+        """Sign using a new key from now on; its `kid`. Unless `keep_old`, publish only this one."""
+        number = len(self._used())
+        key = _shared_key(number) if self._shares else new_signing_key()
+        self._ever.append(key)
+        if not keep_old:
+            self._oldest_published = number
+        return str(key.kid)
 
     def jwks(self) -> dict[str, Any]:
         """The published key set (RFC 7517), newest key first."""
-        return {"keys": [self._keys[kid].as_dict(private=False) for kid in self._published]}
+        return {"keys": [key.as_dict(private=False) for key in self._published()]}
 
     def write(
         self,
@@ -64,7 +74,7 @@ class SigningKeys:
 
     def read(self, token: str) -> dict[str, Any]:
         """The claims of a token that a published key has signed. Raises `BadToken`."""
-        published = KeySet([self._keys[kid] for kid in self._published])
+        published = KeySet([*self._published()])
         try:
             return jwt.decode(token, published, algorithms=["RS256"]).claims
         except (JoseError, ValueError, TypeError, RecursionError) as error:
@@ -72,14 +82,23 @@ class SigningKeys:
 
     def _choose(self, key: str) -> RSAKey:
         if key == "current":
-            return self._keys[self._published[0]]
+            return self._used()[-1]
         if key == "unknown":
-            self._stranger = self._stranger or _new_key()
-            return self._stranger
-        try:
-            return self._keys[key]
-        except KeyError:
-            raise ValueError(f"key: write 'current', 'unknown' or a kid; got {key!r}") from None
+            return _shared_key("unknown")
+        for used in self._used():
+            if used.kid == key:
+                return used
+        raise ValueError(f"key: write 'current', 'unknown' or a kid; got {key!r}")
+
+    def _published(self) -> list[RSAKey]:
+        """The keys of the key set, newest first."""
+        return self._used()[self._oldest_published :][::-1]
+
+    def _used(self) -> list[RSAKey]:
+        """The keys so far, oldest first. There is at least one."""
+        if not self._ever:
+            self._ever.append(_shared_key(0))
+        return self._ever
 
 
 def merged(members: Mapping[str, Any], changes: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -102,9 +121,27 @@ def opaque_token() -> str:
     return f"{header}.{key}.{nonce}.{text}.{tag}"
 
 
-def _new_key() -> RSAKey:
-    kid = base64.b64encode(secrets.token_bytes(32)).decode()  # of the form Cognito's have
+def new_signing_key() -> RSAKey:
+    """A new RSA key with a `kid` of the form Cognito's have, for a pool that shares none.
+
+    `LocalUserPool(key=new_signing_key())`. Making one takes about a tenth of a second.
+    """
+    kid = base64.b64encode(secrets.token_bytes(32)).decode()
     return RSAKey.generate_key(KEY_BITS, {"kid": kid, "use": "sig", "alg": "RS256"})
+
+
+# A pool's first key is 0, the next one 1. A key "unknown" is in no key set.
+_shared_keys: Final[dict[int | str, RSAKey]] = {}
+
+
+def _shared_key(name: int | str) -> RSAKey:
+    """The key of this process under a name, made when it is first needed.
+
+    There is no lock, which a fork could leave held for good: two threads that come first at once
+    both make a key, and both get the same one.
+    """
+    key = _shared_keys.get(name)
+    return key if key is not None else _shared_keys.setdefault(name, new_signing_key())
 
 
 def _sign(signed: bytes, key: RSAKey, algorithm: str) -> bytes:
