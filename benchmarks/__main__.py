@@ -48,7 +48,10 @@ PACKAGES = (
 
 
 def answer(questions: Iterable[str], plan: Plan, head: str, results: Path | None) -> bool:
-    """Print each table as it is done, and the aims at last; whether all could be measured."""
+    """Print each table as it is done, and all aims at last; whether all could be measured.
+
+    `results`: where the page is kept, if anywhere.
+    """
     print(head, flush=True)
     found: list[Table] = []
     is_whole = True
@@ -77,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--quick", action="store_true", help="under ten minutes, noisier")
-    parser.add_argument("--results", type=Path, help="where to write the report")
+    parser.add_argument("--results", type=Path, help="where to write the page")
     parser.add_argument("questions", nargs="*", metavar="question", choices=[[], *QUESTIONS])
     chosen = parser.parse_args(arguments)
     words = [*(["--quick"] if chosen.quick else []), *chosen.questions]

@@ -23,7 +23,7 @@ from .others import FIRST, frameworks, ours
 from .others.cases import LOOP, OTHERS, PER_TASK, WSGI, Case
 from .report import Limit, Table, at_least, installed, versions
 
-AIMED = ("flask-cognito-lib", "fastapi-cognito", "Clerk", "Auth0")
+AIMED = ("flask-cognito-lib", "fastapi-cognito", "Clerk", "Auth0", "Powertools", "Scalekit")
 NOTES = {
     "Starlette": (
         "PyJWT has its keys preloaded. starsessions: a lifetime of 14 days, not rolling; it saves "
@@ -32,11 +32,13 @@ NOTES = {
     ),
     "FastAPI": (
         f"All in one event loop, {PER_TASK} requests a task. Clerk has its key as PEM, the others "
-        "theirs in their caches; auth0-server-python reads an encrypted cookie."
+        "theirs preloaded or in their caches; auth0-server-python and Scalekit read an encrypted "
+        "cookie, whose tokens they do not verify again."
     ),
     "Flask": (
         "flask-cognito-lib is made to keep its token service and its keys: by itself it would "
-        "fetch them at each request. Clerk has its key as PEM."
+        "fetch them at each request. Clerk has its key as PEM, Powertools its key set. Scalekit "
+        "reads an encrypted cookie, whose tokens it does not verify again."
     ),
     "Django": "No database: users come from a dictionary. `cache` is LocMemCache.",
 }

@@ -10,8 +10,20 @@ import pytest
 import benchmarks.__main__ as command
 from benchmarks import imports, load
 from benchmarks.harness import TINY, Row, calibrated, interleaved, table
-from benchmarks.report import Aim, Spread, Table, aims, at_least, at_most, grid, write
+from benchmarks.report import (
+    ON_THE_PAGE,
+    Aim,
+    Spread,
+    Table,
+    aims,
+    at_least,
+    at_most,
+    grid,
+    page,
+    write,
+)
 
+FOLDER = Path(command.__file__).parent
 # Some of what each question's tables say, whatever is installed here.
 SAID = {
     "overhead": ["pays: WSGI", "pays: ASGI", "no cookie: amplify_mw", "known token: floor"],
@@ -25,7 +37,7 @@ SAID = {
         "joserfc decode",
         "8,000 bytes: amplify_mw",
     ],
-    "peers": ["SessionMiddleware", "fastapi-cognito", "Flask-Login", "Clerk", "Auth0", "Django"],
+    "peers": ["SessionMiddleware", "fastapi-cognito", "Clerk", "Powertools", "Scalekit", "Django"],
     "servers": ["uvicorn", "granian", "gunicorn", "waitress"],
     "flood": ["ASGI: forged signature", "unknown kid, issued just now", "leaves behind"],
     "growth": ["8 kB", "10 seen, known: amplify_mw", "100 seen"],
@@ -50,11 +62,11 @@ def test_the_command_prints_and_writes_what_it_found(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     results = tmp_path / "RESULTS.md"
-    assert command.answer(["routes"], TINY, "# A head\n", results)
+    assert command.answer(["overhead"], TINY, "# A head\n", results)
     printed, written = capsys.readouterr().out, results.read_text(encoding="utf-8")
     for text in (printed, written):
         assert "# A head" in text
-        assert "## What the sign-in routes cost other requests: ASGI" in text
+        assert "## What a request pays: ASGI" in text
         assert "## Aims" in text
 
 
@@ -62,8 +74,8 @@ def test_a_question_that_fails_takes_no_others_along(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     results = tmp_path / "RESULTS.md"
-    assert not command.answer(["no_such_question", "routes"], TINY, "", results)
-    assert "routes cost" in results.read_text(encoding="utf-8")
+    assert not command.answer(["no_such_question", "overhead"], TINY, "", results)
+    assert "a request pays" in results.read_text(encoding="utf-8")
     assert "no_such_question" in capsys.readouterr().err
 
 
@@ -109,11 +121,31 @@ def test_a_table_is_markdown_with_columns_as_wide_as_their_cells() -> None:
     ]
 
 
-def test_a_report_begins_with_the_aims(tmp_path: Path) -> None:
+def test_the_page_keeps_the_aims_and_the_tables_of_its_list(tmp_path: Path) -> None:
     path = tmp_path / "RESULTS.md"
-    write(path, "# A head\n", [Table("A title", ("case", "µs"), [("ours", "1")])])
+    log = Table("What nobody asks for", ("case", "µs"), [("ours", "1")])
+    asked = [Table(f"{title}, and more", ("case", "µs"), [("ours", "1")]) for title in ON_THE_PAGE]
+    write(path, "# A head\n", [log, *reversed(asked)])
     titles = [line for line in path.read_text(encoding="utf-8").splitlines() if "# " in line]
-    assert titles == ["# A head", "## Aims", "## A title"]
+    wanted = [f"## {table.title}" for table in asked]
+    assert titles == ["# A head", "## Aims", *wanted, "## What a ratio hides"]
+
+
+def test_the_page_names_the_aims_that_were_missed() -> None:
+    met, failed = (
+        Aim(what, Spread.of([2.0]), at_most(limit)) for what, limit in (("a", 3), ("b", 1))
+    )
+    found = page("# A head\n", [Table("A title", ("",), [], aims=[met, failed])])
+    assert "1 of 2 met." in found
+    assert "| b " in found
+    assert "| a " not in found
+
+
+def test_every_table_of_the_page_is_some_question_s() -> None:
+    sources = "".join(path.read_text(encoding="utf-8") for path in FOLDER.glob("*.py"))
+    said = sources.replace("{shell}", "WSGI").replace("{kind.name}", "uvicorn")
+    for title in ON_THE_PAGE:
+        assert title.partition(":")[0].split(",")[0] in said, title
 
 
 class Answering(socketserver.StreamRequestHandler):

@@ -26,6 +26,8 @@ OTHERS = {
     "FastAPI": {
         "fastapi_cognito": "fastapi-cognito",
         "clerk": "clerk-backend-api",
+        "powertools": "aws-lambda-powertools",
+        "sealed_by_scalekit": "scalekit-sdk-python",
         "auth0_api": "auth0-api-python",
         "auth0_server": "auth0-server-python",
     },
@@ -34,9 +36,12 @@ OTHERS = {
         "flask_login": "flask-login",
         "flask_cognito_lib": "flask-cognito-lib",
         "clerk": "clerk-backend-api",
+        "powertools": "aws-lambda-powertools",
+        "sealed_by_scalekit": "scalekit-sdk-python",
     },
     "Django": {"django_session": "django"},
 }
+IN_BOTH = {"clerk", "powertools", "sealed_by_scalekit"}  # told which framework they are in
 WSGI = {"Flask", "Django"}
 LOOPED = {"FastAPI"}
 
@@ -92,7 +97,7 @@ def _peers(framework: str, users: Users) -> Iterator[Peer]:
     for module, package in OTHERS[framework].items():
         if installed(package) is not None:
             build = import_module(f"benchmarks.others.{module}").peers
-            yield from build(users, framework) if module == "clerk" else build(users)
+            yield from build(users, framework) if module in IN_BOTH else build(users)
 
 
 async def _nothing() -> None:

@@ -28,6 +28,11 @@ OTHERS = {
     "flask-cognito-lib": ("flask-cognito-lib", "import flask_cognito_lib"),
     "fastapi-cognito": ("fastapi-cognito", "import fastapi_cognito"),
     "Clerk": ("clerk-backend-api", "import clerk_backend_api.security"),
+    "Powertools, auth_alpha": (
+        "aws-lambda-powertools",
+        "from aws_lambda_powertools.utilities.auth_alpha import JWTVerifier",
+    ),
+    "Scalekit, Flask": ("scalekit-sdk-python", "import scalekit.frameworks.flask"),
     "Auth0, auth0-api-python": ("auth0-api-python", "import auth0_api_python"),
     "Auth0, auth0-server-python": (
         "auth0-server-python",
