@@ -10,7 +10,7 @@ drivers that run flows are in `drive.py`; a test steps one by hand:
     flow.send((state, 100.2))                # what came of it, and when
 
 Rules:
-- Effects are values, and no repr shows what may be secret. Nothing here acts. (They are named
+- Effects are values, and no repr shows what may be secret. Nothing here acts. (Most are named
   tuples: a frozen dataclass costs every import six times as much to make.)
 - `Request` and `Pause` are only yielded inside a flight: callers wait for flights, never for
   sockets.
@@ -18,9 +18,21 @@ Rules:
 
 from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias, TypeVar
+from typing import (
+    Any,
+    Final,
+    Generic,
+    Literal,
+    NamedTuple,
+    Protocol,
+    TypeAlias,
+    TypeVar,
+    TypeVarTuple,
+)
 
 T = TypeVar("T")
+S = TypeVar("S")
+Ts = TypeVarTuple("Ts")
 
 
 class Unreachable(Exception):
@@ -171,12 +183,19 @@ class Draw(NamedTuple):
     size: int
 
 
-class Ask(NamedTuple):
-    """Ask a session store: call this method of it, or await it. See `amplify_mw.stores`."""
+class Ask(Generic[T]):
+    """Ask a session store: call a method of it, or await it. See `amplify_mw.stores`.
 
-    store: Any
-    method: str
-    arguments: tuple[Any, ...]
+    `call` is a method of the store's type, such as `Store.load`: so a type checker sees which
+    arguments it takes and how it answers. It is called by its name, since a store need not inherit.
+    """
+
+    __slots__ = ("arguments", "method", "store")
+
+    def __init__(self, store: S, call: Callable[[S, *Ts], T], *arguments: *Ts) -> None:
+        self.store: Any = store
+        self.method: str = call.__name__
+        self.arguments: tuple[Any, ...] = arguments
 
     def __repr__(self) -> str:
         return f"<Ask {self.method}>"
@@ -193,7 +212,7 @@ class Meanwhile(NamedTuple):
 
     request: Request
     every: float
-    ask: Ask
+    ask: Ask[Any]
 
 
 class Report(NamedTuple):
@@ -261,7 +280,7 @@ Effect: TypeAlias = (
     | ForgetAll
     | Forget
     | Draw
-    | Ask
+    | Ask[Any]
     | Pause
     | Meanwhile
     | Report

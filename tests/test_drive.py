@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import pytest
@@ -38,6 +38,7 @@ from amplify_mw.engine.cache import BoundedCache
 from amplify_mw.engine.driver import Driver, _repeating
 from amplify_mw.engine.flights import Flights
 from amplify_mw.engine.http import HttpClient
+from amplify_mw.sessions.store import Store
 from amplify_mw.testing import LocalUserPool
 from amplify_mw.testing.pool.pool import Body, Down, Drip, Redirect
 from tests.patience import PATIENCE
@@ -361,7 +362,7 @@ def test_a_flights_thread_is_not_started_in_the_context_of_a_request(
     token = user.set("ada")
     try:
         assert driver.run(waiting(fetching(jwks))) > 0
-        with _repeating(Ask(None, "", ()), 60):
+        with _repeating(Ask(cast("Any", None), Store.load, b""), 60):
             pass
     finally:
         user.reset(token)

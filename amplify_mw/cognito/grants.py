@@ -69,7 +69,11 @@ class Grants:
         self.sign_ins = Paces("sign-in", (), "sign-ins come to nothing meanwhile")
 
     def refresh(
-        self, access: VerifiedToken, refresh_token: bytes, meanwhile: tuple[float, Ask], now: float
+        self,
+        access: VerifiedToken,
+        refresh_token: bytes,
+        meanwhile: tuple[float, Ask[bool]],
+        now: float,
     ) -> Flow[tuple[Refreshed | Failure, float]]:
         """A flow, in a flight: new tokens, or what hindered, and when that was known.
 

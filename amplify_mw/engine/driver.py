@@ -173,7 +173,7 @@ class Driver:
         close_connections()
 
 
-def _ask(effect: Ask) -> Any:
+def _ask(effect: Ask[Any]) -> Any:
     return getattr(effect.store, effect.method)(*effect.arguments)
 
 
@@ -216,7 +216,7 @@ def _report_listener(effect: Tell, error: Exception) -> None:
 
 
 @contextmanager
-def _repeating(ask: Ask, every: float) -> Iterator[None]:
+def _repeating(ask: Ask[Any], every: float) -> Iterator[None]:
     """Ask again and again on a thread, first after `every` seconds, until the block ends."""
     done = threading.Event()
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ..cognito.verifier import VerifiedToken, Verifier
     from ..models import SessionInfo
     from .bundle import Bundle
+    from .store import Memory
 
 
 DIFFERENT_USERS: Final = Refused(NotAuthorizedException, "different_users")
@@ -159,8 +160,8 @@ class Dependencies(NamedTuple):
     grants: "Grants"
     cookie_name: str
     client_ids: frozenset[str] | None
-    memory: Callable[[], Any]
-    places: Callable[[], Any]
+    memory: Callable[[], "Memory"]
+    places: Callable[[], "Memory"]
 
     def __repr__(self) -> str:
         return "<Surroundings>"

@@ -25,9 +25,11 @@ from ..models import AuthUser
 from ..web.cookies import NewCookie
 from .base import Dependencies, NewSession, Postponed
 from .bundle import Bundle
-from .codec import LoadedSession, RecordCodec, StoreClient, newest
+from .client import StoreClient
+from .codec import LoadedSession, RecordCodec, newest
 from .lifetimes import LastingSession
 from .refreshing import IV, RETRY, REVOKED, Pair, Refresher
+from .store import Store
 from .token import groups_of, keys_unavailable, refused, scopes_of, size_of
 from .verdicts import (
     NO_COOKIE,
@@ -203,10 +205,10 @@ class LastingSessions:
             self._note_extension(extended)
             return extended, now
         try:
-            kept, now = yield from self._store.tell("replace", loaded.codec.key, record)
+            kept, now = yield from self._store.ask(Store.replace, loaded.codec.key, record)
             if kept:
                 return extended, now
-            found, now = yield self._store.ask("load", loaded.codec.key)
+            found, now = yield from self._store.ask_quietly(Store.load, loaded.codec.key)
         except Unreachable as error:  # a later request will do
             return loaded, error.now or now
         return newest(loaded, found), now

@@ -28,9 +28,11 @@ from ..effects import Draw, Flight, Flow, Join, Notice, Pause, Unreachable
 from ..errors import NetworkError, NotAuthorizedException, SessionTooLargeError
 from .base import Postponed
 from .bundle import Bundle
-from .codec import LoadedSession, RecordCodec, StoreClient, newest
+from .client import StoreClient
+from .codec import LoadedSession, RecordCodec, newest
 from .lifetimes import LastingSession
 from .record import Record, asks_again, has_ended
+from .store import Store
 from .token import refused
 from .verdicts import STORE_UNAVAILABLE, Refused
 
@@ -123,7 +125,7 @@ class Refresher:
         kind: LastingSession,
         verifier: Verifier,
         grants: Grants,
-        store: StoreClient,
+        store: StoreClient[Store],
         *,
         is_shared: bool,
     ) -> None:
@@ -195,7 +197,7 @@ class Refresher:
         except Unreachable:
             outcome = Postponed(STORE_UNAVAILABLE)
         with suppress(Unreachable):  # it runs out
-            yield self._store.ask("release", loaded.codec.key, lease.fence)
+            yield from self._store.ask_quietly(Store.release, loaded.codec.key, lease.fence)
         return outcome
 
     def _lease(
@@ -208,24 +210,24 @@ class Refresher:
         key, lease = loaded.codec.key, self._kind.lease
         waited, missed, (look, longest) = 0.0, 0, _LOOKS
         while True:
-            fence, now = yield from self._store.tell("acquire", key, lease)
-            record, now = yield self._store.ask("load", key)
+            fence, now = yield from self._store.ask(Store.acquire, key, lease)
+            record, now = yield from self._store.ask_quietly(Store.load, key)
             latest = newest(loaded, record)
             is_done = latest is None or (latest.is_newer and not self._is_wanting(latest, now))
             if fence is not None and is_done:
-                yield self._store.ask("release", key, fence)
+                yield from self._store.ask_quietly(Store.release, key, fence)
                 fence = None
             if fence is not None:
                 if record and loaded.codec.in_cookie and record.expires_at < now + _LEASE_LIVES:
                     longer = replace(record, expires_at=now + _LEASE_LIVES)
                     with suppress(Unreachable):  # a lease goes with its record
-                        yield self._store.ask("replace", key, longer)
+                        yield from self._store.ask_quietly(Store.replace, key, longer)
                 return Lease(fence, was_taken_over=waited > 0), latest, now
             if is_done or waited > lease + _HOLDER_TAKES:
                 return None, latest, now
             if record is None:  # a coordinator has heard nothing of this session
                 record = Record(b"", loaded.bundle.turn, now + _LEASE_LIVES)
-                yield from self._store.tell("create", key, record)
+                yield from self._store.ask(Store.create, key, record)
                 missed += 1
                 if missed < _MISSES:
                     continue
@@ -239,7 +241,7 @@ class Refresher:
             access_token = self._verifier.read(bundle.access_token, now)
         except InvalidToken as error:
             return refused(error)
-        renewal = self._store.ask("renew", loaded.codec.key, lease.fence, self._kind.lease)
+        renewal = self._store.call(Store.renew, loaded.codec.key, lease.fence, self._kind.lease)
         answer, now = yield from self._grants.refresh(
             access_token, bundle.refresh_token or b"", (self._kind.lease / 3, renewal), now
         )
@@ -322,21 +324,21 @@ class Refresher:
         kept, now = yield from self._write(old.codec, record, now)
         if kept:
             return new
-        found, now = yield self._store.ask("load", old.codec.key)
+        found, now = yield from self._store.ask_quietly(Store.load, old.codec.key)
         latest = newest(new, found)
         if latest is None:
             if bundle.refresh_token is not None:
                 yield from self._grants.revoke(pair.access_token, bundle.refresh_token)
             return REVOKED
         if found is None:
-            yield from self._store.tell("create", old.codec.key, record)
+            yield from self._store.ask(Store.create, old.codec.key, record)
         return latest
 
     def _write(self, codec: RecordCodec, record: Record, now: float) -> Flow[tuple[bool, float]]:
         """A flow: whether the record was kept. New tokens are not given up at once."""
         for pause in (*_WRITE_AGAIN, None):
             try:
-                kept, now = yield from self._store.tell("replace", codec.key, record)
+                kept, now = yield from self._store.ask(Store.replace, codec.key, record)
             except Unreachable as error:
                 if pause is None and not codec.in_cookie:
                     raise
@@ -358,7 +360,7 @@ class Refresher:
         if answer.may_be_reuse and loaded.codec.in_cookie:  # a newer cookie may be on its way
             self._used_up.note((loaded.codec.key, loaded.bundle.turn), now, _GRACE, _REUSED)
             return _REUSED
-        found, now = yield self._store.ask("load", loaded.codec.key)
+        found, now = yield from self._store.ask_quietly(Store.load, loaded.codec.key)
         if has_ended(found):  # which is why; how it ended is to be remembered
             return revoked(found)
         yield from self._leave_tombstone(loaded, now)
@@ -370,7 +372,7 @@ class Refresher:
         """A flow: what a holder before us may yet write, for as long as a lease lasts."""
         waited, (look, longest) = 0.0, _LOOKS
         while waited <= self._kind.lease:
-            found, now = yield self._store.ask("load", loaded.codec.key)
+            found, now = yield from self._store.ask_quietly(Store.load, loaded.codec.key)
             latest = newest(loaded, found)
             if latest is None or latest.bundle.turn > loaded.bundle.turn:
                 return latest, now

@@ -16,7 +16,7 @@ import hashlib
 import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from ..effects import Flow, Notice, Unreachable
 from ..errors import ConfigurationError, NotAuthorizedException, SessionTooLargeError, check_number
@@ -30,6 +30,7 @@ from .lifetimes import LastingSession, check_store
 from .record import Record
 from .refreshing import IV, REVOKED, revoked
 from .seal import Seal, parse_key
+from .store import Store
 from .verdicts import Refused, Resolution, SignedIn
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class SealedSession(LastingSession):
     """
 
     keys: Sequence[str | bytes] = field(repr=False)
-    coordinator: Any = None
+    coordinator: Store | None = None
     staleness: float = 60.0
     max_bytes: int = _MAX_BYTES
 
@@ -175,7 +176,7 @@ class SealedSessions(LastingSessions):
         if loaded is None:
             return (yield from self._unopened(value))
         try:
-            record, now = yield from self._store.tell("load", loaded.codec.key)
+            record, now = yield from self._store.ask(Store.load, loaded.codec.key)
         except Unreachable:
             return STORE_DOWN
         latest = newest(loaded, record)
@@ -191,7 +192,7 @@ class SealedSessions(LastingSessions):
         loaded = self._open(value)
         if loaded is None:
             return None
-        record, now = yield from self._store.tell("load", loaded.codec.key)
+        record, now = yield from self._store.ask(Store.load, loaded.codec.key)
         return self._owner(newest(loaded, record), now)
 
     def _unopened(self, value: bytes) -> Flow[Resolution]:
@@ -256,7 +257,7 @@ class SealedSessions(LastingSessions):
         if loaded is None:
             return []
         yield from self._store.note(loaded.codec.key, now)
-        record, now = yield from self._store.tell("load", loaded.codec.key)
+        record, now = yield from self._store.ask(Store.load, loaded.codec.key)
         latest = newest(loaded, record)
         if latest is None or now >= latest.bundle.created_at + self._kind.absolute:
             return []

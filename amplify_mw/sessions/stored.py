@@ -13,7 +13,7 @@ import hashlib
 import hmac
 import struct
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from ..cognito.verifier import MAX_TOKEN_BYTES
 from ..effects import Draw, Flow, Unreachable
@@ -29,6 +29,7 @@ from .lasting import INVALID, STORE_DOWN, LastingSessions
 from .lifetimes import DEFAULT_TOKEN_BYTES, LastingSession, check_store
 from .record import Record, has_ended
 from .refreshing import IV, REVOKED, revoked
+from .store import Store
 from .verdicts import Refused, Resolution, SignedIn, user_key
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class StoredSession(LastingSession):
     groups, with roles of long names, have tokens of 10 kB and more.
     """
 
-    store: Any = field(kw_only=False)
+    store: Store = field(kw_only=False)
     max_token_bytes: int = DEFAULT_TOKEN_BYTES
 
     def __post_init__(self) -> None:
@@ -170,7 +171,7 @@ class StoredSessions(LastingSessions):
         if identifier is None:
             return INVALID
         try:
-            record, now = yield from self._store.tell("load", store_key(identifier))
+            record, now = yield from self._store.ask(Store.load, store_key(identifier))
         except Unreachable:
             return STORE_DOWN
         if record is None:
@@ -195,14 +196,15 @@ class StoredSessions(LastingSessions):
         identifier = _identifier(value)
         if identifier is None:
             return None
-        record, now = yield from self._store.tell("load", store_key(identifier))
-        return self._owner(record and _loaded(StoredCodec(identifier), record), now)
+        record, now = yield from self._store.ask(Store.load, store_key(identifier))
+        loaded = None if record is None else _loaded(StoredCodec(identifier), record)
+        return self._owner(loaded, now)
 
     def _load_again(self, verdict: SignedIn, now: float) -> Flow[LoadedSession | Refused]:  # noqa: ARG002
         codec = self._place(verdict.cookie)
         if codec is None:
             return REVOKED
-        record, _ = yield from self._store.tell("load", codec.key)
+        record, _ = yield from self._store.ask(Store.load, codec.key)
         loaded = None if record is None else _loaded(codec, record)
         return loaded or revoked(record)
 
@@ -216,7 +218,7 @@ class StoredSessions(LastingSessions):
         identifier, now = yield Draw(_ID)
         codec = StoredCodec(identifier, user_key(token.pool, token.sub), new_session.user_agent)
         record, sealed = codec.close(bundle, iv, self._kind.ends_at(bundle))
-        yield from self._store.tell("create", codec.key, record)
+        yield from self._store.ask(Store.create, codec.key, record)
         return self._begun(LoadedSession(codec, bundle, sealed, is_newer=True), new_session, now)
 
     def contents(self, value: bytes) -> list[Bundle]:  # noqa: ARG002
@@ -236,7 +238,7 @@ class StoredSessions(LastingSessions):
         if codec is None:
             return []
         try:
-            record, now = yield from self._store.tell("load", codec.key)
+            record, now = yield from self._store.ask(Store.load, codec.key)
         except Unreachable:
             if self._verdicts.get(value) is not None:
                 yield from self._store.note(codec.key, now)
@@ -253,7 +255,7 @@ class StoredSessions(LastingSessions):
         if current is not None:
             identifier = _identifier(current.cookie)
             own = None if identifier is None else store_key(identifier)
-        found, _ = yield from self._store.tell("of_user", user)
+        found, _ = yield from self._store.ask(Store.of_user, user)
         found.sort(key=lambda pair: (pair[1].seen_at, pair[1].created_at), reverse=True)
         return {key: _info(record, is_current=key == own) for key, record in found}
 

@@ -18,6 +18,7 @@ from ..web.cookie_policy import CookiePolicy
 from ..web.cookies import NewCookie, SessionCookie
 from .base import Dependencies, NewSession
 from .record import has_ended, tombstone
+from .store import Memory
 from .verdicts import NO_COOKIE, NO_SESSION, Refused, Resolution, SignedIn, user_key
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class TokenSessions:
     listed = None
     nobody = NO_SESSION
 
-    def __init__(self, verifier: Verifier, memory: Any) -> None:
+    def __init__(self, verifier: Verifier, memory: Memory) -> None:
         self._verifier = verifier
         self._memory = memory
 
@@ -89,7 +90,9 @@ class TokenSessions:
     def start(self, new_session: NewSession, now: float) -> Flow[Resolution]:  # noqa: ARG002
         """A flow: the ID token in the cookie."""
         verdict = _signed_in(new_session.id_token)
-        yield self._ask("delete", verdict.cookie)  # it may have been ended before
+        yield Ask(
+            self._memory, Memory.delete, _key(verdict.cookie)
+        )  # it may have been ended before
         return Resolution(verdict, NewCookie(verdict.cookie.decode("ascii")))
 
     def contents(self, value: bytes) -> "list[Bundle]":  # noqa: ARG002
@@ -111,20 +114,14 @@ class TokenSessions:
             token = yield from self._verifier.verify(value, now)
         except (InvalidToken, KeysUnavailable):  # none that any answer would set
             return []
-        yield self._ask("exchange", value, tombstone(token.expires_at))
+        yield Ask(self._memory, Memory.exchange, _key(value), tombstone(token.expires_at))
         return []
 
     def unless_ended(self, cookie: NewCookie, now: float) -> Flow[NewCookie | None]:  # noqa: ARG002
         """A flow: a cookie that is to be set, if its token was not ended since; else None."""
-        record, _ = yield self._ask("load", cookie.value.encode("ascii"))
+        key = _key(cookie.value.encode("ascii"))
+        record, _ = yield Ask(self._memory, Memory.load, key)
         return None if has_ended(record) else cookie
-
-    def _ask(self, method: str, value: bytes, *arguments: Any) -> Ask:
-        """A question to this process's memory."""
-        import hashlib  # only those who start or end a session here pay
-
-        key = hashlib.sha256(b"amplify_mw token session\0" + value).digest()
-        return Ask(self._memory, method, (key, *arguments))
 
     def own(self, verdict: SignedIn) -> tuple[bytes, NewCookie]:
         """The value of a verdict's session alone, and what clears its cookies."""
@@ -133,6 +130,13 @@ class TokenSessions:
     def refresh(self, verdict: SignedIn, now: float) -> Flow[None]:  # noqa: ARG002
         """A flow: there is no refresh token."""
         yield from ()
+
+
+def _key(value: bytes) -> bytes:
+    """The key of a token in this process's memory."""
+    import hashlib  # loaded when a session is started or ended
+
+    return hashlib.sha256(b"amplify_mw token session\0" + value).digest()
 
 
 def keys_unavailable(error: KeysUnavailable) -> Refused:

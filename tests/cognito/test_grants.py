@@ -3,7 +3,7 @@
 import json
 from base64 import b64encode
 from collections.abc import Generator
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qs
 
 import pytest
@@ -12,12 +12,13 @@ from amplify_mw.cognito.api import Failure, Refreshed
 from amplify_mw.cognito.grants import Grants, PoolApi
 from amplify_mw.cognito.verifier import VerifiedToken
 from amplify_mw.effects import Ask, Launch, Meanwhile, Outage, Pause, Request, Response, Unreachable
+from amplify_mw.sessions.store import Store
 
 T = 1000.0
 ENDPOINT = "https://pool.example/"
 ISSUER = "https://issuer.example"
 APIS = ["GetTokensFromRefreshToken", "InitiateAuth", "oauth"]
-RENEWAL = Ask(None, "renew", (b"key", 1, 10))
+RENEWAL = Ask(cast("Any", None), Store.renew, b"key", 1, 10.0)
 RESULT = {"IdToken": "a.b.c", "AccessToken": "d.e.f"}
 GOOD = {
     "oauth": Response(200, {}, b'{"id_token":"a.b.c","access_token":"d.e.f"}'),

@@ -97,7 +97,7 @@ class World:
     launched: list[Flight] = field(default_factory=list)
     told: list[Outage | Rejection] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
-    breaks: Callable[[Ask], bool] = lambda _: False
+    breaks: Callable[[Ask[Any]], bool] = lambda _: False
     engines: list[Engine] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -210,12 +210,12 @@ class World:
                 raise AssertionError(effect)
         return None
 
-    def _ask(self, ask: Ask) -> Any:
+    def _ask(self, ask: Ask[Any]) -> Any:
         if self.breaks(ask):
             raise StoreUnavailable("the store is down")
         return getattr(ask.store, ask.method)(*ask.arguments)
 
-    def _refresh(self, request: Request, every: float, ask: Ask) -> Any:
+    def _refresh(self, request: Request, every: float, ask: Ask[Any]) -> Any:
         body = json.loads(request.content)
         self.used.append(body.get("RefreshToken"))
         answer = self._next_answer(self.used[-1])

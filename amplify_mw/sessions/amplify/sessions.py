@@ -47,11 +47,13 @@ from ...web.cookie_policy import CookiePolicy
 from ...web.cookies import NewCookie
 from ..base import Dependencies, NewSession, Postponed
 from ..bundle import Bundle
-from ..codec import LoadedSession, StoreClient
+from ..client import StoreClient
+from ..codec import LoadedSession
 from ..lasting import LastingSessions
 from ..lifetimes import LastingSession
 from ..record import Record, has_ended, tombstone
 from ..refreshing import Pair, revoked
+from ..store import Memory, Store
 from ..token import MAX_SENT, keys_unavailable, refused
 from ..verdicts import Refused, Resolution, SignedIn, user_key
 from .codec import B64TOKEN, LABEL, AmplifyCodec, Newest, sign_in_details
@@ -210,7 +212,7 @@ class AmplifySessions(LastingSessions):
             pair = yield from self._verified(mine, now)
         except InvalidToken:
             return None
-        tombstone, _ = yield from self._graves.tell("load", _sign_in(pair.access_token))
+        tombstone, _ = yield from self._graves.ask(Store.load, _sign_in(pair.access_token))
         return _owner(pair) if tombstone is None else None
 
     def settle(self, loaded: LoadedSession, now: float) -> Flow[Resolution]:
@@ -260,12 +262,12 @@ class AmplifySessions(LastingSessions):
         self, loaded: LoadedSession, sign_in: bytes, now: float
     ) -> Flow[list[LoadedSession] | Refused]:
         """A flow: a session, and what refreshes have made of it since; or that it has ended."""
-        record, now = yield from self._graves.tell("load", sign_in)
+        record, now = yield from self._graves.ask(Store.load, sign_in)
         if record is not None:
             return revoked(record)
         found, known = [loaded], {loaded.codec.key}
         while True:
-            record, now = yield from self._store.tell("load", loaded.codec.key)
+            record, now = yield from self._store.ask(Store.load, loaded.codec.key)
             if record is None:
                 break
             if has_ended(record):
@@ -369,8 +371,8 @@ class AmplifySessions(LastingSessions):
         if too_large := self._too_large(codec.loaded()):
             raise too_large
         # It may have been ended before.
-        yield from self._store.tell("delete", codec.key)
-        _, now = yield from self._graves.tell("delete", _sign_in(new_session.access_token))
+        yield from self._store.ask(Store.delete, codec.key)
+        _, now = yield from self._graves.ask(Store.delete, _sign_in(new_session.access_token))
         return self._begun(codec.loaded(is_newer=True), new_session, now)
 
     def unless_ended(self, cookie: NewCookie, now: float) -> Flow[NewCookie | None]:
@@ -386,7 +388,7 @@ class AmplifySessions(LastingSessions):
             access = self._verifier.read(mine.access_token, now)
             codec = AmplifyCodec(mine, user_key(access.pool, access.sub), None, now)
             for store, key in ((self._graves, _sign_in(access)), (self._store, codec.key)):
-                record, now = yield from store.tell("load", key)
+                record, now = yield from store.ask(Store.load, key)
                 if has_ended(record):
                     return None
         return cookie
@@ -426,7 +428,7 @@ class AmplifySessions(LastingSessions):
             tokens = {mine.access_token, *(loaded.bundle.access_token for loaded in ended)}
             going_on = {self._sign_in_of(one.access_token, now) for one in sets_in(keep)}
             for key in {self._sign_in_of(token, now) for token in tokens} - going_on:
-                yield self._graves.ask("exchange", key, record)
+                yield from self._graves.ask_quietly(Memory.exchange, key, record)
             yield from self._forget_user(pair.access_token)
             for loaded in ended[-1:]:
                 if pair.is_good:
@@ -446,7 +448,7 @@ class AmplifySessions(LastingSessions):
         while True:
             if loaded.codec.key in kept:
                 return found[:-1]
-            record, now = yield self._store.ask("exchange", loaded.codec.key, end)
+            record, now = yield from self._store.ask_quietly(Memory.exchange, loaded.codec.key, end)
             if has_ended(record):
                 return found[1:]
             opened = None if record is None else loaded.codec.open(record)

@@ -2,25 +2,26 @@
 
 from collections.abc import Generator
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from amplify_mw.effects import Ask, Outage, Unreachable
-from amplify_mw.sessions.codec import StoreClient
+from amplify_mw.sessions.client import StoreClient
+from amplify_mw.sessions.store import Store
 
 
 class Log:
-    """A shelf whose store answers as it is told to, and what the operator reads of it."""
+    """A client whose store answers as it is told to, and what the operator reads of it."""
 
     def __init__(self) -> None:
-        self._store = StoreClient(object(), object(), list)
+        self._store = StoreClient(cast("Any", object()), cast("Any", object()), list)
         self.now = 1_000_000.0
         self.lines: list[str] = []
 
     def ask(self, method: str, why: str = "") -> None:
         """Ask the store; `why` it fails, if it does."""
-        flow: Generator[Any, Any, Any] = self._store.tell(method, b"key")
+        flow: Generator[Any, Any, Any] = self._store.ask(getattr(Store, method), b"key")
         assert isinstance(next(flow), Ask)
         failure = Unreachable(why)
         failure.now = self.now

@@ -1,0 +1,157 @@
+"""How flows ask a session store, and how they end a session in it.
+
+Rules:
+- Each call names a method of the store's type (`Store.load`), so that a type checker compares its
+  arguments and its answer.
+- The operator is told once when the store stops answering, and once when it answers again. If only
+  writes failed, only a write ends the outage. The same failure is told at most once a minute.
+- This process remembers the end of a session by itself as well, even if the store could not be
+  told: no slow answer may set that session's cookie again.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Final, Generic, TypeVar, TypeVarTuple
+
+from ..effects import Ask, Cache, Flow, Forget, Outage, Unreachable
+from .bundle import Bundle
+from .codec import RecordCodec
+from .record import Record, asks_again, has_ended, tombstone
+from .store import Memory, Store
+
+S = TypeVar("S", bound=Store)
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+_STORE: Final = "the session store"
+_REMEMBERED: Final = 3600.0  # seconds in which a slow answer may come
+_READS: Final[frozenset[Callable[..., Any]]] = frozenset((Store.load, Store.of_user))
+_TOLD_FOR: Final = 60.0  # seconds for which a failure is not told again
+_MAX_TOLD: Final = 100
+
+
+class StoreClient(Generic[S]):
+    """Asks a store, and tells the operator of its outages.
+
+    `memory`: the store of this process; it may be the same. `verdicts`: gives the caches of this
+    process that may hold a session.
+    """
+
+    def __init__(self, store: S, memory: Memory, verdicts: Callable[[], list[Cache]]) -> None:
+        self._store = store
+        self._memory = memory
+        self._verdicts = verdicts
+        self._failing: str | None = None  # "reads", or "writes" alone; and the operator knows
+        self._told: dict[str, float] = {}  # failures, and when they were told
+
+    def call(self, call: Callable[[S, *Ts], T], *arguments: *Ts) -> Ask[T]:
+        """A call of the store, as an effect."""
+        return Ask(self._store, call, *arguments)
+
+    def ask(self, call: Callable[[S, *Ts], T], *arguments: *Ts) -> Flow[tuple[T, float]]:
+        """The store's answer, and its time. An outage is told. Raises `Unreachable`."""
+        answered: tuple[T, float]
+        try:
+            answered = yield Ask(self._store, call, *arguments)
+        except Unreachable as error:
+            yield from self._failed(str(error), error.now or 0.0, reads=call in _READS)
+            raise
+        if self._failing and (self._failing == "reads" or call not in _READS):
+            self._failing = None
+            yield Outage(_STORE, over=True)
+        return answered
+
+    def ask_quietly(self, call: Callable[[S, *Ts], T], *arguments: *Ts) -> Flow[tuple[T, float]]:
+        """The same, and no outage is told: for a call beside another that tells it."""
+        answered: tuple[T, float] = yield Ask(self._store, call, *arguments)
+        return answered
+
+    def _failed(self, why: str, now: float, *, reads: bool) -> Flow[None]:
+        """Tell the operator, unless it was told already or a short time ago."""
+        if self._failing == "reads" or (self._failing and not reads):
+            return
+        told_at = self._told.get(why)
+        is_known = told_at is not None and abs(now - told_at) < _TOLD_FOR
+        if self._failing or not is_known:
+            self._failing = "reads" if reads else "writes"
+        if not is_known:
+            if len(self._told) >= _MAX_TOLD:
+                self._told.clear()
+            self._told[why] = now
+            yield Outage(_STORE, why)
+
+    # The end of a session.
+
+    def leave_tombstone(
+        self,
+        codec: RecordCodec,
+        bundle: Bundle,
+        until: float,
+        now: float,
+        *,
+        asks_again: bool = False,
+    ) -> Flow[None]:
+        """End a session for good, in every process that shares the store. Raises `Unreachable`.
+
+        `until`: when its last cookie has expired.
+        """
+        if not codec.in_cookie:
+            yield from self.delete(codec.key, until, now, asks_again=asks_again)
+            return
+        yield from self.note(codec.key, now)
+        record = tombstone(until, asks_again=asks_again)
+        for call in (Store.replace, Store.create, Store.replace):
+            kept, _ = yield from self.ask(call, codec.key, record)
+            if kept:
+                break
+        sid = bundle.sid
+        # Verdicts that are being made now are not kept either.
+        yield Forget(self._verdicts(), lambda verdict: _has_sid(verdict, sid))
+
+    def delete(
+        self, key: bytes, until: float, now: float, *, asks_again: bool = False
+    ) -> Flow[bool]:
+        """End a session that is only in the store; False if there is none. Raises `Unreachable`."""
+        yield from self.note(key, now)
+        ended, _ = yield from self.ask(Store.delete, key)
+        if ended and asks_again:
+            with suppress(Unreachable):  # it has ended all the same
+                yield from self.ask(Store.create, key, tombstone(until, asks_again=True))
+        return bool(ended)
+
+    def note(self, key: bytes, now: float) -> Flow[None]:
+        """Have this process remember an end for a while, even if the store fails.
+
+        Only for a session that existed: anybody can send made-up ids.
+        """
+        if not (yield from self._is_noted(key)):
+            yield Ask(self._memory, Memory.exchange, key, tombstone(now + _REMEMBERED))
+
+    def _is_noted(self, key: bytes) -> Flow[bool]:
+        """Whether this process remembers an end by itself, or need not."""
+        if self._memory is self._store:
+            return True
+        noted: tuple[Record | None, float] = yield Ask(self._memory, Memory.load, key)
+        return has_ended(noted[0])
+
+    def is_over(self, codec: RecordCodec) -> Flow[bool]:
+        """Whether a session has ended; False if the store does not answer."""
+        if self._memory is not self._store and (yield from self._is_noted(codec.key)):
+            return True
+        try:
+            record, _ = yield from self.ask(Store.load, codec.key)
+        except Unreachable:
+            return False
+        return has_ended(record) or (record is None and not codec.in_cookie)
+
+    def asks_again(self, codec: RecordCodec) -> Flow[bool]:
+        """Whether a session was ended from elsewhere; False if the store does not answer."""
+        try:
+            record, _ = yield from self.ask(Store.load, codec.key)
+        except Unreachable:
+            return False
+        return asks_again(record)
+
+
+def _has_sid(verdict: Any, sid: bytes) -> bool:
+    return verdict.held is not None and verdict.held.bundle.sid == sid

@@ -1,0 +1,60 @@
+"""The calls that sessions make of a store. `amplify_mw.stores.SessionStore` says what each means.
+
+Rules:
+- These are types, so that every call of a store is checked: `client.ask(Store.load, key)`. A store
+  inherits from `SessionStore`, not from them.
+- Only the store in this process's own memory can `exchange`. Sessions never ask it of another.
+"""
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from .record import Record
+
+
+class Store(Protocol):
+    """A session store."""
+
+    def load(self, key: bytes) -> "Record | None":
+        """The record under `key`, or None."""
+        ...
+
+    def create(self, key: bytes, record: "Record") -> bool:
+        """Keep a record under a key that has none; False if there is one."""
+        ...
+
+    def replace(self, key: bytes, record: "Record") -> bool:
+        """Keep `record` in place of one of no higher version; False if there is none."""
+        ...
+
+    def delete(self, key: bytes) -> bool:
+        """Forget the record under `key`; False if there was none."""
+        ...
+
+    def of_user(self, user: str) -> "list[tuple[bytes, Record]]":
+        """The keys and records of a user."""
+        ...
+
+    def acquire(self, key: bytes, seconds: float) -> int | None:
+        """Take the lease on a record: its fence, or None."""
+        ...
+
+    def renew(self, key: bytes, fence: int, seconds: float) -> bool:
+        """Hold a lease for longer; False if it is no longer held."""
+        ...
+
+    def release(self, key: bytes, fence: int) -> None:
+        """Give a lease back."""
+        ...
+
+    async def ask(self, method: str, arguments: tuple[Any, ...]) -> Any:
+        """Any of these, awaited."""
+        ...
+
+
+class Memory(Store, Protocol):
+    """The store in this process's memory."""
+
+    def exchange(self, key: bytes, record: "Record") -> "Record | None":
+        """Keep `record` in any case; returns the one it replaced, or None."""
+        ...
