@@ -1,9 +1,9 @@
 """Base64url without padding (RFC 7515 2), in its one canonical spelling.
 
 Rules:
-- Only what encodes back to itself is decoded: no padding, no white space, no other alphabet, no
-  spare bits. So one value has one spelling.
-- The only refusal is `ValueError`.
+- Decode only text that encodes back to itself: no padding, no white space, no other alphabet, no
+  spare bits. So each value has one spelling.
+- Raise nothing but `ValueError`.
 """
 
 from binascii import a2b_base64, b2a_base64
@@ -16,7 +16,7 @@ _LAST: Final = (b"", b"", b"AQgw", b"AEIMQUYcgkosw048")  # the characters whose 
 
 
 def encode(content: bytes) -> bytes:
-    """Base64url.
+    """Encode bytes as base64url.
 
     >>> encode(b"amplify?")
     b'YW1wbGlmeT8'
@@ -25,7 +25,7 @@ def encode(content: bytes) -> bytes:
 
 
 def decode(text: bytes) -> bytes:
-    """What `encode` made `text` of. Raises `ValueError` for any other spelling."""
+    """Decode the output of `encode`. Raises `ValueError` for any other spelling."""
     surplus = len(text) % 4
     if surplus and text[-1] not in _LAST[surplus]:
         raise ValueError("not canonical base64url")

@@ -1,9 +1,9 @@
-"""How the session's cookie is set: `CookiePolicy`, and the origins it is for.
+"""`CookiePolicy`: the attributes of the session's cookie, and its `Set-Cookie` lines.
 
 Rules:
-- A policy that a browser would drop or misread is refused when it is made.
-- Clearing repeats every attribute the cookie was set with, or the browser would keep it: it deletes
-  the cookie of one name, path and domain (None is another than the host's own), in one partition.
+- A policy whose cookie browsers would drop or misread raises `ConfigurationError` when it is made.
+- Clearing repeats every attribute of setting. A browser deletes one cookie: of this name, path and
+  domain, in this partition. (No Domain, and a Domain equal to the host, are two cookies.)
 - Only the characters of a cookie's value (RFC 6265 4.1.1) are ever written.
 """
 
@@ -15,29 +15,26 @@ from itertools import product
 from typing import Final, Literal
 
 from ..errors import ConfigurationError
-from .origins import _is_domain, is_loopback, split_origin
+from .origins import is_domain, is_loopback, split_origin
 
 MAX_AGE_LIMIT: Final = 400 * 24 * 3600  # RFC 6265bis 5.5: browsers cap ages at 400 days
 MAX_PAIR_BYTES: Final = 4096  # RFC 6265bis 5.6: browsers drop a longer name and value
-_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 5.6.2
-# What is written to the header as it stands; browsers ignore attributes over 1024 bytes.
-_PATH = re.compile(r"/[A-Za-z0-9\-._~!$%&'()*+,:=@/]{0,1023}")
+_LETTERS: Final = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_IN_TOKEN: Final = frozenset("!#$%&'*+-.^_`|~" + _LETTERS)  # RFC 9110 5.6.2
+_IN_PATH: Final = frozenset("-._~!$%&'()*+,:=@/" + _LETTERS)  # a Path is written as it is
+_MAX_PATH: Final = 1024  # RFC 6265bis 5.6: browsers ignore attributes over 1024 bytes
 _MAX_PATHS: Final = 3
 _EPOCH: Final = "Thu, 01 Jan 1970 00:00:00 GMT"
-_OCTETS = re.compile(r"[!#-+\--:<-\[\]-~]*")  # RFC 6265 4.1.1: the characters of a value
+_OCTETS: Final = r"[!#-+\--:<-\[\]-~]*"  # RFC 6265 4.1.1: the characters of a value
 
 
 @dataclass(frozen=True)
 class CookiePolicy:
-    """How the session cookie is set. Refused, by field name, when a browser would not keep it.
+    """The attributes of the session cookie.
 
-    `max_age` is in seconds (default a day, at most 400 days) and for a `TokenSession`: the cookie
-    of a sealed or stored session lasts as long as the session may. `domain` None keeps the cookie
-    to the very host that set it. Use `host_prefixed()` in production: only the `__Host-` prefix
-    stops a sibling subdomain from planting a cookie.
-    `priority`: "Low", "Medium" or "High"; Chromium has room for about 180 cookies of a domain and
-    all its subdomains, and drops those of the lowest priority first. None says nothing, which
-    counts as "Medium". Other browsers ignore it.
+    Use `host_prefixed()` in production: only the `__Host-` prefix stops a sibling subdomain from
+    planting a cookie. Raises `ConfigurationError`, which names the field, for a cookie that a
+    browser would not keep.
 
     >>> CookiePolicy(same_site="None", secure=False)
     Traceback (most recent call last):
@@ -46,18 +43,30 @@ without Secure; write secure=True
     """
 
     name: str = "amplify-session"
+    """The cookie's name, an RFC 9110 token."""
     max_age: int = 86_400
+    """Seconds for which a browser keeps the cookie of a `TokenSession`: a day, at most 400 days.
+    The cookie of a sealed or stored session lasts as long as the session may."""
     path: str = "/"
+    """The path that gets the cookie, with every path below it; at most 1,024 characters."""
     domain: str | None = None
+    """A domain that gets the cookie, with its subdomains. None: only the host that set it."""
     secure: bool = True
+    """Sent over https only. False is for http on a development machine."""
     http_only: bool = True
+    """Hidden from scripts."""
     same_site: Literal["Strict", "Lax", "None"] = "Strict"
+    """"Strict": no request from another site brings the cookie. "Lax": links do. "None": all do."""
     partitioned: bool = False
+    """One cookie for each top-level site that embeds this one (CHIPS)."""
     priority: Literal["Low", "Medium", "High"] | None = None
+    """Chromium has room for about 180 cookies of a domain and its subdomains, and drops those of
+    the lowest priority first. None writes no priority, which counts as "Medium". Other browsers
+    ignore it."""
 
     @classmethod
     def for_origin(cls, origin: str) -> "CookiePolicy":
-        """The default policy for a site at `origin`, without `Secure` for http on this machine.
+        """The default policy for a site at `origin`; without `Secure` for http on this machine.
 
         >>> CookiePolicy.for_origin("http://localhost:3000").secure
         False
@@ -85,10 +94,11 @@ without Secure; write secure=True
         return self._dump("", max_age=0, expires=_EPOCH)
 
     def clearing_elsewhere(self, domains: Sequence[str], paths: Sequence[str]) -> list[str]:
-        """The values of the `Set-Cookie`s that end cookies of this name which it did not set.
+        """The values of the `Set-Cookie`s that end cookies of this name set by another policy.
 
-        They are at this policy's path and `paths`, for the host itself and for `domains` (in lower
-        case), with `Partitioned` and without. Those that no browser has by that name are left out.
+        One for each place: this policy's path and each of `paths`; the host itself and each of
+        `domains` (in lower case); partitioned or not. Its own place is left out, and so are places
+        where no browser keeps a cookie of this name.
 
         >>> CookiePolicy(name="sid", domain="example.com").clearing_elsewhere(["example.com"], [])
         ['sid=; Max-Age=0; Path=/; Secure; HttpOnly', \
@@ -102,7 +112,7 @@ without Secure; write secure=True
         return [self._clearing_at(*place) for place in places if place != own]
 
     def _clearing_at(self, path: str, domain: str | None, partitioned: bool) -> str:
-        """As short as browsers take it: there may be many, and a response's head is limited."""
+        """As short as browsers accept: there may be many, and servers limit a response's head."""
         attributes = {
             f"Domain={domain}": domain is not None,
             "Secure": self.secure or partitioned,
@@ -116,8 +126,8 @@ without Secure; write secure=True
     def setting(self, value: str, max_age: int | None = None) -> str:
         """The value of the `Set-Cookie` that sets this cookie to `value`, such as a token.
 
-        `max_age`: in seconds, where it is not to be the policy's. Raises `ValueError` for a value
-        that a browser would misread, or drop for its length.
+        `max_age`: in seconds; None: the policy's. Raises `ValueError` for a value that a browser
+        would misread, or drop for its length.
 
         >>> CookiePolicy(name="sid").setting("abc")
         'sid=abc; Max-Age=86400; Secure; HttpOnly; Path=/; SameSite=Strict'
@@ -131,7 +141,7 @@ without Secure; write secure=True
         return self._dump(value, max_age=self.max_age if max_age is None else max_age)
 
     def _dump(self, value: str, *, max_age: int, expires: str | None = None) -> str:
-        from werkzeug.http import dump_cookie  # 60 ms: only those who write a cookie pay
+        from werkzeug.http import dump_cookie  # 60 ms, for writing alone
 
         line = dump_cookie(
             self.name,
@@ -151,8 +161,8 @@ without Secure; write secure=True
 
 
 def check_value(value: str) -> None:
-    """Raise `ValueError` for what is no value of a cookie."""
-    if not isinstance(value, str) or not _OCTETS.fullmatch(value):
+    """Raise `ValueError` unless a cookie may have this value."""
+    if not isinstance(value, str) or not re.fullmatch(_OCTETS, value):
         raise ValueError(
             "a cookie's value is printable ASCII without space, quote, comma, semicolon and "
             "backslash; encode it, for example as base64url"
@@ -160,16 +170,16 @@ def check_value(value: str) -> None:
 
 
 def _mends(policy: CookiePolicy) -> "list[tuple[str, str]]":
-    """What is wrong with `policy`: the field, and what to write."""
+    """The fields of `policy` that are wrong, each with a text that says how to write it."""
     found: list[tuple[str, str]] = []
     wrong = found.append
-    if not isinstance(policy.name, str) or not _TOKEN.fullmatch(policy.name):
+    if not _is_token(policy.name):
         return [("name", "a cookie's name is an RFC 9110 token, such as 'amplify-session'")]
     if type(policy.max_age) is not int or not 0 < policy.max_age <= MAX_AGE_LIMIT:
         wrong(("max_age", f"write whole seconds from 1 to {MAX_AGE_LIMIT} (400 days)"))
     if not is_path(policy.path):
         wrong(("path", "write an absolute URL path of at most 1024 characters, such as '/app'"))
-    if policy.domain is not None and not _is_domain(policy.domain):
+    if policy.domain is not None and not is_domain(policy.domain):
         wrong(("domain", "write a bare host name such as 'example.com', or None for this host"))
     for field in ("secure", "http_only", "partitioned"):
         if type(getattr(policy, field)) is not bool:
@@ -185,6 +195,10 @@ def _mends(policy: CookiePolicy) -> "list[tuple[str, str]]":
     return found + _prefix_mends(policy)
 
 
+def _is_token(name: object) -> bool:
+    return isinstance(name, str) and name != "" and _IN_TOKEN.issuperset(name)
+
+
 def _prefix_mends(policy: CookiePolicy) -> "list[tuple[str, str]]":
     name = policy.name.lower()  # RFC 6265bis 5.7: browsers compare the prefixes without case
     if name.startswith(("__secure-", "__host-")) and not policy.secure:
@@ -197,12 +211,17 @@ def _prefix_mends(policy: CookiePolicy) -> "list[tuple[str, str]]":
 
 
 def is_path(path: object) -> bool:
-    """Whether this may stand in a cookie's Path as it is."""
-    return isinstance(path, str) and _PATH.fullmatch(path) is not None
+    """Whether a cookie may have this Path as it is."""
+    return (
+        isinstance(path, str)
+        and path.startswith("/")
+        and len(path) <= _MAX_PATH
+        and _IN_PATH.issuperset(path)
+    )
 
 
 def is_covered(path: str, by: str) -> bool:
-    """Whether a cookie of the Path `by` is sent to `path` (RFC 6265 5.1.4).
+    """Whether browsers send a cookie of the Path `by` to `path` (RFC 6265 5.1.4).
 
     >>> is_covered("/app/a", by="/app"), is_covered("/application", by="/app")
     (True, False)
@@ -211,9 +230,9 @@ def is_covered(path: str, by: str) -> bool:
 
 
 def paths_above(path: str) -> list[str]:
-    """The paths, but for the root, whose cookies a request for `path` brings; the widest first.
+    """The paths, except "/", whose cookies a request for `path` brings; the shortest first.
 
-    At most `_MAX_PATHS` of them, each with and without a slash at its end.
+    At most `_MAX_PATHS`, each with and without a slash at its end.
     """
     steps = path.split("/")[1:]
     paths = ["/" + "/".join(steps[: count + 1]) for count in range(min(len(steps), _MAX_PATHS))]

@@ -1,33 +1,31 @@
-"""The session's cookie: reading it from a `Cookie` header, and the `Set-Cookie` lines it takes.
+"""The session's cookie: read from a `Cookie` header, and written as `Set-Cookie` lines.
 
 Rules for reading (RFC 6265bis, as a server must):
-- Pairs are split at `;`, a pair at its first `=`; only SP and HTAB around them are trimmed.
-- Nothing is unquoted or decoded, names are compared byte for byte, a pair without `=` has no name.
-- The cookie sent twice with one value is one cookie; with two values it is `DUPLICATE`.
-- A value with a comma in it is not there: none of ours has one. Servers and adapters that join two
-  `Cookie` fields by a comma make such values. Nothing is split there: the value of any cookie at
-  all, which a script or a sibling subdomain may set, could then plant ours.
-- Linear time and no exception, on any bytes.
+- Split pairs at `;`, and a pair at its first `=`. Trim SP and HTAB around both, and nothing else.
+- Unquote and decode nothing. Compare names byte for byte. A pair without `=` has no name.
+- A cookie sent twice with one value is one cookie; with two values it is `DUPLICATE`.
+- A value with a comma counts as not sent: the library writes none. It appears if a server or an
+  adapter joins two `Cookie` fields by a comma. Never split there: any cookie's value could then
+  plant ours, and scripts and sibling subdomains can set cookies.
+- Take linear time and raise nothing, on any bytes.
 
 Rules for a value in chunks (`name.0`, `name.1`, ... up to `name.9`):
-- A value that fits one cookie is written as one; a single cookie that was sent is read, whatever
-  chunks there are beside it.
-- Each chunk begins with the last one's number and the CRC of the whole value, so that chunks of
-  two values do not mix. Missing, surplus and foreign chunks make the value `UNREADABLE`.
-- Where a comma has joined one of them to another cookie, none of them are there.
-- Whatever is written, the cookies of the family that it leaves stale are cleared with it.
+- Write a value as one cookie if it fits. If a single cookie was sent, read it and ignore chunks.
+- Each chunk begins with the number of the last chunk and the CRC of the whole value, to keep the
+  chunks of two values apart. With a missing, surplus or foreign chunk the value is `UNREADABLE`.
+- If a comma joins a chunk to another cookie, all chunks count as not sent.
+- Every write also clears the cookies of the family which it makes stale.
 
-Rules for cookies of one name in several places (set by an earlier policy, or a sibling subdomain):
-- A request that brings them changes nothing. A sign-in or a sign-out clears what was sent wherever
-  a browser may have it: for the host and the domains above it, partitioned or not; at the paths
-  above the request's where it was sent more than once.
+Rules for cookies of one name in several places (from an earlier policy, or a sibling subdomain):
+- Reading them changes nothing. A sign-in or a sign-out clears each cookie of the request at every
+  place a browser may keep it: for the host and the domains above it, partitioned or not; and if it
+  was sent more than once, at the paths above the request's.
 """
 
 import re
 from collections import Counter
 from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import replace
-from enum import Enum
 from typing import Any, Final, NamedTuple, Protocol
 from zlib import crc32
 
@@ -35,20 +33,21 @@ from ..errors import ConfigurationError, SessionTooLargeError
 from .cookie_policy import MAX_PAIR_BYTES, CookiePolicy, check_value, paths_above
 
 MAX_CHUNKS: Final = 10  # one digit numbers them; servers refuse longer headers long before
-MAX_COOKIE_BYTES: Final = MAX_CHUNKS * MAX_PAIR_BYTES  # of a value in whatever cookies of ours
-_MAX_AMBIGUOUS: Final = 10  # values that are looked up where a cookie has several
+MAX_COOKIE_BYTES: Final = MAX_CHUNKS * MAX_PAIR_BYTES  # of a value, with the names of its cookies
+_MAX_AMBIGUOUS: Final = 10  # values to look up if a cookie has several
 _MAX_ELSEWHERE: Final = 48  # lines: all places of one name, or the nearest of several
-_MARK = len("1") + len("0123abcd")  # the last chunk's number, and the CRC in hexadecimal
-UNREADABLE: Final = b""  # what chunks that make no value read as: no kind of session has it
+_MARK: Final = len("1") + len("0123abcd")  # the last chunk's number, and the CRC in hexadecimal
+UNREADABLE: Final = b""  # the value of chunks that do not fit together: no kind of session has it
 
 
-class Duplicate(Enum):
-    """The cookie was sent more than once, with different values."""
+class Duplicate:
+    """The cookie was sent more than once, with different values. `DUPLICATE` is the only one."""
 
-    DUPLICATE = "duplicate"
+    def __repr__(self) -> str:
+        return "<DUPLICATE>"
 
 
-DUPLICATE: Final = Duplicate.DUPLICATE
+DUPLICATE: Final = Duplicate()
 
 
 class CookieLine(NamedTuple):
@@ -77,7 +76,7 @@ class NewCookie(NamedTuple):
 class CookieReader:
     """Reads the cookie `name` from `Cookie` headers.
 
-    `read(header)` gives its value, None if it was not sent, `DUPLICATE` if it is ambiguous.
+    `read(header)`: its value; None if it was not sent; `DUPLICATE` if it has two values.
 
     >>> CookieReader(b"amplify-session").read(b"theme=dark; amplify-session=abc")
     b'abc'
@@ -85,7 +84,9 @@ class CookieReader:
 
     def __init__(self, name: bytes) -> None:
         self._name = name
-        self.read = _reader(name, self._read_any_spelling)
+        self.read: Callable[[bytes], bytes | Duplicate | None] = _reader(
+            name, self._read_any_spelling
+        )
 
     def _read_any_spelling(self, header: bytes) -> bytes | Duplicate | None:
         return _unless_joined(_sent(header, {self._name}).get(self._name))
@@ -98,17 +99,17 @@ def _unless_joined(value: bytes | Duplicate | None) -> bytes | Duplicate | None:
 def _reader(
     name: bytes, read_any_spelling: Callable[[bytes], bytes | Duplicate | None]
 ) -> Callable[[bytes], bytes | Duplicate | None]:
-    """What reads a header: a closure, whose names are found faster than an object's attributes."""
+    """The function to read a header: a closure, faster than a method that looks up attributes."""
     first = name + b"="
     later = b"; " + first
     width = len(first)
-    comma = ord(",")  # looked for as a number, and not as bytes, it costs next to nothing
+    comma = ord(",")  # a search for a number, not bytes, costs next to nothing
 
     def read(header: bytes) -> bytes | Duplicate | None:
         at = header.find(name)
         if at < 0:
             return None
-        # The one spelling that browsers send is found without looking at any other cookie.
+        # The spelling of browsers is found without a look at the other cookies.
         start = at + width
         if header[at - 2 : start] == later or header[:start] == first:
             end = header.find(b";", start)
@@ -124,7 +125,7 @@ def _reader(
 
 
 class ChunkReader(CookieReader):
-    """Reads the cookie `name`, or else what its chunks make together: at most `limit` of them."""
+    """Reads the cookie `name`, or else joins its chunks: at most `limit` of them."""
 
     def __init__(self, name: bytes, limit: int) -> None:
         super().__init__(name)
@@ -142,11 +143,11 @@ class ChunkReader(CookieReader):
         if any(_unless_joined(chunk) is None for chunk in sent.values()):
             return None
         value = self._together(sent)
-        # Those that are missing may be in another cookie's value, behind a comma.
+        # The missing chunks may be in another cookie's value, behind a comma.
         return None if value is UNREADABLE and self._joined.search(header) else value
 
     def wholes(self, header: bytes) -> list[bytes]:
-        """What the chunks in a header make that belong together by their marks."""
+        """The values of the chunks in a header, joined by their marks."""
         by_mark: dict[bytes, dict[bytes, bytes | Duplicate]] = {}
         for name, value in _pairs(header, self._family):
             by_mark.setdefault(value[:_MARK], {})[name] = value
@@ -154,7 +155,7 @@ class ChunkReader(CookieReader):
         return [value for value in values if value is not UNREADABLE]
 
     def _together(self, sent: dict[bytes, bytes | Duplicate]) -> bytes:
-        """What these chunks make."""
+        """The value of these chunks, or `UNREADABLE`."""
         first = (sent.get(name) for name in self._chunks[: len(sent)])
         chunks = [chunk for chunk in first if isinstance(chunk, bytes)]
         if len(chunks) < len(sent) or not 1 < len(chunks) <= self._limit:
@@ -167,7 +168,7 @@ class ChunkReader(CookieReader):
 
 
 def _sent(header: bytes, names: Container[bytes]) -> dict[bytes, bytes | Duplicate]:
-    """The cookies among `names` that a header brings, in whatever spelling."""
+    """The values of the cookies `names` in a header."""
     sent: dict[bytes, bytes | Duplicate] = {}
     for name, value in _pairs(header, names):
         if sent.setdefault(name, value) != value:
@@ -176,7 +177,7 @@ def _sent(header: bytes, names: Container[bytes]) -> dict[bytes, bytes | Duplica
 
 
 def _pairs(header: bytes, names: Container[bytes]) -> Iterator[tuple[bytes, bytes]]:
-    """The names and values of the cookies among `names`, as they were sent."""
+    """The names and values of the cookies `names` in a header, as they were sent."""
     for pair in header.split(b";"):
         name, equals, value = pair.partition(b"=")
         name = name.strip(b" \t")
@@ -185,54 +186,55 @@ def _pairs(header: bytes, names: Container[bytes]) -> Iterator[tuple[bytes, byte
 
 
 def _counts(header: bytes, names: Container[bytes]) -> Counter[bytes]:
-    """How often the cookies among `names` were sent."""
+    """How often each of the cookies `names` was sent."""
     return Counter(name for name, _ in _pairs(header, names))
 
 
 class SessionCookies(Protocol):
-    """The cookies of a session kind: reading them from a header, and the lines that change them.
+    """The cookies of a session kind: how to read them, and the lines to change them.
 
-    `name`: what a challenge calls them. `names`: what tells them from the cookies of other kinds.
-    `is_strict`: browsers do not send them where another site's link leads here.
-    `scopes`: where browsers send them: a domain, or None for the host that set them, and a path.
-    `max_bytes`: what `size` may say at most.
-
-    What `read` gives, and what `setting` takes, is the kind's own: bytes and a `NewCookie`; of
-    several kinds, one of each a kind (see `sessions.several`). Others hand it on unopened.
+    Each kind has its own type of value: `read` returns it, and `setting` takes it. A single kind
+    reads bytes and sets a `NewCookie`; for several kinds see `sessions.several`. Callers pass these
+    values on and never look inside.
     """
 
     name: str
+    """The name to show in a challenge."""
     is_strict: bool
+    """Browsers leave them out of a request that another site's link makes."""
     names: frozenset[str]
+    """Names to tell them from the cookies of other kinds."""
     scopes: frozenset[tuple[str | None, str]]
+    """The domains (None: the host that set them) and paths for which browsers send them."""
     max_bytes: int
+    """The most that `size` may be."""
 
     @property
     def read(self) -> Callable[[bytes], Any]:
-        """Gives a header's value, None if it was not sent, `DUPLICATE` if it is ambiguous."""
+        """Reads a header: the value; None if none was sent; `DUPLICATE` if there are two."""
         ...
 
     def ambiguous(self, sent: bytes) -> Sequence[Any]:
-        """Where a cookie has several values: the first few, each as it would read alone."""
+        """The first few values of a cookie sent with several, each as it would read alone."""
         ...
 
     def size(self, new: Any) -> int:
-        """How much of `max_bytes` a new value takes."""
+        """Bytes of `max_bytes` that a new value takes."""
         ...
 
     def setting(self, new: Any, sent: bytes | None, path: str = "/") -> list[CookieLine]:
-        """The lines that make `new` the session's value, and clear what it leaves stale.
+        """The lines that set `new` and clear cookies that it makes stale.
 
-        `sent`: the request's `Cookie` header; `path`: the request's, as its URL spells it.
+        `sent`: the request's `Cookie` header. `path`: the request's, as its URL spells it.
         """
         ...
 
     def merged(self, earlier: Any, later: Any) -> Any:
-        """What is to be set where both are in one response."""
+        """The value to set if both are to be set in one response."""
         ...
 
     def complaint(self, sent: bytes) -> str | None:
-        """What an operator should know of how these cookies are set; nothing of a client's."""
+        """A mistake in how these cookies are set, for the operator; nothing of a client's text."""
         ...
 
     def clearing(self, sent: bytes | None, path: str = "/") -> list[CookieLine]:
@@ -242,24 +244,24 @@ class SessionCookies(Protocol):
     def elsewhere(
         self, sent: bytes | None, path: str, domains: Sequence[str], *, anywhere: bool = False
     ) -> list[CookieLine]:
-        """The lines that clear what was `sent`, wherever else than where these cookies are set.
+        """The lines that clear the cookies `sent` at every place except their own.
 
-        `domains`: those whose cookies browsers may send here. `path`: the request's; at the paths
-        above it is looked for what was sent more than once, or for all of it, `anywhere`.
+        `domains`: the domains whose cookies browsers may send here. `path`: the request's. The
+        paths above it are tried for cookies sent more than once; for all cookies if `anywhere`.
         """
         ...
 
 
 class SessionCookie:
-    """The session's cookie as `policy` sets it; chunks of it where it is too large for one.
+    """The session's cookie as `policy` sets it; in chunks if it is too large for one.
 
-    `max_bytes`: what the names and values of its cookies may take together. Up to 4,096 there is
-    one cookie only, and what is called like a chunk of it is somebody else's. At most 40,960.
-    `needs`: bytes of the shortest value. A name that leaves less room than that, or than half of
-    `max_bytes`, is refused.
+    `max_bytes`: the most that its names and values may take together, up to 40,960. Up to 4,096
+    there is one cookie only: a cookie with the name of a chunk belongs to somebody else.
+    `needs`: bytes of the shortest value. Raises `ConfigurationError` for a name that leaves less
+    room than `needs` or half of `max_bytes`, the smaller of the two.
 
-    `read(header)` gives the cookie's value, None if it was not sent, `DUPLICATE` if it is
-    ambiguous, and `UNREADABLE` if its chunks make no value.
+    `read(header)`: the value; None if it was not sent; `DUPLICATE` if it has two values;
+    `UNREADABLE` if its chunks do not fit together.
 
     >>> cookie = SessionCookie(CookiePolicy(name="sid"), max_bytes=12_288)
     >>> [line.name for line in cookie.setting(NewCookie("a" * 5000), sent=b"sid.2=b; sid.3=c")]
@@ -279,14 +281,14 @@ class SessionCookie:
                 f"{MAX_CHUNKS} cookies hold; got {max_bytes!r}"
             )
         self.policy = policy
-        self.name = policy.name
-        self.names = frozenset({policy.name})
-        self.scopes = frozenset({(policy.domain, policy.path)})
-        self.is_strict = policy.same_site == "Strict"
+        self.name: str = policy.name
+        self.names: frozenset[str] = frozenset({policy.name})
+        self.scopes: frozenset[tuple[str | None, str]] = frozenset({(policy.domain, policy.path)})
+        self.is_strict: bool = policy.same_site == "Strict"
         self.max_bytes = max_bytes
         name = policy.name.encode("ascii")
         limit = -(-max_bytes // MAX_PAIR_BYTES)
-        self._surcharge = len(f"{policy.name}.0") + _MARK  # what each chunk costs beside its text
+        self._surcharge = len(f"{policy.name}.0") + _MARK  # of each chunk, beside its text
         self._room = MAX_PAIR_BYTES - self._surcharge
         self._chunks: dict[bytes, CookiePolicy] = {}
         self._check_room(min(needs, max_bytes // 2), limit)
@@ -303,7 +305,7 @@ class SessionCookie:
         self._policies |= self._chunks
 
     def _check_room(self, needs: int, limit: int) -> None:
-        """Raise `ConfigurationError` for a name that leaves a value less room than it `needs`."""
+        """Raise `ConfigurationError` if the name leaves a value less room than it `needs`."""
         most = min(self.max_bytes, limit * MAX_PAIR_BYTES)
         cost = len(self.name) if limit == 1 else limit * self._surcharge
         if most - cost < needs:
@@ -314,7 +316,7 @@ class SessionCookie:
             )
 
     def ambiguous(self, sent: bytes) -> list[bytes]:
-        """Its first few values, and what its chunks make, where that is more than one."""
+        """Its first few values, single or joined from chunks, if there is more than one."""
         singles = [value for _, value in _pairs(sent, {self.name.encode("ascii")})]
         found = dict.fromkeys(singles + self._wholes(sent))
         return list(found)[:_MAX_AMBIGUOUS] if len(found) > 1 else []
@@ -325,7 +327,7 @@ class SessionCookie:
         sent: bytes | None,
         path: str = "/",  # noqa: ARG002  # it has one place
     ) -> list[CookieLine]:
-        """The lines that make `new` the session's value, and clear what it leaves stale.
+        """The lines that set `new` and clear cookies that it makes stale.
 
         `sent`: the request's `Cookie` header. Raises `SessionTooLargeError` for a value over
         `max_bytes`, and `ValueError` for one that a browser would misread.
@@ -344,11 +346,11 @@ class SessionCookie:
         return lines + [line for line in self.clearing(sent) if line.name not in written]
 
     def merged(self, earlier: NewCookie, later: NewCookie) -> NewCookie:  # noqa: ARG002
-        """What is to be set where both are in one response: the latter."""
+        """The value to set if both are to be set in one response: the later."""
         return later
 
     def complaint(self, sent: bytes) -> str | None:
-        """That two cookies of its name come with one request."""
+        """A text if one request brings two cookies of its name."""
         if self.read(sent) is not DUPLICATE:
             return None
         return (
@@ -358,9 +360,9 @@ class SessionCookie:
         )
 
     def clearing(self, sent: bytes | None, path: str = "/") -> list[CookieLine]:  # noqa: ARG002
-        """The lines that clear the session: the single cookie's, and those of the chunks `sent`.
+        """The lines that clear the session: the single cookie and the chunks `sent`.
 
-        The single one is cleared unseen: one that another response has just set would be read.
+        The single one is cleared even if it was not sent: another response may have just set it.
         """
         single = CookieLine(self.name, self.policy.clearing)
         if not sent or not self._chunks:
@@ -372,10 +374,10 @@ class SessionCookie:
     def elsewhere(
         self, sent: bytes | None, path: str, domains: Sequence[str], *, anywhere: bool = False
     ) -> list[CookieLine]:
-        """The lines that clear cookies of these names which the policy has not set.
+        """The lines that clear cookies of these names which another policy has set.
 
-        A browser does not say where the cookies are that it sends: all places are tried, the most
-        likely ones first, and at most `_MAX_ELSEWHERE` of them.
+        A request does not tell the place of a cookie: try every place, the likeliest first, and
+        `_MAX_ELSEWHERE` at most.
         """
         counts = _counts(sent or b"", self._policies)
         above = paths_above(path)
@@ -388,7 +390,7 @@ class SessionCookie:
         return lines[:_MAX_ELSEWHERE]
 
     def size(self, new: NewCookie) -> int:
-        """How many bytes of cookies, names and values, a new value takes."""
+        """Bytes of cookies, names and values, that a new value takes."""
         value = new.value
         if self._fits_one(value) or not self._chunks:
             return len(self.policy.name) + len(value)
@@ -398,7 +400,7 @@ class SessionCookie:
         return len(self.policy.name) + len(value) <= MAX_PAIR_BYTES
 
     def _starts(self, value: str) -> range:
-        """Where the chunks of `value` begin in it."""
+        """The indices in `value` at which its chunks begin."""
         return range(0, len(value), self._room)
 
     def _cut(self, value: str) -> list[str]:

@@ -1,23 +1,22 @@
-"""What a response's headers gain when its visit ends, and what a request's header says.
+"""The headers a response gains when its visit ends.
 
 Rules:
-- A response that clears or sets the session's cookies is never stored by a cache: its
-  `Cache-Control` becomes `no-store`, whatever the app had said.
-- If the app itself sets one of those cookies, what the library would do on its own is left undone
-  and nothing else is touched. What the app asked for (a session started or ended) replaces it.
-- Where the user was asked for, `Vary` names `Cookie`, once; a signed-in answer that says nothing
-  of caches becomes `private`, or `no-store` where a guard stands before it.
-- A response that begins or ends a session makes the browser forget what it has fetched ahead for
-  whoever was signed in before (`Clear-Site-Data`); one that renews a session does not. "cookies" is
-  never among what it clears: that is all cookies of the domain and its subdomains, with the lines
-  of the very response. What the app says there is kept, and added to.
-- The app's own list is never changed in place; other headers keep their order and spelling.
+- A response with session cookies, set or cleared, is never cached: its `Cache-Control` becomes
+  `no-store`, even if the app wrote another.
+- If the app itself sets one of these cookies, the library's own changes are dropped and no header
+  is touched. Changes by the app's request (a session started or ended) replace the app's lines.
+- If the app asked for the user, `Vary` names `Cookie`, once. A signed-in response without a
+  `Cache-Control` becomes `private`, or `no-store` behind a guard.
+- At a sign-in or a sign-out the browser forgets the pages it fetched ahead for the previous user
+  (`Clear-Site-Data`); at a refresh it does not. "cookies" is never among the values: it would clear
+  all cookies of the domain and its subdomains, and those of the same response. The app's own values
+  stay, and the library's are added.
+- The app's list is never changed in place; other headers keep their order and spelling.
 
-Both shells share this: WSGI spells headers in `str`, ASGI in `bytes`; a `Spelling` holds the words.
+Both shells use this: WSGI spells headers in `str`, ASGI in `bytes`; a `Spelling` holds the words.
 """
 
 from collections.abc import Callable, Container, Iterable, Sequence
-from dataclasses import dataclass
 from typing import AnyStr, Final, Generic
 
 from .cookies import CookieLine
@@ -27,63 +26,38 @@ _FETCHED_AHEAD: Final = ('"prefetchCache"', '"prerenderCache"')
 FETCHED_AHEAD: Final = ", ".join(_FETCHED_AHEAD)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Spelling(Generic[AnyStr]):
-    """The words that are compared and written, in the shell's own string type (`write`).
+    """The words to compare and write, in the shell's own string type (`write`).
 
     Names are compared in lower case; `spell` gives them the case that the shell's servers expect.
     """
 
-    write: Callable[[str], AnyStr]
-    spell: Callable[[AnyStr], AnyStr]
-    vary: AnyStr
-    cookie: AnyStr
-    any: AnyStr
-    comma: AnyStr
-    cache_control: AnyStr
-    set_cookie: AnyStr
-    equals: AnyStr
-    blank: AnyStr
-    setting: AnyStr  # "Set-Cookie", as it is written
-    lengths: Container[int]  # of "Vary" and "Cache-Control": few other headers are compared at all
-    vary_cookie: tuple[AnyStr, AnyStr]  # whole headers, as answers gain them
-    cache_private: tuple[AnyStr, AnyStr]
-    cache_no_store: tuple[AnyStr, AnyStr]
-    clear_site_data: AnyStr
-    fetched_ahead: tuple[AnyStr, ...]  # what `Clear-Site-Data` calls it
-    between: AnyStr
-    clearing: AnyStr  # "Clear-Site-Data", as it is written
-
-    @classmethod
-    def of(
-        cls, write: Callable[[str], AnyStr], spell: Callable[[AnyStr], AnyStr]
-    ) -> "Spelling[AnyStr]":
-        """The words, each written by `write`."""
-        return cls(
-            write=write,
-            spell=spell,
-            vary=write("vary"),
-            cookie=write("Cookie"),
-            any=write("*"),
-            comma=write(","),
-            cache_control=write("cache-control"),
-            set_cookie=write("set-cookie"),
-            equals=write("="),
-            blank=write(" \t"),
-            setting=spell(write("set-cookie")),
-            lengths=frozenset({len("vary"), len("cache-control")}),
-            vary_cookie=(spell(write("vary")), write("Cookie")),
-            cache_private=(spell(write("cache-control")), write("private")),
-            cache_no_store=(spell(write("cache-control")), write("no-store")),
-            clear_site_data=write(CLEAR_SITE_DATA.lower()),
-            fetched_ahead=tuple(write(kind) for kind in _FETCHED_AHEAD),
-            between=write(", "),
-            clearing=spell(write(CLEAR_SITE_DATA.lower())),
-        )
+    def __init__(self, write: Callable[[str], AnyStr], spell: Callable[[AnyStr], AnyStr]) -> None:
+        self.write: Callable[[str], AnyStr] = write
+        self.vary: AnyStr = write("vary")
+        self.cookie: AnyStr = write("Cookie")
+        self.any: AnyStr = write("*")
+        self.comma: AnyStr = write(",")
+        self.equals: AnyStr = write("=")
+        self.blank: AnyStr = write(" \t")
+        self.between: AnyStr = write(", ")
+        self.cache_control: AnyStr = write("cache-control")
+        self.set_cookie: AnyStr = write("set-cookie")
+        self.clear_site_data: AnyStr = write(CLEAR_SITE_DATA.lower())
+        self.fetched_ahead: tuple[AnyStr, ...] = tuple(map(write, _FETCHED_AHEAD))
+        # Few other headers have names as long as these: most are not compared at all.
+        self.lengths: Container[int] = frozenset({len("vary"), len("cache-control")})
+        # As they are written: two names, and whole headers.
+        self.setting: AnyStr = spell(self.set_cookie)
+        self.clearing: AnyStr = spell(self.clear_site_data)
+        self.vary_cookie: tuple[AnyStr, AnyStr] = (spell(self.vary), self.cookie)
+        caching = spell(self.cache_control)
+        self.cache_private: tuple[AnyStr, AnyStr] = (caching, write("private"))
+        self.cache_no_store: tuple[AnyStr, AnyStr] = (caching, write("no-store"))
 
 
-TEXT: Final[Spelling[str]] = Spelling.of(str, str.title)
-OCTETS: Final[Spelling[bytes]] = Spelling.of(lambda text: text.encode("latin-1"), bytes.lower)
+TEXT: Final[Spelling[str]] = Spelling(str, str.title)
+OCTETS: Final[Spelling[bytes]] = Spelling(lambda text: text.encode("latin-1"), bytes.lower)
 
 
 def with_default_cookies(
@@ -95,7 +69,7 @@ def with_default_cookies(
 ) -> list[tuple[AnyStr, AnyStr]]:
     """`headers` with the cookies set, unless the app itself sets one of them.
 
-    `forgets`: the browser is to drop what it has fetched ahead.
+    `forgets`: the browser is to drop the pages it fetched ahead.
     """
     own = [value for name, value in headers if name.lower() == words.set_cookie]
     if own:
@@ -112,9 +86,9 @@ def with_cookies(
     *,
     forgets: bool = False,
 ) -> list[tuple[AnyStr, AnyStr]]:
-    """`headers` with the cookies set, in the place of what the app itself sets by their names.
+    """`headers` with the cookies set, in place of the app's own lines for the same names.
 
-    `forgets`: as above.
+    `forgets`: the browser is to drop the pages it fetched ahead.
     """
     names = _names(lines, words)
     others = [
@@ -141,6 +115,7 @@ def _uncached(
     *,
     forgets: bool,
 ) -> list[tuple[AnyStr, AnyStr]]:
+    """`headers` with the lines, and with `no-store` in place of another `Cache-Control`."""
     if forgets:
         headers = _forgetting(headers, words)
     if not lines:
@@ -154,7 +129,7 @@ def _uncached(
 def _forgetting(
     headers: list[tuple[AnyStr, AnyStr]], words: Spelling[AnyStr]
 ) -> list[tuple[AnyStr, AnyStr]]:
-    """`headers` that clear what was fetched ahead, and what the app clears itself."""
+    """`headers` whose `Clear-Site-Data` clears the pages fetched ahead, beside the app's values."""
     result = list(headers)
     own = [index for index, (name, _) in enumerate(result) if name.lower() == words.clear_site_data]
     if not own:
@@ -175,9 +150,9 @@ def varied(
     signed_in: bool,
     no_store: bool = False,
 ) -> list[tuple[AnyStr, AnyStr]]:
-    """`headers` of an answer that depends on the cookie.
+    """`headers` of a response that depends on the cookie.
 
-    `no_store`: what becomes of a signed-in one that says nothing of caches; else it is `private`.
+    `no_store`: give a signed-in one without a `Cache-Control` `no-store`, not `private`.
     """
     result = list(headers)
     varies = cached = False
@@ -198,7 +173,7 @@ def varied(
 
 
 def _name_cookie(headers: list[tuple[AnyStr, AnyStr]], words: Spelling[AnyStr]) -> None:
-    """Name `Cookie` in the first `Vary` of `headers`, unless one of them does."""
+    """Add `Cookie` to the first `Vary` of `headers`, unless one of them names it."""
     varying = [index for index, (name, _) in enumerate(headers) if name.lower() == words.vary]
     if not any(_names_cookie(headers[index][1], words) for index in varying):
         name, value = headers[varying[0]]

@@ -1,19 +1,18 @@
-"""Mounts: the prefixes that stand in front of an app's own paths in its public address.
+"""Mounts: the prefixes in front of an app's own paths in its public address.
 
-A server may say one (`SCRIPT_NAME`, `root_path`), the configuration may (`mount=`), and an app may
-take one off by itself. Only the first tells both sides the same.
+The server may name a mount (`SCRIPT_NAME`, `root_path`), the configuration may (`mount=`), and an
+app may strip one by itself. Only the server's is known to the middleware and the app alike.
 
 Rules:
-- A mount is written as `/prod`: with a slash in front and none at the end. "/" is none.
-- A mount is counted once: what the server says, or the path has, is not put in front again.
-- What an app has read is told by what it left in the request: the mount and the path there, when
-  its response starts. Its own routing below a path (Starlette's `Mount`, a WSGI dispatcher) is no
-  mount of the whole app.
+- A mount is written as `/prod`: a slash in front and none at the end. "/" is no mount.
+- A mount counts once: it is not added to a path that has it, or if the server names it.
+- To learn which path the app has read, look at the mount and the path in the request when its
+  response starts. An app's own routing (Starlette's `Mount`, a WSGI dispatcher) is no mount of the
+  whole app.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from ..errors import ConfigurationError, kind_of
 from .cookie_policy import is_path
@@ -22,7 +21,7 @@ _EVENTS: Final = ("aws.event", "serverless.event", "apig_wsgi.full_event")
 
 
 class Mounts:
-    """The mounts of one app, the usual one first.
+    """The mounts of one app, the default one first.
 
     >>> Mounts(["/prod"]).place("", "/account")
     ('/prod', '/prod/account')
@@ -31,36 +30,38 @@ class Mounts:
     """
 
     def __init__(self, prefixes: Sequence[str] = ()) -> None:
-        self.prefixes = tuple(prefixes)
-        self.first = self.prefixes[0] if self.prefixes else ""
+        self.prefixes: tuple[str, ...] = tuple(prefixes)
+        self.first: str = self.prefixes[0] if self.prefixes else ""
         self._longest_first = sorted(filter(None, self.prefixes), key=len, reverse=True)
 
     def of(self, path: str) -> str:
-        """The longest mount that `path` begins with; "" if there is none."""
+        """The longest mount in front of `path`; "" if there is none."""
         return next((mount for mount in self._longest_first if is_below(path, mount)), "")
 
     def place(self, root: str, path: str, told: str = "") -> tuple[str, str]:
-        """The mount that a request came by, and its path in the public address.
+        """The mount of a request, and its path in the public address.
 
-        `root`: what the server says stands in front of `path`. `told`: the public path, where
-        something else in the request says it (see `gateway_path`).
+        `root`: the server's own mount, in front of `path`. `told`: the public path from elsewhere
+        in the request (see `gateway_path`), or "".
         """
         whole = root + path
         if not self.prefixes:
             return "", whole
-        said = self.of(whole)
-        if said:
-            is_doubled = root == said and self.of(path) == said  # serverless-wsgi, HTTP API stages
-            return said, path if is_doubled else whole
+        named = self.of(whole)
+        if named:
+            is_doubled = (
+                root == named and self.of(path) == named
+            )  # serverless-wsgi, HTTP API stages
+            return named, path if is_doubled else whole
         mount = self.of(told) or self.first
         return mount, mount + whole
 
     def place_of(self, root: str, path: str, request: Mapping[str, Any]) -> tuple[str, str]:
-        """The same, of a WSGI environ or an ASGI scope that may tell the public path."""
+        """The same; `request`, a WSGI environ or an ASGI scope, may tell the public path."""
         return self.place(root, path, gateway_path(request) if self.prefixes else "")
 
 
-Placing = Callable[[str, str, Mapping[str, Any]], tuple[str, str]]
+Placing: TypeAlias = Callable[[str, str, Mapping[str, Any]], tuple[str, str]]
 
 
 def is_below(path: str, mount: str) -> bool:
@@ -69,7 +70,7 @@ def is_below(path: str, mount: str) -> bool:
 
 
 def without(path: str, mount: str) -> str:
-    """`path` below `mount`; `path` itself if it does not begin with it.
+    """`path` without `mount` in front; all of `path` if it is not below the mount.
 
     >>> without("/api/account", "/api"), without("/apis", "/api"), without("/api", "/api")
     ('/account', '/apis', '/')
@@ -78,9 +79,9 @@ def without(path: str, mount: str) -> str:
 
 
 def server_mount(root: object) -> str:
-    """What a server says stands in front, as a mount.
+    """The server's `SCRIPT_NAME` or `root_path`, as a mount.
 
-    API Gateway's `$default` stage is in no address, though serverless-wsgi gives it.
+    API Gateway's `$default` stage is in no address, though serverless-wsgi names it.
     """
     mount = root.rstrip("/") if isinstance(root, str) else ""
     return "" if mount == "/$default" else mount
@@ -116,11 +117,11 @@ def _parse_mount(mount: object, name: str) -> str:
 
 
 def gateway_path(request: Mapping[str, Any]) -> str:
-    """The public path that an event of Amazon API Gateway tells; "" where there is none.
+    """The public path in an event of Amazon API Gateway; "" without one.
 
     `request`: a WSGI environ or an ASGI scope, of mangum, apig-wsgi or serverless-wsgi. A REST
     API's stage is in `requestContext.path`, and not in the path that an app gets; an HTTP API's
-    is in `requestContext.http.path`, and adapters may take it off.
+    is in `requestContext.http.path`, and adapters may strip it.
     """
     event = next((request[key] for key in _EVENTS if key in request), None)
     context = event.get("requestContext") if isinstance(event, dict) else None
@@ -132,24 +133,22 @@ def gateway_path(request: Mapping[str, Any]) -> str:
     return path if isinstance(path, str) else ""
 
 
-@dataclass(frozen=True)
-class Inside:
-    """What is known of the app inside a middleware: its mounts, and how it reads a path.
-
-    `mounts`: what it says stands in front of it. `stripped`: those of them that it takes off a
-    path by itself, for all paths. `possible`: prefixes that some part of it may take off.
-    `splits`: it takes whatever stands behind the server's mount (Litestar, old Quarts).
-    `cors`: what in it answers CORS preflights, as far as that can be told.
-    `routes`: something inside may route by moving a path's beginning to `SCRIPT_NAME`; not so
-    where middlewares lead to one app of a framework that never does.
-    """
+class Inside(NamedTuple):
+    """The app inside a middleware, as far as it is known: its mounts, and how it reads a path."""
 
     mounts: tuple[str, ...] = ()
+    """The mounts that the app itself names."""
     stripped: tuple[str, ...] = ()
+    """Those of `mounts` that the app strips by itself, from all paths."""
     possible: tuple[str, ...] = ()
+    """Prefixes that some part of the app may strip."""
     splits: bool = False
+    """The app reads everything behind the server's mount as its path (Litestar, old Quarts)."""
     routes: bool = True
+    """Something inside may route by moving a path's beginning to `SCRIPT_NAME`. False if there are
+    only middlewares around one app of a framework that never does so."""
     cors: tuple[str, ...] = ()
+    """The layers inside that answer CORS preflights."""
 
 
 PLAIN: Final = Inside()  # an app of which nothing is known
@@ -160,7 +159,8 @@ class Before(NamedTuple):
 
     root: str
     path: str
-    app_root: str | None = None  # ASGI: where the app itself is, if Starlette's routing says so
+    app_root: str | None = None
+    """ASGI: the mount of the app itself, if Starlette's routing names it."""
 
     def over(self, environ: Mapping[str, Any]) -> dict[str, Any]:
         """A WSGI environ as it was."""
@@ -172,12 +172,12 @@ class Before(NamedTuple):
 
 
 def before_scope(scope: Mapping[str, Any]) -> Before:
-    """What an ASGI scope says now."""
+    """The mount and path in an ASGI scope now."""
     return Before(scope.get("root_path", ""), scope["path"], scope.get("app_root_path"))
 
 
 def reread_scope(before: Before, scope: Mapping[str, Any]) -> list[str]:
-    """The paths that an ASGI app has read, other than what the middleware saw.
+    """The paths that an ASGI app has read, other than the one the middleware saw.
 
     Starlette's `Mount` adds its path to `root_path`, and leaves the app's own in `app_root_path`.
     A FastAPI app writes its own `root_path` over the server's.
@@ -201,23 +201,23 @@ def reread_scope(before: Before, scope: Mapping[str, Any]) -> list[str]:
 
 
 def _has_routed(now: Before, before: Before, scope: Mapping[str, Any]) -> bool:
-    """Whether a framework has changed the path for what it has mounted."""
+    """Whether a framework changed the path to route to an app mounted in it."""
     if getattr(scope.get("route_handler"), "is_mount", False):  # Litestar
         return True
     return now.app_root is not None and now.root + now.path == before.path  # old Starlettes
 
 
 def before_environ(environ: Mapping[str, Any]) -> Before:
-    """What a WSGI environ says now."""
+    """The mount and path in a WSGI environ now."""
     return Before(environ.get("SCRIPT_NAME", ""), environ.get("PATH_INFO", ""))
 
 
 def reread_environ(before: Before, environ: Mapping[str, Any], *, routes: bool) -> list[str]:
-    """The paths that a WSGI app has read, other than what the middleware saw.
+    """The paths that a WSGI app has read, other than the one the middleware saw.
 
     `routes`: something inside may route by moving the path's beginning to `SCRIPT_NAME`, as PEP
-    3333 has it. That counts as routing, unless a header has named what was moved, be it in a list:
-    then a client can choose it. In front of a single app it is that app's mount.
+    3333 allows. A move then counts as routing, unless a header names the moved part, alone or in a
+    list: the client may have chosen it. Without `routes`, the moved part is the app's mount.
     """
     now = before_environ(environ)
     if now.path == before.path:
@@ -230,7 +230,7 @@ def reread_environ(before: Before, environ: Mapping[str, Any], *, routes: bool) 
 
 
 def _plain(at: Before) -> list[str]:
-    """The whole path's segments: `wsgiref.util.shift_path_info` drops those that say nothing."""
+    """The whole path's segments, without the empty and "." ones `shift_path_info` drops."""
     return [part for part in (at.root + at.path).split("/") if part not in ("", ".")]
 
 
@@ -244,7 +244,7 @@ def _is_named(moved: str, environ: Mapping[str, Any]) -> bool:
 
 
 def _decoded(path: str) -> list[str]:
-    """A path of WSGI's as text, where it is some: Bottle leaves text, others Latin-1."""
+    """A WSGI path as text, if it decodes: Bottle leaves text, others Latin-1."""
     try:
         return [path.encode("latin-1").decode("utf-8")]
     except UnicodeError:

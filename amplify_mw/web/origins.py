@@ -3,37 +3,28 @@
 Rules:
 - An origin is scheme, host and port, with no user, path or query.
 - A host is a name or an address of ASCII letters, digits, dots and hyphens.
+
+Patterns are compiled on first use: they check configurations, of which most use few.
 """
 
 import re
-from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit
 
 from ..errors import ConfigurationError
 
-_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-
-
-_DOMAIN = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})+")
-
-
-_HOST = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*")
-
-
-_APP_ORIGIN = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)(://[A-Za-z0-9._~-]+(?::[0-9]{1,5})?)")
-
-
-_NOBODYS: Final = frozenset({"about", "blob", "data", "file", "filesystem", "ftp", "javascript"})
-
-
+_LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_DOMAIN: Final = rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})+"
+_HOST: Final = rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*"
+_APP_ORIGIN: Final = r"([A-Za-z][A-Za-z0-9+.-]*)(://[A-Za-z0-9._~-]+(?::[0-9]{1,5})?)"
+_OPAQUE: Final = frozenset({"about", "blob", "data", "file", "filesystem", "ftp", "javascript"})
 _LOOPBACK_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 def domains_above(host: str) -> tuple[str, ...]:
     """The domains whose cookies browsers send to `host`: its own, and those above it.
 
-    None of a single label, which is no site's, and none of an IP address, whose cookies have none.
+    A domain of a single label belongs to no site and is left out. An IP address has none.
 
     >>> domains_above("app.eu.example.com")
     ('app.eu.example.com', 'eu.example.com', 'example.com')
@@ -42,17 +33,18 @@ def domains_above(host: str) -> tuple[str, ...]:
     """
     labels = host.lower().split(".")
     found = (".".join(labels[start:]) for start in range(len(labels) - 1))
-    return tuple(domain for domain in found if _is_domain(domain))
+    return tuple(domain for domain in found if is_domain(domain))
 
 
-def _is_domain(domain: object) -> bool:
-    if not isinstance(domain, str) or not _DOMAIN.fullmatch(domain):
+def is_domain(domain: object) -> bool:
+    """Whether a cookie may name this as its Domain: a host name of two labels or more."""
+    if not isinstance(domain, str) or not re.fullmatch(_DOMAIN, domain):
         return False
     return not domain.rpartition(".")[2].isdigit()  # an IPv4 address has no subdomains
 
 
 def split_origin(origin: str) -> tuple[str, str, int | None]:
-    """Scheme, host and port of `origin`, or a ConfigurationError."""
+    """Scheme, host and port of `origin`. Raises `ConfigurationError`."""
     try:
         parts = urlsplit(origin)
         port = parts.port
@@ -69,10 +61,10 @@ def split_origin(origin: str) -> tuple[str, str, int | None]:
 
 
 def app_origin(origin: str) -> str | None:
-    """The origin of an app's web view or of a browser's extension; None for a site's.
+    """The origin of an app's web view or of a browser extension; None for the origin of a site.
 
-    They are compared as they stand, which is how these browsers write them: `capacitor://localhost`.
-    Raises `ConfigurationError` for what no page that can be told from others has.
+    Only the scheme is lowered: these browsers write the rest as it is (`capacitor://localhost`).
+    Raises `ConfigurationError` for an origin that many pages share or no page has.
 
     >>> app_origin("tauri://localhost"), app_origin("https://app.example.com")
     ('tauri://localhost', None)
@@ -89,26 +81,28 @@ def app_origin(origin: str) -> str | None:
             "a WebSocket comes from a page, whose origin begins with https://; write that; got "
             f"{origin!r}"
         )
-    if scheme in _NOBODYS:
+    if scheme in _OPAQUE:
         raise ConfigurationError(
             f"browsers send 'null' for pages at {scheme}:, which cannot be told from others; write "
             "the origin of a site or an app, such as 'capacitor://localhost'"
         )
-    match = _APP_ORIGIN.fullmatch(origin)
+    match = re.fullmatch(_APP_ORIGIN, origin)
     if match is None or scheme in ("http", "https"):
         return None
     return scheme + match[2]
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host, as `urlsplit` writes it, is this very machine."""
+    """Whether a host, as `urlsplit` writes it, is this machine."""
     return host in _LOOPBACK_HOSTS or host.endswith(".localhost")
 
 
 def is_host(host: str) -> bool:
-    """Whether this can be looked up: labels of letters, digits and hyphens, or an IP address."""
+    """Whether this is a name to look up, of letters, digits and hyphens, or an IP address."""
     if ":" not in host:
-        return _HOST.fullmatch(host) is not None
+        return re.fullmatch(_HOST, host) is not None
+    from ipaddress import ip_address  # for IPv6 alone
+
     try:
         ip_address(host)
     except ValueError:

@@ -1,8 +1,8 @@
-"""An HTTP proxy that leads out of the network: its address, read from text.
+"""The address of an HTTP proxy that leads out of the network, read from text.
 
 Rules:
-- The text may hold a password: no message, repr or log shows any of it but the host and port.
-- SOCKS is another protocol, which is refused by name.
+- The text may hold a password: messages, reprs and logs show the host and the port, nothing else.
+- SOCKS is another protocol and is refused by name.
 """
 
 import re
@@ -21,7 +21,7 @@ _MEND: Final = (
 
 
 class Proxy(NamedTuple):
-    """Where a proxy is, and what it is told of the one who asks."""
+    """The address of a proxy, and the user and password to send it."""
 
     scheme: str
     host: str
@@ -37,7 +37,7 @@ class Proxy(NamedTuple):
 
 
 def parse_proxy(text: object) -> Proxy:
-    """The proxy at an address. Raises `ConfigurationError`, which does not quote it.
+    """Parse a proxy's address. Raises `ConfigurationError`, without quoting the text.
 
     >>> parse_proxy("http://ada:secret@proxy:3128")
     <Proxy proxy:3128>
@@ -48,7 +48,7 @@ def parse_proxy(text: object) -> Proxy:
     try:
         parts = urlsplit(str(text) if is_clean else "")
         port = parts.port
-    except ValueError:  # which quotes it
+    except ValueError:  # its message quotes the text
         raise ConfigurationError(_MEND) from None
     host = parts.hostname or ""
     is_bare = parts.path in ("", "/") and not parts.query and not parts.fragment
