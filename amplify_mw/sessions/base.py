@@ -1,24 +1,15 @@
-"""Verdicts: what a cookie means, and until when that may be believed.
-
-    no cookie                    Refused(NotAuthorizedException, "no_session")          kept
-    good                         SignedIn
-    malformed, forged, expired   Refused(NotAuthorizedException | TokenExpired..., why) cleared
-    cannot be checked now        Refused(NetworkError, "keys_unavailable", ...)         kept
-    sent twice, differently      Refused(NotAuthorizedException, "duplicate_cookie")    kept
-    two kinds', of two users     Refused(NotAuthorizedException, "different_users")     kept
+"""The contract of a session kind: `SessionKind`, and the `Sessions` it becomes.
 
 Rules:
-- Verdicts are frozen and shared between requests; nothing of one request is noted on them.
-- Only `SignedIn` is ever cached.
-- A session kind is a value of the configuration. Bound to what it works with it becomes `Sessions`,
-  which read values and yield effects; they never wait and never raise at bad bytes.
+- A session kind is a value of the configuration. Bound to its dependencies it becomes `Sessions`.
+- `Sessions` take values and yield effects. They never wait, and bad bytes raise nothing.
+- The verdicts are in `verdicts`; which cookies are cleared and which are kept is a part of them.
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from ..effects import Cache, Flow, Unreachable
-from ..errors import NotAuthorizedException
 from ..web.cookie_policy import CookiePolicy
 from ..web.cookies import SessionCookies
 from .verdicts import CookieValue, Refused, Resolution, SignedIn, Write
@@ -31,25 +22,22 @@ if TYPE_CHECKING:
     from .store import Memory
 
 
-DIFFERENT_USERS: Final = Refused(NotAuthorizedException, "different_users")
-
-
 class PartlyEnded(Unreachable):
-    """Some of several sessions could not be ended; `bundles`: what the others were made of."""
+    """Some of several sessions could not be ended. `bundles`: those of the sessions that ended."""
 
     def __init__(self, why: str, bundles: "list[Bundle]") -> None:
         super().__init__(why)
-        self.bundles = bundles
+        self.bundles: list[Bundle] = bundles
 
 
 class Postponed(NamedTuple):
-    """No new tokens now: what to answer if the present ones are no longer good."""
+    """No new tokens can be had now. `refused`: the answer if the present ones are expired."""
 
     refused: Refused
 
 
 class NewSession(NamedTuple):
-    """What a session is started with: verified tokens, and how the site calls the device."""
+    """The verified tokens of a session to start. `user_agent`: the site's name for the device."""
 
     id_token: "VerifiedToken"
     access_token: "VerifiedToken"
@@ -58,121 +46,119 @@ class NewSession(NamedTuple):
 
     @property
     def tokens(self) -> tuple[bytes, bytes, bytes]:
-        """The three, as they were given."""
+        """The three tokens, encoded as they were given; b"" without a refresh token."""
         return self.id_token.encoded, self.access_token.encoded, self.refresh_token or b""
 
     def __repr__(self) -> str:
-        return "<Entrance>"
+        return "<NewSession>"
 
 
 class Sessions(Protocol):
-    """A session kind at work. All of it but the properties are flows.
+    """A session kind at work. `now`: seconds since the epoch.
 
-    `value`: as its cookies' `read` gives it. `cookie`: as their `setting` takes it.
+    Each kind has its own type of value: `value` comes from the `read` of its cookies, and `cookie`
+    is for their `setting`. Callers pass both on and never look inside.
     """
 
     @property
     def nobody(self) -> Refused:
-        """What it means that no cookie was sent."""
+        """The verdict without a cookie."""
         ...
 
     @property
     def in_cookie(self) -> bool:
-        """Whether fresh tokens go into a new cookie."""
+        """Whether new tokens need a new cookie."""
         ...
 
     @property
     def listed(self) -> "SessionList | None":
-        """The list of a user's sessions, if one is kept."""
+        """The list of a user's sessions, if the kind keeps one."""
         ...
 
     def resolve(self, value: Any, now: float) -> Flow[Resolution]:
-        """What a cookie's value means. `resolution.verdict` knows the present value."""
+        """The verdict on a value; its `value` is the present one, which may be newer."""
         ...
 
     def start(self, new_session: NewSession, now: float) -> Flow[Resolution]:
-        """A new session. Raises `Unreachable` where it cannot be kept now."""
+        """A new session. Raises `Unreachable` if it cannot be stored now."""
         ...
 
     def contents(self, value: Any) -> "list[Bundle]":
-        """What a cookie's value by itself holds: no flow."""
+        """The bundles in the value itself."""
         ...
 
     def whose(self, value: Any, now: float) -> Flow[str | None]:
-        """The `user_key` of the session in a cookie's value; None: nobody's. Changes nothing.
+        """The `user_key` of the session's user; None if there is none. Changes nothing.
 
-        Raises `KeysUnavailable` and `Unreachable` where that cannot be told now.
+        Raises `KeysUnavailable` and `Unreachable` if this cannot be checked now.
         """
         ...
 
     def end(
         self, value: Any, now: float, keep: Any = b"", *, asks_again: bool = False
     ) -> "Flow[list[Bundle]]":
-        """End the session for good; what it was made of, if it was one. Raises `Unreachable`.
+        """End the session for good, and return its bundles. Raises `Unreachable`.
 
-        `keep`: the value of one that was just started in its place. It goes on, even if a kind
-        takes the two for one. `asks_again`: as the tombstone says; see `record`.
+        `keep`: the value of a session just started in its place, or empty. That one goes on, even
+        if both are the same to the kind. `asks_again`: written to the tombstone; see `record`.
         """
         ...
 
     def unless_ended(self, cookie: Any, now: float) -> Flow[Write | None]:
-        """A cookie that is to be set, if its session has not ended since; else None.
+        """The cookie, if its session has not ended meanwhile; else None.
 
-        Asked just before a response's headers go. A store that does not answer stops no cookie.
+        Called just before a response's headers go. If the store does not answer the cookie is set.
         """
         ...
 
     def own(self, verdict: SignedIn) -> tuple[CookieValue, Write]:
-        """The value of a verdict's session alone, and what clears its cookies: no flow."""
+        """The value of the verdict's own session, and the write that clears its cookies."""
         ...
 
     def refresh(self, verdict: SignedIn, now: float) -> Flow[Resolution | Postponed | None]:
-        """The session with fresh tokens; None: it holds no refresh token. Raises `Unreachable`."""
+        """The session with new tokens; None if it has no refresh token. Raises `Unreachable`."""
         ...
 
 
 class SessionList(Protocol):
-    """A kind that can tell a user's sessions. Both are flows and raise `Unreachable`."""
+    """A user's sessions, of a kind that keeps a list. Both methods raise `Unreachable`."""
 
     def of_user(self, user: str, current: SignedIn | None) -> "Flow[dict[bytes, SessionInfo]]":
         """A user's sessions by their keys, the one seen last first."""
         ...
 
     def end_by_key(self, key: bytes, until: float, now: float) -> Flow[bool]:
-        """End one of them from elsewhere; False if there is none.
+        """End one of the sessions from elsewhere; False if there is none with this key.
 
-        `until`: when no browser has its cookie any more.
+        `until`: the time after which no browser has its cookie.
         """
         ...
 
 
 class Dependencies(NamedTuple):
-    """What a session kind works with.
-
-    `verdicts`: what is believed of sessions; `all_verdicts`: that, and what else of this process
-    believes in the same. `memory`: gives a store for this process alone. `places`: another, for
-    keys that a client can make up any number of: no end gives way to them.
-    """
+    """The dependencies of a session kind."""
 
     verifier: "Verifier"
     verdicts: Cache
+    """The cached verdicts of this configuration."""
     all_verdicts: Callable[[], list[Cache]]
+    """Returns these, and the caches of this process that hold verdicts on the same sessions."""
     grants: "Grants"
     cookie_name: str
     client_ids: frozenset[str] | None
+    """The app clients; None: any."""
     memory: Callable[[], "Memory"]
+    """Returns a store of this process alone."""
     places: Callable[[], "Memory"]
+    """Returns another, for keys that clients can make up in any number: a flood of them pushes no
+    tombstone out of `memory`."""
 
     def __repr__(self) -> str:
-        return "<Surroundings>"
+        return "<Dependencies>"
 
 
 class SessionKind(Protocol):
-    """What the session cookie means: a value of the configuration.
-
-    `verify_with_cognito_every`: seconds after which Cognito is asked whether the user is signed in
-    still; None: never.
-    """
+    """A kind of session, as a value of the configuration."""
 
     def cookies(self, policy: CookiePolicy, clients: tuple[str, ...] | None) -> SessionCookies:
         """Its cookies, as `policy` sets them. `clients`: the app clients, in order; None: any."""
@@ -180,7 +166,7 @@ class SessionKind(Protocol):
 
     @property
     def verify_with_cognito_every(self) -> float | None:
-        """Seconds, or None."""
+        """Seconds after which to ask Cognito if the user is still signed in; None: never."""
         ...
 
     def bind(self, around: Dependencies) -> Sessions:

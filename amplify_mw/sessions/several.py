@@ -1,24 +1,24 @@
 """Several kinds of session, tried in order: to accept them all, or to move from one to another.
 
 Rules:
-- Each kind reads its own cookies. The first kind that signs a user in wins. A later kind is tried
-  only if the earlier ones refuse or are unavailable.
+- Each kind reads its own cookies. The first kind to sign a user in wins. A later kind is tried only
+  if the earlier ones refuse or are unavailable.
 - If no kind signs a user in, "unavailable" is the answer before "invalid".
 - If an earlier kind is unavailable, use a later kind's user until the earlier one can be retried.
 - If a later kind signs another user in, nobody is signed in: scripts in the page might show one
   user while the server acts for the other. All cookies are kept. A sign-in replaces them, a
   sign-out ends all sessions. (A later kind whose cookies name the same user is not resolved or
   refreshed.)
-- Clear an invalid cookie as its kind says, unless another kind that reads the same cookie accepts
-  it or is unavailable. Never clear a cookie that was not sent.
+- Except at a sign-in or a sign-out, a kind's cookies are cleared only if they were sent, the kind
+  says so, and no other kind reads the same cookies and accepts them or is unavailable.
 - A sign-in starts a session of the first kind and clears the cookies of the others. A sign-out ends
   the sessions of all kinds. A refresh leaves the other kinds' cookies alone.
 
-A value that was read is a tuple of `Part`s, one a kind that read something. A value to write is a
-tuple of `Change`s, one a kind to set or clear. Both say the kind by its index in the list.
+A value to read is a tuple of `Part`s, one for each kind whose cookies were sent. A value to write
+is a tuple of `Change`s, one for each kind to set or to clear. Both name a kind by its index.
 
 A verdict is cached twice: under the whole tuple of parts, for requests; and under the `Part` of its
-own kind, for that kind. (A part is an index and bytes, so no part equals a tuple of parts.)
+own kind, for this kind. (A part is an index and bytes, so no part equals a tuple of parts.)
 """
 
 from collections.abc import Sequence
@@ -32,7 +32,6 @@ from ..models import SessionInfo
 from ..web.cookie_policy import CookiePolicy
 from ..web.cookies import DUPLICATE, CookieLine, SessionCookies
 from .base import (
-    DIFFERENT_USERS,
     Dependencies,
     NewSession,
     PartlyEnded,
@@ -43,6 +42,7 @@ from .base import (
 )
 from .bundle import Bundle
 from .verdicts import (
+    DIFFERENT_USERS,
     DUPLICATE_COOKIE,
     STORE_UNAVAILABLE,
     Change,
@@ -61,7 +61,7 @@ Changes: TypeAlias = tuple[Change, ...]
 
 @dataclass(frozen=True)
 class Several:
-    """Kinds of session, tried in order: the kind that `AmplifyConfig(session=[...])` makes."""
+    """Kinds of session, tried in order, as `AmplifyConfig(session=[...])` makes it of a list."""
 
     kinds: tuple[SessionKind, ...]
 
@@ -112,7 +112,7 @@ class SeveralCookies:
         self.max_bytes: int = kinds[0].max_bytes
 
     def read(self, header: bytes) -> Parts | None:
-        """The part of each kind that reads something; None if none does."""
+        """The parts of the kinds whose cookies were sent; None if there are none."""
         parts = []
         for index, kind in enumerate(self._kinds):
             value = kind.read(header)
@@ -129,12 +129,12 @@ class SeveralCookies:
         ]
 
     def size(self, new: Changes) -> int:
-        """Bytes of the first kind's `max_bytes` that a new session takes."""
+        """Bytes of a new session; the limit is the first kind's `max_bytes`."""
         kind, cookie = new[0]
         return self._kinds[0].size(cookie) if kind == 0 and cookie is not None else 0
 
     def setting(self, new: Changes, sent: bytes | None, path: str = "/") -> list[CookieLine]:
-        """The lines that carry out the changes. A cookie that one kind sets, no kind clears."""
+        """The lines for all changes. If one kind sets a cookie, no other kind clears it."""
         lines: list[CookieLine] = []
         cleared: list[CookieLine] = []
         for kind, cookie in new:
@@ -147,7 +147,7 @@ class SeveralCookies:
         return lines + [line for line in dict.fromkeys(cleared) if line.name not in written]
 
     def merged(self, earlier: Changes, later: Changes) -> Changes:
-        """The changes of both; the later one for a kind that both change."""
+        """The changes of both; if both change a kind, the later counts."""
         return tuple({change.kind: change for change in (*earlier, *later)}.values())
 
     def complaint(self, sent: bytes) -> str | None:
@@ -189,7 +189,7 @@ class SeveralSessions:
         self.listed: SessionList | None = _Lists(lists) if lists else None
 
     def resolve(self, value: Parts, now: float) -> Flow[Resolution]:
-        """The first kind's verdict that signs a user in; or else one refusal for all kinds."""
+        """The verdict of the first kind to sign a user in; or else one refusal for all kinds."""
         found: _Found = []
         generation = self._verdicts.generation
         for part in value:
@@ -274,7 +274,7 @@ class SeveralSessions:
         return Resolution(_among((Part(0, b""),), 0, verdict), (Change(0, cookie), *others))
 
     def contents(self, value: Parts) -> list[Bundle]:
-        """The bundles that are in the cookies themselves."""
+        """The bundles in the cookies themselves."""
         return [
             bundle
             for kind, inner in value
@@ -306,9 +306,9 @@ class SeveralSessions:
         return bundles
 
     def unless_ended(self, cookie: Changes, now: float) -> Flow[Changes | None]:
-        """The changes, without the new cookies of sessions that have ended since.
+        """The changes, without the new cookies of sessions ended meanwhile.
 
-        If one has ended nothing is cleared either: a newer sign-in may have set these cookies.
+        If one has ended, nothing is cleared either: a newer sign-in may have set these cookies.
         """
         kept = []
         for change in cookie:
@@ -344,7 +344,7 @@ def _clears(resolution: Resolution) -> bool:
 
 
 def _unavailable(refusals: list[Refused]) -> list[Refused]:
-    """The refusals of kinds that cannot check their cookies now."""
+    """The refusals because a cookie cannot be checked now."""
     return [refused for refused in refusals if issubclass(refused.error, NetworkError)]
 
 
@@ -357,13 +357,13 @@ def _until_retry(verdict: SignedIn, refusals: list[Refused], now: float) -> Sign
 
 
 def _among(parts: Parts, kind: int, verdict: SignedIn) -> SignedIn:
-    """A kind's verdict with the parts of all kinds, its own as the verdict says it."""
+    """The verdict of one kind, with the parts of all: its own part has the verdict's value."""
     present = tuple(Part(kind, verdict.cookie) if part.kind == kind else part for part in parts)
     return replace(verdict, kind=kind, parts=present)
 
 
 class _Lists:
-    """The session lists of the kinds that keep one."""
+    """The session lists of several kinds, as one list."""
 
     def __init__(self, lists: list[tuple[int, SessionList]]) -> None:
         self._lists = lists

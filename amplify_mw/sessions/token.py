@@ -1,9 +1,11 @@
-"""`TokenSession`: the cookie holds a Cognito ID or access token, as somebody else's sign-in set it.
+"""`TokenSession`: the cookie holds a Cognito ID or access token from another site's sign-in.
 
-What such a session cannot do: be refreshed (it holds no refresh token), or be revoked before its
-token runs out (nobody is asked, unless `verify_with_cognito_every` says so). It ends with its
-token, an hour after sign-in by default. Signing out clears the cookie; the process that did so sets
-that token in no later answer, unless a session is started with it anew.
+Rules:
+- The session ends with its token, an hour after sign-in by default. It cannot be refreshed: there
+  is no refresh token.
+- It cannot be revoked before, unless `verify_with_cognito_every` has Cognito asked.
+- A sign-out clears the cookie. This process then sets the same token in no later response, unless
+  a new session is started with it.
 """
 
 from dataclasses import dataclass
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 
 MAX_SENT: Final = 8192  # bytes of a token in a cookie: twice what a browser keeps
 _OVERHEAD: Final = 1000  # bytes of a verdict's objects beside its token; measured with tracemalloc
-_NAME: Final = 150  # bytes of a group or scope and its place in the set, beside its text
+_NAME: Final = 150  # bytes of a group or scope in its set, beside its text
 _SHORTEST: Final = 1_000  # bytes: Cognito's tokens have more
 _NONE: Final[frozenset[str]] = frozenset()
 _LONGEST_WAIT: Final = 10.0  # seconds: a clock may be set any moment
@@ -34,14 +36,12 @@ _LONGEST_WAIT: Final = 10.0  # seconds: a clock may be set any moment
 
 @dataclass(frozen=True)
 class TokenSession:
-    """The cookie's value is an ID token or an access token of the pool (a JWT).
-
-    `verify_with_cognito_every`: seconds after which Cognito's `GetUser` is asked whether the user
-    is signed in still (default: never; a token is believed until it runs out). It needs access
-    tokens with the scope `aws.cognito.signin.user.admin` in the cookie.
-    """
+    """The cookie's value is an ID token or an access token of the pool (a JWT)."""
 
     verify_with_cognito_every: float | None = None
+    """Seconds after which to ask Cognito (`GetUser`) if the user is still signed in. It needs
+    access tokens with the scope `aws.cognito.signin.user.admin` in the cookie. None (the default):
+    never; a token is good until it expires."""
 
     def __post_init__(self) -> None:
         if self.verify_with_cognito_every is not None:
@@ -57,18 +57,18 @@ class TokenSession:
 
 
 class TokenSessions:
-    """Sessions that are a token and nothing else."""
+    """Sessions of a token and nothing else."""
 
-    in_cookie = True
-    listed = None
-    nobody = NO_SESSION
+    in_cookie: bool = True
+    listed: None = None
+    nobody: Refused = NO_SESSION
 
     def __init__(self, verifier: Verifier, memory: Memory) -> None:
         self._verifier = verifier
         self._memory = memory
 
     def resolve(self, value: bytes, now: float) -> Flow[Resolution]:
-        """A flow: the verdict on the token in the cookie."""
+        """The verdict on the token in the cookie."""
         if len(value) > MAX_SENT:
             return Resolution(refused(InvalidToken("malformed_token")))
         try:
@@ -80,7 +80,7 @@ class TokenSessions:
         return Resolution(_signed_in(token))
 
     def whose(self, value: bytes, now: float) -> Flow[str | None]:
-        """A flow: whom the token names, if it counts. Raises `KeysUnavailable`."""
+        """The user of the token, if it is valid. Raises `KeysUnavailable`."""
         try:
             token = yield from self._verifier.verify(value, now)
         except InvalidToken:
@@ -88,15 +88,14 @@ class TokenSessions:
         return user_key(token.pool, token.sub)
 
     def start(self, new_session: NewSession, now: float) -> Flow[Resolution]:  # noqa: ARG002
-        """A flow: the ID token in the cookie."""
+        """A session with the ID token in the cookie."""
         verdict = _signed_in(new_session.id_token)
-        yield Ask(
-            self._memory, Memory.delete, _key(verdict.cookie)
-        )  # it may have been ended before
+        # It may have been ended before.
+        yield Ask(self._memory, Memory.delete, _key(verdict.cookie))
         return Resolution(verdict, NewCookie(verdict.cookie.decode("ascii")))
 
     def contents(self, value: bytes) -> "list[Bundle]":  # noqa: ARG002
-        """Nothing but a token is in the cookie."""
+        """None: a token is no bundle."""
         return []
 
     def end(
@@ -107,45 +106,45 @@ class TokenSessions:
         *,
         asks_again: bool = False,  # noqa: ARG002
     ) -> "Flow[list[Bundle]]":
-        """A flow: remember, in this process, that no answer is to set this token any more."""
+        """Have this process remember the end: no later response sets this token."""
         if value == keep:
             return []
         try:
             token = yield from self._verifier.verify(value, now)
-        except (InvalidToken, KeysUnavailable):  # none that any answer would set
+        except (InvalidToken, KeysUnavailable):  # no response would set it
             return []
         yield Ask(self._memory, Memory.exchange, _key(value), tombstone(token.expires_at))
         return []
 
     def unless_ended(self, cookie: NewCookie, now: float) -> Flow[NewCookie | None]:  # noqa: ARG002
-        """A flow: a cookie that is to be set, if its token was not ended since; else None."""
+        """The cookie, if its session has not ended meanwhile; else None."""
         key = _key(cookie.value.encode("ascii"))
         record, _ = yield Ask(self._memory, Memory.load, key)
         return None if has_ended(record) else cookie
 
     def own(self, verdict: SignedIn) -> tuple[bytes, NewCookie]:
-        """The value of a verdict's session alone, and what clears its cookies."""
+        """The value of the session, and the write that clears its cookie."""
         return verdict.cookie, NO_COOKIE
 
     def refresh(self, verdict: SignedIn, now: float) -> Flow[None]:  # noqa: ARG002
-        """A flow: there is no refresh token."""
+        """None: there is no refresh token."""
         yield from ()
 
 
 def _key(value: bytes) -> bytes:
     """The key of a token in this process's memory."""
-    import hashlib  # loaded when a session is started or ended
+    import hashlib  # for a sign-in or a sign-out alone
 
     return hashlib.sha256(b"amplify_mw token session\0" + value).digest()
 
 
 def keys_unavailable(error: KeysUnavailable) -> Refused:
-    """It cannot be told now."""
+    """The keys cannot be fetched: the token cannot be checked now."""
     return Refused(NetworkError, "keys_unavailable", retry_after=error.retry_after)
 
 
 def refused(error: InvalidToken) -> Refused:
-    """The token is invalid for good; not one from the future, by a clock that is behind."""
+    """The token is invalid for good; except one from the future: this machine's clock is behind."""
     if isinstance(error, NotYetValid):
         return not_yet_valid(error)
     expired = error.reason == "token_expired"
@@ -154,7 +153,7 @@ def refused(error: InvalidToken) -> Refused:
 
 
 def not_yet_valid(error: NotYetValid) -> Refused:
-    """It cannot be told before this machine's clock has caught up with the pool's."""
+    """The token cannot be checked until this machine's clock has caught up with the pool's."""
     wait = min(max(error.wait, 1.0), _LONGEST_WAIT)
     return Refused(NetworkError, error.reason, retry_after=wait)
 
@@ -167,7 +166,7 @@ def _signed_in(token: VerifiedToken) -> SignedIn:
     scopes = _NONE if is_id else scopes_of(token)
     size = len(cookie) + size_of(groups, scopes)
     issuer, pool, ends, fresh = token.issuer, token.pool, token.expires_at, token.fresh_until
-    # In the order of the fields: keywords would take 0.25 µs of every new session.
+    # In the order of the fields: keywords would cost 0.25 µs a new session.
     # fmt: off
     return SignedIn(
         user, cookie, issuer, pool, id_token, access_token, groups, scopes, ends, fresh, size
@@ -176,12 +175,12 @@ def _signed_in(token: VerifiedToken) -> SignedIn:
 
 
 def groups_of(token: VerifiedToken) -> frozenset[str]:
-    """The groups that a token names."""
+    """The groups in a token."""
     return _names(token.claims.get("cognito:groups"))
 
 
 def scopes_of(token: VerifiedToken) -> frozenset[str]:
-    """The scopes of an access token."""
+    """The scopes in an access token."""
     scope = token.claims.get("scope")
     return _names(scope.split(" ")) if isinstance(scope, str) else _NONE
 
@@ -197,7 +196,7 @@ def size_of(groups: frozenset[str], scopes: frozenset[str]) -> int:
 
 
 def _names(claim: Any) -> frozenset[str]:
-    """The names in a claim that should be a list of strings."""
+    """The names in a claim, if it is a list of strings as it should be."""
     if not claim or not isinstance(claim, list):
         return _NONE
     return frozenset([name for name in claim if isinstance(name, str) and name])

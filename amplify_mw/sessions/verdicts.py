@@ -1,8 +1,15 @@
-"""What a credential was found to mean, and the values that say it.
+"""Verdicts: the meaning of a session's cookies, and until when it holds.
+
+    no cookie                     Refused(NotAuthorizedException, "no_session")           kept
+    good                          SignedIn
+    malformed, forged, expired    Refused(NotAuthorizedException | TokenExpired..., why)  cleared
+    cannot be checked now         Refused(NetworkError, "keys_unavailable", ...)          kept
+    sent twice, two values        Refused(NotAuthorizedException, "duplicate_cookie")     kept
+    two kinds, two users          Refused(NotAuthorizedException, "different_users")      kept
 
 Rules:
-- A verdict is frozen: caches hold it, and every request gets a visit of its own around it.
-- A refusal has one reason; it is not cached.
+- A verdict is frozen. Requests share it; each request keeps its own notes in a visit.
+- Only `SignedIn` is ever cached. A refusal has one reason and is not cached.
 """
 
 from dataclasses import dataclass
@@ -17,7 +24,10 @@ if TYPE_CHECKING:
 
 
 class Part(NamedTuple):
-    """The value that one of several kinds has read; None: its cookie was sent with two values."""
+    """The value of one of several kinds; None: its cookie was sent with two values.
+
+    `kind`: its index in the list of kinds.
+    """
 
     kind: int
     value: bytes | None
@@ -27,7 +37,10 @@ class Part(NamedTuple):
 
 
 class Change(NamedTuple):
-    """A change to the cookies of one of several kinds: the new one, or None to clear them."""
+    """The new value of one of several kinds' cookies, or None to clear them.
+
+    `kind`: its index in the list of kinds.
+    """
 
     kind: int
     new: "Write | None"
@@ -36,37 +49,37 @@ class Change(NamedTuple):
         return f"<Change {self.kind}>"
 
 
-CookieValue: TypeAlias = bytes | tuple[Part, ...]  # as one kind reads it; as several do
-Write: TypeAlias = NewCookie | tuple[Change, ...]
+CookieValue: TypeAlias = bytes | tuple[Part, ...]  # as a single kind reads it; as several do
+Write: TypeAlias = NewCookie | tuple[Change, ...]  # for a single kind; for several
 
 
-# Frozen by `Final`, for the type checker: at run time that would take 1 µs of every new session.
+# `Final` freezes it for the type checker; freezing at run time would cost 1 µs a new session.
 @dataclass(slots=True, eq=False, repr=False)
 class SignedIn:
-    """A user is signed in.
-
-    `cookie`: the value of its kind's cookies. `issuer`: who
-    vouches. `pool`: the user pool's id; with the user's it says who this is, for good. `held`: what
-    the session is made of, where there is more to it than a token. `expires_at`: seconds since the
-    epoch from which on the session no longer holds (the token's end, and the leeway).
-    `fresh_until`: when the cookie is to be looked at again. `size`: bytes in a cache, roughly.
-    `kind`, `parts`: of several kinds, the index of this one, and the values that all have read.
-    """
+    """A user is signed in."""
 
     user: Final[AuthUser]
     cookie: Final[bytes]
+    """The value of the session's cookies."""
     issuer: Final[str]
     pool: Final[str]
+    """The user pool's id. With the user's id it identifies the user for good."""
     id_token: Final[bytes | None]
     access_token: Final[bytes | None]
     groups: Final[frozenset[str]]
     scopes: Final[frozenset[str]]
     expires_at: Final[float]
+    """Seconds since the epoch: the end of the tokens, plus the leeway."""
     fresh_until: Final[float]
+    """Seconds since the epoch: look at the cookie again then."""
     size: Final[int]
+    """Bytes in a cache, roughly."""
     held: Final["LastingState | None"] = None
+    """The session behind the cookie, if it is more than a token."""
     kind: Final[int] = 0
+    """With several kinds: the index of this one."""
     parts: Final[tuple[Part, ...]] = ()
+    """With several kinds: the values of all of them."""
 
     @property
     def value(self) -> CookieValue:
@@ -78,70 +91,63 @@ class SignedIn:
 
 
 class LastingState(NamedTuple):
-    """What a session that lasts is made of.
-
-    `sealed`: its bundle as it was kept. `due_at`: when there is something to be done about it.
-    """
+    """The state of a lasting session."""
 
     bundle: "Bundle"
     sealed: bytes
+    """The bundle as it is kept."""
     due_at: float
+    """Seconds since the epoch: refresh, extend or verify the session then."""
 
     def __repr__(self) -> str:
-        return "<Held>"
+        return "<LastingState>"
 
 
 class Refused(NamedTuple):
-    """Nobody is signed in. `clears`: the cookie is invalid for good and is to be cleared.
-
-    `name`: what to call it, where that is not the error's own name. `asks_again`: the session was
-    ended from elsewhere, so that the next sign-in asks for the password. `message`: what to say
-    instead of the error's own sentence. `claimed`: the issuer or app client that the token says it
-    is of, where it is a wrong one; unverified, and for the log.
-    """
+    """Nobody is signed in."""
 
     error: type[AuthError]
     reason: Reason
     clears: bool = False
+    """The cookie is invalid for good: clear it."""
     retry_after: float | None = None
+    """Seconds after which a retry may succeed."""
     name: str | None = None
+    """A name to show in place of the error's own."""
     asks_again: bool = False
+    """The session was ended from elsewhere: the next sign-in asks for the password."""
     message: str | None = None
+    """A message in place of the error's own."""
     claimed: str = ""
+    """The wrong issuer or app client in the token; unverified, and for the log."""
 
     @property
     def user(self) -> None:
         """Nobody."""
 
     def exception(self) -> AuthError:
-        """A fresh exception: one that was raised before would carry that traceback."""
+        """A new exception each time: a raised one keeps its traceback."""
         return self.error(
             self.message, reason=self.reason, retry_after=self.retry_after, name=self.name
         )
 
 
-Verdict = SignedIn | Refused
-
+Verdict: TypeAlias = SignedIn | Refused
 
 NO_SESSION: Final = Refused(NotAuthorizedException, "no_session")
-
-
 DUPLICATE_COOKIE: Final = Refused(NotAuthorizedException, "duplicate_cookie")
-
-
+DIFFERENT_USERS: Final = Refused(NotAuthorizedException, "different_users")
 STORE_UNAVAILABLE: Final = Refused(NetworkError, "store_unavailable", retry_after=1.0)
-
-
-NO_COOKIE: Final = NewCookie("", 0)  # it is to be cleared
+NO_COOKIE: Final = NewCookie("", 0)  # compared by identity: clear all cookies of the session
 
 
 class Resolution(NamedTuple):
-    """What a look at a session came to: the verdict, and the cookie that is to be set."""
+    """The verdict on a session, and the cookie to set, if there is a new one."""
 
     verdict: Verdict
     cookie: Write | None = None
 
 
 def user_key(pool: str, sub: str) -> str:
-    """What a store calls a user: a `sub` is one pool's own."""
+    """The key of a user in stores: a `sub` is unique in one pool only."""
     return f"{pool} {sub}"

@@ -33,8 +33,8 @@ class CookiePolicy:
     """The attributes of the session cookie.
 
     Use `host_prefixed()` in production: only the `__Host-` prefix stops a sibling subdomain from
-    planting a cookie. Raises `ConfigurationError`, which names the field, for a cookie that a
-    browser would not keep.
+    planting a cookie. Raises `ConfigurationError`, with the field's name, for a cookie no browser
+    would keep.
 
     >>> CookiePolicy(same_site="None", secure=False)
     Traceback (most recent call last):
@@ -48,9 +48,9 @@ without Secure; write secure=True
     """Seconds for which a browser keeps the cookie of a `TokenSession`: a day, at most 400 days.
     The cookie of a sealed or stored session lasts as long as the session may."""
     path: str = "/"
-    """The path that gets the cookie, with every path below it; at most 1,024 characters."""
+    """Browsers send the cookie to this path and below it. At most 1,024 characters."""
     domain: str | None = None
-    """A domain that gets the cookie, with its subdomains. None: only the host that set it."""
+    """Browsers send the cookie to this domain and its subdomains. None: to its own host only."""
     secure: bool = True
     """Sent over https only. False is for http on a development machine."""
     http_only: bool = True
@@ -58,7 +58,7 @@ without Secure; write secure=True
     same_site: Literal["Strict", "Lax", "None"] = "Strict"
     """"Strict": no request from another site brings the cookie. "Lax": links do. "None": all do."""
     partitioned: bool = False
-    """One cookie for each top-level site that embeds this one (CHIPS)."""
+    """If other sites embed this one: a cookie of its own under each of them (CHIPS)."""
     priority: Literal["Low", "Medium", "High"] | None = None
     """Chromium has room for about 180 cookies of a domain and its subdomains, and drops those of
     the lowest priority first. None writes no priority, which counts as "Medium". Other browsers
@@ -90,15 +90,15 @@ without Secure; write secure=True
 
     @cached_property
     def clearing(self) -> str:
-        """The value of the `Set-Cookie` that ends this cookie."""
+        """The value of the `Set-Cookie` to end this cookie."""
         return self._dump("", max_age=0, expires=_EPOCH)
 
     def clearing_elsewhere(self, domains: Sequence[str], paths: Sequence[str]) -> list[str]:
         """The values of the `Set-Cookie`s that end cookies of this name set by another policy.
 
         One for each place: this policy's path and each of `paths`; the host itself and each of
-        `domains` (in lower case); partitioned or not. Its own place is left out, and so are places
-        where no browser keeps a cookie of this name.
+        `domains` (in lower case); partitioned or not. Its own place is left out, and places at
+        which no browser keeps a cookie of this name.
 
         >>> CookiePolicy(name="sid", domain="example.com").clearing_elsewhere(["example.com"], [])
         ['sid=; Max-Age=0; Path=/; Secure; HttpOnly', \
@@ -124,7 +124,7 @@ without Secure; write secure=True
         return "; ".join([f"{self.name}=", "Max-Age=0", f"Path={path}", *said])
 
     def setting(self, value: str, max_age: int | None = None) -> str:
-        """The value of the `Set-Cookie` that sets this cookie to `value`, such as a token.
+        """The value of the `Set-Cookie` to set this cookie to `value`, such as a token.
 
         `max_age`: in seconds; None: the policy's. Raises `ValueError` for a value that a browser
         would misread, or drop for its length.
@@ -170,7 +170,7 @@ def check_value(value: str) -> None:
 
 
 def _mends(policy: CookiePolicy) -> "list[tuple[str, str]]":
-    """The fields of `policy` that are wrong, each with a text that says how to write it."""
+    """The wrong fields of `policy`, each with a text on how to write it."""
     found: list[tuple[str, str]] = []
     wrong = found.append
     if not _is_token(policy.name):

@@ -1,17 +1,19 @@
-r"""Which paths need whom.
+r"""Access rules for paths: protected, ignored, or open to everybody.
 
 Rules:
-- A pattern is a path, or a path and everything below it (`/api/*`, which covers `/api` too). A
-  slash at the end makes no difference.
-- A path is protected if any normalisation of it matches, public or ignored only if all do:
-  percent-decoding again and again, `\` for `/`, doubled slashes, dot segments, in any mixture; a
-  slash put in front (waitress passes on `GET account`, Flask reads `/account`); a line feed taken
-  from the end (the `$` of Starlette's and Bottle's routes matches before one); of what has no slash
-  in front, the path of a URL (uvicorn and hypercorn pass on `GET http://a/account`, Quart reads
-  `/account`).
-- A path that begins with a mount is read without it, too, again and again: the app may take it off.
-- A path that would take too much work to read in all its ways is protected, if anything is: the
-  work on any path is bounded.
+- A pattern is a path, or `/api/*` for a path and all paths below it (`/api` itself too). A slash at
+  the end makes no difference.
+- A path has several readings, because servers and frameworks normalise paths differently. It is
+  protected if any reading matches `protect`; public or ignored only if all readings match.
+- A reading is made by these steps, in any order and any number:
+  - decode percent signs; take `\` for `/`; join doubled slashes; resolve dot segments;
+  - put a slash in front (waitress passes on `GET account`, Flask reads `/account`);
+  - drop a line feed at the end (`$` in Starlette's and Bottle's routes matches before one);
+  - without a slash in front, take the path of the URL (uvicorn and hypercorn pass on
+    `GET http://a/account`, Quart reads `/account`);
+  - strip a mount (the app may do so).
+- The work on one path is bounded. A path whose readings would take more is protected, if
+  `protect` has a pattern at all.
 - `ignore` wins over `public`, which wins over `protect`.
 """
 
@@ -27,7 +29,7 @@ _MAX_WORK: Final = 80  # for all spellings of one path; see `_work`
 
 
 class Access(Enum):
-    """What a path asks of its visitor."""
+    """The access rule of a path."""
 
     OPEN = "open"
     PROTECTED = "protected"
@@ -45,9 +47,9 @@ class AccessRules:
         mounts: Sequence[str] = (),
         inside: Inside = PLAIN,
     ) -> None:
-        """`mounts`: prefixes that paths may begin with. `inside`: the app that the rules are for.
+        """`mounts`: prefixes that paths may have. `inside`: the app that the rules protect.
 
-        What is public or ignored is so below a mount, too, that the app is known to take off.
+        `public` and `ignore` hold below each mount, too, that the app is known to strip.
         """
         stripped = inside.stripped
         self._protect = Paths(protect)
@@ -55,36 +57,37 @@ class AccessRules:
         self._ignore = Paths([*ignore, *_mounted(ignore, stripped)])
         prefixes = (*mounts, *stripped, *inside.possible)
         self._mounts = tuple(dict.fromkeys(filter(None, prefixes)))
-        self._taken_off = frozenset((*stripped, *inside.possible))
+        self._strippable = frozenset((*stripped, *inside.possible))
         self._splits = inside.splits
         self._unreadable = Access.PROTECTED if protect else Access.OPEN
-        self.protects = bool(protect)
+        self.protects: bool = bool(protect)
 
     def of(self, path: str | None) -> Access:
-        """What `path` (below the mount, decoded once) asks of its visitor.
+        """The access to `path`, which is below the mount and decoded once.
 
-        None is a path that is no UTF-8: one framework drops such bytes, another replaces them.
+        None stands for a path that is not UTF-8: some frameworks drop such bytes, some replace
+        them.
         """
         if path is None:
             return self._unreadable
         if _is_plain(path) and not path.startswith(self._mounts):
-            return self._decide([path])  # (`spellings` would say so, and takes longer)
+            return self._decide([path])  # (`spellings` would return the same, and takes longer)
         found = spellings(path, self._mounts)
         return self._unreadable if found is None else self._decide(found)
 
     def under(self, root: str, path: str) -> Access:
-        """What a path asks whose server says `root` for its mount (ASGI: mostly, it is in both)."""
+        """The access to `path`, for a server's mount `root` (in ASGI mostly a part of `path`)."""
         mount = server_mount(root)
         if is_below(path, mount):
             readings = [without(path, mount)]
-            is_exact = root == mount and (not self._taken_off or mount in self._taken_off)
-            if not is_exact:  # an app that compares as it stands, or goes by its own, finds none
+            is_exact = root == mount and (not self._strippable or mount in self._strippable)
+            if not is_exact:  # an app may compare `root` unnormalised, or know another mount only
                 readings.append(path)
         else:
             readings = [path]
-            if not path.startswith("/"):  # a whole URL, whose path has the mount
+            if not path.startswith("/"):  # a whole URL, with the mount in its path
                 readings += [without(reading, mount) for reading in spellings(path) or ()]
-            if path.startswith(mount):  # asgiref's and a2wsgi's adapters look no further
+            if path.startswith(mount):  # asgiref's and a2wsgi's adapters test no more than this
                 readings.append("/" + path[len(mount) :])
             if self._splits and mount and mount in path:
                 readings.append(path.split(mount, 1)[1])
@@ -108,7 +111,7 @@ def _mounted(patterns: Sequence[str], mounts: Sequence[str]) -> list[str]:
 
 
 class Paths:
-    """A list of patterns, as a set of paths and a tuple of prefixes."""
+    """A list of patterns, compiled to a set of paths and a tuple of prefixes."""
 
     def __init__(self, patterns: Sequence[str]) -> None:
         below = [pattern.removesuffix("*") for pattern in patterns if pattern.endswith("/*")]
@@ -117,16 +120,16 @@ class Paths:
         self._exact = frozenset(exact + [prefix.rstrip("/") for prefix in below])
 
     def match(self, path: str) -> bool:
-        """Whether a path is among them."""
+        """Whether any pattern matches `path`."""
         return path.startswith(self._below) or path.rstrip("/") in self._exact
 
 
 def spellings(path: str, mounts: Sequence[str] = ()) -> set[str] | None:
-    """Every way `path` may be read further down; None if that would be too much work to say."""
+    """All readings of `path`; None if they would take too much work."""
     if _is_plain(path) and not path.startswith(tuple(mounts)):
         return {path}
     found, pending, work = {path}, [path], 0
-    if 2 * _work(path) > _MAX_WORK:  # it has to be read once, and whatever that gives
+    if 2 * _work(path) > _MAX_WORK:  # for the path itself, and for one reading of it
         return None
     while pending:
         text = pending.pop()
@@ -140,15 +143,15 @@ def spellings(path: str, mounts: Sequence[str] = ()) -> set[str] | None:
 
 
 def _work(text: str) -> int:
-    """What reading a path in one more way costs, in about a tenth of what a plain path takes.
+    """The cost of one more reading, in about tenths of the cost of a plain path.
 
-    A percent sign or a slash is a step of an interpreted loop; other characters go by at once.
+    A percent sign or a slash is a step of an interpreted loop; other characters cost little.
     """
     return 4 + 2 * text.count("%") + text.count("/") + len(text) // 32
 
 
 def _is_plain(path: str) -> bool:
-    """Whether no normalisation has anything to do; a pattern takes ten times as long to say so."""
+    """Whether no step changes the path. (A regular expression would take ten times as long.)"""
     return (
         path.startswith("/")
         and "//" not in path
@@ -160,7 +163,7 @@ def _is_plain(path: str) -> bool:
 
 
 def _readings(text: str, mounts: Sequence[str]) -> Iterator[str]:
-    """What one step of normalisation makes of a path, each where it has something to do."""
+    """The results of each step that changes the path, applied once."""
     if "%" in text:
         yield unquote(text)
     if "\\" in text:
@@ -172,7 +175,7 @@ def _readings(text: str, mounts: Sequence[str]) -> Iterator[str]:
     if text.endswith("\n"):
         yield text[:-1]
     if not text.startswith("/"):
-        with suppress(ValueError):  # such as of `//[`, which is no URL
+        with suppress(ValueError):  # `//[` is no URL
             yield urlparse(text).path
     for mount in mounts:
         if text.startswith(mount):
@@ -186,7 +189,7 @@ def _collapse(path: str) -> str:
 
 
 def _resolve_dots(path: str) -> str:
-    """RFC 3986 5.2.4; with a slash in front in any case."""
+    """Resolve dot segments (RFC 3986 5.2.4); the result begins with a slash in any case."""
     kept: list[str] = []
     segments = path.removeprefix("/").split("/")
     for segment in segments:
