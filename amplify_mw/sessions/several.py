@@ -173,7 +173,7 @@ class SeveralCookies:
         return bool(self._kinds[one].names & self._kinds[other].names)
 
 
-_Found: TypeAlias = list[tuple[int, Resolution]]  # kinds by their index, and what they say
+_Found: TypeAlias = list[tuple[int, Resolution]]  # by the index of the kind
 
 
 class SeveralSessions:

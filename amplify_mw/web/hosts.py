@@ -1,10 +1,10 @@
-"""The host names under which sign-ins begin: an attempt's cookie is sent to no other.
+"""The host names under which sign-ins begin: browsers send an attempt's cookie to no other.
 
 Rules:
-- `Host` is compared and told, and decides nothing: where anybody is sent is in the configuration.
-- A proxy may write another `Host` than the browser has sent. Then sign-ins begin and end under that
-  one, and nothing is told.
-- A few names are remembered, the latest ones; a header that is no name is passed over.
+- `Host` is compared and logged, and decides nothing: redirects go to places in the configuration.
+- A proxy may write another `Host` than the browser has sent. Sign-ins then begin and end under its
+  name, and nothing is logged.
+- The latest few names are remembered. A header without a valid name is ignored.
 """
 
 import re
@@ -13,17 +13,20 @@ from typing import Final
 from .requests import excerpt, request_header
 
 _MAX: Final = 8
-_HOST: Final = re.compile(r"([a-z0-9._-]{1,255}|\[[0-9a-f:.]{2,45}\])(:[0-9]{1,5})?")
+_HOST: Final = r"([a-z0-9._-]{1,255}|\[[0-9a-f:.]{2,45}\])(:[0-9]{1,5})?"
 
 
 class Hosts:
-    """Where sign-ins have begun. `request`: as `request_header` takes it. `origin`: the site's."""
+    """The hosts of recent sign-ins.
+
+    `request`: a WSGI environ or an ASGI header list. `origin`: the site's.
+    """
 
     def __init__(self) -> None:
         self._seen: dict[str, None] = {}
 
     def note(self, request: object, origin: str) -> None:
-        """A sign-in begins."""
+        """Remember the host of a request that begins a sign-in."""
         host = _asked(request, origin)
         if host is not None:
             self._seen.pop(host, None)
@@ -32,7 +35,7 @@ class Hosts:
                 self._seen.pop(oldest, None)
 
     def elsewhere(self, request: object, origin: str) -> str:
-        """Why a sign-in that ends in this request may have no cookie; empty: not for its host."""
+        """Why a sign-in may lack its cookie at the end, for the log; "" if the host is not why."""
         host = _asked(request, origin)
         others = [seen for seen in list(self._seen) if seen != host]
         if host is None or not others:
@@ -45,8 +48,8 @@ class Hosts:
 
 
 def _asked(request: object, origin: str) -> str | None:
-    """The host of a request, without a port that goes without saying."""
+    """The host of a request, without the default port; None without a valid one."""
     sent = request_header(request, "Host")
     host = sent[0].lower() if len(sent) == 1 else ""
     plain = host.removesuffix(":443" if origin.startswith("https:") else ":80")
-    return plain if _HOST.fullmatch(plain) else None
+    return plain if re.fullmatch(_HOST, plain) else None
