@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from amplify_mw import AmplifyCookies, ConfigurationError, SealedSession, StoredSession, TokenSet
-from amplify_mw.sessions.amplify import place as amplify_place
+from amplify_mw.sessions.amplify import codec as amplify_codec
 from amplify_mw.sessions.amplify import wire as amplify_wire
 from amplify_mw.sessions.record import ENDED, Record
 from amplify_mw.stores.base import StoreUnavailable
@@ -316,9 +316,9 @@ def test_tokens_that_two_kinds_hold_are_revoked_once(build: Build, kinds: tuple[
 def test_long_sign_in_details_are_not_kept(site: Site, length: int, kept: bool) -> None:
     details = json.dumps({"loginId": "x" * length})
     cookies = cookies_of(site.pool.sign_in("ada"), signInDetails=details)
-    before = looked_up(amplify_place)
+    before = looked_up(amplify_codec)
     assert come(site, cookies).body == "ada"
-    assert (looked_up(amplify_place) > before) == kept
+    assert (looked_up(amplify_codec) > before) == kept
 
 
 @pytest.mark.parametrize(("length", "kept"), [(128, True), (129, False)])

@@ -494,9 +494,9 @@ def test_closing_while_others_fly_raises_nothing_but_unreachable(driver: Driver,
 
 FORKING = """
 import os, sys, threading, time
-from amplify_mw.drive import BoundedCache
+from amplify_mw.engine.cache import BoundedCache
 from amplify_mw.effects import Flight, Join, Request
-from amplify_mw.engine import Engine
+from amplify_mw.engine.engine import Engine
 from amplify_mw.config import AmplifyConfig
 
 url = sys.argv[1]

@@ -679,7 +679,7 @@ def test_who_has_no_proxy_does_not_pay_for_one() -> None:
     script = """
 import sys
 from amplify_mw import AmplifyConfig
-from amplify_mw.engine import Engine
+from amplify_mw.engine.engine import Engine
 before = set(sys.modules)
 engine = Engine(AmplifyConfig(user_pool_id="eu-west-1_Ab12Cd34E", client_id="web"))
 print(sorted({"urllib.request", "httpcore2", "amplify_mw.engine.network"} & set(sys.modules)))
