@@ -9,13 +9,13 @@ Rules:
   user while the server acts for the other. All cookies are kept. A sign-in replaces them, a
   sign-out ends all sessions. (A later kind whose cookies name the same user is not resolved or
   refreshed.)
-- Except at a sign-in or a sign-out, a kind's cookies are cleared only if they were sent, the kind
-  says so, and no other kind reads the same cookies and accepts them or is unavailable.
+- Resolving a request clears a kind's cookies only if they were sent, the kind says so, and no other
+  kind reads the same cookies and accepts them or is unavailable.
 - A sign-in starts a session of the first kind and clears the cookies of the others. A sign-out ends
   the sessions of all kinds. A refresh leaves the other kinds' cookies alone.
 
-A value to read is a tuple of `Part`s, one for each kind whose cookies were sent. A value to write
-is a tuple of `Change`s, one for each kind to set or to clear. Both name a kind by its index.
+The cookies of a request read as a tuple of `Part`s, one for each kind whose cookies were sent. A
+write is a tuple of `Change`s, one for each kind to set or to clear. Both name a kind by its index.
 
 A verdict is cached twice: under the whole tuple of parts, for requests; and under the `Part` of its
 own kind, for this kind. (A part is an index and bytes, so no part equals a tuple of parts.)
@@ -61,7 +61,7 @@ Changes: TypeAlias = tuple[Change, ...]
 
 @dataclass(frozen=True)
 class Several:
-    """Kinds of session, tried in order, as `AmplifyConfig(session=[...])` makes it of a list."""
+    """The kinds of `AmplifyConfig(session=[...])`, in their order."""
 
     kinds: tuple[SessionKind, ...]
 

@@ -4,9 +4,9 @@ Rules for reading (RFC 6265bis, as a server must):
 - Split pairs at `;`, and a pair at its first `=`. Trim SP and HTAB around both, and nothing else.
 - Unquote and decode nothing. Compare names byte for byte. A pair without `=` has no name.
 - A cookie sent twice with one value is one cookie; with two values it is `DUPLICATE`.
-- A value with a comma counts as not sent: the library writes none. It appears if a server or an
-  adapter joins two `Cookie` fields by a comma. Never split there: any cookie's value could then
-  plant ours, and scripts and sibling subdomains can set cookies.
+- A value with a comma counts as not sent: the library writes no commas. A server or an adapter does
+  if it joins two `Cookie` fields. Never split there: any cookie's value could then plant ours, and
+  scripts and sibling subdomains can set cookies.
 - Take linear time and raise nothing, on any bytes.
 
 Rules for a value in chunks (`name.0`, `name.1`, ... up to `name.9`):
@@ -14,7 +14,7 @@ Rules for a value in chunks (`name.0`, `name.1`, ... up to `name.9`):
 - Each chunk begins with the number of the last chunk and the CRC of the whole value, to keep the
   chunks of two values apart. With a missing, surplus or foreign chunk the value is `UNREADABLE`.
 - If a comma joins a chunk to another cookie, all chunks count as not sent.
-- Every write also clears the cookies of the family which it makes stale.
+- Setting a value also clears the chunks and the single cookie it makes stale.
 
 Rules for cookies of one name in several places (from an earlier policy, or a sibling subdomain):
 - Reading them changes nothing. A sign-in or a sign-out clears each cookie of the request at every
@@ -41,7 +41,7 @@ UNREADABLE: Final = b""  # the value of chunks that do not fit together: no kind
 
 
 class Duplicate:
-    """The cookie was sent more than once, with different values. `DUPLICATE` is the only one."""
+    """The cookie was sent more than once, with different values: the type of `DUPLICATE`."""
 
     def __repr__(self) -> str:
         return "<DUPLICATE>"
