@@ -27,8 +27,9 @@ HOUSE = {
     """,
     "cognito": "keys invalid jwt verifier api oauth pace grants attributes",
     "sessions": """
-        seal bundle record store codec client verdicts base token lifetimes refreshing lasting
-        sealed stored several amplify.wire amplify.jar amplify.codec amplify.sessions
+        seal bundle record store codec client verdicts base token lifetimes refreshing settling
+        lasting sealed stored several
+        amplify.wire amplify.jar amplify.codec amplify.tokens amplify.memory amplify.sessions
     """,
     "config": "checks pool routes files config",
     "authenticator": "",

@@ -1,13 +1,13 @@
-"""How long sessions last: the options that sealed and stored ones have in common.
+"""How long sessions last: the options that sealed and stored ones share.
 
 Rules:
-- `idle` and `absolute` are enforced by the server, whatever the cookie's own age says.
-- A session is rolled (kept and set anew) once a tenth of `idle` has passed since the last time, not
-  on each request.
+- `idle` and `absolute` are enforced by the server; the cookie's own age does not matter.
+- Sliding expiry: a session is extended (kept and set anew) once a tenth of `idle` has passed since
+  the last time, not on each request.
 """
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from ..errors import ConfigurationError, check_number, kind_of
 from .bundle import Bundle
@@ -15,21 +15,52 @@ from .record import LONGEST_LEASE
 
 _DAY: Final = 86_400.0
 DEFAULT_TOKEN_BYTES: Final = 65_536
-_ROLLS: Final = 10  # per idle time
+_EXTENSIONS: Final = 10  # per idle time
+
+
+class Lifetimes(Protocol):
+    """How long sessions of one kind last, and when they are refreshed. Times are in seconds."""
+
+    @property
+    def refresh_margin(self) -> float:
+        """Tokens are refreshed when less than this is left of them."""
+        ...
+
+    @property
+    def lease(self) -> float:
+        """How long a process that refreshes keeps others from it."""
+        ...
+
+    @property
+    def longest_token(self) -> float:
+        """The largest token that a session takes, in bytes."""
+        ...
+
+    def ends_at(self, bundle: Bundle) -> float:
+        """When a session is over."""
+        ...
+
+    def extends_at(self, bundle: Bundle) -> float:
+        """When a session is extended."""
+        ...
+
+    def gone_at(self, bundle: Bundle) -> float:
+        """When the last cookie of a session has expired, so that its end may be forgotten."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class LastingSession:
     """The options of session kinds that are refreshed; times are in seconds.
 
-    `idle`: after so long without a request a session is over (default 7 days).
-    `absolute`: it is over so long after sign-in, whatever happens (default 30 days, which is how
-    long Cognito's refresh tokens are good by default).
+    `idle`: a session ends after this long without a request (default 7 days).
+    `absolute`: a session ends this long after sign-in in any case (default 30 days, the default
+    life of Cognito's refresh tokens).
     `refresh_margin`: tokens are refreshed when less than this is left of them (default 60).
-    `lease`: for how long a process that refreshes keeps others from doing the same, should it die
+    `lease`: how long a process that refreshes keeps others from doing the same, in case it dies
     meanwhile (default 10). The pool's rotation grace period should be longer.
-    `verify_with_cognito_every`: after so long Cognito is asked whether the user is signed in still
-    (default None: only refreshes ask).
+    `verify_with_cognito_every`: Cognito is asked again after this long whether the user is still
+    signed in (default None: only refreshes ask).
     """
 
     idle: float = 7 * _DAY
@@ -48,16 +79,20 @@ class LastingSession:
 
     @property
     def longest_token(self) -> float:
-        """Bytes of a token that a session takes at most; what fits a cookie is told elsewhere."""
+        """The largest token that a session takes, in bytes. (Cookies have limits of their own.)"""
         return DEFAULT_TOKEN_BYTES
 
     def ends_at(self, bundle: Bundle) -> float:
         """When a session is over."""
-        return min(bundle.seen_at + self.idle, bundle.created_at + self.absolute)
+        return min(bundle.seen_at + self.idle, self.gone_at(bundle))
 
     def extends_at(self, bundle: Bundle) -> float:
-        """When it is to be rolled."""
-        return bundle.seen_at + self.idle / _ROLLS
+        """When a session is extended."""
+        return bundle.seen_at + self.idle / _EXTENSIONS
+
+    def gone_at(self, bundle: Bundle) -> float:
+        """When the last cookie of a session has expired, so that its end may be forgotten."""
+        return bundle.created_at + self.absolute
 
 
 def check_store(name: str, store: Any) -> None:

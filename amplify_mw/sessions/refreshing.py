@@ -30,7 +30,7 @@ from .base import Postponed
 from .bundle import Bundle
 from .client import StoreClient
 from .codec import LoadedSession, RecordCodec, newest
-from .lifetimes import LastingSession
+from .lifetimes import Lifetimes
 from .record import Record, asks_again, has_ended
 from .store import Store
 from .token import refused
@@ -122,14 +122,14 @@ class Refresher:
 
     def __init__(
         self,
-        kind: LastingSession,
+        lifetimes: Lifetimes,
         verifier: Verifier,
         grants: Grants,
         store: StoreClient[Store],
         *,
         is_shared: bool,
     ) -> None:
-        self._kind = kind
+        self._lifetimes = lifetimes
         self._verifier = verifier
         self._grants = grants
         self._store = store
@@ -140,7 +140,7 @@ class Refresher:
 
     def due_at(self, pair: Pair) -> float:
         """When tokens are to be refreshed: soon enough, but not in the first half of a life."""
-        margin, (id_token, access_token, _) = self._kind.refresh_margin, pair
+        margin, (id_token, access_token, _) = self._lifetimes.refresh_margin, pair
         return (
             min(
                 id_token.expires_at - min(margin, id_token.lifetime / 2),
@@ -207,7 +207,7 @@ class Refresher:
 
         Without a lease, somebody else has new tokens, or has been at it for too long.
         """
-        key, lease = loaded.codec.key, self._kind.lease
+        key, lease = loaded.codec.key, self._lifetimes.lease
         waited, missed, (look, longest) = 0.0, 0, _LOOKS
         while True:
             fence, now = yield from self._store.ask(Store.acquire, key, lease)
@@ -241,9 +241,11 @@ class Refresher:
             access_token = self._verifier.read(bundle.access_token, now)
         except InvalidToken as error:
             return refused(error)
-        renewal = self._store.call(Store.renew, loaded.codec.key, lease.fence, self._kind.lease)
+        renewal = self._store.call(
+            Store.renew, loaded.codec.key, lease.fence, self._lifetimes.lease
+        )
         answer, now = yield from self._grants.refresh(
-            access_token, bundle.refresh_token or b"", (self._kind.lease / 3, renewal), now
+            access_token, bundle.refresh_token or b"", (self._lifetimes.lease / 3, renewal), now
         )
         if isinstance(answer, Failure):
             if answer.ends_session:
@@ -254,7 +256,7 @@ class Refresher:
             if answer.reason == UNUSABLE.reason:
                 return (yield from self._unusable(loaded, refusal, str(answer.message), now))
             return Postponed(refusal)
-        size, limit = max(map(len, filter(None, answer))), self._kind.longest_token
+        size, limit = max(map(len, filter(None, answer))), self._lifetimes.longest_token
         if size > limit:
             yield from self._keep_refresh_token(loaded, lease, answer, now)
             why = str(SessionTooLargeError(size, int(limit), of="token"))
@@ -295,7 +297,10 @@ class Refresher:
         self, loaded: LoadedSession, lease: Lease, answer: Refreshed, now: float
     ) -> Flow[None]:
         """A flow: keep a new refresh token beside the tokens that go on; the old one is used up."""
-        if answer.refresh_token is None or len(answer.refresh_token) > self._kind.longest_token:
+        if (
+            answer.refresh_token is None
+            or len(answer.refresh_token) > self._lifetimes.longest_token
+        ):
             return
         new = loaded.bundle._replace(
             turn=max(lease.fence, loaded.bundle.turn + 1), refresh_token=answer.refresh_token
@@ -371,7 +376,7 @@ class Refresher:
     ) -> Flow[tuple[LoadedSession | None, float]]:
         """A flow: what a holder before us may yet write, for as long as a lease lasts."""
         waited, (look, longest) = 0.0, _LOOKS
-        while waited <= self._kind.lease:
+        while waited <= self._lifetimes.lease:
             found, now = yield from self._store.ask_quietly(Store.load, loaded.codec.key)
             latest = newest(loaded, found)
             if latest is None or latest.bundle.turn > loaded.bundle.turn:
@@ -400,11 +405,11 @@ class Refresher:
 
     def _kept_until(self, codec: RecordCodec, bundle: Bundle, pair: Pair, now: float) -> float:
         """When a record is no longer needed: late requests come with the cookie before."""
-        ends_at = self._kind.ends_at(bundle)
+        ends_at = self._lifetimes.ends_at(bundle)
         if not codec.in_cookie:
             return ends_at
         return min(ends_at, max(pair.access_token.expires_at, now + _GRACE))
 
     def _leave_tombstone(self, loaded: LoadedSession, now: float) -> Flow[None]:
-        until = loaded.bundle.created_at + self._kind.absolute
+        until = self._lifetimes.gone_at(loaded.bundle)
         yield from self._store.leave_tombstone(loaded.codec, loaded.bundle, until, now)

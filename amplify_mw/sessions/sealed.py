@@ -22,16 +22,16 @@ from ..effects import Flow, Notice, Unreachable
 from ..errors import ConfigurationError, NotAuthorizedException, SessionTooLargeError, check_number
 from ..web.cookie_policy import CookiePolicy
 from ..web.cookies import MAX_COOKIE_BYTES, NewCookie, SessionCookie
-from .base import Dependencies, NewSession
+from .base import Dependencies, NewSession, Postponed
 from .bundle import MAX_PACKED, Bundle, pack, unpack
-from .codec import LoadedSession, RecordCodec, newest
-from .lasting import INVALID, STORE_DOWN, LastingSessions
+from .codec import LoadedSession, newest
+from .lasting import INVALID, STORE_DOWN, Lasting, LastingForm
 from .lifetimes import LastingSession, check_store
 from .record import Record
-from .refreshing import IV, REVOKED, revoked
+from .refreshing import IV, REVOKED, Pair, revoked
 from .seal import Seal, parse_key
 from .store import Store
-from .verdicts import Refused, Resolution, SignedIn
+from .verdicts import NO_COOKIE, NO_SESSION, Refused, Resolution, SignedIn
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -149,29 +149,35 @@ def open_bundle(seal: Seal, value: bytes) -> tuple[Bundle, str | None] | None:
         return None
 
 
-class SealedSessions(LastingSessions):
+class SealedSessions:
     """Sealed sessions at work."""
 
-    in_cookie = True
-    listed = None
+    in_cookie: bool = True
+    listed: None = None
+    nobody: Refused = NO_SESSION
 
     def __init__(self, kind: SealedSession, around: Dependencies) -> None:
+        memory = around.memory()
         is_shared = kind.coordinator is not None
-        super().__init__(
-            kind,
-            around,
-            kind.coordinator if is_shared else around.memory(),
-            is_shared=is_shared,
-            staleness=kind.staleness if is_shared else None,
-        )
         keys = [parse_key(key) for key in kind.keys]
+        self._kind = kind
+        self._verdicts = around.verdicts
         self._seal = Seal(keys, around.cookie_name, around.client_ids, _MAX_SEALED)
         self._cookie = kind.cookies(CookiePolicy(name=around.cookie_name), None)
-        self._max_bytes = kind.max_bytes
+        self._form = LastingForm(kind, around.verifier, self._too_large)
+        self._lasting = Lasting(
+            kind,
+            self._form,
+            around,
+            memory if kind.coordinator is None else kind.coordinator,
+            memory,
+            staleness=kind.staleness if is_shared else None,
+        )
+        self._store = self._lasting.store
         self._has_told_key = False
 
     def resolve(self, value: bytes, now: float) -> Flow[Resolution]:
-        """A flow: the finding on a cookie's value."""
+        """The resolution of a cookie's value."""
         loaded = None if len(value) > MAX_COOKIE_BYTES else self._open(value)
         if loaded is None:
             return (yield from self._unopened(value))
@@ -184,19 +190,25 @@ class SealedSessions(LastingSessions):
             return Resolution(revoked(record))
         known: SignedIn | None = self._verdicts.get(value)
         if latest is loaded and known and known.held and now < known.held.due_at:
-            return Resolution(replace(known, fresh_until=self._fresh_until(known.held.due_at, now)))
-        return (yield from self.settle(latest, now))
+            fresh_until = self._lasting.settler.fresh_until(known.held.due_at, now)
+            return Resolution(replace(known, fresh_until=fresh_until))
+        return (yield from self._lasting.settle(latest, now))
 
     def whose(self, value: bytes, now: float) -> Flow[str | None]:
-        """A flow: whose session it is. Raises `Unreachable`."""
+        """The `user_key` of the session. Raises `Unreachable`."""
         loaded = self._open(value)
         if loaded is None:
             return None
         record, now = yield from self._store.ask(Store.load, loaded.codec.key)
-        return self._owner(newest(loaded, record), now)
+        return self._lasting.owner(newest(loaded, record), now)
+
+    def refresh(self, verdict: SignedIn, now: float) -> Flow[Resolution | Postponed | None]:
+        """The session with fresh tokens; None if it holds no refresh token."""
+        loaded = self._open(verdict.cookie) or REVOKED
+        return (yield from self._lasting.settler.refresh(loaded, now))
 
     def _unopened(self, value: bytes) -> Flow[Resolution]:
-        """A flow: the finding on a value that no key here opens."""
+        """The resolution of a value that no key here opens."""
         if len(value) > MAX_COOKIE_BYTES or not self._seal.is_of_another_key(value):
             return INVALID
         if not self._has_told_key:
@@ -214,33 +226,34 @@ class SealedSessions(LastingSessions):
         bundle, client = opened
         return LoadedSession(SealedCodec(self._seal, bundle.sid, client or ""), bundle, value)
 
-    def _place(self, value: bytes) -> RecordCodec | None:
-        loaded = self._open(value)
-        return None if loaded is None else loaded.codec
-
-    def _load_again(self, verdict: SignedIn, now: float) -> Flow[LoadedSession | Refused]:  # noqa: ARG002
-        yield from ()
-        return self._open(verdict.cookie) or REVOKED
-
-    def _new_cookie(self, loaded: LoadedSession, now: float) -> NewCookie | None:
-        return None if self._too_large(loaded) else super()._new_cookie(loaded, now)
-
     def _too_large(self, loaded: LoadedSession) -> SessionTooLargeError | None:
         size = self._cookie.size(NewCookie(loaded.sealed.decode("ascii")))
-        return SessionTooLargeError(size, self._max_bytes) if size > self._max_bytes else None
+        limit = self._kind.max_bytes
+        return SessionTooLargeError(size, limit) if size > limit else None
 
     def start(self, new_session: NewSession, now: float) -> Flow[Resolution]:
-        """A flow: a new session. Raises `SessionTooLargeError`."""
-        bundle, iv = yield from self._begin(new_session, now)
+        """A new session. Raises `SessionTooLargeError`."""
+        bundle, iv = yield from self._lasting.begin(new_session, now)
         codec = SealedCodec(self._seal, bundle.sid, new_session.id_token.client)
         _, cookie = codec.close(bundle, iv, now)
         loaded = LoadedSession(codec, bundle, cookie, is_newer=True)
         if too_large := self._too_large(loaded):
             raise too_large
-        return self._begun(loaded, new_session, now)
+        pair = Pair(new_session.id_token, new_session.access_token)
+        return self._lasting.settler.resolution(loaded, pair, now)
+
+    def unless_ended(self, cookie: NewCookie, now: float) -> Flow[NewCookie | None]:  # noqa: ARG002
+        """A cookie that is to be set, if its session has not ended since; else None."""
+        loaded = self._open(cookie.value.encode("ascii"))
+        codec = None if loaded is None else loaded.codec
+        return (yield from self._lasting.unless_ended(codec, cookie))
+
+    def own(self, verdict: SignedIn) -> tuple[bytes, NewCookie]:
+        """The value of a verdict's session alone, and what clears its cookies."""
+        return verdict.cookie, NO_COOKIE
 
     def contents(self, value: bytes) -> list[Bundle]:
-        """What a cookie by itself says, if it means anything."""
+        """The bundle in the cookie itself, if the value can be opened."""
         loaded = self._open(value)
         return [] if loaded is None else [loaded.bundle]
 
@@ -252,16 +265,19 @@ class SealedSessions(LastingSessions):
         *,
         asks_again: bool = False,
     ) -> Flow[list[Bundle]]:
-        """A flow: what the session was made of, if the value means anything."""
+        """End the session; its newest bundle, if it had not ended before."""
         loaded = self._open(value)
         if loaded is None:
             return []
-        yield from self._store.note(loaded.codec.key, now)
-        record, now = yield from self._store.ask(Store.load, loaded.codec.key)
+        key = loaded.codec.key
+        yield from self._store.note(key, now)
+        record, now = yield from self._store.ask(Store.load, key)
         latest = newest(loaded, record)
-        if latest is None or now >= latest.bundle.created_at + self._kind.absolute:
+        gone_at = self._kind.gone_at(loaded.bundle)
+        if latest is None or now >= self._kind.gone_at(latest.bundle):
             return []
-        yield from self._leave_tombstone(
-            loaded, now, asks_again=asks_again
-        )  # it may have been rolled since
+        # Even a session past `idle`: another process may have extended it since.
+        yield from self._store.leave_tombstone(
+            loaded.codec, loaded.bundle, gone_at, now, asks_again=asks_again
+        )
         return [latest.bundle] if now < self._kind.ends_at(latest.bundle) else []

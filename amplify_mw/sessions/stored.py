@@ -21,16 +21,23 @@ from ..errors import SessionTooLargeError, check_number
 from ..models import SessionInfo
 from ..web import base64url
 from ..web.cookie_policy import CookiePolicy
-from ..web.cookies import SessionCookie
-from .base import Dependencies, NewSession
+from ..web.cookies import NewCookie, SessionCookie
+from .base import Dependencies, NewSession, Postponed, SessionList
 from .bundle import Bundle, pack, unpack
 from .codec import LoadedSession
-from .lasting import INVALID, STORE_DOWN, LastingSessions
+from .lasting import INVALID, STORE_DOWN, Lasting, LastingForm
 from .lifetimes import DEFAULT_TOKEN_BYTES, LastingSession, check_store
 from .record import Record, has_ended
-from .refreshing import IV, REVOKED, revoked
+from .refreshing import IV, REVOKED, Pair, revoked
 from .store import Store
-from .verdicts import Refused, Resolution, SignedIn, user_key
+from .verdicts import (
+    NO_COOKIE,
+    NO_SESSION,
+    Refused,
+    Resolution,
+    SignedIn,
+    user_key,
+)
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -156,17 +163,22 @@ def _identifier(value: bytes) -> bytes | None:
         return None
 
 
-class StoredSessions(LastingSessions):
+class StoredSessions:
     """Stored sessions at work."""
 
-    in_cookie = False
+    in_cookie: bool = False
+    nobody: Refused = NO_SESSION
 
     def __init__(self, kind: StoredSession, around: Dependencies) -> None:
-        super().__init__(kind, around, kind.store, is_shared=True, staleness=0.0)
-        self.listed = self
+        form = LastingForm(kind, around.verifier)
+        self.listed: SessionList = self
+        self._kind = kind
+        self._verdicts = around.verdicts
+        self._lasting = Lasting(kind, form, around, kind.store, around.memory(), staleness=0.0)
+        self._store = self._lasting.store
 
     def resolve(self, value: bytes, now: float) -> Flow[Resolution]:
-        """A flow: the finding on a cookie's value."""
+        """The resolution of a cookie's value."""
         identifier = _identifier(value)
         if identifier is None:
             return INVALID
@@ -185,23 +197,24 @@ class StoredSessions(LastingSessions):
         loaded = _loaded(StoredCodec(identifier), record)
         if loaded is None:
             return INVALID
-        return (yield from self.settle(loaded, now))
-
-    def _place(self, value: bytes) -> StoredCodec | None:
-        identifier = _identifier(value)
-        return None if identifier is None else StoredCodec(identifier)
+        return (yield from self._lasting.settle(loaded, now))
 
     def whose(self, value: bytes, now: float) -> Flow[str | None]:
-        """A flow: whose session it is. Raises `Unreachable`."""
-        identifier = _identifier(value)
-        if identifier is None:
+        """The `user_key` of the session. Raises `Unreachable`."""
+        codec = _codec(value)
+        if codec is None:
             return None
-        record, now = yield from self._store.ask(Store.load, store_key(identifier))
-        loaded = None if record is None else _loaded(StoredCodec(identifier), record)
-        return self._owner(loaded, now)
+        record, now = yield from self._store.ask(Store.load, codec.key)
+        return self._lasting.owner(None if record is None else _loaded(codec, record), now)
 
-    def _load_again(self, verdict: SignedIn, now: float) -> Flow[LoadedSession | Refused]:  # noqa: ARG002
-        codec = self._place(verdict.cookie)
+    def refresh(self, verdict: SignedIn, now: float) -> Flow[Resolution | Postponed | None]:
+        """The session with fresh tokens; None if it holds no refresh token."""
+        loaded = yield from self._load_again(verdict.cookie)
+        return (yield from self._lasting.settler.refresh(loaded, now))
+
+    def _load_again(self, value: bytes) -> Flow[LoadedSession | Refused]:
+        """The session as it is now, or its end."""
+        codec = _codec(value)
         if codec is None:
             return REVOKED
         record, _ = yield from self._store.ask(Store.load, codec.key)
@@ -209,20 +222,31 @@ class StoredSessions(LastingSessions):
         return loaded or revoked(record)
 
     def start(self, new_session: NewSession, now: float) -> Flow[Resolution]:
-        """A flow: a new session. Raises `Unreachable` and `SessionTooLargeError`."""
+        """A new session. Raises `Unreachable` and `SessionTooLargeError`."""
         token, limit = new_session.id_token, self._kind.longest_token
         size = max(map(len, new_session.tokens))
         if size > limit:
             raise SessionTooLargeError(size, int(limit), of="token")
-        bundle, iv = yield from self._begin(new_session, now)
+        bundle, iv = yield from self._lasting.begin(new_session, now)
         identifier, now = yield Draw(_ID)
         codec = StoredCodec(identifier, user_key(token.pool, token.sub), new_session.user_agent)
         record, sealed = codec.close(bundle, iv, self._kind.ends_at(bundle))
         yield from self._store.ask(Store.create, codec.key, record)
-        return self._begun(LoadedSession(codec, bundle, sealed, is_newer=True), new_session, now)
+        loaded = LoadedSession(codec, bundle, sealed, is_newer=True)
+        pair = Pair(token, new_session.access_token)
+        return self._lasting.settler.resolution(loaded, pair, now)
+
+    def unless_ended(self, cookie: NewCookie, now: float) -> Flow[NewCookie | None]:  # noqa: ARG002
+        """A cookie that is to be set, if its session has not ended since; else None."""
+        codec = _codec(cookie.value.encode("ascii"))
+        return (yield from self._lasting.unless_ended(codec, cookie))
+
+    def own(self, verdict: SignedIn) -> tuple[bytes, NewCookie]:
+        """The value of a verdict's session alone, and what clears its cookies."""
+        return verdict.cookie, NO_COOKIE
 
     def contents(self, value: bytes) -> list[Bundle]:  # noqa: ARG002
-        """Nothing is in the cookie."""
+        """Nothing: the cookie holds only an id."""
         return []
 
     def end(
@@ -233,8 +257,8 @@ class StoredSessions(LastingSessions):
         *,
         asks_again: bool = False,
     ) -> Flow[list[Bundle]]:
-        """A flow: what the session was made of, if there is one."""
-        codec = self._place(value)
+        """End the session; its bundle, if there was one."""
+        codec = _codec(value)
         if codec is None:
             return []
         try:
@@ -250,18 +274,22 @@ class StoredSessions(LastingSessions):
         return [] if loaded is None else [loaded.bundle]
 
     def of_user(self, user: str, current: SignedIn | None) -> Flow[dict[bytes, SessionInfo]]:
-        """A flow: a user's sessions by their keys, the one seen last first."""
-        own = None
-        if current is not None:
-            identifier = _identifier(current.cookie)
-            own = None if identifier is None else store_key(identifier)
+        """A user's sessions by their keys, the one seen last first."""
+        own = None if current is None else _codec(current.cookie)
         found, _ = yield from self._store.ask(Store.of_user, user)
         found.sort(key=lambda pair: (pair[1].seen_at, pair[1].created_at), reverse=True)
-        return {key: _info(record, is_current=key == own) for key, record in found}
+        own_key = None if own is None else own.key
+        return {key: _info(record, is_current=key == own_key) for key, record in found}
 
     def end_by_key(self, key: bytes, until: float, now: float) -> Flow[bool]:
-        """A flow: end a session from elsewhere; False if there is none."""
+        """End a session from elsewhere; False if there is none."""
         return (yield from self._store.delete(key, until, now, asks_again=True))
+
+
+def _codec(value: bytes) -> StoredCodec | None:
+    """The codec of the session in a cookie's value; None if the value is no id."""
+    identifier = _identifier(value)
+    return None if identifier is None else StoredCodec(identifier)
 
 
 def _loaded(codec: StoredCodec, record: Record) -> LoadedSession | None:

@@ -25,7 +25,6 @@ from .wire import AmplifySet, js_value, sets_in, text_of
 LABEL: Final = b"amplify_mw amplify cookies\0"
 B64TOKEN: Final = re.compile(rb"[A-Za-z0-9._~+/=-]+")  # RFC 6750 2.1
 _LONGEST_KNOWN: Final = 512  # bytes of `signInDetails`
-_MAX_NOTED: Final = 10_000
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
@@ -97,34 +96,6 @@ class AmplifyCodec:
             access_token=mine.access_token,
             refresh_token=mine.refresh_token or None,
         )
-
-
-class Newest:
-    """The newest access token of each sign-in that this process has seen or made.
-
-    Of tokens of one second the one that was noted last counts.
-    """
-
-    def __init__(self) -> None:
-        self._noted: dict[bytes, tuple[bytes, float]] = {}  # sign-ins and times, by tokens' hashes
-        self._newest: dict[bytes, tuple[float, bytes]] = {}
-
-    def note(self, token: bytes, sign_in: bytes, issued_at: float) -> None:
-        """Take note of a token that was verified. `sign_in`: the key of what it belongs to."""
-        if len(self._noted) >= _MAX_NOTED:
-            self._noted.clear()
-            self._newest.clear()
-        name = hashlib.sha256(token).digest()
-        self._noted[name] = sign_in, issued_at
-        if issued_at >= self._newest.get(sign_in, (-math.inf, b""))[0]:
-            self._newest[sign_in] = issued_at, name
-
-    def is_overtaken(self, token: bytes) -> bool:
-        """Whether another token has taken the place of one that was noted."""
-        name = hashlib.sha256(token).digest()
-        noted = self._noted.get(name)
-        newest = self._newest.get(noted[0]) if noted is not None else None
-        return newest is not None and newest[1] != name
 
 
 def sign_in_details(raw: bytes) -> SignInDetails | None:

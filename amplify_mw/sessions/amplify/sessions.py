@@ -1,39 +1,24 @@
-"""`AmplifyCookies`: the cookies of an Amplify JS or Next.js front end, in its own ways.
+"""`AmplifyCookies`: the cookies of an Amplify JS or Next.js front end, read and written as it does.
 
 Rules:
-- Who the user is say the verified tokens alone. The access token is needed. An ID token that is
-  missing or invalid counts as missing, as in Amplify; the access token then names the user.
-- Both must be of one user, pool and client: of the client in the cookies' names.
-- What is expired is looked at as strictly as what is not, before it may lead to a refresh; and
-  `clockDrift`, which any script can write, prolongs nothing: it is not read.
-- The front end owns these cookies. They are cleared where Cognito itself, or this server's app,
-  has ended the session, and kept in every other case.
-- A refresh token that somebody else has used already leaves the cookies as they are: newer ones may
-  be on their way to the browser. Older tokens are never written over newer ones, nor over others of
-  the same second: the front end refreshes, too.
-- What has become of a session's tokens is remembered in this process: see `amplify_place`. An end
-  is remembered by the sign-in that all tokens of it name, whatever comes beside them: in another
-  memory than places, of which a client can make up any number by its refresh tokens.
+- Only verified tokens say who the user is: see `tokens`. `clockDrift` is not read, since any script
+  can write it: it prolongs nothing.
+- The front end owns these cookies. They are cleared if Cognito itself or this server's app has
+  ended the session, and kept in every other case.
+- If the refresh token was used already, the cookies stay: newer ones may be on their way to the
+  browser.
+- This process remembers what came of a session's tokens: see `memory`.
 """
 
-import hashlib
 import math
-from collections.abc import Container, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal
 
+from ...cognito.grants import Grants
 from ...cognito.keys import KeysUnavailable
-from ...cognito.verifier import (
-    MAX_TOKEN_BYTES,
-    InvalidToken,
-    NotYetValid,
-    TokenUse,
-    VerifiedToken,
-    agree,
-    parse_segment,
-)
-from ...effects import Flow, Forget
+from ...cognito.verifier import InvalidToken, NotYetValid
+from ...effects import Flow
 from ...errors import (
     ConfigurationError,
     NotAuthorizedException,
@@ -47,17 +32,17 @@ from ...web.cookie_policy import CookiePolicy
 from ...web.cookies import NewCookie
 from ..base import Dependencies, NewSession, Postponed
 from ..bundle import Bundle
-from ..client import StoreClient
 from ..codec import LoadedSession
-from ..lasting import LastingSessions
-from ..lifetimes import LastingSession
-from ..record import Record, has_ended, tombstone
-from ..refreshing import Pair, revoked
-from ..store import Memory, Store
-from ..token import MAX_SENT, keys_unavailable, refused
-from ..verdicts import Refused, Resolution, SignedIn, user_key
-from .codec import B64TOKEN, LABEL, AmplifyCodec, Newest, sign_in_details
+from ..lifetimes import DEFAULT_TOKEN_BYTES
+from ..record import Record, tombstone
+from ..refreshing import Pair
+from ..settling import Settler
+from ..token import keys_unavailable, refused
+from ..verdicts import NO_COOKIE, Refused, Resolution, SignedIn, user_key
+from .codec import B64TOKEN, AmplifyCodec, sign_in_details
 from .jar import AmplifyJar
+from .memory import SessionMemory
+from .tokens import AmplifyTokens, DifferentUsers
 from .wire import AmplifySet, sets_in, user_of
 
 if TYPE_CHECKING:
@@ -65,6 +50,7 @@ if TYPE_CHECKING:
 
 _YEAR: Final = 365 * 24 * 3600  # seconds; amplify-js, adapter-core/constants.ts
 _KEPT: Final = 30 * 86_400.0  # seconds for which the end of a session is remembered
+_LEASE: Final = 10.0  # seconds
 _ENDED: Final[frozenset[Reason]] = frozenset(
     {
         *("session_revoked", "user_not_found", "user_not_confirmed", "password_reset_required"),
@@ -73,7 +59,6 @@ _ENDED: Final[frozenset[Reason]] = frozenset(
 )
 _UNAUTHENTICATED: Final = "UserUnAuthenticatedException"
 _NOT_REFRESHABLE: Final = "TokenRefreshException"
-_NO_SET: Final = AmplifySet("", "", b"", b"", b"", b"")
 NOBODY: Final = Refused(NotAuthorizedException, "no_session", name=_UNAUTHENTICATED)
 _TWO_USERS: Final = Refused(NotAuthorizedException, "duplicate_cookie", name=_UNAUTHENTICATED)
 
@@ -82,25 +67,25 @@ _TWO_USERS: Final = Refused(NotAuthorizedException, "duplicate_cookie", name=_UN
 class AmplifyCookies:
     """The session is in Amplify JS's own cookies, `CognitoIdentityServiceProvider.*`.
 
-    They are read as Amplify's server does it, and written so that Amplify, in browsers and on
-    servers, reads what was written. `AmplifyConfig(cookie=...)` has no part in it.
+    They are read as Amplify's server reads them, and written so that Amplify can read them, in
+    browsers and on servers. `AmplifyConfig(cookie=...)` has no effect on them.
 
-    `http_only`: False where a browser's Amplify JS signs in and must read the cookies; True where
-    the Next adapter does (its server mode, with `AMPLIFY_APP_ORIGIN`), whose cookies no script
-    reads: only the tokens' and `LastAuthUser` are then written.
+    `http_only`: False if Amplify JS signs in in the browser and must read the cookies; True if the
+    Next adapter does (its server mode, with `AMPLIFY_APP_ORIGIN`), whose cookies no script reads:
+    only the tokens' and `LastAuthUser` are then written.
     `same_site`: by default "Lax", and "Strict" with `http_only`. `secure`, `domain`, `path`, and
     `max_age` in seconds (a year): as Amplify was configured (`new CookieStorage({domain, path})`;
-    the Next adapter knows no path but `/`). Where they differ a browser keeps two of each.
+    the Next adapter has no path but `/`). If they differ, a browser keeps two of each cookie.
     `priority`: as in `CookiePolicy`; Amplify JS itself writes none.
-    `former_domains`: domains that these cookies were once set for, and are deleted at.
+    `former_domains`: domains for which these cookies were set in the past; they are deleted there.
     `refresh_margin`: tokens are refreshed when less than this is left of them (5 seconds).
-    `verify_with_cognito_every`: seconds after which Cognito is asked whether the user is signed in
-    still (None: only refreshes ask).
+    `verify_with_cognito_every`: Cognito is asked again after this many seconds whether the user is
+    still signed in (None: only refreshes ask).
 
-    With several app clients, the first counts whose cookies hold an access token. An end of a
-    session is remembered by the process that was told of it. No `__Host-` protects these names: a
-    sibling subdomain can plant a set of its own.
-    `AuthUser.sign_in_details` is what the browser says, and nobody has verified it.
+    With several app clients, the first one with an access token in its cookies counts. The end of
+    a session is remembered by the process that handled it. No `__Host-` prefix protects these
+    names: a sibling subdomain can plant a set of its own.
+    `AuthUser.sign_in_details` comes from the browser and is not verified.
     """
 
     http_only: bool = False
@@ -151,210 +136,154 @@ class AmplifyCookies:
         return AmplifySessions(self, around)
 
 
-class AmplifySessions(LastingSessions):
+class _Lifetimes:
+    """Cognito alone decides how long these sessions last; this process forgets ends after a while.
+
+    The lease is one among the threads of this process.
+    """
+
+    def __init__(self, refresh_margin: float) -> None:
+        self.refresh_margin: float = refresh_margin
+        self.lease: float = _LEASE
+        self.longest_token: float = DEFAULT_TOKEN_BYTES
+
+    def ends_at(self, bundle: Bundle) -> float:  # noqa: ARG002
+        return math.inf
+
+    def extends_at(self, bundle: Bundle) -> float:  # noqa: ARG002
+        return math.inf
+
+    def gone_at(self, bundle: Bundle) -> float:
+        return bundle.created_at + _KEPT
+
+
+class _Form:
+    """How these sessions read their tokens and write their cookies."""
+
+    def __init__(self, tokens: AmplifyTokens, memory: SessionMemory, jar: "SessionCookies") -> None:
+        self._tokens = tokens
+        self._memory = memory
+        self._jar = jar
+
+    def read(self, loaded: LoadedSession, now: float) -> Flow[Pair]:
+        bundle, mine = loaded.bundle, _codec(loaded).mine
+        newer = mine._replace(access_token=bundle.access_token, id_token=bundle.id_token)
+        return self._tokens.verify_kept(newer, now)
+
+    def user(self, loaded: LoadedSession, pair: Pair) -> AuthUser:
+        """The user that the ID token names. The sign-in's newest access token is noted."""
+        self._memory.note(pair.access_token)
+        identity = pair.id_token
+        return AuthUser(identity.username, identity.sub, _codec(loaded).details)
+
+    def new_cookie(self, loaded: LoadedSession, now: float) -> NewCookie | None:  # noqa: ARG002
+        return None if self.too_large(loaded) else NewCookie(loaded.sealed.decode())
+
+    def too_large(self, loaded: LoadedSession) -> SessionTooLargeError | None:
+        size, limit = self._jar.size(NewCookie(loaded.sealed.decode())), self._jar.max_bytes
+        return SessionTooLargeError(size, limit) if size > limit else None
+
+
+class AmplifySessions:
     """Sessions in Amplify's cookies at work."""
 
-    in_cookie = True
-    listed = None
-    nobody = NOBODY
+    in_cookie: bool = True
+    listed: None = None
+    nobody: Refused = NOBODY
 
     def __init__(self, kind: AmplifyCookies, around: Dependencies) -> None:
-        lifetimes = LastingSession(idle=_KEPT, absolute=_KEPT, refresh_margin=kind.refresh_margin)
-        super().__init__(lifetimes, around, around.places(), is_shared=False, staleness=None)
-        ends = around.memory()
-        self._graves = StoreClient(ends, ends, around.all_verdicts)
-        self._all_verdicts = around.all_verdicts
-        self._grants = around.grants
         clients = None if around.client_ids is None else tuple(sorted(around.client_ids))
-        self._cookies = kind.cookies(CookiePolicy(), clients)
-        self._newest = Newest()
+        jar = kind.cookies(CookiePolicy(), clients)
+        self._verdicts = around.verdicts
+        self._grants: Grants = around.grants
+        self._tokens = AmplifyTokens(around.verifier, around.verdicts)
+        self._memory = SessionMemory(around, self._tokens)
+        self._form = _Form(self._tokens, self._memory, jar)
+        self._settler = Settler(
+            self._form,
+            _Lifetimes(kind.refresh_margin),
+            around,
+            self._memory.places,
+            is_shared=False,
+            staleness=None,
+        )
 
     def resolve(self, value: bytes, now: float) -> Flow[Resolution]:
-        """A flow: the finding on the cookies that were sent."""
+        """The resolution of the cookies that were sent."""
         try:
-            sets = sets_in(value)
-            mine = yield from self._fresher(sets, now)
+            return _as_amplify((yield from self._resolve(value, now)))
         except KeysUnavailable as error:
             return Resolution(keys_unavailable(error))
-        if mine is None:
+        except InvalidToken as error:
+            return _as_amplify(Resolution(refused(error)))
+
+    def _resolve(self, value: bytes, now: float) -> Flow[Resolution]:
+        """The same. Raises `InvalidToken` and `KeysUnavailable`."""
+        sets = sets_in(value)
+        try:
+            mine = yield from self._tokens.choose(sets, now)
+        except DifferentUsers:
             return Resolution(_TWO_USERS)
-        if not mine.access_token:
+        if mine is None or not mine.access_token:
             return Resolution(NOBODY)
         try:
             details = sign_in_details(mine.sign_in_details)
         except ValueError:
             return Resolution(NOBODY)
-        try:
-            pair = yield from self._verified(mine, now)
-        except KeysUnavailable as error:
-            return Resolution(keys_unavailable(error))
-        except InvalidToken as error:
-            return _as_amplify(Resolution(refused(error)))
+        pair = yield from self._tokens.verify_sent(mine, now)
         codec = AmplifyCodec(mine, _owner(pair), details, now)
         loaded = codec.loaded(value=value if len(sets) == 1 else None)
-        found = yield from self._successors(loaded, _sign_in(pair.access_token), now)
-        if isinstance(found, Refused):
-            return _as_amplify(Resolution(found))
-        loaded = found[-1]
-        if not loaded.is_newer:
-            return _as_amplify((yield from self._settled(loaded, pair, now)))
-        known: SignedIn | None = self._verdicts.get(loaded.sealed)
+        latest = yield from self._memory.latest(loaded, pair.access_token, now)
+        if isinstance(latest, Refused):
+            return Resolution(latest)
+        if not latest.is_newer:
+            return (yield from self._settle(latest, pair, now))
+        known: SignedIn | None = self._verdicts.get(latest.sealed)
         if known is not None and known.held is not None and now < known.held.due_at:
-            return Resolution(known, self._new_cookie(loaded, now))
-        return (yield from self.settle(loaded, now))
+            return Resolution(known, self._form.new_cookie(latest, now))
+        return (yield from self._settle(latest, (yield from self._form.read(latest, now)), now))
+
+    def _settle(self, loaded: LoadedSession, pair: Pair, now: float) -> Flow[Resolution]:
+        """The resolution of a session, which is refreshed if that is due."""
+        resolution, retry_at, now = yield from self._settler.renew(loaded, pair, now)
+        if resolution is not None:
+            return resolution
+        return self._settler.resolution(loaded, pair, now, retry_at)
 
     def whose(self, value: bytes, now: float) -> Flow[str | None]:
-        """A flow: whom the tokens name, good still or not. Raises `KeysUnavailable`."""
-        mine = yield from self._fresher(sets_in(value), now)
-        if mine is None or not mine.access_token:
-            return None
+        """The `user_key` of the tokens, even if they have expired. Raises `KeysUnavailable`."""
         try:
-            pair = yield from self._verified(mine, now)
-        except InvalidToken:
+            mine = yield from self._tokens.choose(sets_in(value), now)
+            if mine is None or not mine.access_token:
+                return None
+            pair = yield from self._tokens.verify_sent(mine, now)
+        except (DifferentUsers, InvalidToken):
             return None
-        tombstone, _ = yield from self._graves.ask(Store.load, _sign_in(pair.access_token))
-        return _owner(pair) if tombstone is None else None
-
-    def settle(self, loaded: LoadedSession, now: float) -> Flow[Resolution]:
-        """A flow: the finding on a session, with Amplify's names for what is wrong with it."""
-        return _as_amplify((yield from super().settle(loaded, now)))
+        has_ended = yield from self._memory.is_ended(pair.access_token)
+        return None if has_ended else _owner(pair)
 
     def refresh(self, verdict: SignedIn, now: float) -> Flow[Resolution | Postponed | None]:
-        """A flow: the session with fresh tokens; None if there is no refresh token."""
-        outcome = yield from super().refresh(verdict, now)
+        """The session with fresh tokens; None if there is no refresh token."""
+        loaded = yield from self._load_again(verdict, now)
+        outcome = yield from self._settler.refresh(loaded, now)
         if not isinstance(outcome, Resolution):
             return outcome
         old = verdict.access_token
         if isinstance(outcome.verdict, SignedIn) and outcome.verdict.access_token != old:
-            # Who comes with the old cookies is to hear of the newer ones, and of their end.
-            yield from self._forget({old})
+            # Requests with the old cookies get the newer ones, and hear of their end.
+            yield from self._memory.forget(old)
         return _as_amplify(outcome)
 
-    def _forget(self, access_tokens: Container[bytes | None]) -> Flow[None]:
-        """A flow: whoever comes with these is looked at anew."""
-        yield Forget(self._all_verdicts(), lambda known: known.access_token in access_tokens)
-
-    def _fresher(self, sets: tuple[AmplifySet, ...], now: float) -> Flow[AmplifySet | None]:
-        """A flow: which set of one user's counts: Next's view, unless the other's tokens are newer.
-
-        None if they are of two users. Raises `KeysUnavailable`.
-        """
-        if len(sets) < 2:
-            return sets[0] if sets else _NO_SET
-        good: list[tuple[AmplifySet, str]] = []
-        for mine in sets:
-            known: SignedIn | None = self._verdicts.get(mine.value)
-            if known is not None and now < known.fresh_until:
-                good.append((mine, known.user.user_id))
-                continue
-            try:
-                pair = yield from self._verified(mine, now)
-            except InvalidToken:
-                continue
-            good.append((mine, pair.access_token.sub))
-        if len({sub for _, sub in good}) > 1:
-            return None
-        return max(
-            [mine for mine, _ in good] or sets[:1], key=lambda mine: _issued_at(mine.access_token)
-        )
-
-    def _successors(
-        self, loaded: LoadedSession, sign_in: bytes, now: float
-    ) -> Flow[list[LoadedSession] | Refused]:
-        """A flow: a session, and what refreshes have made of it since; or that it has ended."""
-        record, now = yield from self._graves.ask(Store.load, sign_in)
-        if record is not None:
-            return revoked(record)
-        found, known = [loaded], {loaded.codec.key}
-        while True:
-            record, now = yield from self._store.ask(Store.load, loaded.codec.key)
-            if record is None:
-                break
-            if has_ended(record):
-                return revoked(record)
-            opened, here = loaded.codec.open(record), _place(loaded)
-            if opened is None:
-                found[-1] = loaded._replace(bundle=loaded.bundle._replace(turn=record.version))
-                break
-            bundle, sealed = opened
-            (newer,) = sets_in(sealed)
-            if not _is_newer(bundle, loaded.bundle):
-                found[-1] = loaded._replace(bundle=loaded.bundle._replace(turn=record.version))
-                break
-            found[-1] = LoadedSession(here, bundle, sealed, is_newer=True)
-            codec = here.successor(newer, now)
-            if codec.key in known:
-                break
-            known.add(codec.key)
-            loaded = codec.loaded(is_newer=True)
-            found.append(loaded)
-        return found
-
-    def _read(self, loaded: LoadedSession, now: float) -> Flow[Pair]:
-        bundle, mine = loaded.bundle, _place(loaded).mine
-        newer = mine._replace(access_token=bundle.access_token, id_token=bundle.id_token)
-        return (yield from self._verified(newer, now, most=MAX_TOKEN_BYTES))
-
-    def _verified(self, mine: AmplifySet, now: float, *, most: int = MAX_SENT) -> Flow[Pair]:
-        """A flow: what the tokens say. Raises `InvalidToken`, `KeysUnavailable`.
-
-        `most`: bytes that a token may have, by where it comes from; longer ones are not looked at.
-        """
-        if len(mine.access_token) > most:
-            raise InvalidToken("malformed_token")
-        client = mine.client
-        access, is_good = yield from self._checked(mine.access_token, "access", client, now)
-        identity = access
-        if 0 < len(mine.id_token) <= most:
-            try:
-                identity, counts = yield from self._checked(mine.id_token, "id", client, now)
-            except InvalidToken:  # as if it had not been sent
-                return Pair(access, access, is_good)
-            agree(identity, access)
-            is_good = is_good and counts
-        return Pair(identity, access, is_good)
-
-    def _checked(
-        self, token: bytes, use: TokenUse, client: str, now: float
-    ) -> Flow[tuple[VerifiedToken, bool]]:
-        """A flow: a token that passed all checks, and whether it has not run out."""
-        counts, early = True, None
-        try:
-            verified = yield from self._verifier.verify(token, now)
-        except NotYetValid as error:
-            verified, early = error.token, error
-        except InvalidToken as error:
-            if error.reason != "token_expired":  # said only once all else has passed
-                raise
-            verified, counts = self._verifier.read(token, now), False
-        if verified.token_use != use:
-            raise InvalidToken("wrong_token_use")
-        if verified.client != client:
-            raise InvalidToken("wrong_client", verified.client)
-        if early is not None:
-            raise early
-        return verified, counts
-
-    def _user(self, loaded: LoadedSession, pair: Pair) -> AuthUser:
-        identity = pair.id_token
-        return AuthUser(identity.username, identity.sub, _place(loaded).details)
-
-    def _verdict(
-        self, loaded: LoadedSession, pair: Pair, now: float, retry_at: float | None
-    ) -> SignedIn:
-        token = pair.access_token
-        self._newest.note(token.encoded, _sign_in(token), _issued_at(token.encoded))
-        return super()._verdict(loaded, pair, now, retry_at)
-
-    def _new_cookie(self, loaded: LoadedSession, now: float) -> NewCookie | None:  # noqa: ARG002
-        return None if self._too_large(loaded) else NewCookie(loaded.sealed.decode())
-
-    def _too_large(self, loaded: LoadedSession) -> SessionTooLargeError | None:
-        size, limit = self._cookies.size(NewCookie(loaded.sealed.decode())), self._cookies.max_bytes
-        return SessionTooLargeError(size, limit) if size > limit else None
+    def _load_again(self, verdict: SignedIn, now: float) -> Flow[LoadedSession | Refused]:
+        """The session of a verdict as it is now, or its end."""
+        (mine,) = sets_in(verdict.cookie)
+        owner = user_key(verdict.pool, verdict.user.user_id)
+        codec = AmplifyCodec(mine, owner, verdict.user.sign_in_details, now)
+        access = self._tokens.read(mine.access_token, now)
+        return (yield from self._memory.latest(codec.loaded(), access, now))
 
     def start(self, new_session: NewSession, now: float) -> Flow[Resolution]:
-        """A flow: a new session. Raises `SessionTooLargeError`."""
+        """A new session. Raises `SessionTooLargeError`."""
         access_token = new_session.access_token
         mine = AmplifySet(
             client=access_token.client,
@@ -366,120 +295,73 @@ class AmplifySessions(LastingSessions):
         )
         if mine.refresh_token and not B64TOKEN.fullmatch(mine.refresh_token):
             raise NotAuthorizedException(reason="malformed_token")
-        pair = Pair(new_session.id_token, new_session.access_token)
+        pair = Pair(new_session.id_token, access_token)
         codec = AmplifyCodec(mine, _owner(pair), None, now)
-        if too_large := self._too_large(codec.loaded()):
+        if too_large := self._form.too_large(codec.loaded()):
             raise too_large
-        # It may have been ended before.
-        yield from self._store.ask(Store.delete, codec.key)
-        _, now = yield from self._graves.ask(Store.delete, _sign_in(new_session.access_token))
-        return self._begun(codec.loaded(is_newer=True), new_session, now)
+        now = yield from self._memory.begin(codec, access_token)
+        return self._settler.resolution(codec.loaded(is_newer=True), pair, now)
 
     def unless_ended(self, cookie: NewCookie, now: float) -> Flow[NewCookie | None]:
-        """A flow: what is to be written, if its session has not ended since; else None.
+        """The cookies to be written, if their session has not ended since; else None.
 
         None as well if the browser has newer tokens of that sign-in by now: the front end, or
         another tab, may have refreshed while this answer was being made.
         """
         (mine,) = sets_in(cookie.value.encode())
-        if self._newest.is_overtaken(mine.access_token):
-            return None
-        with suppress(InvalidToken):  # of a key that was withdrawn meanwhile: not for us to say
-            access = self._verifier.read(mine.access_token, now)
-            codec = AmplifyCodec(mine, user_key(access.pool, access.sub), None, now)
-            for store, key in ((self._graves, _sign_in(access)), (self._store, codec.key)):
-                record, now = yield from store.ask(Store.load, key)
-                if has_ended(record):
-                    return None
-        return cookie
+        return None if (yield from self._memory.is_outdated(mine, now)) else cookie
 
-    def _load_again(self, verdict: SignedIn, now: float) -> Flow[LoadedSession | Refused]:
-        (mine,) = sets_in(verdict.cookie)
-        owner = user_key(verdict.pool, verdict.user.user_id)
-        codec = AmplifyCodec(mine, owner, verdict.user.sign_in_details, now)
-        sign_in = self._sign_in_of(mine.access_token, now)
-        found = yield from self._successors(codec.loaded(), sign_in, now)
-        return found if isinstance(found, Refused) else found[-1]
+    def own(self, verdict: SignedIn) -> tuple[bytes, NewCookie]:
+        """The value of a verdict's session alone, and what clears its cookies."""
+        return verdict.cookie, NO_COOKIE
 
     def contents(self, value: bytes) -> list[Bundle]:  # noqa: ARG002
-        """Nothing that could be believed unverified."""
+        """Nothing: unverified tokens are not believed."""
         return []
 
     def end(
         self, value: bytes, now: float, keep: bytes = b"", *, asks_again: bool = False
     ) -> Flow[list[Bundle]]:
-        """A flow: what the sessions were made of whose tokens are verified, and good still.
+        """End the sessions whose tokens are verified; the bundles of those that are still good.
 
-        Who brings expired ones is not known to be signed in: just their own refresh token is
+        Expired tokens do not prove that their sender is signed in: only their own refresh token is
         revoked.
         """
         bundles: list[Bundle] = []
         record = tombstone(now + _KEPT, asks_again=asks_again)
         for mine in sets_in(value):
             try:
-                pair = yield from self._verified(mine, now)
+                pair = yield from self._tokens.verify_sent(mine, now)
             except NotYetValid as error:  # a clock that is behind keeps nobody from signing out
                 pair = Pair(error.token, error.token)
             except (InvalidToken, KeysUnavailable):  # nobody's, as far as can be told
                 continue
-            codec = AmplifyCodec(mine, _owner(pair), None, now)
-            kept = {codec.successor(one, now).key for one in sets_in(keep)}
-            ended = yield from self._bury_all(codec.loaded(), record, kept, now)
-            tokens = {mine.access_token, *(loaded.bundle.access_token for loaded in ended)}
-            going_on = {self._sign_in_of(one.access_token, now) for one in sets_in(keep)}
-            for key in {self._sign_in_of(token, now) for token in tokens} - going_on:
-                yield from self._graves.ask_quietly(Memory.exchange, key, record)
-            yield from self._forget_user(pair.access_token)
-            for loaded in ended[-1:]:
-                if pair.is_good:
-                    bundles.append(loaded.bundle)
-                elif loaded.bundle.refresh_token is not None and not keep:
-                    yield from self._grants.revoke(pair.access_token, loaded.bundle.refresh_token)
+            bundle = yield from self._end(mine, pair, record, keep, now)
+            if bundle is not None:
+                bundles.append(bundle)
         return bundles
 
-    def _bury_all(
-        self, loaded: LoadedSession, end: Record, kept: Container[bytes], now: float
-    ) -> Flow[list[LoadedSession]]:
-        """A flow: end a session with what refreshes have made of it; nothing if it has ended.
-
-        The tombstone is swapped in at once; the record that it replaces is the last one written.
-        """
-        found, known = [loaded], {loaded.codec.key}
-        while True:
-            if loaded.codec.key in kept:
-                return found[:-1]
-            record, now = yield from self._store.ask_quietly(Memory.exchange, loaded.codec.key, end)
-            if has_ended(record):
-                return found[1:]
-            opened = None if record is None else loaded.codec.open(record)
-            if opened is None:
-                break
-            (newer,) = sets_in(opened[1])
-            codec = _place(loaded).successor(newer, now)
-            found.append(codec.loaded())
-            if codec.key in known:
-                break
-            known.add(codec.key)
-            loaded = found[-1]
-        return found
-
-    def _sign_in_of(self, access_token: bytes, now: float) -> bytes:
-        """`_sign_in` of an access token that was verified before."""
-        return _sign_in(self._verifier.read(access_token, now))
-
-    def _forget_user(self, access: VerifiedToken) -> Flow[None]:
-        """A flow: whoever comes with any tokens of this user is looked at anew."""
-        owner = access.pool, access.sub
-        yield Forget(self._all_verdicts(), lambda known: (known.pool, known.user.user_id) == owner)
+    def _end(
+        self, mine: AmplifySet, pair: Pair, record: Record, keep: bytes, now: float
+    ) -> Flow[Bundle | None]:
+        """End the session of a verified set; its newest bundle, if its tokens were good."""
+        loaded = AmplifyCodec(mine, _owner(pair), None, now).loaded()
+        latest = yield from self._memory.end(loaded, record, sets_in(keep), now)
+        yield from self._memory.forget_user(pair.access_token)
+        if latest is None or pair.is_good:
+            return None if latest is None else latest.bundle
+        if latest.bundle.refresh_token is not None and not keep:
+            yield from self._grants.revoke(pair.access_token, latest.bundle.refresh_token)
+        return None
 
 
-def _place(loaded: LoadedSession) -> AmplifyCodec:
+def _codec(loaded: LoadedSession) -> AmplifyCodec:
     assert isinstance(loaded.codec, AmplifyCodec)  # noqa: S101  # so are all of this kind
     return loaded.codec
 
 
 def _as_amplify(resolution: Resolution) -> Resolution:
-    """A finding with Amplify's name for what is wrong, and its ways of keeping cookies."""
+    """A resolution with Amplify's error name, and its rules for clearing cookies."""
     verdict = resolution.verdict
     if not isinstance(verdict, Refused):
         return resolution
@@ -491,39 +373,5 @@ def _as_amplify(resolution: Resolution) -> Resolution:
     return Resolution(verdict._replace(name=name, clears=clears), resolution.cookie)
 
 
-def _sign_in(access: VerifiedToken) -> bytes:
-    """The key of the grave of a sign-in, whatever refresh token comes with its access tokens.
-
-    Cognito names the sign-in in all of its tokens; not where the app client has revocation off:
-    there an access token stands for itself.
-    """
-    origin = access.claims.get("origin_jti")
-    named = origin.encode() if isinstance(origin, str) else access.encoded
-    owner = user_key(access.pool, access.sub)
-    return hashlib.sha256(LABEL + f"sign-in {access.client} {owner} ".encode() + named).digest()
-
-
 def _owner(pair: Pair) -> str:
     return user_key(pair.access_token.pool, pair.access_token.sub)
-
-
-def _is_newer(known: Bundle, sent: Bundle) -> bool:
-    """Whether what is known of a session is to take the place of what was sent.
-
-    Both name one refresh token, unless the known one has replaced it. Of one second, what was sent
-    stays: the browser may have refreshed as well, and later.
-    """
-    is_rotated = known.refresh_token != sent.refresh_token
-    by = _issued_at(known.access_token) - _issued_at(sent.access_token)
-    return known.access_token != sent.access_token and (by > 0 or (by == 0 and is_rotated))
-
-
-def _issued_at(access_token: bytes) -> float:
-    """When an access token says that it was issued."""
-    try:
-        issued_at = parse_segment(access_token.split(b".")[1]).get("iat")
-    except (InvalidToken, IndexError):
-        return -math.inf
-    if isinstance(issued_at, int | float) and abs(issued_at) < 2**53:
-        return float(issued_at)
-    return -math.inf

@@ -1,0 +1,197 @@
+"""What a session that was found comes to: a verdict on its tokens, after a refresh if one is due.
+
+Rules:
+- While Cognito cannot be asked, the tokens count until they expire; after that the answer is "not
+  now". The same holds for tokens from the future: a clock that is behind ends no session.
+- A verdict is looked at again when something is due: a refresh, an extension, the session's end, or
+  the retry of a refresh that was put off.
+"""
+
+from typing import Any, Final, Protocol, TypeGuard
+
+from ..cognito.keys import KeysUnavailable
+from ..cognito.verifier import InvalidToken
+from ..effects import Cache, Flow, Notice
+from ..errors import NetworkError, SessionTooLargeError, TokenExpiredException
+from ..models import AuthUser
+from ..web.cookies import NewCookie
+from .base import Dependencies, Postponed
+from .client import StoreClient
+from .codec import LoadedSession, RecordCodec
+from .lifetimes import Lifetimes
+from .refreshing import RETRY, REVOKED, Outcome, Pair, Refresher
+from .token import groups_of, keys_unavailable, refused, scopes_of, size_of
+from .verdicts import LastingState, Refused, Resolution, SignedIn
+
+_TOKEN_EXPIRED: Final = Resolution(Refused(TokenExpiredException, "token_expired", clears=True))
+_STILL_EXPIRED: Final = Refused(NetworkError, "token_expired", retry_after=RETRY)
+
+
+class SessionForm(Protocol):
+    """How one kind of session reads its tokens and writes its cookie."""
+
+    def read(self, loaded: LoadedSession, now: float) -> Flow[Pair]:
+        """The tokens of a session, verified. Raises `InvalidToken` and `KeysUnavailable`.
+
+        Tokens that a refresh may replace are read even if they no longer count.
+        """
+        ...
+
+    def user(self, loaded: LoadedSession, pair: Pair) -> AuthUser:
+        """The user that the tokens name. Called for each verdict that is made."""
+        ...
+
+    def new_cookie(self, loaded: LoadedSession, now: float) -> NewCookie | None:
+        """The cookie for a session; None if no cookie can hold it."""
+        ...
+
+    def too_large(self, loaded: LoadedSession) -> SessionTooLargeError | None:
+        """Why no cookie can hold a session; None if one can."""
+        ...
+
+
+class Settler:
+    """Settles sessions of one kind.
+
+    `is_shared`: other processes write to the store, too. `staleness`: how many seconds a verdict is
+    believed without asking the store; None: as long as the verdict is good.
+    """
+
+    def __init__(
+        self,
+        form: SessionForm,
+        lifetimes: Lifetimes,
+        around: Dependencies,
+        store: StoreClient[Any],
+        *,
+        is_shared: bool,
+        staleness: float | None,
+    ) -> None:
+        self._form = form
+        self._lifetimes = lifetimes
+        self._verdicts: Cache = around.verdicts
+        self._store = store
+        self._staleness = staleness
+        self._refresher = Refresher(
+            lifetimes, around.verifier, around.grants, store, is_shared=is_shared
+        )
+        self._has_told_size = False
+
+    # Refreshing.
+
+    def renew(
+        self, loaded: LoadedSession, pair: Pair, now: float
+    ) -> Flow[tuple[Resolution | None, float | None, float]]:
+        """Refresh a session if that is due: its resolution, when to retry, and the time.
+
+        No resolution: the session goes on with the tokens it has.
+        """
+        if loaded.bundle.refresh_token is None:
+            return (None if pair.is_good else _TOKEN_EXPIRED), None, now
+        if pair.is_good and now < self._refresher.due_at(pair):
+            return None, None, now
+        outcome, now = yield from self._refresher.renewed(loaded, now)
+        if not isinstance(outcome, Postponed):
+            return (yield from self._adopt(loaded, outcome, now)), None, now
+        expires_at = min(pair.id_token.expires_at, pair.access_token.expires_at)
+        if not pair.is_good or now >= expires_at:  # perhaps while Cognito was asked
+            return Resolution(outcome.refused), None, now
+        return None, now + RETRY, now
+
+    def refresh(
+        self, loaded: LoadedSession | Refused, now: float
+    ) -> Flow[Resolution | Postponed | None]:
+        """The session with fresh tokens, due or not; None if it holds no refresh token."""
+        if isinstance(loaded, Refused):
+            return Resolution(loaded)
+        if loaded.bundle.refresh_token is None:
+            return None
+        outcome, now = yield from self._refresher.renewed(loaded, now, insists=True)
+        if isinstance(outcome, Postponed):
+            return outcome
+        return (yield from self._adopt(loaded, outcome, now))
+
+    def _adopt(self, before: LoadedSession, outcome: Outcome, now: float) -> Flow[Resolution]:
+        """The resolution of a session that was refreshed, here or by another process."""
+        if isinstance(outcome, Postponed):
+            return Resolution(outcome.refused)
+        if outcome == REVOKED:
+            return (yield from self.over(before.codec))
+        if isinstance(outcome, Refused):
+            return Resolution(outcome)
+        if not self._has_told_size and (too_large := self._form.too_large(outcome)):
+            self._has_told_size = True
+            yield Notice(f"a refresh brought tokens that their cookie does not hold: {too_large}")
+        cookie = self._form.new_cookie(outcome, now)
+        known: SignedIn | None = self._verdicts.get(outcome.codec.cookie(outcome.sealed))
+        if is_current(known, outcome.sealed, now):
+            return Resolution(known, cookie)  # another request that waited was quicker
+        try:
+            pair = yield from self._form.read(outcome, now)
+        except KeysUnavailable as error:  # the tokens are kept, and verified later
+            return Resolution(keys_unavailable(error), cookie)
+        except InvalidToken as error:
+            why = refused(error)
+            return Resolution(why, None if why.clears else cookie)
+        if not pair.is_good:
+            return Resolution(_STILL_EXPIRED, cookie)
+        return self.resolution(outcome, pair, now)
+
+    def over(self, codec: RecordCodec) -> Flow[Resolution]:
+        """The resolution of a session that ended while it was being settled."""
+        again = yield from self._store.asks_again(codec)
+        return Resolution(REVOKED._replace(asks_again=again))
+
+    # Verdicts.
+
+    def resolution(
+        self, loaded: LoadedSession, pair: Pair, now: float, retry_at: float | None = None
+    ) -> Resolution:
+        """The resolution of a session whose tokens count. `retry_at`: something was put off."""
+        verdict = self._verdict(loaded, pair, now, retry_at)
+        return Resolution(verdict, self._form.new_cookie(loaded, now) if loaded.is_newer else None)
+
+    def fresh_until(self, due_at: float, now: float) -> float:
+        """When a verdict is looked at again that has nothing due before `due_at`."""
+        return due_at if self._staleness is None else min(due_at, now + self._staleness)
+
+    def _verdict(
+        self, loaded: LoadedSession, pair: Pair, now: float, retry_at: float | None
+    ) -> SignedIn:
+        bundle, (id_token, access_token, _) = loaded.bundle, pair
+        due_at = self._due_at(loaded, pair, retry_at)
+        groups, scopes = groups_of(id_token), scopes_of(access_token)
+        cookie = loaded.codec.cookie(loaded.sealed)
+        length = len(bundle.id_token) + len(bundle.access_token) + len(bundle.refresh_token or b"")
+        kept = len(cookie) if cookie == loaded.sealed else len(cookie) + len(loaded.sealed)
+        return SignedIn(
+            user=self._form.user(loaded, pair),
+            cookie=cookie,
+            issuer=id_token.issuer,
+            pool=id_token.pool,
+            id_token=id_token.encoded if id_token is not access_token else None,
+            access_token=bundle.access_token,
+            groups=groups,
+            scopes=scopes,
+            expires_at=min(id_token.expires_at, access_token.expires_at),
+            fresh_until=self.fresh_until(due_at, now),
+            size=length + kept + size_of(groups, scopes),
+            held=LastingState(bundle, loaded.sealed, due_at),
+        )
+
+    def _due_at(self, loaded: LoadedSession, pair: Pair, retry_at: float | None) -> float:
+        """When there is something to be done about a session whose tokens count."""
+        bundle, (id_token, access_token, _) = loaded.bundle, pair
+        limit = min(id_token.fresh_until, access_token.expires_at, self._lifetimes.ends_at(bundle))
+        if retry_at is not None:
+            return min(limit, retry_at)
+        limit = min(limit, self._lifetimes.extends_at(bundle))
+        if bundle.refresh_token is None:
+            return limit
+        return min(limit, self._refresher.due_at(pair))
+
+
+def is_current(known: SignedIn | None, sealed: bytes, now: float) -> TypeGuard[SignedIn]:
+    """Whether a cached verdict is of this very bundle, with nothing due about it."""
+    held = None if known is None else known.held
+    return held is not None and held.sealed == sealed and now < held.due_at
