@@ -19,7 +19,7 @@ from .codec import RecordCodec
 from .record import Record, asks_again, has_ended, tombstone
 from .store import Memory, Store
 
-S = TypeVar("S", bound=Store)
+S_co = TypeVar("S_co", bound=Store, covariant=True)  # all calls of a `Store` are a `Memory`'s, too
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
@@ -30,25 +30,25 @@ _TOLD_FOR: Final = 60.0  # seconds for which a failure is not told again
 _MAX_TOLD: Final = 100
 
 
-class StoreClient(Generic[S]):
+class StoreClient(Generic[S_co]):
     """Asks a store, and tells the operator of its outages.
 
     `memory`: the store of this process; it may be the same. `verdicts`: gives the caches of this
     process that may hold a session.
     """
 
-    def __init__(self, store: S, memory: Memory, verdicts: Callable[[], list[Cache]]) -> None:
+    def __init__(self, store: S_co, memory: Memory, verdicts: Callable[[], list[Cache]]) -> None:
         self._store = store
         self._memory = memory
         self._verdicts = verdicts
         self._failing: str | None = None  # "reads", or "writes" alone; and the operator knows
         self._told: dict[str, float] = {}  # failures, and when they were told
 
-    def call(self, call: Callable[[S, *Ts], T], *arguments: *Ts) -> Ask[T]:
+    def call(self, call: Callable[[S_co, *Ts], T], *arguments: *Ts) -> Ask[T]:
         """A call of the store, as an effect."""
         return Ask(self._store, call, *arguments)
 
-    def ask(self, call: Callable[[S, *Ts], T], *arguments: *Ts) -> Flow[tuple[T, float]]:
+    def ask(self, call: Callable[[S_co, *Ts], T], *arguments: *Ts) -> Flow[tuple[T, float]]:
         """The store's answer, and its time. An outage is told. Raises `Unreachable`."""
         answered: tuple[T, float]
         try:
@@ -61,7 +61,7 @@ class StoreClient(Generic[S]):
             yield Outage(_STORE, over=True)
         return answered
 
-    def ask_quietly(self, call: Callable[[S, *Ts], T], *arguments: *Ts) -> Flow[tuple[T, float]]:
+    def ask_quietly(self, call: Callable[[S_co, *Ts], T], *arguments: *Ts) -> Flow[tuple[T, float]]:
         """The same, and no outage is told: for a call beside another that tells it."""
         answered: tuple[T, float] = yield Ask(self._store, call, *arguments)
         return answered

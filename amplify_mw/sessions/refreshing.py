@@ -1,17 +1,17 @@
-"""New tokens, once, whoever asks for them.
+"""New tokens for sessions, fetched once for all requests that wait for them.
 
 Rules:
-- Within a process there is one flight for a session; among processes there is a lease on its
-  record, whose fence becomes the version of what its holder writes. Who comes later finds the newer
-  bundle there, and a slow holder's never takes the place of a newer one.
-- Whoever ends a session wins: what cannot be kept any more is revoked.
-- Only Cognito's word ends a session. Before a refresh token that was used up does, the lease is
-  waited out: somebody else may be about to write the newer one.
-- New tokens must name the user, the pool and the client of those that they replace. They are kept
-  before anything else is made of them: a refresh token that was rotated is the only one there is.
-- A refresh that brought nothing better is not asked for again for a while, unless the app insists.
-  So it is with a clock that is far ahead (new tokens are as due as those before), and with tokens
-  that the session does not take: that user alone hears of it.
+- Within a process there is one flight per session. Among processes there is a lease on the
+  session's record; its fence becomes the version of the record that its holder writes. Processes
+  that come later find the newer bundle there; a slow holder never overwrites a newer one.
+- Ending a session wins over refreshing it: new tokens that can no longer be kept are revoked.
+- Only Cognito's answer ends a session. If it says that the refresh token was used already, the
+  lease is waited out first: another process may be about to write the newer token.
+- New tokens must name the same user, pool and client as those they replace. They are kept before
+  anything else is done with them: a rotated refresh token exists nowhere else.
+- A refresh that brought nothing better is not repeated for a while, unless the app insists. That
+  is so if this machine's clock is far ahead (new tokens are due at once, too), and for tokens that
+  the session cannot take: only that user is affected.
 - No pause outlasts a clock that is set back.
 """
 
@@ -38,13 +38,13 @@ from .verdicts import STORE_UNAVAILABLE, Refused
 
 IV: Final = 12  # bytes
 RETRY: Final = 2.0  # seconds after which a refresh that was not possible is tried again
-_LOOKS: Final = (0.05, 0.5)  # seconds between looks at what another process is doing: first, last
+_LOOKS: Final = (0.05, 0.5)  # seconds between looks at another process's progress: first, last
 _MISSES: Final = 3  # records that were made, and are not there
 _WRITE_AGAIN: Final = (0.1, 0.5, 1.5)  # seconds to wait for a store that is to take new tokens
 _GRACE: Final = 60.0  # seconds: Cognito's longest RetryGracePeriodSeconds
 _MAX_NOTED: Final = 10_000
-_IN_VAIN: Final = (5.0, 60.0)  # seconds until what brought nothing better is asked again
-_HOLDER_TAKES: Final = 30.0  # seconds for which somebody's renewed lease is waited for, at most
+_IN_VAIN: Final = (5.0, 60.0)  # seconds until a refresh in vain is repeated: shortest, longest
+_HOLDER_TAKES: Final = 30.0  # seconds to wait for a holder that renews its lease, at most
 _LEASE_LIVES: Final = 600.0  # seconds for which a coordinator remembers that there was a lease
 
 REVOKED: Final = Refused(NotAuthorizedException, "session_revoked", clears=True)
@@ -62,12 +62,12 @@ Outcome = LoadedSession | Refused | Postponed  # newer tokens; the session is ov
 
 
 def revoked(record: Record | None) -> Refused:
-    """The session is over; how it was ended is in its record, if there is one."""
+    """The session is over. Its record, if there is one, says how it ended."""
     return REVOKED._replace(asks_again=asks_again(record))
 
 
 class Lease(NamedTuple):
-    """The right to ask for new tokens. `was_taken_over`: from somebody who may be at it still."""
+    """The right to ask for new tokens. `was_taken_over`: another holder may still be at work."""
 
     fence: int
     was_taken_over: bool
@@ -76,7 +76,7 @@ class Lease(NamedTuple):
 class Pair(NamedTuple):
     """The tokens of a bundle, read. `is_good`: they count now.
 
-    Where there is no ID token, the access token stands in its place.
+    Without an ID token, the access token stands in its place.
     """
 
     id_token: VerifiedToken
@@ -88,28 +88,28 @@ class Pair(NamedTuple):
 
 
 class Pauses:
-    """What is not to be asked again for a while: so many seconds at most, by whatever clock."""
+    """Refreshes that are not to be repeated for a while: at most `longest` seconds by any clock."""
 
     def __init__(self, longest: float) -> None:
         self._longest = longest
         self._noted: dict[Hashable, tuple[float, float, Refused]] = {}
 
-    def note(self, what: Hashable, now: float, seconds: float, answer: Refused) -> None:
-        """Not for so many seconds. `answer`: what to say instead."""
+    def note(self, key: Hashable, now: float, seconds: float, answer: Refused) -> None:
+        """Begin a pause of so many seconds, with this answer meanwhile."""
         if len(self._noted) >= _MAX_NOTED:
             self._noted.clear()
-        self._noted[what] = now + seconds, seconds, answer
+        self._noted[key] = now + seconds, seconds, answer
 
-    def note_again(self, what: Hashable, now: float, answer: Refused) -> None:
-        """Not for twice as long as the last time, if that was not long ago."""
-        until, last, _ = self._noted.get(what, (-math.inf, 0.0, None))
+    def note_again(self, key: Hashable, now: float, answer: Refused) -> None:
+        """Begin a pause twice as long as the last one, if that was not long ago."""
+        until, last, _ = self._noted.get(key, (-math.inf, 0.0, None))
         is_new = abs(now - until) > self._longest
         seconds = _IN_VAIN[0] if is_new else min(2 * last, self._longest)
-        self.note(what, now, seconds, answer)
+        self.note(key, now, seconds, answer)
 
-    def answer(self, what: Hashable, now: float) -> Refused | None:
-        """What to say in a pause; None if there is none."""
-        noted = self._noted.get(what)
+    def answer(self, key: Hashable, now: float) -> Refused | None:
+        """The answer during a pause; None if there is no pause."""
+        noted = self._noted.get(key)
         if noted is None or not 0 < noted[0] - now <= self._longest:
             return None
         until, _, answer = noted
@@ -118,7 +118,7 @@ class Pauses:
 
 
 class Refresher:
-    """Gets new tokens for sessions. `is_shared`: other processes write to the shelf, too."""
+    """Gets new tokens for sessions. `is_shared`: other processes write to the store, too."""
 
     def __init__(
         self,
@@ -134,12 +134,12 @@ class Refresher:
         self._grants = grants
         self._store = store
         self._is_shared = is_shared
-        self._used_up = Pauses(_GRACE)  # refresh tokens, whoever sends the old cookie
-        self._in_vain = Pauses(_IN_VAIN[1])  # sign-ins, whichever of their tokens are sent
+        self._used_up = Pauses(_GRACE)  # by refresh token: any browser may send the old cookie
+        self._in_vain = Pauses(_IN_VAIN[1])  # by sign-in: any of its tokens may be sent
         self._has_told_unusable = False
 
     def due_at(self, pair: Pair) -> float:
-        """When tokens are to be refreshed: soon enough, but not in the first half of a life."""
+        """When tokens are to be refreshed: soon enough, but not in the first half of their life."""
         margin, (id_token, access_token, _) = self._lifetimes.refresh_margin, pair
         return (
             min(
@@ -152,9 +152,9 @@ class Refresher:
     def renewed(
         self, loaded: LoadedSession, now: float, *, insists: bool = False
     ) -> Flow[tuple[Outcome, float]]:
-        """A flow: what came of the refresh, one for all who ask; and when.
+        """The outcome of a refresh, one for all that ask at once; and its time.
 
-        `insists`: the app wants new tokens, whatever is left of the present ones.
+        `insists`: the app wants new tokens, however long the present ones last.
         """
         if reused := self._used_up.answer((loaded.codec.key, loaded.bundle.turn), now):
             return reused, now
@@ -170,9 +170,9 @@ class Refresher:
         return outcome, now
 
     def _sign_in_of(self, loaded: LoadedSession, now: float) -> Hashable:
-        """What all tokens of a session have in common, or else its place.
+        """A key that all tokens of a sign-in share, or else the session's key in the store.
 
-        (The place of Amplify's cookies changes with each refresh token.)
+        (For Amplify's cookies the latter changes with each refresh token.)
         """
         with suppress(InvalidToken):
             access = self._verifier.read(loaded.bundle.access_token, now)
@@ -182,15 +182,15 @@ class Refresher:
         return loaded.codec.key
 
     def _refresh(self, loaded: LoadedSession, now: float) -> Flow[Outcome]:
-        """The flight."""
+        """The flight: take the lease, ask for new tokens, give the lease back."""
         try:
             lease, latest, now = yield from self._lease(loaded, now)
-            if latest is None:
-                return REVOKED
-            if lease is None:
-                return _BUSY if self._is_wanting(latest, now) else latest
         except Unreachable:
             return Postponed(STORE_UNAVAILABLE)
+        if latest is None:
+            return REVOKED
+        if lease is None:
+            return _BUSY if self._is_wanting(latest, now) else latest
         outcome: Outcome
         try:
             outcome = yield from self._exchange(latest, lease, now)
@@ -200,84 +200,111 @@ class Refresher:
             yield from self._store.ask_quietly(Store.release, loaded.codec.key, lease.fence)
         return outcome
 
+    # The lease.
+
     def _lease(
         self, loaded: LoadedSession, now: float
     ) -> Flow[tuple[Lease | None, LoadedSession | None, float]]:
-        """A flow: the lease, and the session as it is then (None: it has ended).
+        """The lease, the session as it is then (None: it has ended), and the time.
 
-        Without a lease, somebody else has new tokens, or has been at it for too long.
+        No lease: another process has new tokens, or has held the lease for too long.
         """
-        key, lease = loaded.codec.key, self._lifetimes.lease
-        waited, missed, (look, longest) = 0.0, 0, _LOOKS
+        key, seconds = loaded.codec.key, self._lifetimes.lease
+        waited, misses, (look, longest) = 0.0, 0, _LOOKS
         while True:
-            fence, now = yield from self._store.ask(Store.acquire, key, lease)
+            fence, now = yield from self._store.ask(Store.acquire, key, seconds)
             record, now = yield from self._store.ask_quietly(Store.load, key)
             latest = newest(loaded, record)
             is_done = latest is None or (latest.is_newer and not self._is_wanting(latest, now))
-            if fence is not None and is_done:
-                yield from self._store.ask_quietly(Store.release, key, fence)
-                fence = None
-            if fence is not None:
-                if record and loaded.codec.in_cookie and record.expires_at < now + _LEASE_LIVES:
-                    longer = replace(record, expires_at=now + _LEASE_LIVES)
-                    with suppress(Unreachable):  # a lease goes with its record
-                        yield from self._store.ask_quietly(Store.replace, key, longer)
+            if fence is not None and not is_done:
+                yield from self._outlive_lease(loaded.codec, record, now)
                 return Lease(fence, was_taken_over=waited > 0), latest, now
-            if is_done or waited > lease + _HOLDER_TAKES:
+            if fence is not None:
+                yield from self._store.ask_quietly(Store.release, key, fence)
+            if is_done or waited > seconds + _HOLDER_TAKES:
                 return None, latest, now
-            if record is None:  # a coordinator has heard nothing of this session
-                record = Record(b"", loaded.bundle.turn, now + _LEASE_LIVES)
-                yield from self._store.ask(Store.create, key, record)
-                missed += 1
-                if missed < _MISSES:
+            if record is None:
+                yield from self._make_record(loaded, now)
+                misses += 1
+                if misses < _MISSES:
                     continue
             _, now = yield Pause(look)
             waited, look = waited + look, min(look * 1.5, longest)
 
+    def _outlive_lease(self, codec: RecordCodec, record: Record | None, now: float) -> Flow[None]:
+        """Keep a coordinator's record longer: a lease goes with its record."""
+        if record is None or not codec.in_cookie or record.expires_at >= now + _LEASE_LIVES:
+            return
+        longer = replace(record, expires_at=now + _LEASE_LIVES)
+        with suppress(Unreachable):
+            yield from self._store.ask_quietly(Store.replace, codec.key, longer)
+
+    def _make_record(self, loaded: LoadedSession, now: float) -> Flow[None]:
+        """Tell a coordinator of a session, so that there is a record to take the lease on."""
+        record = Record(b"", loaded.bundle.turn, now + _LEASE_LIVES)
+        yield from self._store.ask(Store.create, loaded.codec.key, record)
+
+    # Asking Cognito.
+
     def _exchange(self, loaded: LoadedSession, lease: Lease, now: float) -> Flow[Outcome]:
-        """A flow: ask for new tokens, holding the lease."""
-        bundle = loaded.bundle
+        """Ask for new tokens, holding the lease."""
+        bundle, seconds = loaded.bundle, self._lifetimes.lease
         try:
             access_token = self._verifier.read(bundle.access_token, now)
         except InvalidToken as error:
             return refused(error)
-        renewal = self._store.call(
-            Store.renew, loaded.codec.key, lease.fence, self._lifetimes.lease
-        )
+        renewal = self._store.call(Store.renew, loaded.codec.key, lease.fence, seconds)
         answer, now = yield from self._grants.refresh(
-            access_token, bundle.refresh_token or b"", (self._lifetimes.lease / 3, renewal), now
+            access_token, bundle.refresh_token or b"", (seconds / 3, renewal), now
         )
         if isinstance(answer, Failure):
-            if answer.ends_session:
-                return (yield from self._ended_by_cognito(loaded, lease, answer, now))
-            refusal = Refused(
-                NetworkError, answer.reason, retry_after=answer.retry_after, name=answer.name
-            )
-            if answer.reason == UNUSABLE.reason:
-                return (yield from self._unusable(loaded, refusal, str(answer.message), now))
-            return Postponed(refusal)
+            return (yield from self._failed(loaded, lease, answer, now))
         size, limit = max(map(len, filter(None, answer))), self._lifetimes.longest_token
         if size > limit:
             yield from self._keep_refresh_token(loaded, lease, answer, now)
             why = str(SessionTooLargeError(size, int(limit), of="token"))
             return (yield from self._unusable(loaded, _TOO_LARGE, why, now))
-        new = bundle._replace(
-            turn=max(lease.fence, bundle.turn + 1),  # a coordinator may have forgotten earlier ones
+        return (yield from self._accept(loaded, lease, access_token, answer, now))
+
+    def _failed(
+        self, loaded: LoadedSession, lease: Lease, answer: Failure, now: float
+    ) -> Flow[Outcome]:
+        """Cognito gave no new tokens."""
+        if answer.ends_session:
+            return (yield from self._ended_by_cognito(loaded, lease, answer, now))
+        refusal = Refused(
+            NetworkError, answer.reason, retry_after=answer.retry_after, name=answer.name
+        )
+        if answer.reason == UNUSABLE.reason:
+            return (yield from self._unusable(loaded, refusal, str(answer.message), now))
+        return Postponed(refusal)
+
+    def _accept(
+        self,
+        loaded: LoadedSession,
+        lease: Lease,
+        access_token: VerifiedToken,
+        answer: Refreshed,
+        now: float,
+    ) -> Flow[Outcome]:
+        """Keep new tokens, if they name the user, pool and client of `access_token`."""
+        new = loaded.bundle._replace(
+            turn=_next_turn(loaded, lease),
             seen_at=float(math.floor(now)),
             id_token=answer.id_token,
             access_token=answer.access_token,
-            refresh_token=answer.refresh_token or bundle.refresh_token,
+            refresh_token=answer.refresh_token or loaded.bundle.refresh_token,
         )
         try:
             pair = self._pair(new, now)
             agree(pair.id_token, access_token)
         except InvalidToken as error:
-            if error.reason not in _SOMEBODY_ELSES:
-                yield from self._keep_refresh_token(loaded, lease, answer, now)
-                refusal = Refused(NetworkError, error.reason, retry_after=RETRY)
-                return (yield from self._unusable(loaded, refusal, str(UNUSABLE.message), now))
-            yield from self._leave_tombstone(loaded, now)
-            return _MISMATCH
+            if error.reason in _SOMEBODY_ELSES:
+                yield from self._leave_tombstone(loaded, now)
+                return _MISMATCH
+            yield from self._keep_refresh_token(loaded, lease, answer, now)
+            refusal = Refused(NetworkError, error.reason, retry_after=RETRY)
+            return (yield from self._unusable(loaded, refusal, str(UNUSABLE.message), now))
         if now >= self.due_at(pair):
             yield from self._note_in_vain(loaded, pair, now)
         return (yield from self._keep(loaded, new, pair, now))
@@ -285,7 +312,7 @@ class Refresher:
     def _unusable(
         self, loaded: LoadedSession, refusal: Refused, why: str, now: float
     ) -> Flow[Outcome]:
-        """A flow: Cognito's answer is of no use for what it holds. Nobody else is concerned."""
+        """The session cannot use Cognito's answer. No other session is affected."""
         refusal = refusal._replace(message=why)
         self._in_vain.note_again(self._sign_in_of(loaded, now), now, refusal)
         if not self._has_told_unusable:
@@ -293,26 +320,11 @@ class Refresher:
             yield Notice(f"a session could not be refreshed, and is kept: {why}")
         return Postponed(refusal)
 
-    def _keep_refresh_token(
-        self, loaded: LoadedSession, lease: Lease, answer: Refreshed, now: float
-    ) -> Flow[None]:
-        """A flow: keep a new refresh token beside the tokens that go on; the old one is used up."""
-        if (
-            answer.refresh_token is None
-            or len(answer.refresh_token) > self._lifetimes.longest_token
-        ):
-            return
-        new = loaded.bundle._replace(
-            turn=max(lease.fence, loaded.bundle.turn + 1), refresh_token=answer.refresh_token
-        )
-        with suppress(InvalidToken):
-            yield from self._keep(loaded, new, self._pair(new, now), now)
-
     def _note_in_vain(self, loaded: LoadedSession, pair: Pair, now: float) -> Flow[None]:
-        """A flow: new tokens are due already: this machine's clock is ahead of the pool's.
+        """Pause: new tokens are due already, since this machine's clock is ahead of the pool's.
 
-        They are replaced when they have run out, by this clock. If they have by now, there is
-        nothing to be gained before the clock is mended.
+        They are replaced when they have expired by this clock. If they have already, a refresh
+        brings nothing until the clock is corrected.
         """
         shortest, longest = _IN_VAIN
         left = min(pair.id_token.expires_at, pair.access_token.expires_at) - now
@@ -320,8 +332,21 @@ class Refresher:
         self._in_vain.note(self._sign_in_of(loaded, now), now, pause, _NOTHING_BETTER)
         yield from self._verifier.watch_clock(pair.access_token, now)
 
+    # Keeping new tokens.
+
+    def _keep_refresh_token(
+        self, loaded: LoadedSession, lease: Lease, answer: Refreshed, now: float
+    ) -> Flow[None]:
+        """Keep a new refresh token beside the present tokens: the old one is used up."""
+        token = answer.refresh_token
+        if token is None or len(token) > self._lifetimes.longest_token:
+            return
+        new = loaded.bundle._replace(turn=_next_turn(loaded, lease), refresh_token=token)
+        with suppress(InvalidToken):
+            yield from self._keep(loaded, new, self._pair(new, now), now)
+
     def _keep(self, old: LoadedSession, bundle: Bundle, pair: Pair, now: float) -> Flow[Outcome]:
-        """A flow: keep new tokens, unless the session has ended or somebody has newer ones."""
+        """Keep new tokens, unless the session has ended or the store has newer ones."""
         iv, now = yield Draw(IV)
         until = self._kept_until(old.codec, bundle, pair, now)
         record, sealed = old.codec.close(bundle, iv, until)
@@ -340,24 +365,24 @@ class Refresher:
         return latest
 
     def _write(self, codec: RecordCodec, record: Record, now: float) -> Flow[tuple[bool, float]]:
-        """A flow: whether the record was kept. New tokens are not given up at once."""
+        """Whether the record was kept. A store that fails is tried again, a few times."""
         for pause in (*_WRITE_AGAIN, None):
             try:
-                kept, now = yield from self._store.ask(Store.replace, codec.key, record)
+                return (yield from self._store.ask(Store.replace, codec.key, record))
             except Unreachable as error:
                 if pause is None and not codec.in_cookie:
                     raise
                 now = error.now or now
-            else:
-                return kept, now
             if pause is not None:
                 _, now = yield Pause(pause)
         return True, now  # its cookie has them
 
+    # Refused by Cognito.
+
     def _ended_by_cognito(
         self, loaded: LoadedSession, lease: Lease, answer: Failure, now: float
     ) -> Flow[Outcome]:
-        """A flow: Cognito says that the sign-in is over, or that somebody else has refreshed it."""
+        """Cognito says that the sign-in is over, or that its refresh token was used already."""
         if self._is_shared and (answer.may_be_reuse or lease.was_taken_over):
             newer, now = yield from self._await_newer(loaded, now)
             if newer is not None:
@@ -366,7 +391,7 @@ class Refresher:
             self._used_up.note((loaded.codec.key, loaded.bundle.turn), now, _GRACE, _REUSED)
             return _REUSED
         found, now = yield from self._store.ask_quietly(Store.load, loaded.codec.key)
-        if has_ended(found):  # which is why; how it ended is to be remembered
+        if has_ended(found):  # the reason for Cognito's answer; the record says how it ended
             return revoked(found)
         yield from self._leave_tombstone(loaded, now)
         return Refused(NotAuthorizedException, answer.reason, clears=True, name=answer.name)
@@ -374,7 +399,7 @@ class Refresher:
     def _await_newer(
         self, loaded: LoadedSession, now: float
     ) -> Flow[tuple[LoadedSession | None, float]]:
-        """A flow: what a holder before us may yet write, for as long as a lease lasts."""
+        """A newer version that an earlier holder of the lease may yet write; waits for a lease."""
         waited, (look, longest) = 0.0, _LOOKS
         while waited <= self._lifetimes.lease:
             found, now = yield from self._store.ask_quietly(Store.load, loaded.codec.key)
@@ -385,8 +410,10 @@ class Refresher:
             waited, look = waited + look, min(look * 1.5, longest)
         return None, now
 
+    # Small questions.
+
     def _is_wanting(self, latest: LoadedSession, now: float) -> bool:
-        """Whether new tokens are to be asked for. Not if another process has them just now."""
+        """Whether new tokens are needed: not if another process got them just now."""
         is_new = latest.is_newer and 0 <= now - latest.bundle.seen_at < _IN_VAIN[0]
         return not is_new and self._is_due(latest.bundle, now)
 
@@ -397,14 +424,14 @@ class Refresher:
             return True
 
     def _pair(self, bundle: Bundle, now: float) -> Pair:
-        """What the tokens of a bundle say, whoever vouches for them. Raises `InvalidToken`."""
+        """The tokens of a bundle, read without checking signatures. Raises `InvalidToken`."""
         id_token = self._verifier.read(bundle.id_token, now)
         access_token = self._verifier.read(bundle.access_token, now)
         agree(id_token, access_token)
         return Pair(id_token, access_token)
 
     def _kept_until(self, codec: RecordCodec, bundle: Bundle, pair: Pair, now: float) -> float:
-        """When a record is no longer needed: late requests come with the cookie before."""
+        """When a record may be forgotten: late requests bring the cookie from before."""
         ends_at = self._lifetimes.ends_at(bundle)
         if not codec.in_cookie:
             return ends_at
@@ -413,3 +440,8 @@ class Refresher:
     def _leave_tombstone(self, loaded: LoadedSession, now: float) -> Flow[None]:
         until = self._lifetimes.gone_at(loaded.bundle)
         yield from self._store.leave_tombstone(loaded.codec, loaded.bundle, until, now)
+
+
+def _next_turn(loaded: LoadedSession, lease: Lease) -> int:
+    """The turn of new tokens. A coordinator may have forgotten earlier fences."""
+    return max(lease.fence, loaded.bundle.turn + 1)

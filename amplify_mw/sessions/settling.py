@@ -7,7 +7,7 @@ Rules:
   the retry of a refresh that was put off.
 """
 
-from typing import Any, Final, Protocol, TypeGuard
+from typing import Final, Protocol, TypeGuard
 
 from ..cognito.keys import KeysUnavailable
 from ..cognito.verifier import InvalidToken
@@ -20,6 +20,7 @@ from .client import StoreClient
 from .codec import LoadedSession, RecordCodec
 from .lifetimes import Lifetimes
 from .refreshing import RETRY, REVOKED, Outcome, Pair, Refresher
+from .store import Store
 from .token import groups_of, keys_unavailable, refused, scopes_of, size_of
 from .verdicts import LastingState, Refused, Resolution, SignedIn
 
@@ -62,7 +63,7 @@ class Settler:
         form: SessionForm,
         lifetimes: Lifetimes,
         around: Dependencies,
-        store: StoreClient[Any],
+        store: StoreClient[Store],
         *,
         is_shared: bool,
         staleness: float | None,
