@@ -1,15 +1,15 @@
-"""`Bundle`: what a sealed or stored session holds, and its compact form.
+"""`Bundle`: the content of a sealed or stored session, and its compact form.
 
     version, sid, turn, times, lengths | signatures | refresh token | headers and claims, deflated
 
 Rules:
-- Every token is restored byte for byte. What base64url spells is kept as the bytes it spells.
-- Only headers and claims of the ID and access token are compressed. Neither a signature nor any
-  part of the refresh token is: text that a user can choose shares no compressed stream with a
-  secret, which its length would tell of (as in CRIME and BREACH).
-- Lengths take two bytes each; four in a bundle in which one needs them.
+- Every token is restored byte for byte. Base64url text is kept as the bytes it encodes.
+- Only headers and claims of the ID and access token are compressed, never a signature or any part
+  of the refresh token: text chosen by a user must not share a compressed stream with a secret,
+  since the stream's length would reveal it (as in CRIME and BREACH).
+- Lengths take two bytes each, or four if one of them needs it.
 - Nothing is inflated beyond the length that was written down, and that is bounded.
-- `unpack` is given bytes that were authenticated before. It is strict all the same.
+- `unpack` gets bytes that were authenticated before. It is strict all the same.
 """
 
 import zlib
@@ -68,10 +68,11 @@ _KNOWN: Final = (
 
 
 class Bundle(NamedTuple):
-    """The tokens of a session, and which session it is.
+    """The tokens of a session, and the session's name.
 
-    `sid`: 16 bytes that name the session through all refreshes. `turn`: which refresh brought these
-    tokens, from 0. `created_at`, `seen_at`: seconds since the epoch; whole ones are kept.
+    `sid`: 16 bytes, the session's name through all refreshes. `turn`: the number of the refresh
+    that brought these tokens, from 0. `created_at`, `seen_at`: seconds since the epoch; whole ones
+    are kept.
     """
 
     sid: bytes
@@ -87,10 +88,10 @@ class Bundle(NamedTuple):
 
 
 def pack(bundle: Bundle) -> bytes:
-    """The bundle in as few bytes as can be.
+    """The bundle in as few bytes as possible.
 
-    Raises `ValueError` for ID and access tokens that are not three segments of canonical base64url,
-    for tokens of more than `MAX_TOKENS` characters, and for numbers that are out of range.
+    Raises `ValueError` for an ID or access token other than three segments of canonical base64url,
+    for tokens of more than `MAX_TOKENS` characters together, and for numbers out of range.
     """
     times = [int(_checked(time)) for time in (bundle.created_at, bundle.seen_at)]
     if len(bundle.sid) != 16 or not 0 <= bundle.turn <= MAX_TURN:
@@ -109,7 +110,7 @@ def pack(bundle: Bundle) -> bytes:
 
 
 def unpack(packed: bytes) -> Bundle:
-    """The bundle that was packed. Raises `ValueError` for bytes that are none."""
+    """The bundle in packed bytes. Raises `ValueError` if there is none."""
     head = _HEADS.get(packed[0]) if packed else None
     if head is None or len(packed) < head.size:
         raise ValueError("not a packed bundle")
@@ -137,7 +138,7 @@ def unpack(packed: bytes) -> Bundle:
 
 
 def _cut(content: bytes, lengths: list[int]) -> list[bytes]:
-    """Parts of these lengths, and what is left."""
+    """Parts of these lengths, and the rest."""
     parts, at = [], 0
     for length in lengths:
         parts.append(content[at : at + length])
@@ -175,7 +176,7 @@ def _deflate(text: bytes) -> bytes:
 
 
 def _inflate(deflated: bytes, size: int) -> bytes:
-    """The text of just that size. One byte more is allowed for: zlib takes 0 for "any size"."""
+    """The text, of exactly this size. One byte more is asked for: zlib takes 0 for "any size"."""
     inflater = zlib.decompressobj(_RAW_DEFLATE, _KNOWN)
     try:
         text = inflater.decompress(deflated, size + 1)
@@ -187,7 +188,7 @@ def _inflate(deflated: bytes, size: int) -> bytes:
 
 
 def _refresh_form(token: bytes | None) -> tuple[int, bytes]:
-    """A refresh token in the shortest form that restores it, and which one that is."""
+    """The shortest form of a refresh token, and the token in that form."""
     if token is None:
         return _NONE, b""
     form = _COGNITO if token.startswith(_COGNITO_HEADER) else _SEGMENTS

@@ -1,8 +1,8 @@
 """How flows ask a session store, and how they end a session in it.
 
 Rules:
-- Each call names a method of the store's type (`Store.load`), so that a type checker compares its
-  arguments and its answer.
+- Each call names a method of the store's type (`Store.load`), so a type checker knows its arguments
+  and its answer.
 - The operator is told once when the store stops answering, and once when it answers again. If only
   writes failed, only a write ends the outage. The same failure is told at most once a minute.
 - This process remembers the end of a session by itself as well, even if the store could not be
@@ -33,8 +33,8 @@ _MAX_TOLD: Final = 100
 class StoreClient(Generic[S_co]):
     """Asks a store, and tells the operator of its outages.
 
-    `memory`: the store of this process; it may be the same. `verdicts`: gives the caches of this
-    process that may hold a session.
+    `memory`: the store of this process; it may be the same. `verdicts`: gives all verdict caches of
+    this process.
     """
 
     def __init__(self, store: S_co, memory: Memory, verdicts: Callable[[], list[Cache]]) -> None:
@@ -62,7 +62,7 @@ class StoreClient(Generic[S_co]):
         return answered
 
     def ask_quietly(self, call: Callable[[S_co, *Ts], T], *arguments: *Ts) -> Flow[tuple[T, float]]:
-        """The same, and no outage is told: for a call beside another that tells it."""
+        """The same, without telling an outage: for a call next to another one."""
         answered: tuple[T, float] = yield Ask(self._store, call, *arguments)
         return answered
 

@@ -1,8 +1,8 @@
 """What sealed and stored sessions share: their age, sliding expiry, beginning and end.
 
 Rules:
-- A session that was found is settled in one order: has it ended by its age; do its tokens count;
-  are they due for a refresh; is it due for an extension.
+- A session is settled in one order: has it ended by its age; do its tokens count; are they due for
+  a refresh; is the session due for an extension.
 - Tokens were verified before they were sealed. The ID token's signature is checked again when a
   bundle is first seen, so that a withdrawn key no longer counts; the access token's is not.
 """
@@ -73,7 +73,7 @@ class LastingForm:
         return Pair(id_token, access_token, is_good and now < access_token.expires_at)
 
     def user(self, loaded: LoadedSession, pair: Pair) -> AuthUser:  # noqa: ARG002
-        """The user that the ID token names."""
+        """The user of the ID token."""
         return AuthUser(pair.id_token.username, pair.id_token.sub)
 
     def new_cookie(self, loaded: LoadedSession, now: float) -> NewCookie | None:
@@ -118,7 +118,7 @@ class Lasting:
     # A session that was found.
 
     def settle(self, loaded: LoadedSession, now: float) -> Flow[Resolution]:
-        """The resolution of a session, which is refreshed and extended as far as that is due."""
+        """The resolution of a session, after a refresh and an extension if they are due."""
         loaded = self._latest_extension(loaded, now)
         if now >= self._kind.ends_at(loaded.bundle):
             return _EXPIRED
@@ -183,7 +183,7 @@ class Lasting:
         self._extended[extended.codec.key, extended.bundle.turn] = extended
 
     def owner(self, loaded: LoadedSession | None, now: float) -> str | None:
-        """The `user_key` of a session that has not ended, even if its tokens have expired."""
+        """The `user_key` of a session, even with expired tokens; None if the session has ended."""
         if loaded is None or now >= self._kind.ends_at(loaded.bundle):
             return None
         try:

@@ -19,7 +19,7 @@ _EXTENSIONS: Final = 10  # per idle time
 
 
 class Lifetimes(Protocol):
-    """How long sessions of one kind last, and when they are refreshed. Times are in seconds."""
+    """How long sessions of one kind last, and when to refresh them. Times are in seconds."""
 
     @property
     def refresh_margin(self) -> float:
@@ -28,7 +28,7 @@ class Lifetimes(Protocol):
 
     @property
     def lease(self) -> float:
-        """How long a process that refreshes keeps others from it."""
+        """How long a refreshing process keeps others from doing the same."""
         ...
 
     @property
@@ -51,13 +51,13 @@ class Lifetimes(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class LastingSession:
-    """The options of session kinds that are refreshed; times are in seconds.
+    """The options of session kinds with a refresh token; times are in seconds.
 
     `idle`: a session ends after this long without a request (default 7 days).
     `absolute`: a session ends this long after sign-in in any case (default 30 days, the default
     life of Cognito's refresh tokens).
     `refresh_margin`: tokens are refreshed when less than this is left of them (default 60).
-    `lease`: how long a process that refreshes keeps others from doing the same, in case it dies
+    `lease`: how long a refreshing process keeps others from doing the same, in case it dies
     meanwhile (default 10). The pool's rotation grace period should be longer.
     `verify_with_cognito_every`: Cognito is asked again after this long whether the user is still
     signed in (default None: only refreshes ask).

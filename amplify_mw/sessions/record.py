@@ -1,20 +1,20 @@
-"""`Record`: what a session store keeps under a key.
+"""`Record`: the value that a session store keeps under a key.
 
 Rules:
-- `value` is sealed before it gets here; a store never sees a token.
-- The other members are for finding and listing sessions. They are visible to whoever can read the
-  store, and bound to `value`: a session is refused when it is opened and one of them was changed.
-  (A list opens nothing, and believes them.)
-- `version` decides which of two writes is newer, however late they come.
-- What is left of a session that has ended is a tombstone: a record of the version `ENDED` that
-  names nobody. Its value is empty, or says in two bytes (a format, and flags) how it ended. A value
-  in an unknown format says nothing.
+- `value` is sealed before it is stored; a store never sees a token.
+- The other fields are for finding and listing sessions. Anybody who can read the store can see
+  them. They are bound to `value`: if one was changed, the session does not open. (Listing sessions
+  opens none, and trusts the fields.)
+- `version` decides which of two writes is newer, even if they arrive late.
+- A session that has ended leaves a tombstone: a record of version `ENDED` without a user. Its value
+  is empty, or says in two bytes (a format, and flags) how the session ended. A value in an unknown
+  format says nothing.
 """
 
 from dataclasses import dataclass, field
 from typing import Final
 
-ENDED: Final = 2**53 - 1  # the version that no write comes after: that of a session that has ended
+ENDED: Final = 2**53 - 1  # a tombstone's version, the highest: no write replaces it
 LONGEST_LEASE: Final = 300.0  # seconds
 
 
@@ -22,9 +22,9 @@ LONGEST_LEASE: Final = 300.0  # seconds
 class Record:
     """One session's record.
 
-    `version`: from 0 to 2**53 - 1. `expires_at`: from when on it is not found. `user`: whose it
-    is ("": nobody's, as it is with a coordinator's). `handle`: what the session is called in lists.
-    `user_agent`: as the site gave it. All times are seconds since the epoch.
+    `version`: from 0 to 2**53 - 1. `expires_at`: from then on it is not found. `user`: its user
+    ("": none, as in a coordinator). `handle`: the session's name in lists. `user_agent`: as the
+    site gave it. All times are seconds since the epoch.
     """
 
     value: bytes = field(repr=False)
@@ -41,9 +41,9 @@ _ASKS_AGAIN: Final = b"\x01\x01"  # the format, and its one flag
 
 
 def tombstone(until: float, *, asks_again: bool = False) -> Record:
-    """The record of a session that has ended, kept until then.
+    """The record of a session that has ended, kept until `until`.
 
-    `asks_again`: it was ended from elsewhere, so that its browser is to ask for the password again.
+    `asks_again`: it was ended from elsewhere, so its browser must ask for the password again.
     """
     return Record(_ASKS_AGAIN if asks_again else b"", ENDED, until)
 
@@ -54,5 +54,5 @@ def has_ended(record: Record | None) -> bool:
 
 
 def asks_again(record: Record | None) -> bool:
-    """Whether a record is the tombstone of a session that was ended from elsewhere."""
+    """Whether a record is the tombstone of a session ended from elsewhere."""
     return record is not None and record.version == ENDED and record.value == _ASKS_AGAIN

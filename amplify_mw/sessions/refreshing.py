@@ -1,18 +1,18 @@
-"""New tokens for sessions, fetched once for all requests that wait for them.
+"""New tokens for sessions, fetched once for all waiting requests.
 
 Rules:
 - Within a process there is one flight per session. Among processes there is a lease on the
   session's record; its fence becomes the version of the record that its holder writes. Processes
   that come later find the newer bundle there; a slow holder never overwrites a newer one.
 - Ending a session wins over refreshing it: new tokens that can no longer be kept are revoked.
-- Only Cognito's answer ends a session. If it says that the refresh token was used already, the
-  lease is waited out first: another process may be about to write the newer token.
+- Only Cognito's answer ends a session. If the answer may mean a refresh token used twice, the lease
+  is waited out first: another process may be about to write the newer token.
 - New tokens must name the same user, pool and client as those they replace. They are kept before
   anything else is done with them: a rotated refresh token exists nowhere else.
-- A refresh that brought nothing better is not repeated for a while, unless the app insists. That
-  is so if this machine's clock is far ahead (new tokens are due at once, too), and for tokens that
-  the session cannot take: only that user is affected.
-- No pause outlasts a clock that is set back.
+- A refresh in vain is not repeated for a while, unless the app insists. It is in vain if this
+  machine's clock is far ahead (new tokens are due at once, too), and if the session cannot take the
+  new tokens: only its user is affected.
+- A pause ends early if the clock is set back.
 """
 
 import math
@@ -88,7 +88,7 @@ class Pair(NamedTuple):
 
 
 class Pauses:
-    """Refreshes that are not to be repeated for a while: at most `longest` seconds by any clock."""
+    """Refreshes not to be repeated for a while: at most `longest` seconds by any clock."""
 
     def __init__(self, longest: float) -> None:
         self._longest = longest
@@ -152,7 +152,7 @@ class Refresher:
     def renewed(
         self, loaded: LoadedSession, now: float, *, insists: bool = False
     ) -> Flow[tuple[Outcome, float]]:
-        """The outcome of a refresh, one for all that ask at once; and its time.
+        """The outcome of a refresh, shared by all who ask meanwhile; and its time.
 
         `insists`: the app wants new tokens, however long the present ones last.
         """
@@ -170,7 +170,7 @@ class Refresher:
         return outcome, now
 
     def _sign_in_of(self, loaded: LoadedSession, now: float) -> Hashable:
-        """A key that all tokens of a sign-in share, or else the session's key in the store.
+        """A key shared by all tokens of a sign-in, or else the session's key in the store.
 
         (For Amplify's cookies the latter changes with each refresh token.)
         """
@@ -240,7 +240,7 @@ class Refresher:
             yield from self._store.ask_quietly(Store.replace, codec.key, longer)
 
     def _make_record(self, loaded: LoadedSession, now: float) -> Flow[None]:
-        """Tell a coordinator of a session, so that there is a record to take the lease on."""
+        """Make a record in a coordinator, to take the lease on."""
         record = Record(b"", loaded.bundle.turn, now + _LEASE_LIVES)
         yield from self._store.ask(Store.create, loaded.codec.key, record)
 
@@ -365,7 +365,7 @@ class Refresher:
         return latest
 
     def _write(self, codec: RecordCodec, record: Record, now: float) -> Flow[tuple[bool, float]]:
-        """Whether the record was kept. A store that fails is tried again, a few times."""
+        """Whether the record was kept. A failing store is tried again, a few times."""
         for pause in (*_WRITE_AGAIN, None):
             try:
                 return (yield from self._store.ask(Store.replace, codec.key, record))
@@ -382,7 +382,7 @@ class Refresher:
     def _ended_by_cognito(
         self, loaded: LoadedSession, lease: Lease, answer: Failure, now: float
     ) -> Flow[Outcome]:
-        """Cognito says that the sign-in is over, or that its refresh token was used already."""
+        """Cognito's answer: the sign-in is over, or its refresh token was used already."""
         if self._is_shared and (answer.may_be_reuse or lease.was_taken_over):
             newer, now = yield from self._await_newer(loaded, now)
             if newer is not None:
@@ -399,7 +399,7 @@ class Refresher:
     def _await_newer(
         self, loaded: LoadedSession, now: float
     ) -> Flow[tuple[LoadedSession | None, float]]:
-        """A newer version that an earlier holder of the lease may yet write; waits for a lease."""
+        """Wait as long as a lease for a newer version by its earlier holder."""
         waited, (look, longest) = 0.0, _LOOKS
         while waited <= self._lifetimes.lease:
             found, now = yield from self._store.ask_quietly(Store.load, loaded.codec.key)

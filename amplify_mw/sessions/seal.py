@@ -1,13 +1,13 @@
-"""Sealing what a cookie holds: compact JWE (RFC 7516), `dir`, `A256GCM`, with a `kid`.
+"""Sealing a cookie's content: compact JWE (RFC 7516), `dir`, `A256GCM`, with a `kid`.
 
 Rules:
-- Content keys are derived from the configured ones, one for each cookie name and app client: what
-  was sealed for one opens with no other. The `kid` is derived from the same, and says neither.
-- The protected header has one spelling for each content key, and is looked up as it stands: no
-  JSON of a client's is read, and no algorithm chosen.
+- Content keys are derived from the configured ones, one for each cookie name and app client: a
+  value sealed for one opens with no other. The `kid` is derived from the same, and reveals neither.
+- The protected header has one spelling for each content key, and is looked up verbatim: no JSON
+  from a client is read, and no algorithm is chosen.
 - Everything is canonical base64url, so that one sealed value has one spelling.
-- Whatever is wrong with a value, there is one answer: None. A well-formed value of another key can
-  be told from the rest by its `kid`: another process may have that key.
+- Any value that does not open gives the same answer: None. A well-formed value under another key
+  can be recognised by its `kid`: another process may have that key.
 - No more than 2**32 values should be sealed with one key (NIST SP 800-38D 8.3, for random IVs).
 """
 
@@ -33,7 +33,7 @@ _KEY_ID: Final = b"amplify_mw sealed session v1 kid"
 
 
 def parse_key(key: str | bytes) -> bytes:
-    """The 32 bytes of a key, given as they are or as `key_text` spells them.
+    """The 32 bytes of a key, given raw or as `key_text` spells them.
 
     White space around it (a file's last newline) and one `=` at its end do not matter. Raises
     `ConfigurationError`, which does not show the key.
@@ -53,7 +53,7 @@ def parse_key(key: str | bytes) -> bytes:
 
 
 def key_text(raw: bytes) -> str:
-    """How a key is written down: 43 characters.
+    """A key as text: 43 characters.
 
     >>> key_text(bytes(32))
     'AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA'
@@ -62,7 +62,7 @@ def key_text(raw: bytes) -> str:
 
 
 class _Context(NamedTuple):
-    """What seals for one client: the encoded header, which names the key, and the cipher."""
+    """Seals for one client: the encoded header, which names the key, and the cipher."""
 
     header: bytes
     cipher: "AESGCM"
@@ -75,8 +75,8 @@ class _Context(NamedTuple):
 class Seal:
     """Seals with the first of `keys` (32 bytes each), opens with any.
 
-    `cookie_name`: of the cookie that is to hold the values. `client_ids`: the app clients that
-    values are sealed for; None: one seal for any client. `max_sealed`: characters of a value.
+    `cookie_name`: the cookie for the values. `client_ids`: the app clients to seal for; None: one
+    seal for any client. `max_sealed`: characters of a value.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class Seal:
     def seal(self, plain: bytes, client_id: str, iv: bytes) -> bytes:
         """`plain` sealed for a client. `iv`: 12 random bytes, never used before.
 
-        Raises `ValueError` for what would be longer than `open` accepts (`max_sealed`), and
+        Raises `ValueError` if the result would be longer than `open` accepts (`max_sealed`), and
         `KeyError` for a client that is not configured.
         """
         if len(iv) != _IV:
@@ -113,7 +113,7 @@ class Seal:
         return value
 
     def open(self, value: bytes) -> tuple[bytes, str | None] | None:
-        """What was sealed, and for which client (None: for any); None if it was not sealed here."""
+        """The sealed bytes, and their client (None: any); None for a value that does not open."""
         if len(value) > self._max_sealed:
             return None
         segments = value.split(b".", 4)
@@ -127,9 +127,9 @@ class Seal:
         return None if plain is None else (plain, context.client_id)
 
     def is_of_another_key(self, value: bytes) -> bool:
-        """Whether a value that did not open has the form of one, and names a key that is not here.
+        """Whether a value that did not open is well-formed and names an unknown key.
 
-        Anybody can write such a value. It is worth nothing.
+        Anybody can write such a value. It proves nothing.
         """
         segments = value.split(b".", 4)
         if len(value) > self._max_sealed or len(segments) != 5 or segments[0] in self._by_header:

@@ -1,15 +1,15 @@
 """`SealedSession`: all tokens of a session in its cookie, encrypted. No store is needed.
 
 Rules:
-- The cookie's value is opened only with a key for this very cookie name and app client; whatever
-  else it is, it is one refusal (`invalid_session`). See `seal` and `bundle`.
-- A well-formed value of a key that is not here signs nobody in, and is kept: while keys are
-  changed, another process may have that key (`unknown_session_key`). A sign-in writes over it.
-- A `sid` names the session through all refreshes. What has become of it since a cookie was written
-  (newer tokens, an end) is told by the coordinator: one of this process, unless a shared one is
-  given. A late request with an older cookie is given the newer one.
-- A session that does not fit `max_bytes` of cookies is refused when it is started. One that grows
-  beyond when it is refreshed goes on with its older cookie, and the operator is told once.
+- A cookie's value opens only with a key for this cookie name and app client. Any other value gets
+  the same refusal (`invalid_session`). See `seal` and `bundle`.
+- A well-formed value under an unknown key signs nobody in, and is kept (`unknown_session_key`):
+  during a change of keys another process may have that key. A sign-in overwrites it.
+- A `sid` names the session through all refreshes. The coordinator knows about newer tokens and
+  ends since a cookie was written. It is this process's own unless a shared one is given. A late
+  request with an older cookie gets the newer cookie.
+- A session too large for `max_bytes` of cookies is refused at its start. If a refresh makes it too
+  large, it continues with its older cookie, and the operator is told once.
 """
 
 import hashlib
@@ -48,19 +48,21 @@ class SealedSession(LastingSession):
 
     `keys`: the first one seals, all of them open; `amplify-mw keygen` prints one. To change keys
     without signing anybody out, deploy three times, each time everywhere before the next:
-    `keys=[old, new]`, then `[new, old]`, and `[new]` when the sessions that `old` has sealed may
-    end (after `idle`, those that are in use are sealed anew). Sessions are bound to the cookie's
-    name and to the app client: they end when `client_id` changes from None to a client, or back.
-    `coordinator`: a `SessionStore` that all processes share, so that tokens are refreshed once and
-    an end of a session is seen everywhere. Without one, both hold for each process by itself.
-    `staleness`: for so many seconds, with a coordinator, a session may be believed that another
-    process has ended (default 60).
-    `max_bytes`: of cookies that a session may take (default 12,000; one cookie takes 4,096).
-    `idle`, `absolute`: seconds without a request, and seconds since sign-in, after which a session
-    is over (7 and 30 days). `refresh_margin`: seconds before they run out in which tokens are
-    refreshed (60). `lease`: seconds for which a process that refreshes keeps others from it (10).
-    `verify_with_cognito_every`: seconds after which Cognito is asked whether the user is signed in
-    still (None: only refreshes ask).
+    `keys=[old, new]`, then `[new, old]`, then `[new]` once the sessions sealed with `old` may end
+    (by then, after `idle`, sessions in use are sealed anew). Sessions are bound to the cookie's
+    name and the app client: they end when `client_id` changes from None to a client, or back.
+    `coordinator`: a `SessionStore` shared by all processes, so that tokens are refreshed once and
+    the end of a session is seen everywhere. Without one, each process does this by itself.
+    `staleness`: with a coordinator, a session that another process has ended may be believed for
+    this many seconds (default 60).
+    `max_bytes`: how many bytes of cookies a session may take (default 12,000; one cookie takes
+    4,096).
+    `idle`, `absolute`: a session ends after this many seconds without a request, and this many
+    seconds after sign-in (7 and 30 days). `refresh_margin`: tokens are refreshed when fewer seconds
+    than this are left of them (60). `lease`: how many seconds a process that refreshes keeps others
+    from it (10).
+    `verify_with_cognito_every`: Cognito is asked again after this many seconds whether the user is
+    still signed in (None: only refreshes ask).
 
     >>> SealedSession(keys=["not a key"])
     Traceback (most recent call last):
@@ -93,28 +95,27 @@ class SealedSession(LastingSession):
 
 
 class SealedCodec:
-    """Where a sealed session is: in its cookie, and what became of it in the coordinator."""
+    """A sealed session is in its cookie; its record in the coordinator holds newer versions."""
 
-    in_cookie = True
+    in_cookie: bool = True
 
     def __init__(self, seal: Seal, sid: bytes, client: str) -> None:
-        self.key = hashlib.sha256(b"amplify_mw sealed session\0" + sid).digest()
+        self.key: bytes = hashlib.sha256(b"amplify_mw sealed session\0" + sid).digest()
         self._seal = seal
         self._sid = sid
         self._client = client
 
     def close(self, bundle: Bundle, iv: bytes, expires_at: float) -> tuple[Record, bytes]:
-        """The record that keeps a bundle, and the cookie's value.
+        """The record for a bundle, and the cookie's value.
 
-        The record is of no use to whoever steals it: its key is derived from the `sid`, which only
-        cookies hold.
+        A stolen record is useless: its key is derived from the `sid`, and only cookies hold that.
         """
         cookie = self._seal.seal(pack(bundle), self._client, iv)
         wrapped = iv + self._cipher().encrypt(iv, cookie, self._bound_to(bundle.turn))
         return Record(wrapped, bundle.turn, expires_at), cookie
 
     def open(self, record: Record) -> tuple[Bundle, bytes] | None:
-        """The same from a record; None if it is not this session's."""
+        """The same two from a record; None if it belongs to another session."""
         from cryptography.exceptions import InvalidTag
 
         iv, wrapped = record.value[:IV], record.value[IV:]
@@ -134,12 +135,12 @@ class SealedCodec:
         return self.key + b"%d" % version
 
     def cookie(self, sealed: bytes) -> bytes:
-        """The cookie's value: just what was sealed."""
+        """The cookie's value: the sealed bundle itself."""
         return sealed
 
 
 def open_bundle(seal: Seal, value: bytes) -> tuple[Bundle, str | None] | None:
-    """The bundle in a sealed value, and the client it was sealed for; None if it is not ours."""
+    """The bundle in a sealed value, and its client; None for a value that does not open."""
     opened = seal.open(value)
     if opened is None:
         return None

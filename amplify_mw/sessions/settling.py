@@ -1,10 +1,10 @@
-"""What a session that was found comes to: a verdict on its tokens, after a refresh if one is due.
+"""Settling a session: a verdict on its tokens, after a refresh if one is due.
 
 Rules:
 - While Cognito cannot be asked, the tokens count until they expire; after that the answer is "not
   now". The same holds for tokens from the future: a clock that is behind ends no session.
-- A verdict is looked at again when something is due: a refresh, an extension, the session's end, or
-  the retry of a refresh that was put off.
+- A verdict is renewed when something is due: a refresh, an extension, the session's end, or the
+  retry of a postponed refresh.
 """
 
 from typing import Final, Protocol, TypeGuard
@@ -34,12 +34,12 @@ class SessionForm(Protocol):
     def read(self, loaded: LoadedSession, now: float) -> Flow[Pair]:
         """The tokens of a session, verified. Raises `InvalidToken` and `KeysUnavailable`.
 
-        Tokens that a refresh may replace are read even if they no longer count.
+        Tokens are read even if they no longer count, as long as a refresh may replace them.
         """
         ...
 
     def user(self, loaded: LoadedSession, pair: Pair) -> AuthUser:
-        """The user that the tokens name. Called for each verdict that is made."""
+        """The user of the tokens. Called for each new verdict."""
         ...
 
     def new_cookie(self, loaded: LoadedSession, now: float) -> NewCookie | None:
@@ -113,7 +113,7 @@ class Settler:
         return (yield from self._adopt(loaded, outcome, now))
 
     def _adopt(self, before: LoadedSession, outcome: Outcome, now: float) -> Flow[Resolution]:
-        """The resolution of a session that was refreshed, here or by another process."""
+        """The resolution after a refresh, here or by another process."""
         if isinstance(outcome, Postponed):
             return Resolution(outcome.refused)
         if outcome == REVOKED:
@@ -139,7 +139,7 @@ class Settler:
         return self.resolution(outcome, pair, now)
 
     def over(self, codec: RecordCodec) -> Flow[Resolution]:
-        """The resolution of a session that ended while it was being settled."""
+        """The resolution of a session that ended meanwhile."""
         again = yield from self._store.asks_again(codec)
         return Resolution(REVOKED._replace(asks_again=again))
 
@@ -148,12 +148,12 @@ class Settler:
     def resolution(
         self, loaded: LoadedSession, pair: Pair, now: float, retry_at: float | None = None
     ) -> Resolution:
-        """The resolution of a session whose tokens count. `retry_at`: something was put off."""
+        """The resolution of a session with good tokens. `retry_at`: if something was postponed."""
         verdict = self._verdict(loaded, pair, now, retry_at)
         return Resolution(verdict, self._form.new_cookie(loaded, now) if loaded.is_newer else None)
 
     def fresh_until(self, due_at: float, now: float) -> float:
-        """When a verdict is looked at again that has nothing due before `due_at`."""
+        """When to renew a verdict with nothing due before `due_at`."""
         return due_at if self._staleness is None else min(due_at, now + self._staleness)
 
     def _verdict(
@@ -181,7 +181,7 @@ class Settler:
         )
 
     def _due_at(self, loaded: LoadedSession, pair: Pair, retry_at: float | None) -> float:
-        """When there is something to be done about a session whose tokens count."""
+        """When the next step is due for a session with good tokens."""
         bundle, (id_token, access_token, _) = loaded.bundle, pair
         limit = min(id_token.fresh_until, access_token.expires_at, self._lifetimes.ends_at(bundle))
         if retry_at is not None:

@@ -1,9 +1,9 @@
-"""The calls that sessions make of a store. `amplify_mw.stores.SessionStore` says what each means.
+"""The calls of a session store, as types. Their contract is in `amplify_mw.stores.base`.
 
 Rules:
-- These are types, so that every call of a store is checked: `client.ask(Store.load, key)`. A store
-  inherits from `SessionStore`, not from them.
-- Only the store in this process's own memory can `exchange`. Sessions never ask it of another.
+- With these types every call of a store is checked: `client.ask(Store.load, key)`. A store need not
+  inherit from them; one by a user inherits from `SessionStore`.
+- Only the store in this process's own memory can `exchange`.
 """
 
 from typing import TYPE_CHECKING, Any, Protocol

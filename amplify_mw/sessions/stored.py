@@ -1,11 +1,11 @@
 """`StoredSession`: the cookie holds an opaque id; the tokens are in a store.
 
 Rules:
-- The id has 256 random bits. The store finds a session by the id's hash, and holds its tokens
-  encrypted under a key derived from the id: whoever reads the store gains no token and no cookie.
-- User, handle, times and the device's name are visible in the store, and bound to what is
-  encrypted: a record that was tampered with is no record.
-- An id that a client chose means nothing: a sign-in always makes a new one.
+- The id has 256 random bits. The store knows only the id's hash, and holds the tokens encrypted
+  under a key derived from the id: a stolen store yields no token and no cookie.
+- User, handle, times and the device's name are visible in the store, and bound to the encrypted
+  part: a record that was tampered with counts as absent.
+- A client cannot choose an id: every sign-in makes a new one.
 - A session that is not in the store is over, at once and for every process.
 """
 
@@ -53,14 +53,15 @@ class StoredSession(LastingSession):
     """The cookie holds an id; the tokens are kept in `store` (a `SessionStore`).
 
     `MemoryStore()` for one process, `SQLiteStore(path)` for one machine, `RedisStore(url)` for
-    many. Sessions end at once, for all who share the store.
-    `idle`, `absolute`: seconds without a request, and seconds since sign-in, after which a session
-    is over (7 and 30 days). `refresh_margin`: seconds before they run out in which tokens are
-    refreshed (60). `lease`: seconds for which a process that refreshes keeps others from it (10).
-    `verify_with_cognito_every`: seconds after which Cognito is asked whether the user is signed in
-    still (None: only refreshes ask).
-    `max_token_bytes`: how long each of the tokens may be (65,536, at most 262,144). Users in many
-    groups, with roles of long names, have tokens of 10 kB and more.
+    many. Sessions end at once, in every process that shares the store.
+    `idle`, `absolute`: a session ends after this many seconds without a request, and this many
+    seconds after sign-in (7 and 30 days). `refresh_margin`: tokens are refreshed when fewer seconds
+    than this are left of them (60). `lease`: how many seconds a process that refreshes keeps others
+    from it (10).
+    `verify_with_cognito_every`: Cognito is asked again after this many seconds whether the user is
+    still signed in (None: only refreshes ask).
+    `max_token_bytes`: the largest token (65,536, at most 262,144). Users in many groups, with roles
+    of long names, have tokens of 10 kB and more.
     """
 
     store: Store = field(kw_only=False)
@@ -73,7 +74,7 @@ class StoredSession(LastingSession):
 
     @property
     def longest_token(self) -> float:
-        """Bytes of a token that a session takes at most."""
+        """The largest token that a session takes, in bytes."""
         return self.max_token_bytes
 
     def cookies(self, policy: CookiePolicy, clients: tuple[str, ...] | None) -> SessionCookie:  # noqa: ARG002
@@ -86,24 +87,24 @@ class StoredSession(LastingSession):
 
 
 class StoredCodec:
-    """Where a stored session is: under the hash of its id."""
+    """A stored session is in the store, under the hash of its id."""
 
-    in_cookie = False
+    in_cookie: bool = False
 
     def __init__(self, identifier: bytes, user: str = "", user_agent: str = "") -> None:
-        self.key = store_key(identifier)
-        self.value = base64url.encode(identifier)
+        self.key: bytes = store_key(identifier)
+        self.value: bytes = base64url.encode(identifier)
         self._identifier = identifier
         self._user = user
         self._user_agent = user_agent
 
     def of(self, record: Record) -> "StoredCodec":
-        """The place of a session that is kept in `record`."""
+        """The same codec, for the session in `record`."""
         self._user, self._user_agent = record.user, record.user_agent
         return self
 
     def close(self, bundle: Bundle, iv: bytes, expires_at: float) -> tuple[Record, bytes]:
-        """The record that keeps a bundle, and its value."""
+        """The record for a bundle, and the record's value."""
         bare = Record(
             value=b"",
             version=bundle.turn,
@@ -119,7 +120,7 @@ class StoredCodec:
         return replace(bare, value=value), value
 
     def open(self, record: Record) -> tuple[Bundle, bytes] | None:
-        """The same from a record; None if anything of it was changed."""
+        """The same two from a record; None if any part of it was changed."""
         from cryptography.exceptions import InvalidTag
 
         if record.value[:1] != _FORMAT:
@@ -142,12 +143,12 @@ class StoredCodec:
 
 
 def store_key(identifier: bytes) -> bytes:
-    """What the store knows an id by."""
+    """The key in the store of the session with this id."""
     return hashlib.sha256(b"amplify_mw session id\0" + identifier).digest()
 
 
 def _visible(record: Record) -> bytes:
-    """What is bound to the encrypted part (associated data): all of a record that is not."""
+    """The associated data of the encrypted part: all other fields of the record."""
     times = _TIMES.pack(record.version, record.expires_at, record.created_at, record.seen_at)
     texts = [text.encode() for text in (record.user, record.handle, record.user_agent)]
     return times + b"".join([struct.pack(">I", len(text)) + text for text in texts])

@@ -1,4 +1,4 @@
-"""Where sessions are kept: the contract (`SessionStore`), and the stores that keep it."""
+"""Session stores: the contract (`SessionStore`), and the stores that fulfil it."""
 
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,7 +19,7 @@ _LATER: Final = {
 
 
 def __getattr__(name: str) -> Any:
-    """Each store loads what it is made of; only those who use it pay."""
+    """Each store is loaded when it is first used."""
     if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module

@@ -1,18 +1,40 @@
-"""`SessionStore`: the contract of a store, whoever wrote it.
+"""`SessionStore`: the contract of a session store. Read this to write one of your own.
 
-Rules, for every method:
-- What is absent, expired, malformed or tampered with is *not found*, which is no error.
-- `StoreUnavailable` is for systems that failed: no connection, no answer in time, a locked file, a
-  full disk. It says what happened, and neither a key nor a value. The next call tries anew.
-- A store may be used from several threads and event loops at once, and after `fork()`: a child
-  opens connections of its own and leaves its parent's alone.
-- A write is kept unless there is no record under the key, or one of a higher version. So a session
-  that has ended (`ENDED`, the highest) stays so, and a slow writer never undoes a newer one's work.
-- Keys are hashes of secrets: 32 bytes, as good as random. Texts may be any `str`.
-- A store is a place, not a value: copied, it is the same store. A pickle holds what it was made
-  with (a url with its password, too), and is the same store again within the process that has it.
-- Sessions take leases of `LONGEST_LEASE` (300 s) at most. A clock that is set, an hour ahead or
-  back, neither prolongs one nor lets two hold it.
+A store keeps records under keys, and gives leases on them. It knows nothing of sessions: keys are
+hashes of secrets (32 bytes, as good as random), and values are encrypted before they get here.
+
+Not found. A record is *not found*, which is never an error, if it is
+- absent: never written, deleted, or evicted (so is every key that is not 32 bytes long);
+- expired: the store's clock has reached its `expires_at`;
+- malformed: the bytes under the key are no record, whoever wrote them.
+A record that was tampered with may be returned as it is: its session does not open.
+
+Versions. A write is kept unless the record under its key has a higher version. (So an equal version
+may be written again.) A late writer therefore never undoes newer work. A session that has ended
+leaves a tombstone, a record of the highest version (`ENDED`), which only a tombstone can replace.
+`create` keeps a record of any version, and only if none is found under the key.
+
+Leases. Refreshing a session's tokens takes a lease, so that one process does it at a time.
+- A lease belongs to a record that is found, and is gone with it. It lasts `LONGEST_LEASE` (300 s)
+  at most, unless it is renewed. Writes need no lease, and end none.
+- Its *fence* is a number higher than the record's version and than every earlier fence of that
+  record, and lower than `ENDED`. The holder writes with its fence as the version: a slow holder's
+  write is refused once a later holder has written.
+- A clock that is set an hour ahead or back neither prolongs a lease nor lets two hold it. See
+  `lease_clock`.
+
+Errors. A store raises one error, `StoreUnavailable`, for a system that failed: no connection, no
+answer in time, a locked file, a full disk. It says what happened, without any key or value. The
+next call tries again, and sessions are kept meanwhile. Any other exception is a bug, and fails the
+request.
+
+Processes and threads. A store is used by several threads and event loops at once, and after
+`fork()`: a child opens connections of its own and leaves its parent's alone. Each write is atomic.
+Connections are opened when they are needed.
+
+Values. Text may be any `str`, even half a surrogate pair, and comes back unchanged. A copy of a
+store is the same store. So is a pickle, within the process that has the store. It contains the
+arguments of the constructor, including a password in a url.
 """
 
 import os
@@ -27,65 +49,72 @@ from ..sessions.record import Record
 
 
 def lease_clock(clock: Callable[[], float]) -> Callable[[], float]:
-    """What a machine's leases are counted by: a clock that nobody sets, unless a test brings one.
+    """The clock for leases: the monotonic one, which nobody can set; or the test's own `clock`.
 
-    The monotonic clock is one for all processes of a machine. It begins anew with a restart.
+    All processes of a machine share the monotonic clock. It restarts when the machine does.
     """
     return time.monotonic if clock is time.time else clock
 
 
 class StoreUnavailable(Unreachable):
-    """A store that failed. Says what happened, never what was asked."""
+    """A store failed. The message says what happened, without any key or value."""
 
 
 class SessionStore(ABC):
-    """Keeps records under keys (32 bytes). See the rules of this module."""
+    """Keeps records under keys of 32 bytes. This module's docstring is the contract."""
 
     @abstractmethod
     def load(self, key: bytes) -> Record | None:
-        """The record under `key`, or None."""
+        """The record under `key`; None if it is not found."""
 
     @abstractmethod
     def create(self, key: bytes, record: Record) -> bool:
-        """Keep a record under a key that has none; False if there is one."""
+        """Keep `record` under a key without a record; False, and no change, if there is one."""
 
     @abstractmethod
     def replace(self, key: bytes, record: Record) -> bool:
-        """Keep `record` in place of one whose version is not higher; False if there is none."""
+        """Keep `record` in place of one of the same or a lower version.
+
+        False, and no change, if no record is found or its version is higher.
+        """
 
     @abstractmethod
     def delete(self, key: bytes) -> bool:
-        """Forget the record under `key`; False if there was none."""
+        """Forget the record under `key`, whatever its version; False if none was found."""
 
     @abstractmethod
     def of_user(self, user: str) -> list[tuple[bytes, Record]]:
-        """The keys and records of a user, the one seen last first. Nobody ("") has none."""
+        """The keys and records with this `user`, the latest `seen_at` first.
+
+        Empty for "": records without a user are not listed.
+        """
 
     @abstractmethod
     def acquire(self, key: bytes, seconds: float) -> int | None:
-        """Take the lease on a record for so many seconds: its fence, or None.
+        """Take the lease on the record under `key` for `seconds`: its fence.
 
-        None if somebody holds it, or there is no record, or only that of an end. Each fence is
-        higher than any before it and than the record's version, and lower than `ENDED`, so that it
-        can be the version of what its holder writes.
+        None if the lease is held, if no record is found, or if the record is a tombstone.
         """
 
     @abstractmethod
     def renew(self, key: bytes, fence: int, seconds: float) -> bool:
-        """Hold a lease for so many seconds from now; False if it is held no longer."""
+        """Hold a lease for `seconds` from now; False if this fence no longer holds it."""
 
     @abstractmethod
     def release(self, key: bytes, fence: int) -> None:
-        """Give a lease back, if it is held by this fence still."""
+        """Give a lease back, if this fence still holds it."""
 
     async def ask(self, method: str, arguments: tuple[Any, ...]) -> Any:
-        """Any of the above, awaited. Unless overridden, on a thread."""
+        """Call the method of this name and await its answer. Runs it on a thread.
+
+        Override it if the store can be awaited by itself, or never waits.
+        """
         import asyncio  # a WSGI app never loads it
 
         return await asyncio.to_thread(getattr(self, method), *arguments)
 
     def close(self) -> None:  # noqa: B027  # not every store has something to close
-        """Close connections; a later call opens them anew."""
+        """Close all connections; a later call opens new ones."""
 
     def __copy__(self) -> Self:
         return self
@@ -94,7 +123,7 @@ class SessionStore(ABC):
         return self
 
     def _pickled(self, **arguments: Any) -> tuple[Any, ...]:
-        """What `__reduce__` gives for a store that was made with these arguments."""
+        """The result of `__reduce__` for a store that was made with these arguments."""
         name = self.__dict__.setdefault("_name", os.urandom(16))
         _named.setdefault(name, self)
         return _unpickled, (type(self), name, arguments)
@@ -104,7 +133,7 @@ _named: Final[WeakValueDictionary[bytes, SessionStore]] = WeakValueDictionary()
 
 
 def _unpickled(kind: type[SessionStore], name: bytes, arguments: dict[str, Any]) -> SessionStore:
-    """The store of that name; one made anew in a process that has none."""
+    """The store of this name; a new one in a process without it."""
     store = _named.get(name)
     if store is None:
         made = kind(**arguments)

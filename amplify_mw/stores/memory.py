@@ -1,11 +1,11 @@
 """`MemoryStore`: sessions in the memory of one process, for tests, the demo and a single worker.
 
 Rules:
-- Nothing here waits for anything, so an event loop may ask inline.
-- Reading takes no lock. A change is made under one lock, which all stores of a process share: it is
+- Nothing here waits, so an event loop may ask inline.
+- Reading takes no lock. Changes are made under one lock, shared by all stores of a process: it is
   held for microseconds, and across `fork()`, so that no child finds a change half made.
-- What has expired is dropped by the next write. Beyond `max_sessions`, so is the record that was
-  written longest ago; and a session is written as it is seen.
+- Each write drops expired records, and beyond `max_sessions` the record written longest ago. (A
+  session is written when it is seen.)
 """
 
 import os
@@ -59,7 +59,7 @@ class MemoryStore(SessionStore):
         return record if record.expires_at > self._clock() else None
 
     def create(self, key: bytes, record: Record) -> bool:
-        """Keep a record under a key that has none; False if there is one."""
+        """Keep `record` under a key without a record; False if there is one."""
         with _CHANGING:
             if self._live(key) is not None:
                 return False
@@ -70,7 +70,7 @@ class MemoryStore(SessionStore):
             return True
 
     def replace(self, key: bytes, record: Record) -> bool:
-        """Keep `record` in place of one whose version is not higher; False if there is none."""
+        """Keep `record` in place of one of the same or a lower version; False if there is none."""
         with _CHANGING:
             entry = self._live(key)
             if entry is None or entry.record.version > record.version:
@@ -83,7 +83,10 @@ class MemoryStore(SessionStore):
             return True
 
     def exchange(self, key: bytes, record: Record) -> Record | None:
-        """Keep `record`, whatever there is; what there was. (Of this store alone.)"""
+        """Keep `record` in any case; returns the one it replaced, or None.
+
+        Only this store has it: see `amplify_mw.sessions.store.Memory`.
+        """
         with _CHANGING:
             entry = self._live(key)
             if entry is None:
@@ -104,7 +107,7 @@ class MemoryStore(SessionStore):
             return found
 
     def of_user(self, user: str) -> list[tuple[bytes, Record]]:
-        """The keys and records of a user, the one seen last first. Nobody ("") has none."""
+        """The keys and records with this `user`, the latest seen first. Empty for ""."""
         with _CHANGING:
             now = self._clock()
             found = [(key, self._entries[key].record) for key in self._users.get(user, ())]
@@ -112,9 +115,9 @@ class MemoryStore(SessionStore):
         return sorted(live, key=lambda pair: pair[1].seen_at, reverse=True)
 
     def acquire(self, key: bytes, seconds: float) -> int | None:
-        """Take the lease on a record for so many seconds: its fence, or None.
+        """Take the lease on a record for `seconds`: its fence, or None.
 
-        None as well for a session that has ended: no fence is higher than its version.
+        None also for a tombstone: no fence is higher than its version.
         """
         with _CHANGING:
             entry, now = self._live(key), self._lease_clock()
@@ -127,7 +130,7 @@ class MemoryStore(SessionStore):
             return fence
 
     def renew(self, key: bytes, fence: int, seconds: float) -> bool:
-        """Hold a lease for so many seconds from now; False if it is held no longer."""
+        """Hold a lease for `seconds` from now; False if this fence no longer holds it."""
         with _CHANGING:
             entry, now = self._live(key), self._lease_clock()
             if entry is None or entry.fence != fence or entry.held_until <= now:
@@ -136,7 +139,7 @@ class MemoryStore(SessionStore):
             return True
 
     def release(self, key: bytes, fence: int) -> None:
-        """Give a lease back, if it is held by this fence still."""
+        """Give a lease back, if this fence still holds it."""
         with _CHANGING:
             entry = self._live(key)
             if entry is not None and entry.fence == fence:

@@ -1,12 +1,12 @@
-"""Where a session in Amplify's cookies is, and what its browser says of the sign-in.
+"""The key of a session in Amplify's cookies, its record, and the browser's `signInDetails`.
 
 Rules:
-- A session is known by its user, who was verified, and by its refresh token: who learns what has
-  become of it brings both. Without a refresh token the access token stands in its place.
-- Records hold tokens as they are: they stay in this process's memory.
-- A refresh leaves user and `signInDetails` of the cookies as they were; they are spelled anew.
-- `signInDetails` that are no JSON are none of Amplify's. What the browser says in them is text that
-  can be encoded, or nothing.
+- A session's key is made of its verified user and its refresh token: only a browser with both
+  learns of later refreshes. Without a refresh token the access token stands in its place.
+- Records hold tokens unencrypted: they stay in this process's memory.
+- A refresh keeps the user and `signInDetails` of the cookies; it encodes them anew.
+- Amplify always writes `signInDetails` as JSON. Fields in it are text that can be encoded, or
+  nothing.
 """
 
 import hashlib
@@ -29,37 +29,33 @@ _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
 class AmplifyCodec:
-    """A session in Amplify's cookies.
+    """A session in Amplify's cookies (`mine`). `owner`: the `user_key` of its verified tokens."""
 
-    It is known by its user (`owner`, who was verified), and by its refresh token or else its access
-    token.
-    """
-
-    in_cookie = True
+    in_cookie: bool = True
 
     def __init__(
         self, mine: AmplifySet, owner: str, details: SignInDetails | None, now: float
     ) -> None:
-        if not B64TOKEN.fullmatch(mine.refresh_token):  # no token that Cognito ever gave
+        if not B64TOKEN.fullmatch(mine.refresh_token):  # not one of Cognito's
             mine = mine._replace(refresh_token=b"")
         known_by = f"{mine.client} {owner} ".encode()
         secret = mine.refresh_token or mine.access_token
-        self.key = hashlib.sha256(LABEL + known_by + secret).digest()
+        self.key: bytes = hashlib.sha256(LABEL + known_by + secret).digest()
         self.mine = mine
         self.owner = owner
         self.details = details
         self._now = now
 
     def successor(self, mine: AmplifySet, now: float) -> "AmplifyCodec":
-        """Where the session goes on with newer tokens."""
+        """The codec of the same session with newer tokens."""
         return AmplifyCodec(mine, self.owner, self.details, now)
 
     def loaded(self, *, is_newer: bool = False, value: bytes | None = None) -> LoadedSession:
-        """The session as its cookies say it is. `value`: theirs, where it is at hand."""
+        """The session in its cookies. `value`: their value, if it is at hand."""
         return LoadedSession(self, self._bundle(self.mine, 0), value or self.mine.value, is_newer)
 
     def close(self, bundle: Bundle, iv: bytes, expires_at: float) -> tuple[Record, bytes]:  # noqa: ARG002
-        """The record that keeps a bundle, in this process's memory alone, and the value."""
+        """The record for a bundle, for this process's memory only, and its value."""
         value = self.mine._replace(
             access_token=bundle.access_token,
             id_token=bundle.id_token,
@@ -69,23 +65,23 @@ class AmplifyCodec:
         return Record(value, bundle.turn, expires_at), value
 
     def open(self, record: Record) -> tuple[Bundle, bytes] | None:
-        """The same from a record; None if it holds no tokens."""
+        """The same two from a record; None if it holds no tokens."""
         for found in sets_in(record.value):
             newer = found._replace(user=self.mine.user, sign_in_details=self._details)
             return self._bundle(newer, record.version), newer.value
         return None
 
     def cookie(self, sealed: bytes) -> bytes:
-        """The value: just what was kept."""
+        """The value itself."""
         return sealed
 
     @property
     def _details(self) -> bytes:
-        """What the browser said of the sign-in, as it will be written."""
+        """The browser's `signInDetails`, as they will be written."""
         return js_value(self.mine.details).encode()
 
     def _bundle(self, mine: AmplifySet, turn: int) -> Bundle:
-        """A set as a bundle, begun now: how long it may last is Cognito's business alone."""
+        """A set as a bundle that begins now: Cognito alone decides how long it lasts."""
         seen_at = float(math.floor(self._now))
         return Bundle(
             sid=self.key[:16],
@@ -99,7 +95,7 @@ class AmplifyCodec:
 
 
 def sign_in_details(raw: bytes) -> SignInDetails | None:
-    """What the browser says of the sign-in. Raises `ValueError` for what is no JSON."""
+    """The browser's details of the sign-in. Raises `ValueError` for anything but JSON."""
     if len(raw) <= _LONGEST_KNOWN:
         return _known_details(raw)
     return _details(raw)
@@ -123,7 +119,7 @@ _known_details = lru_cache(maxsize=1024)(_details)
 
 
 def _is_text(value: object) -> TypeGuard[str]:
-    """Whether this is text that can be encoded: JSON may spell lone surrogates."""
+    """Whether this is text in UTF-8: JSON may spell lone surrogates."""
     return isinstance(value, str) and not _SURROGATE.search(value)
 
 

@@ -1,17 +1,16 @@
-"""What this process remembers of sessions in Amplify's cookies: newer tokens, and ends.
+"""This process's memory of sessions in Amplify's cookies: newer tokens, and ends.
 
-A browser may send the cookies from before a refresh or a sign-out. It learns here what came of
-them:
+A browser may send the cookies from before a refresh or a sign-out. Two tables lead on from them:
 
     places  user and refresh token -> the tokens of the next refresh, or a tombstone
     ends    sign-in                -> a tombstone
 
 Rules:
-- An end is remembered by the sign-in that all its tokens name, whatever refresh token comes beside
-  them. It is kept apart from places: a client can make up any number of refresh tokens, and must
-  not push out the ends of others.
-- Older tokens never take the place of newer ones, nor of others of the same second: the front end
-  refreshes, too.
+- An end is remembered by the sign-in named in all its tokens, so that it holds with any refresh
+  token beside them. Ends have a table of their own: a client can make up any number of refresh
+  tokens, and must not push out the ends of others.
+- Older tokens never replace newer ones, nor others of the same second: the front end refreshes,
+  too.
 """
 
 import hashlib
@@ -48,10 +47,10 @@ class SessionMemory:
         self._tokens = tokens
         self._newest = Newest()
 
-    # A session that is going on.
+    # A live session.
 
     def begin(self, codec: AmplifyCodec, access: VerifiedToken) -> Flow[float]:
-        """Forget the end of a session that is started again. Gives the time."""
+        """Forget the end of a session that starts again. Gives the time."""
         yield from self.places.ask(Memory.delete, codec.key)
         _, now = yield from self._ends.ask(Memory.delete, sign_in_key(access))
         return now
@@ -77,11 +76,11 @@ class SessionMemory:
             loaded = successor.loaded(is_newer=True)
 
     def note(self, access: VerifiedToken) -> None:
-        """Take note of an access token that signs a user in."""
+        """Note an access token that signs a user in."""
         self._newest.note(access.encoded, sign_in_key(access), issued_at(access.encoded))
 
     def is_outdated(self, mine: AmplifySet, now: float) -> Flow[bool]:
-        """Whether cookies must no longer be written: the session ended, or has newer tokens."""
+        """Whether cookies must not be written any more: the session ended, or has newer tokens."""
         if self._newest.is_overtaken(mine.access_token):
             return True
         with suppress(InvalidToken):  # the key was withdrawn meanwhile, which ends no session
@@ -105,7 +104,7 @@ class SessionMemory:
     ) -> Flow[LoadedSession | None]:
         """End a session with all refreshes of it: its newest version; None if it had ended before.
 
-        `keep`: the sets of a session that was just started in its place.
+        `keep`: the sets of a session just started in its place.
         """
         kept = {_codec(loaded).successor(mine, now).key for mine in keep}
         ended = yield from self._end_places(loaded, tombstone, kept, now)
@@ -120,7 +119,7 @@ class SessionMemory:
     ) -> Flow[list[LoadedSession]]:
         """Put a tombstone in each place of a session; its versions, if it had not ended before.
 
-        The tombstone is swapped in atomically: the record that it replaces is the last one written.
+        The tombstone is swapped in atomically; the record it replaces is the last one written.
         """
         found, known = [loaded], {loaded.codec.key}
         while True:
@@ -142,7 +141,7 @@ class SessionMemory:
             loaded = found[-1]
 
     def _sign_ins(self, access_tokens: Iterable[bytes], now: float) -> set[bytes]:
-        """The sign-ins of access tokens that were verified before."""
+        """The sign-ins of access tokens, verified before."""
         return {sign_in_key(self._tokens.read(token, now)) for token in access_tokens}
 
     def forget(self, access_token: bytes | None) -> Flow[None]:
@@ -156,9 +155,9 @@ class SessionMemory:
 
 
 class Newest:
-    """The newest access token of each sign-in that this process has seen or made.
+    """The newest access token of each sign-in, of those seen or made by this process.
 
-    Of tokens of one second the one that was noted last counts.
+    Of several tokens of one second, the last one noted counts.
     """
 
     def __init__(self) -> None:
@@ -166,7 +165,7 @@ class Newest:
         self._newest: dict[bytes, tuple[float, bytes]] = {}
 
     def note(self, token: bytes, sign_in: bytes, issued_at: float) -> None:
-        """Take note of a token that was verified. `sign_in`: the key of its sign-in."""
+        """Note a verified token. `sign_in`: the key of its sign-in."""
         if len(self._noted) >= _MAX_NOTED:
             self._noted.clear()
             self._newest.clear()
@@ -176,7 +175,7 @@ class Newest:
             self._newest[sign_in] = issued_at, name
 
     def is_overtaken(self, token: bytes) -> bool:
-        """Whether another token has taken the place of one that was noted."""
+        """Whether a token was noted, and a newer one of its sign-in since."""
         name = hashlib.sha256(token).digest()
         noted = self._noted.get(name)
         newest = self._newest.get(noted[0]) if noted is not None else None
@@ -213,10 +212,10 @@ def _codec(loaded: LoadedSession) -> AmplifyCodec:
 
 
 def _is_newer(known: Bundle, sent: Bundle) -> bool:
-    """Whether a remembered version replaces the one that was sent.
+    """Whether a remembered version replaces the one sent by the browser.
 
-    Both name one refresh token, unless the remembered one has replaced it. Of one second, the one
-    that was sent stays: the browser may have refreshed as well, and later.
+    Both name one refresh token, unless the remembered one was rotated since. Of two in the same
+    second the one sent stays: the browser may have refreshed as well, and later.
     """
     is_rotated = known.refresh_token != sent.refresh_token
     by = issued_at(known.access_token) - issued_at(sent.access_token)

@@ -4,7 +4,7 @@ Rules:
 - Both tokens must be of one user and pool, and of the client in the cookies' names.
 - The access token is needed. A missing or invalid ID token counts as missing, as in Amplify; the
   access token then names the user.
-- An expired token passes the same checks as a good one before it may lead to a refresh.
+- An expired token must pass all the other checks before it may lead to a refresh.
 """
 
 import math
@@ -28,18 +28,18 @@ from .wire import AmplifySet
 
 
 class DifferentUsers(Exception):
-    """The sets that were sent belong to different users."""
+    """The browser sent sets of different users."""
 
 
 class AmplifyTokens:
-    """Verifies sets of Amplify's cookies. `verdicts`: the sets that are known to be good."""
+    """Verifies sets of Amplify's cookies. `verdicts`: the cache of good ones."""
 
     def __init__(self, verifier: Verifier, verdicts: Cache) -> None:
         self._verifier = verifier
         self._verdicts = verdicts
 
     def choose(self, sets: Sequence[AmplifySet], now: float) -> Flow[AmplifySet | None]:
-        """The set that counts: Next's view, unless js-cookie's has newer tokens. None: none sent.
+        """The set to use: Next's view, unless js-cookie's has newer tokens. None: none was sent.
 
         Raises `DifferentUsers` and `KeysUnavailable`.
         """
@@ -57,7 +57,7 @@ class AmplifyTokens:
         return max(good or sets[:1], key=lambda mine: issued_at(mine.access_token))
 
     def _user(self, mine: AmplifySet, now: float) -> Flow[str | None]:
-        """The user that a set names; None if its tokens are invalid."""
+        """The user of a set; None if its tokens are invalid."""
         known: SignedIn | None = self._verdicts.get(mine.value)
         if known is not None and now < known.fresh_until:
             return known.user.user_id
@@ -68,11 +68,11 @@ class AmplifyTokens:
         return pair.access_token.sub
 
     def verify_sent(self, mine: AmplifySet, now: float) -> Flow[Pair]:
-        """The tokens that a browser sent. Raises `InvalidToken` and `KeysUnavailable`."""
+        """Verify tokens from a browser. Raises `InvalidToken` and `KeysUnavailable`."""
         return self._verify(mine, MAX_SENT, now)
 
     def verify_kept(self, mine: AmplifySet, now: float) -> Flow[Pair]:
-        """Tokens that Cognito gave this process: they may be longer than a browser would send."""
+        """Verify tokens from Cognito: they may be longer than a browser would send."""
         return self._verify(mine, MAX_TOKEN_BYTES, now)
 
     def _verify(self, mine: AmplifySet, max_bytes: int, now: float) -> Flow[Pair]:
@@ -91,7 +91,7 @@ class AmplifyTokens:
     def _check(
         self, token: bytes, use: TokenUse, client: str, now: float
     ) -> Flow[tuple[VerifiedToken, bool]]:
-        """A token that passed all checks but perhaps its expiry, and whether it passed that."""
+        """The token, and whether it has not expired; it passed all other checks."""
         counts, early = True, None
         try:
             verified = yield from self._verifier.verify(token, now)
@@ -110,12 +110,12 @@ class AmplifyTokens:
         return verified, counts
 
     def read(self, access_token: bytes, now: float) -> VerifiedToken:
-        """An access token that was verified before. Raises `InvalidToken`."""
+        """Read an access token again, without its signature. Raises `InvalidToken`."""
         return self._verifier.read(access_token, now)
 
 
 def issued_at(access_token: bytes) -> float:
-    """The time of issue that an access token claims, verified or not; the earliest if none."""
+    """The time of issue in an access token, verified or not; the earliest if there is none."""
     try:
         claimed = parse_segment(access_token.split(b".")[1]).get("iat")
     except (InvalidToken, IndexError):

@@ -1,10 +1,10 @@
 """The local cache of a `RedisStore`: records kept in one process while it hears of changes.
 
 Rules:
-- A record is served only while changes are heard of, and for a bounded time.
-- A load may bring a record that has changed since: it is kept only if its mark, made before the
-  record was asked for, still holds. It does not where a change was heard of, or where hearing began
-  or ended: what happened just before is not known.
+- A record is served only while the listener hears of changes, and for a bounded time.
+- A loaded record may have changed meanwhile. It is kept only if its mark, made before the load,
+  still holds. A mark is void after a change to its record, and when hearing began or ended, since
+  changes just before are unknown.
 - Reading takes no lock.
 """
 
@@ -32,7 +32,7 @@ class LocalCache:
         self._lock = Lock()
 
     def find(self, key: bytes) -> Record | None:
-        """The record under `key`, if it is here and may be served."""
+        """The cached record under `key`, if it may be served."""
         try:
             record, until = self._records[key]
         except KeyError:
@@ -40,11 +40,11 @@ class LocalCache:
         return record if until > time.monotonic() and self._hearing else None
 
     def mark(self, key: bytes) -> tuple[int, int]:
-        """To be made before the record under `key` is asked for."""
+        """The present mark of `key`. Make it before the load."""
         return self._spells, self._changes[hash(key) % _DRAWERS]
 
     def keep(self, key: bytes, record: Record, mark: tuple[int, int]) -> None:
-        """Keep a record that was asked for, if its mark still holds."""
+        """Keep a loaded record, if its mark still holds."""
         seconds = min(self._seconds, record.expires_at - time.time())
         with self._lock:
             if self._hearing and mark == self.mark(key):
@@ -57,13 +57,13 @@ class LocalCache:
             self._records.pop(key, None)
 
     def hear(self) -> None:
-        """Every change is told from now on."""
+        """The listener hears of every change from now on."""
         with self._lock:
             self._hearing = True
             self._spells += 1
 
     def lose(self) -> None:
-        """Changes may be missed from now on."""
+        """The listener may miss changes from now on."""
         with self._lock:
             self._hearing = False
             self._spells += 1

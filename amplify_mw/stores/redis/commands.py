@@ -1,10 +1,10 @@
-"""What a `RedisStore` says to the server, and how it reads the answers. Pure but for chance.
+"""The commands of a `RedisStore`, and how their answers are read. Pure, except for random numbers.
 
 Rules:
-- Each operation is described once, as a `Command`; what sends it knows nothing of sessions.
-- Writes are scripts, so that each is one step for all who look.
-- A user's list may be evicted while its sessions live on. `load_listed` mends it, in one round trip
-  as `load`; a store uses it for sessions that it has not seen listed for a while.
+- Each operation is described once, as a `Command`. Sending it takes no knowledge of sessions.
+- Writes are scripts, so each is atomic.
+- A user's list may be evicted before its sessions are. `load_listed` repairs it, in one round trip
+  like `load`. A store uses it for sessions it has not seen listed for a while.
 
 Keys, after the prefix: `s:` and a session's key (a packed record), `l:` and the same (its lease),
 `u:` and the SHA-1 of a user (the keys of that user's sessions, by when they expire), `fence` (the
@@ -24,9 +24,9 @@ Words: TypeAlias = tuple[bytes | str | int, ...]
 
 
 class Command(NamedTuple):
-    """What to say to the server, and how to read its answer; without words, `read(None)` is it.
+    """A command's words, and how to read the answer. Without words, the answer is `read(None)`.
 
-    `changes`: the key of the record that this may change.
+    `changes`: the key of a record that the command may change.
     """
 
     words: Words
@@ -38,7 +38,7 @@ class Commands:
     """The commands of one prefix, named as the methods of the store."""
 
     def __init__(self, prefix: bytes) -> None:
-        self.channel = prefix + b"changed"
+        self.channel: bytes = prefix + b"changed"
         self._prefix = prefix
         self._user_prefix = prefix + b"u:"
 
@@ -47,15 +47,15 @@ class Commands:
         return Command(("GET", self._session(key)), unpack)
 
     def load_listed(self, key: bytes) -> Command:
-        """The same, and has the session in its user's list again if that was lost."""
+        """The same; puts the session back into its user's list if it is missing there."""
         return _script(scripts.LOAD, (self._session(key),), (key, self._user_prefix), unpack)
 
     def create(self, key: bytes, record: Record) -> Command:
-        """Keeps a record under a key that has none: whether there was none."""
+        """Keeps a record under a key without a record: whether it was kept."""
         return self._write(scripts.CREATE, key, record)
 
     def replace(self, key: bytes, record: Record) -> Command:
-        """Keeps a record in place of one whose version is not higher: whether there was one."""
+        """Keeps a record in place of one of the same or a lower version: whether it was kept."""
         return self._write(scripts.REPLACE, key, record)
 
     def _write(self, script: str, key: bytes, record: Record) -> Command:
@@ -74,7 +74,7 @@ class Commands:
         )
 
     def of_user(self, user: str) -> Command:
-        """The keys and records of a user, the one seen last first."""
+        """The keys and records of a user, the latest seen first."""
 
         def read(found: list[bytes]) -> list[tuple[bytes, Record]]:
             records = [
@@ -97,7 +97,7 @@ class Commands:
         )
 
     def renew(self, key: bytes, fence: int, seconds: float) -> Command:
-        """Holds a lease for longer: whether it was held still."""
+        """Holds a lease for longer: whether this fence still held it."""
         keys = (self._session(key), self._lease(key))
         return _script(scripts.RENEW, keys, (fence, _milliseconds(seconds)), bool)
 

@@ -1,16 +1,16 @@
 """One process's connections to a Redis server: for its threads, and for each of its event loops.
 
 Rules:
-- This module alone imports redis-py, and is imported when a store is made.
+- Only this module imports redis-py. It is imported when a store is made.
 - A connection is made when it is first needed, and belongs to the threads of a process, or to one
-  event loop. When it is made the server says what it is: a cluster or a Sentinel is refused.
-- Connections are closed when the last who uses them lets go; those of an event loop before it ends,
-  too. What a fork took along is neither used nor closed.
-- A command is sent again, once, where its connection broke.
-- A command that a demoted primary refuses is sent again, once, on a new connection: the same name
-  may lead to another server by now. If that one takes it, all older connections are given up. They
-  are every few minutes, too: who only reads is never refused.
-- Every failure is a `StoreUnavailable` that names its kind, and not what was asked.
+  event loop. The server is then asked for its kind: a cluster or a Sentinel is refused.
+- Connections are closed when their last user lets go of them, and an event loop's before it ends.
+  A child of `fork()` neither uses nor closes those it inherits.
+- If a connection broke, its command is sent again, once.
+- If a demoted primary refuses a command, it is sent again, once, on a new connection: the same host
+  name may lead to another server by now. If that server takes it, all older connections are given
+  up. They are given up every few minutes as well: a process that only reads is never refused.
+- Every failure is a `StoreUnavailable` that names its kind, without any command or key.
 """
 
 import asyncio
@@ -41,55 +41,33 @@ _POLICIES: Final = {
     f"{keys}-{order}" for keys in ("allkeys", "volatile") for order in ("lru", "lfu", "random")
 } | {"volatile-ttl"}
 
-FAILURES: Final = (redis.RedisError, OSError, EOFError, ValueError)  # of a server, or of the way
+_REQUIRED: Final[dict[str, Any]] = {
+    # With version 3 of the protocol redis-py would use an idle connection without checking whether
+    # the server has closed it.
+    "protocol": 2,
+    "decode_responses": False,
+    "driver_info": None,  # sending it would take two round trips for every new connection
+}
+
+FAILURES: Final = (redis.RedisError, OSError, EOFError, ValueError)  # of a server or connection
 
 
 class WrongServer(redis.RedisError):
-    """A server that no store can be in. Its message is the sentence for the operator."""
+    """A server of the wrong kind. Its message is the sentence for the operator."""
 
 
 class Server:
-    """Where the server is, and how it is spoken to. Makes clients; holds none."""
+    """The server's address and options. Makes clients; holds none."""
 
     def __init__(self, url: str, timeout: float) -> None:
-        self.timeout = timeout
-        defaults = {
-            "max_connections": _CONNECTIONS,
-            "timeout": timeout,
-            "socket_connect_timeout": timeout,
-            "client_name": "amplify_mw",
-        }
-        required = {
-            # Version 3 of the protocol would have redis-py use an idle connection without looking
-            # whether the server has closed it.
-            "protocol": 2,
-            "decode_responses": False,
-            "driver_info": None,  # to tell it would be two round trips of every new connection
-        }
-        blocking = {
-            "retry": Retry(NoBackoff(), 1, (redis.ConnectionError,)),
-            "redis_connect_func": self._greet,
-        }
-        awaited = {
-            "retry": redis.asyncio.retry.Retry(NoBackoff(), 1, (redis.ConnectionError,)),
-            "redis_connect_func": self._greet_on_loop,
-            # One deadline is around it all; redis-py's own would cost a task each time.
-            "socket_timeout": None,
-        }
+        self.timeout: float = timeout
         try:
             url = _with_redis_scheme(url)
             options = _parse(redis.connection, url)
             if options.get("max_connections", 1) < 1:
                 raise ValueError
-            self._options = {
-                **defaults,
-                "socket_timeout": timeout,
-                **options,
-                **required,
-                **blocking,
-            }
-            options_awaited = _parse(redis.asyncio.connection, url)
-            self._async_options = {**defaults, **options_awaited, **required, **awaited}
+            self._options = self._options_of_threads(options)
+            self._async_options = self._options_of_loops(_parse(redis.asyncio.connection, url))
             self.client().connection_pool.make_connection()  # no socket yet: options are checked
         except (ValueError, TypeError, AttributeError, redis.RedisError):
             # Its message, and the chain, may quote the password.
@@ -98,11 +76,34 @@ class Server:
                 "(with what is special in a password percent-encoded)"
             ) from None
         _check_database(url)
-        self.place = options.get("path") or options.get("host", "localhost")
+        self.place: str = options.get("path") or options.get("host", "localhost")
         self._is_tls = url.startswith("rediss:")
         self._was_reached = False
         self._was_looked_at = False  # whether it may evict
         self._was_refused = False  # as a server of another kind, and the log says so
+
+    def _options_of_threads(self, given: dict[str, Any]) -> dict[str, Any]:
+        """The options of a client for threads: the url's own where they are free."""
+        return {
+            **_defaults(self.timeout),
+            "socket_timeout": self.timeout,
+            **given,
+            **_REQUIRED,
+            "retry": Retry(NoBackoff(), 1, (redis.ConnectionError,)),
+            "redis_connect_func": self._greet,
+        }
+
+    def _options_of_loops(self, given: dict[str, Any]) -> dict[str, Any]:
+        """The options of a client for one event loop."""
+        return {
+            **_defaults(self.timeout),
+            **given,
+            **_REQUIRED,
+            "retry": redis.asyncio.retry.Retry(NoBackoff(), 1, (redis.ConnectionError,)),
+            "redis_connect_func": self._greet_on_loop,
+            # There is one deadline around everything; redis-py's own would cost a task each time.
+            "socket_timeout": None,
+        }
 
     def client(self) -> Any:
         """A client for threads: a `redis.Redis`, whose own types know little of commands."""
@@ -113,7 +114,7 @@ class Server:
         """A client for one event loop: a `redis.asyncio.Redis`."""
         return redis.asyncio.Redis.from_pool(_Pool(**self._async_options))
 
-    # A new connection: what is there? One round trip.
+    # Asking the server for its kind on a new connection: one round trip.
 
     def _greet(self, connection: Any) -> None:
         try:
@@ -173,7 +174,7 @@ class Server:
             )
 
     def failure(self, error: BaseException) -> StoreUnavailable:
-        """What is raised for a failure. A server of another kind is logged, once."""
+        """The error to raise for a failure. A server of the wrong kind is logged, once."""
         name = kind(error)
         if isinstance(error, WrongServer) or name in OF_CLUSTERS:
             why = str(error) if isinstance(error, WrongServer) else CLUSTER
@@ -186,14 +187,14 @@ class Server:
 
 
 def _judge(answers: list[Any]) -> None:
-    """Raise unless it is one server by itself, or does not say."""
+    """Raise if the server says that it is a cluster or a Sentinel."""
     mode = _mode(answers[0])
     if mode in ("cluster", "sentinel"):
         raise WrongServer(CLUSTER if mode == "cluster" else SENTINEL)
 
 
 def _mode(hello: Any) -> str | None:
-    """What mode a server's HELLO tells, if it told anything."""
+    """The mode in a server's answer to HELLO, if there is one."""
     if isinstance(hello, list):
         for name, value in zip(hello[::2], hello[1::2], strict=False):
             if name == b"mode" and isinstance(value, bytes):
@@ -202,7 +203,7 @@ def _mode(hello: Any) -> str | None:
 
 
 def _evicting(memory: Any) -> str | None:
-    """The policy by which a server forgets what it holds; None where it does not, or is silent."""
+    """A server's eviction policy; None if it evicts nothing, or does not say."""
     if not isinstance(memory, bytes):
         return None
     lines = memory.decode("latin1").splitlines()
@@ -212,13 +213,13 @@ def _evicting(memory: Any) -> str | None:
 
 
 def _with_redis_scheme(url: str) -> str:
-    """The url with the scheme that redis-py knows; Valkey's own name for it is as good."""
+    """The url with redis-py's scheme in place of Valkey's."""
     scheme, separator, rest = url.partition("://")
     return _SCHEMES.get(scheme, scheme) + separator + rest
 
 
 def _check_database(url: str) -> None:
-    """Raise unless the path of a url is a number: redis-py takes any other for database 0."""
+    """Raise unless the path of a url is a number: redis-py takes anything else for database 0."""
     parts = urlsplit(url)
     database = parts.path.strip("/")
     if parts.scheme != "unix" and database and not (database.isascii() and database.isdigit()):
@@ -226,6 +227,16 @@ def _check_database(url: str) -> None:
             "url: what follows the host is the number of a database; write "
             "redis://host:6379/0, and set prefix= to tell two apps apart"
         )
+
+
+def _defaults(timeout: float) -> dict[str, Any]:
+    """The options that a url may change."""
+    return {
+        "max_connections": _CONNECTIONS,
+        "timeout": timeout,
+        "socket_connect_timeout": timeout,
+        "client_name": "amplify_mw",
+    }
 
 
 def _parse(connection: Any, url: str) -> dict[str, Any]:
@@ -261,7 +272,7 @@ class Connections:
         self._lock = threading.Lock()
 
     def execute(self, words: Words) -> Any:
-        """What the server answers; None where a value of another type stands."""
+        """The server's answer; None if there is a value of another type."""
         if time.monotonic() >= self._until:
             self._leave(self._moves)
         moves, client = self._moves, self._client
@@ -314,12 +325,12 @@ class Connections:
             await new.end.aclose()
 
     def _failed(self, error: BaseException) -> None:
-        """Raise what a failure means, unless a value of another type is there: no record."""
+        """Raise `StoreUnavailable`, unless there is only a value of another type: no record."""
         if kind(error) != "WRONGTYPE":
             raise self._server.failure(error) from error
 
     def _leave(self, moves: int) -> None:
-        """Give up the connections of that time, if nobody has, in favour of new ones."""
+        """Replace the connections by new ones, unless another thread has, since `moves`."""
         new = self._server.client()
         with self._lock:
             if moves != self._moves:
@@ -333,9 +344,9 @@ class Connections:
         self._moved()
 
     def let_go(self) -> None:
-        """Hold the connections of event loops no longer: who uses one closes it in the end.
+        """Let go of the connections of event loops: the last user of each closes it.
 
-        Dropping this object would not do: the traceback of a failure may hold it for long.
+        Dropping this object is not enough: the traceback of a failure may hold it for long.
         """
         self._loops.clear()
 
@@ -359,19 +370,18 @@ class Connections:
 
 
 class _Loop(NamedTuple):
-    """The client of an event loop, and what closes it, if only by being dropped."""
+    """The client of an event loop, and the generator that closes it, even if only dropped."""
 
     client: Any
     end: AsyncGenerator[None, None]
 
 
 async def _closing(pool: _Pool) -> AsyncGenerator[None, None]:
-    """Closes connections when their event loop shuts its generators down, or this is dropped.
+    """Closes connections when their event loop shuts down its generators, or this one is dropped.
 
-    Both are asyncio's doing: a loop closes the generators that were begun on it before it ends, and
-    where one is dropped, on whatever thread, its loop runs the rest of it. That loop may be about
-    to end, so nothing is waited for: not even TLS's goodbye, which only redis-py's own member tells
-    how to leave out.
+    asyncio does both: before a loop ends it closes the generators that were started on it; and if
+    one is dropped, on any thread, its loop runs the rest of it. The loop may be about to end, so
+    nothing is awaited, not even TLS's goodbye. (Only redis-py's private `_writer` allows that.)
     """
     try:
         yield

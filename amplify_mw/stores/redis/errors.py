@@ -1,8 +1,8 @@
-"""What a failure of a Redis server means, in one sentence that says what to do about it.
+"""One sentence for each failure of a Redis server: its meaning, and the remedy.
 
 Rules:
-- Every sentence is written here. None quotes what was sent or answered: no url, no key's name or
-  value. The one exception is the name of a command that an ACL refuses.
+- Every sentence is written here. None quotes a request or an answer: no url, no key's name or
+  value. The one exception is the name of a command refused by an ACL.
 - The kind comes first: the server's own code (`READONLY`), or the name of the exception.
 """
 
@@ -21,11 +21,11 @@ SENTINEL: Final = (
 )
 OF_CLUSTERS: Final = frozenset(("MOVED", "ASK", "CROSSSLOT", "CLUSTERDOWN", "TRYAGAIN"))
 DEMOTED: Final = frozenset(("READONLY", "MASTERDOWN", "NOREPLICAS"))
-"""Refusals of a server that is not the primary, or may be no longer. They have changed nothing.
+"""Refusals by a server that is not, or no longer, the primary. They have changed nothing.
 
-Only these are asked again elsewhere. `LOADING`, `OOM`, `MISCONF` and `BUSY` come from the right
-server, which cannot now. A cluster's refusals, `NOPERM` and a wrong password stay as they are until
-somebody changes a configuration.
+Only these commands are sent again elsewhere. `LOADING`, `OOM`, `MISCONF` and `BUSY` come from the
+right server, which cannot serve now. A cluster's refusals, `NOPERM` and a wrong password last until
+a configuration is changed.
 """
 
 _CODES: Final = {  # redis-py's classes
@@ -86,7 +86,7 @@ _NO_ANSWER: Final = "no answer in time: is the host right, and does a firewall l
 
 
 def kind(error: BaseException) -> str:
-    """What kind of failure this is: the server's own code, or the exception's name."""
+    """The kind of a failure: the server's own code, or the exception's name."""
     name = type(error).__name__
     if name != "ResponseError":
         return _CODES.get(name, name)
@@ -98,9 +98,9 @@ def kind(error: BaseException) -> str:
 
 
 def told(error: BaseException, *, is_tls: bool, was_reached: bool) -> str:
-    """The kind of a failure, and what it means if that is known.
+    """The kind of a failure, and its meaning if that is known.
 
-    `was_reached`: this server has answered before, as the url says it should.
+    `was_reached`: this server has answered before, so the url is right.
     """
     sentence = _sentence(error, is_tls=is_tls, was_reached=was_reached)
     return f"{kind(error)}: {sentence}" if sentence else kind(error)
@@ -127,7 +127,7 @@ def _sentence(error: BaseException, *, is_tls: bool, was_reached: bool) -> str |
 
 
 def _causes(error: BaseException | None) -> list[BaseException]:
-    """A failure and what led to it, the outermost first."""
+    """A failure and its causes, the outermost first."""
     found: list[BaseException] = []
     while error is not None and error not in found:
         found.append(error)

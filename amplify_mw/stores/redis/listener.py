@@ -1,13 +1,13 @@
-"""What tells a local cache of changes: a thread that listens on the channel where they are told.
+"""A thread that tells a local cache of changes: it listens on the channel for them.
 
 Rules:
-- The thread begins when it is first needed, in the process that needs it, and ends when it is told
-  to, or soon after nobody has the cache any more, which it therefore does not hold. It starts in an
-  empty context, and while no lock is held: see `amplify_mw.engine.driver`.
-- Its connection is trusted once a `PUBLISH` was allowed there: an ACL that refuses it would keep
-  changes from being told. It is given up with the store's other connections.
-- Silence is not trusted: after each `timeout` of it the server is asked for a sign of life, and
-  after another the connection is given up.
+- The thread starts when a process first needs it. It ends when it is told to, or soon after the
+  cache is gone: it holds only a weak reference to the cache. It starts in an empty context, and
+  while no lock is held: see `amplify_mw.engine.driver`.
+- Its connection is trusted after a `PUBLISH` on it was allowed: if an ACL refused that, no changes
+  would be published. It is given up together with the store's other connections.
+- Silence is not trusted: after each `timeout` of silence the server is sent a `PING`, and after
+  another the connection is given up.
 """
 
 import weakref
@@ -26,10 +26,10 @@ _PAUSE: Final = 0.5  # seconds before a lost connection is tried anew
 
 
 class Listener:
-    """Lets its `cache` know what is told on `channel`."""
+    """Tells its `cache` of the changes published on `channel`."""
 
     def __init__(self, server: Server, channel: bytes, cache: LocalCache) -> None:
-        self.cache = cache
+        self.cache: LocalCache = cache
         self._channel = channel
         self._ended = Event()
         self._is_elsewhere = Event()
@@ -43,7 +43,7 @@ class Listener:
         )
 
     def begin(self) -> None:
-        """Listen from now on, if that has not begun yet."""
+        """Start listening, unless it has started."""
         if self._begun:
             return
         with self._lock:
@@ -53,12 +53,12 @@ class Listener:
                 Context().run(self._thread.start)
 
     def move(self) -> None:
-        """Serve nothing until whatever server is there now is listened to."""
+        """Serve nothing until the thread listens to the server that is there now."""
         self._is_elsewhere.set()
         self.cache.lose()
 
     def end(self, connections: Connections) -> None:
-        """Listen no more, and wait until that has ended. `connections`: to wake the thread by."""
+        """Stop listening, and wait for the thread's end. `connections`: to wake the thread."""
         self._ended.set()
         if self._thread.is_alive():
             with suppress(StoreUnavailable):

@@ -1,10 +1,10 @@
-"""How a record lies in Redis: one value, of which the scripts read a few members.
+"""A record as one value in Redis. The scripts read a few of its fields.
 
 Rules:
 - A packed record is a header, three texts, and the record's value, which takes the rest.
-- The header: magic and format, version, a number of the write's own (so that sending it again is
-  told from another's), three times, the sizes of the texts.
-- Whatever is no packed record is not found.
+- The header: magic and format, version, a random number for this write (so that a repeated write is
+  recognised), three times, the sizes of the texts.
+- Anything else is not found.
 """
 
 import secrets
@@ -16,8 +16,8 @@ from ...sessions.record import ENDED, Record
 MAGIC: Final = b"amw1"
 _HEADER: Final = struct.Struct(">4sQ8s3d3I")
 HEADER_SIZE: Final = _HEADER.size
-EXPIRES_AT: Final = struct.calcsize(">4sQ8s")  # where the header tells when it expires
-USER_SIZE_AT: Final = struct.calcsize(">4sQ8s3d")  # where the header tells the size of the user
+EXPIRES_AT: Final = struct.calcsize(">4sQ8s")  # the offset of the expiry in the header
+USER_SIZE_AT: Final = struct.calcsize(">4sQ8s3d")  # the offset of the user's size
 
 
 def pack(record: Record) -> bytes:
@@ -30,7 +30,7 @@ def pack(record: Record) -> bytes:
 
 
 def unpack(packed: Any) -> Record | None:
-    """The record that was packed; None for anything else."""
+    """The record in packed bytes; None for anything else."""
     if not isinstance(packed, bytes) or len(packed) < HEADER_SIZE:
         return None
     magic, version, _, expires_at, created_at, seen_at, *sizes = _HEADER.unpack_from(packed)

@@ -1,14 +1,14 @@
-"""The scripts that Redis runs (Lua): each is one step for all clients.
+"""The scripts that Redis runs (Lua): each is atomic.
 
 Rules:
 - `KEYS` and `ARGV` of a script are listed above it.
-- A value that is no record of ours counts as not found, and is overwritten. A value of another type
-  is such a value; any other refusal to read ends the script, since it tells nothing of a session.
-- A script that an ACL refuses leaves nothing behind: it checks its permissions before it writes.
+- A value that is not one of our records, or has another type, counts as not found, and is
+  overwritten. Any other refusal to read ends the script, since it says nothing about a session.
+- If an ACL refuses a script, nothing is changed: it checks its permissions before it writes.
 - `PUBLISH` may be refused. A listener tests it before it trusts its local cache.
-- Sent twice because an answer was lost, a script changes nothing twice, and gives the same answer
-  (except `DELETE`, which finds nothing the second time).
-- The server's clock counts leases. Fences are at least its time in milliseconds, so that they rise
+- A script may be sent twice because an answer was lost. It then changes nothing a second time, and
+  gives the same answer (except `DELETE`, which finds nothing then).
+- Leases run by the server's clock. Fences are at least its time in milliseconds, so that they rise
   even if the last one was lost (it is kept for a day).
 """
 

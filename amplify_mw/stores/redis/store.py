@@ -1,11 +1,11 @@
 """`RedisStore`: sessions in Redis or Valkey, for many processes and machines.
 
 Rules:
-- An operation is a `Command`, sent by blocking or awaiting; `redis_commands` has them all.
-- A command may be sent a second time where its connection broke: see `redis_scripts`.
-- What the local cache holds, a write by this process drops whether or not it seems to have failed.
-- A load is one round trip, whether it mends the list of the session's user or not.
-- Nothing that belongs to a process outlives it: a child of `fork()` begins anew.
+- An operation is a `Command`, sent by blocking or awaiting; `commands` has them all.
+- A command may be sent a second time after its connection broke: see `scripts`.
+- A write by this process drops the record from the local cache, even if the write failed.
+- A load is one round trip, with or without repairing the list of the session's user.
+- A child of `fork()` starts with connections and a cache of its own.
 """
 
 import math
@@ -35,20 +35,20 @@ class RedisStore(SessionStore):
     `url`: `redis://`, `rediss://` (TLS) or `unix://` (or Valkey's `valkey://`, `valkeys://`), with
     user name, password, number of the database, and redis-py's options in its query, such as
     `?max_connections=64` (default 32 for the threads of a process, and for each event loop; further
-    callers wait for a free one). The name may lead to another server after a failover: writes find
-    it at once, and processes that only read within five minutes. `prefix`: what all keys
-    begin with. `timeout`: seconds for a free connection, for connecting, and for an answer; for all
-    of these together when awaited.
+    callers wait for a free one). After a failover the host name may lead to another server: writes
+    find it at once, processes that only read within five minutes. `prefix`: the beginning of all
+    keys. `timeout`: seconds for a free connection, for connecting, and for an answer; when awaited,
+    for all three together.
 
-    `local_cache`: for how many seconds this process may serve a record it has loaded without
-    asking (default 0: not at all). A change by any process is published and drops the record
-    everywhere, usually within a millisecond. While the listening connection is down nothing is
-    served from memory; where it is lost without a trace, a change is seen after at most
-    `local_cache` seconds, or twice the timeout if that is less. What the server evicts or loses by
-    itself is seen after at most `local_cache` seconds.
+    `local_cache`: how many seconds this process may serve a loaded record without asking again
+    (default 0: not at all). A change by any process is published and drops the record everywhere,
+    usually within a millisecond. While the listening connection is down, nothing is served from
+    memory. If it is lost unnoticed, a change is seen after at most `local_cache` seconds, or twice
+    the timeout if that is less. Records that the server itself evicts or loses are missed after at
+    most `local_cache` seconds.
 
-    Event loops that are run by `asyncio.run`, a server or a framework close their connections as
-    they end; whoever closes a loop by hand runs its `shutdown_asyncgens()` before, as they do.
+    Event loops run by `asyncio.run`, a server or a framework close their connections when they end.
+    Before you close a loop by hand, run its `shutdown_asyncgens()`, as they do.
 
     A Redis Cluster or a Sentinel is recognised at the first use: `StoreUnavailable`, and one error
     in the log.
@@ -84,7 +84,7 @@ class RedisStore(SessionStore):
         _stores.add(self)
 
     def _begin(self) -> None:
-        """Have connections and a local cache of this process, and nothing in them."""
+        """Make new, empty connections and a new local cache, for this process."""
         from .connections import Connections
         from .listener import Listener
 
@@ -110,7 +110,7 @@ class RedisStore(SessionStore):
         return command
 
     def _load(self, key: bytes) -> Command:
-        """The command that loads a record, unless that is near."""
+        """The command that loads a record; without words if it is in the local cache."""
         if self._listener is None:
             return self._load_from_server(key)
         self._listener.begin()
@@ -130,7 +130,7 @@ class RedisStore(SessionStore):
         return Command(command.words, read)
 
     def _load_from_server(self, key: bytes) -> Command:
-        """The command that asks for a record, and now and then mends its user's list."""
+        """The command that asks for a record, and now and then repairs its user's list."""
         if not self._listed.is_due(key):
             return self._commands.load(key)
         command = self._commands.load_listed(key)
@@ -154,7 +154,7 @@ class RedisStore(SessionStore):
         return command.read(answer)
 
     async def ask(self, method: str, arguments: tuple[Any, ...]) -> Any:
-        """Any of the operations, awaited on the running event loop."""
+        """Call a method by its name, awaited on the running event loop."""
         command = self._command(method, arguments)
         if not command.words:
             return command.read(None)
@@ -165,7 +165,7 @@ class RedisStore(SessionStore):
         return command.read(answer)
 
     def _forget(self, key: bytes | None) -> None:
-        """Drop from the local cache what a write may have changed, be it that it failed."""
+        """Drop a key from the local cache, even if the write failed."""
         if key is not None and self._listener is not None:
             self._listener.cache.drop(key)
 
@@ -174,11 +174,11 @@ class RedisStore(SessionStore):
         return cast("Record | None", self._send("load", key))
 
     def create(self, key: bytes, record: Record) -> bool:
-        """Keep a record under a key that has none; False if there is one."""
+        """Keep `record` under a key without a record; False if there is one."""
         return cast(bool, self._send("create", key, record))
 
     def replace(self, key: bytes, record: Record) -> bool:
-        """Keep `record` in place of one whose version is not higher; False if there is none."""
+        """Keep `record` in place of one of the same or a lower version; False if there is none."""
         return cast(bool, self._send("replace", key, record))
 
     def delete(self, key: bytes) -> bool:
@@ -186,22 +186,22 @@ class RedisStore(SessionStore):
         return cast(bool, self._send("delete", key))
 
     def of_user(self, user: str) -> list[tuple[bytes, Record]]:
-        """The keys and records of a user, the one seen last first. Nobody ("") has none."""
+        """The keys and records with this `user`, the latest seen first. Empty for ""."""
         return cast(list[tuple[bytes, Record]], self._send("of_user", user))
 
     def acquire(self, key: bytes, seconds: float) -> int | None:
-        """Take the lease on a record for so many seconds: its fence, or None.
+        """Take the lease on a record for `seconds`: its fence, or None.
 
-        None as well for a session that has ended: no fence is higher than its version.
+        None also for a tombstone: no fence is higher than its version.
         """
         return cast("int | None", self._send("acquire", key, seconds))
 
     def renew(self, key: bytes, fence: int, seconds: float) -> bool:
-        """Hold a lease for so many seconds from now; False if it is held no longer."""
+        """Hold a lease for `seconds` from now; False if this fence no longer holds it."""
         return cast(bool, self._send("renew", key, fence, seconds))
 
     def release(self, key: bytes, fence: int) -> None:
-        """Give a lease back, if it is held by this fence still."""
+        """Give a lease back, if this fence still holds it."""
         self._send("release", key, fence)
 
     def close(self) -> None:
@@ -213,25 +213,25 @@ class RedisStore(SessionStore):
         connections.let_go()
 
     def begin_in_child(self) -> None:
-        """Leave the parent's connections be, for good: closing them would need its locks."""
+        """Never touch the parent's connections again: closing them would need its locks."""
         _inherited.append(self._connections)
         self._begin()
 
 
 class Listed:
-    """Which sessions were in their users' lists a short time ago.
+    """The sessions that were in their users' lists a short time ago.
 
-    The server may evict a list, and keep its sessions (`volatile-lru` evicts what is read least). A
-    session that is missing from its list is not ended by "sign out everywhere". So each process has
-    the list mended by the first load of a session, and then by one every ten seconds at most. Such
-    a load is one round trip as well, which takes a quarter longer.
+    The server may evict a list and keep its sessions (`volatile-lru` evicts the least read keys).
+    "Sign out everywhere" does not end a session that is missing from its list. So each process has
+    the list repaired by its first load of a session, and then every ten seconds at most. Such a
+    load is one round trip too, and takes a quarter longer.
     """
 
     def __init__(self) -> None:
         self._until: dict[bytes, float] = {}
 
     def is_due(self, key: bytes) -> bool:
-        """Whether the next load is to mend the list."""
+        """Whether the next load repairs the list."""
         return time.monotonic() >= self._until.get(key, 0.0)
 
     def note(self, key: bytes) -> None:

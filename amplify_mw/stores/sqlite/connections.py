@@ -1,11 +1,11 @@
-"""One process's connections to one file: some that read, one that writes.
+"""One process's connections to one file: several readers and one writer.
 
 Rules:
-- A connection is used by one thread at a time, and by the process that opened it alone.
-- Reading never waits for another's lock. The threads of a process take turns at writing.
-- Retired connections are lent no more: those at rest are closed at once, others as they come back.
-- No connection is open across `fork()`: two processes that both believe to hold SQLite's locks
-  would spoil the file. What a fork took along all the same is neither used nor closed.
+- A connection is used by one thread at a time, and only by the process that opened it.
+- Reading never waits for a lock. The threads of a process take turns at writing.
+- Retired connections are no longer lent: idle ones are closed at once, others when they come back.
+- No connection is open across `fork()`: two processes with the same SQLite locks would corrupt the
+  file. If a child inherits one all the same, it neither uses nor closes it.
 """
 
 import os
@@ -24,11 +24,11 @@ T = TypeVar("T")
 Row: TypeAlias = tuple[Any, ...]
 
 _LOOK_EVERY: Final = 1.0  # seconds between a reader's looks at whether the file is still there
-_IDLE_READERS: Final = 8  # that are kept
+_IDLE_READERS: Final = 8  # kept at most
 
 
 class RetiredError(Exception):
-    """These connections are no longer lent: others must be opened."""
+    """These connections are no longer lent: open new ones."""
 
 
 @contextmanager
@@ -46,9 +46,9 @@ def opening(timeout: float) -> Iterator[None]:
 def open_connections(
     path: str, timeout: float, prepare: Callable[[sqlite3.Connection], None], last: Traces | None
 ) -> "Connections":
-    """Connect to the file at `path`, which is made if need be, and `prepare` it.
+    """Connect to the file at `path`, making it if it is missing, and `prepare` it.
 
-    `last`: the database that this process used there before. To be called while `opening`.
+    `last`: the database that this process used there before. Call it within `opening`.
     """
     real = os.path.realpath(path)  # where SQLite puts the files beside it
     with alone_in(os.path.dirname(real), timeout):
@@ -65,7 +65,7 @@ def open_connections(
 
 
 class Connections:
-    """Connections to the file `traces.file`, which was at `path`. `timeout`: to wait for a turn."""
+    """Connections to the file `traces.file`, found at `path`. `timeout`: to wait for a turn."""
 
     _inherited: ClassVar[list["Connections"]] = []  # kept for good, so that nothing closes them
     # What is collected with a cycle is finalized in any order: these wait for `__del__`.
@@ -89,7 +89,7 @@ class Connections:
         self._held[id(self)] = (self._idle, writer)
 
     def is_current(self) -> bool:
-        """Whether these are lent to this process, and their file is still where it was."""
+        """Whether this process may use them, and their file is still in its place."""
         if self._retired or self._pid != os.getpid():
             return False
         if identity(self._path) != self.traces.file:
@@ -99,7 +99,7 @@ class Connections:
         return True
 
     def is_usable(self) -> bool:
-        """The same for readers: they look after the file once a second."""
+        """The same for readers, which check the file only once a second."""
         if time.monotonic() < self._look_at:
             return not self._retired and self._pid == os.getpid()
         return self.is_current()
@@ -145,9 +145,9 @@ class Connections:
                 reader.close()
 
     def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """What `work` gives, called with the connection that writes, when it is this thread's turn.
+        """The result of `work`, called with the writing connection when this thread's turn comes.
 
-        What `work` begins and does not commit is undone.
+        Anything `work` begins and does not commit is rolled back.
         """
         if not self._writing.acquire(timeout=self._timeout):
             raise TurnError
@@ -161,15 +161,15 @@ class Connections:
             raise
         finally:
             self._writing.release()
-            if self._retired:  # perhaps in the meantime, and whoever did so did not wait
+            if self._retired:  # perhaps meanwhile, by a thread that did not wait
                 self._close_writer()
 
     def retire(self) -> None:
-        """Lend no more. What is in use is closed as it comes back."""
+        """Lend no more. Connections in use are closed when they come back."""
         self._retire(wait=0.0)
 
     def retire_for_fork(self) -> None:
-        """The same, but wait until all are closed, if that can be had in time."""
+        """The same, but wait until all are closed, up to the timeout."""
         self._retire(wait=self._timeout)
 
     def _retire(self, wait: float) -> None:
@@ -183,7 +183,7 @@ class Connections:
         self._close_writer(wait)
 
     def _close_writer(self, wait: float = 0.0) -> None:
-        """Close it, unless it is in use for longer: then its user will."""
+        """Close it, unless it is in use for longer: then its user closes it."""
         if self._writing.acquire(timeout=wait):
             self._writer.close()
             self._writing.release()

@@ -1,10 +1,9 @@
 """An SQLite file as a process uses it: opened when needed, and anew when it is gone or failed.
 
 Rules:
-- Readers (WAL) wait for nobody, so that an event loop may read at once. Whatever may wait is done
-  on a thread: writing, opening the file, and what reading meets at rare times (a database that
-  recovers).
-- A file that was deleted or replaced is noticed by the next write, and by reads within a second.
+- Readers (WAL) never wait, so an event loop may read inline. Anything that may wait is done on a
+  thread: writing, opening the file, and a rare read (of a database in recovery).
+- Writes notice at once if the file was deleted or replaced; reads notice within a second.
 - Every failure is a `StoreUnavailable` that names its kind; the next call starts afresh.
 """
 
@@ -25,20 +24,20 @@ T = TypeVar("T")
 class Database:
     """The database in the file at `path`, which is made when it is first used.
 
-    `timeout`: seconds that a write waits for its turn, and again for another process's. `prepare`
-    is called with each connection that is to write, before any other use of the file.
+    `timeout`: seconds that a write waits for its turn, and again for another process. `prepare`:
+    called with each writing connection, before any other use of the file.
     """
 
     def __init__(
         self, path: str, timeout: float, prepare: Callable[[sqlite3.Connection], None]
     ) -> None:
-        self.path = os.path.abspath(path)  # a server may change its folder later
+        self.path: str = os.path.abspath(path)  # a server may change its folder later
         self._timeout = timeout
         self._prepare = prepare
         self._connections: Connections | None = None  # the last; perhaps retired
 
     def peek(self, ask: Callable[[sqlite3.Connection], T]) -> T | None:
-        """What `ask` says of the file as it is; None if there is none that can be asked now."""
+        """The answer of `ask` about the file as it is; None if it cannot be opened now."""
         with (
             suppress(sqlite3.Error),
             opening(self._timeout),
@@ -61,7 +60,7 @@ class Database:
             return self.write(lambda writer: writer.execute(statement, arguments).fetchall())
 
     def read_at_once(self, statement: str, arguments: Row) -> list[Row] | None:
-        """The rows; None if `read` may have to wait for them, or would fail."""
+        """The rows; None if `read` might wait for them or fail."""
         connections = self._connections
         if connections is None or not connections.is_usable():
             return None
@@ -71,7 +70,7 @@ class Database:
             return None
 
     def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """What `work` gives, called with the one connection that writes."""
+        """The result of `work`, called with the writing connection."""
         while True:
             connections = self._current()
             try:
@@ -120,7 +119,7 @@ class Database:
 
 
 def _failed(connections: Connections, error: sqlite3.Error) -> StoreUnavailable:
-    """What to raise; unless waiting helps, the connections are given up."""
+    """The error to raise; the connections are given up, unless waiting helps."""
     if not waiting_helps(error):
         connections.retire()
     return unavailable(error)

@@ -1,4 +1,4 @@
-"""How SQLite fails, and what is said of it: the kind of failure, never what was asked."""
+"""SQLite's failures, and the sentence for each: it names the kind, and no statement or value."""
 
 import sqlite3
 from typing import Final
@@ -21,24 +21,24 @@ _WAITING_HELPS: Final = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQL
 
 
 class TurnError(sqlite3.OperationalError):
-    """Others kept us waiting for too long: a thread of this process, or a process that opens."""
+    """A thread of this process, or a process opening the file, kept us waiting for too long."""
 
     sqlite_errorcode = sqlite3.SQLITE_BUSY
     sqlite_errorname = "SQLITE_BUSY"
 
 
 def waiting_helps(error: sqlite3.Error) -> bool:
-    """Whether this is somebody's lock, and nothing is wrong with the file or its connections."""
+    """Whether this is only a lock: nothing is wrong with the file or its connections."""
     return _kind(error) in _WAITING_HELPS
 
 
 def unavailable(error: sqlite3.Error) -> StoreUnavailable:
-    """What to raise from it. SQLite's own words are left out: they may tell what was asked."""
+    """The error to raise. SQLite's own words are left out: they may quote a statement."""
     known = _FAILURES.get(_kind(error), "the database failed")
     name = getattr(error, "sqlite_errorname", type(error).__name__)
     return StoreUnavailable(f"SQLite: {known} ({name})")
 
 
 def _kind(error: sqlite3.Error) -> int:
-    """The primary result code; the rest of an extended one tells where it came from."""
+    """The primary result code, without the details of an extended one."""
     return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF

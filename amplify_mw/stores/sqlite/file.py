@@ -1,10 +1,10 @@
-"""The file of an SQLite database: which one it is, making it, and what one that is gone left.
+"""The file of an SQLite database: its identity, making it, and removing an earlier one's remains.
 
 Rules:
-- A file is known by its device and inode, as long as somebody has it open or it is there.
-- Processes that make a database, or remove what is left of one, take turns by a lock on its folder.
-- SQLite keeps files beside it (`-wal`, `-shm`), and takes those it finds for the database's own.
-  What another database left there would be written into this one, so it is removed before.
+- A file is identified by its device and inode, as long as it exists or is open.
+- Processes take turns, by a lock on the folder, at making a database or removing remains of one.
+- SQLite keeps files beside the database (`-wal`, `-shm`), and believes any it finds there. The
+  remains of another database would be written into this one, so they are removed first.
 """
 
 import os
@@ -22,14 +22,14 @@ Identity: TypeAlias = tuple[int, int] | None  # a file's device and inode; None 
 
 
 class Traces(NamedTuple):
-    """By what a database is known that was opened: its file, and the memory its users share."""
+    """The identity of an opened database: its file, and the memory shared by its users."""
 
     file: Identity
     shared_memory: Identity
 
 
 def identity(path: str) -> Identity:
-    """Which file is at `path`, or where a link there leads to."""
+    """The file at `path`, or at the end of a link there."""
     try:
         found = os.stat(path)
     except OSError:
@@ -38,12 +38,12 @@ def identity(path: str) -> Identity:
 
 
 def shared_memory(real: str) -> Identity:
-    """Which file the users of a database share."""
+    """The file that a database's users share memory through."""
     return identity(f"{real}-shm")
 
 
 def connect(real: str, *, timeout: float) -> sqlite3.Connection:
-    """Connect to a file that is there. `timeout`: seconds to wait for others' locks."""
+    """Connect to an existing file. `timeout`: seconds to wait for others' locks."""
     connection = sqlite3.connect(
         f"{Path(real).as_uri()}?mode=rw",  # a file that was deleted is not made anew unnoticed
         uri=True,
@@ -86,9 +86,9 @@ def alone_in(folder: str, timeout: float) -> Iterator[None]:
 
 
 def make(real: str, last: Traces | None) -> Identity:
-    """The file at `real`, made if there is none, beside which nothing is left of another.
+    """The file at `real`, made if there is none, after removing an earlier database's remains.
 
-    `last`: the database that this process used there before. To be called when alone.
+    `last`: the database that this process used there before. Call it when `alone_in` the folder.
     """
     if _is_strange(real, last):
         for suffix in ("-wal", "-shm", "-journal"):
@@ -99,10 +99,10 @@ def make(real: str, last: Traces | None) -> Identity:
 
 
 def _is_strange(real: str, last: Traces | None) -> bool:
-    """Whether the files beside `real`, if any, belong to another database that was there before.
+    """Whether the files beside `real`, if any, are the remains of another database.
 
-    They do if there is no file. If there is, but another than we used, they do if they are those we
-    used: else they belong to a process that found the new one first.
+    They are if `real` itself is missing. If it is a new file, they are if we used them with the old
+    one; else they belong to a process that opened the new file before us.
     """
     there = identity(real)
     if there is None:

@@ -1,12 +1,11 @@
 """`SQLiteStore`: sessions in a file, shared by the processes of one machine.
 
 Rules:
-- Each write is one transaction, so that it is one step for all who look. The time that counts is
-  the one at which its turn comes.
-- An event loop loads at once, which costs an eighth of handing it to a thread; all else it asks
-  of a thread.
-- What has expired is removed as others are created, a few at a time.
-- A file that is gone is an empty store.
+- Each write is one transaction, and so atomic. Expiry is judged by the time when its turn comes.
+- An event loop loads inline, which costs an eighth of using a thread. All other calls go through a
+  thread.
+- Creating a record removes a few expired ones.
+- A missing file is an empty store.
 """
 
 import math
@@ -65,19 +64,18 @@ _SWEEP: Final = (
 
 
 class SQLiteStore(SessionStore):
-    """Keeps sessions in the SQLite file at `path`, which is made if need be, for its owner alone.
+    """Keeps sessions in the SQLite file at `path`. A missing file is made, readable by its owner.
 
-    `timeout`: seconds that a write waits for its turn, and again for another process's. `clock`:
+    `timeout`: seconds that a write waits for its turn, and again for another process. `clock`:
     seconds since the epoch.
 
-    Raises `ConfigurationError` if `path` is empty, `:memory:`, a URI or a folder, or the file is
-    another application's database or of a newer schema: whoever starts the server is there to read
-    it. Nothing else is asked of the file here, and nothing stays open. One that cannot be reached
-    (its folder may be mounted later) is `StoreUnavailable` when it is used, and so is one that is
-    no database, or turns out foreign later, since sessions must be kept then.
+    Raises `ConfigurationError` if `path` is empty, `:memory:`, a URI or a folder, or if the file is
+    another application's database or has a newer schema. The constructor does nothing else with the
+    file, and nothing stays open. If it cannot be reached (its folder may be mounted later), is no
+    database, or turns out foreign later, each use raises `StoreUnavailable`: sessions are kept.
 
-    The file must be on a local disk (WAL needs memory shared by all who use it). Where processes
-    are forked without Python's knowledge, use the store in the children only.
+    The file must be on a local disk (WAL needs memory shared by its users). If processes are forked
+    without Python's knowledge, use the store only in the children.
     """
 
     def __init__(
@@ -114,7 +112,7 @@ class SQLiteStore(SessionStore):
         return self._live(self._database.read(_LOAD, (number(key), key)))
 
     def create(self, key: bytes, record: Record) -> bool:
-        """Keep a record under a key that has none; False if there is one."""
+        """Keep `record` under a key without a record; False if there is one."""
         row = (number(key), key, *to_row(record))
 
         def write(connection: sqlite3.Connection) -> bool:
@@ -127,7 +125,7 @@ class SQLiteStore(SessionStore):
         return self._database.write(write)
 
     def replace(self, key: bytes, record: Record) -> bool:
-        """Keep `record` in place of one whose version is not higher; False if there is none."""
+        """Keep `record` in place of one of the same or a lower version; False if there is none."""
         row = to_row(record)
         return self._change(_REPLACE, lambda now: (*row, number(key), key, now, record.version))
 
@@ -136,15 +134,15 @@ class SQLiteStore(SessionStore):
         return self._change(_DELETE, lambda now: (number(key), key, now))
 
     def of_user(self, user: str) -> list[tuple[bytes, Record]]:
-        """The keys and records of a user, the one seen last first. Nobody ("") has none."""
+        """The keys and records with this `user`, the latest seen first. Empty for ""."""
         rows = self._database.read(_OF_USER, (to_text(user), self._clock()))
         found = [(row[0], from_row(row[1:])) for row in rows]
         return [(key, record) for key, record in found if record is not None]
 
     def acquire(self, key: bytes, seconds: float) -> int | None:
-        """Take the lease on a record for so many seconds: its fence, or None.
+        """Take the lease on a record for `seconds`: its fence, or None.
 
-        None as well for a session that has ended: no fence is higher than its version.
+        None also for a tombstone: no fence is higher than its version.
         """
 
         def write(connection: sqlite3.Connection) -> int | None:
@@ -163,7 +161,7 @@ class SQLiteStore(SessionStore):
         return self._database.write(write)
 
     def renew(self, key: bytes, fence: int, seconds: float) -> bool:
-        """Hold a lease for so many seconds from now; False if it is held no longer."""
+        """Hold a lease for `seconds` from now; False if this fence no longer holds it."""
 
         def arguments(now: float) -> Row:
             moment = self._lease_clock()
@@ -172,11 +170,11 @@ class SQLiteStore(SessionStore):
         return self._change(_RENEW, arguments)
 
     def release(self, key: bytes, fence: int) -> None:
-        """Give a lease back, if it is held by this fence still."""
+        """Give a lease back, if this fence still holds it."""
         self._change(_RELEASE, lambda _: (number(key), key, fence))
 
     async def ask(self, method: str, arguments: tuple[Any, ...]) -> Any:
-        """Any of the above, awaited: `load` at once where that waits for nobody."""
+        """Call a method by its name, awaited: `load` inline if it need not wait."""
         if method == "load":
             (key,) = arguments
             rows = self._database.read_at_once(_LOAD, (number(key), key))
@@ -193,7 +191,7 @@ class SQLiteStore(SessionStore):
         return record if record is not None and record.expires_at > self._clock() else None
 
     def _change(self, statement: str, arguments: Callable[[float], Row]) -> bool:
-        """Whether a statement changed a row. It is given the time at which its turn comes."""
+        """Whether a statement changed a row. `arguments` gets the time when its turn comes."""
         return self._database.write(
             lambda writer: writer.execute(statement, arguments(self._clock())).rowcount == 1
         )

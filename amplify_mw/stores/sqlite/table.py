@@ -1,11 +1,11 @@
-"""The table of sessions in SQLite: whose file it is, its schema, and records as rows.
+"""The table of sessions in SQLite: the file's owner, its schema, and records as rows.
 
 Rules:
-- A file is ours by the application's id in its header, and has the version of its schema there.
+- The file's header holds our application id, and the version of the schema.
 - A row is found by a number made of its key, in one descent; the key itself is compared, too. Among
-  a million rows that costs 1.4 times what it does among a thousand; through an index on the key it
-  was 1.8, and WITHOUT ROWID, which spills a row of 3 kB into further pages, more still.
-- A row that is no record, since somebody else may have written it, is not found.
+  a million rows that costs 1.4 times as much as among a thousand; through an index on the key it
+  was 1.8, and more still WITHOUT ROWID, which spills a row of 3 kB into further pages.
+- A row that is no record (another program may have written it) is not found.
 """
 
 import sqlite3
@@ -46,7 +46,7 @@ def prepare(connection: sqlite3.Connection) -> None:
 
 
 def why_foreign(connection: sqlite3.Connection) -> str | None:
-    """Why a file must be left alone; None for one that is ours, or an empty one."""
+    """Why a file must be left alone; None if it is ours, or empty."""
     connection.execute("BEGIN")  # one look at all of it: another process may be making it just now
     try:
         return _why_foreign(connection)
@@ -72,10 +72,10 @@ def _why_foreign(connection: sqlite3.Connection) -> str | None:
 
 
 def number(key: bytes) -> int:
-    """The number of a key's row. A store that met two keys of one number would keep the first.
+    """The number of a key's row. Of two keys with the same number the store would keep the first.
 
-    That is one chance in ten million over a life of a million sessions; and nobody can look for
-    such keys, which are hashes of random ids.
+    The chance is one in ten million over a life of a million sessions. Nobody can search for such
+    keys: they are hashes of random ids.
     """
     return int.from_bytes(key, "big") % _NUMBERS
 
@@ -95,7 +95,7 @@ def to_row(record: Record) -> tuple[Any, ...]:
 
 
 def from_row(row: tuple[Any, ...]) -> Record | None:
-    """The record of such columns; None if they are none's."""
+    """The record in such columns; None if they hold none."""
     version, expires_at, user, handle, created_at, seen_at, user_agent, value = row
     if not (
         type(value) is bytes
@@ -121,7 +121,7 @@ def from_row(row: tuple[Any, ...]) -> Record | None:
 
 
 def to_text(text: str) -> str | bytes:
-    """What SQLite takes: half a surrogate pair is no text to it."""
+    """Text as SQLite takes it: as bytes if it holds half a surrogate pair."""
     try:
         text.encode()
     except UnicodeEncodeError:
