@@ -1,17 +1,17 @@
-"""What a flow may ask of the world.
+"""Effects: a flow's requests to the outside world.
 
-A *flow* is a generator that takes a decision. Where it needs the world it yields an effect and is
-sent `(value, now)`: the answer, and the time at which it came, since a flow may have waited. Where
-the effect failed, `Unreachable` is thrown into it, so that the flow decides what that means. The
-drivers that run flows are in `drive.py`; a test steps one by hand:
+A *flow* is a generator that takes a decision. When it needs the world it yields an effect, and is
+sent `(value, now)`: the answer, and the time of the answer, since the flow may have waited. If the
+effect failed, `Unreachable` is thrown into the flow, which decides what to do. The drivers that run
+flows are in `engine.driver`; a test steps one by hand:
 
     flow = source.key_for("kid-1", issued_by=90.0, now=100.0)
     effect = next(flow)                      # Join(...): fetch the key set
-    flow.send((state, 100.2))                # what came of it, and when
+    flow.send((state, 100.2))                # the answer, and its time
 
 Rules:
-- Effects are values, and no repr shows what may be secret. Nothing here acts. (Most are named
-  tuples: a frozen dataclass costs every import six times as much to make.)
+- Effects are values. No repr shows a secret. Nothing here acts. (Most are named tuples: a frozen
+  dataclass costs every import six times as much to make.)
 - `Request` and `Pause` are only yielded inside a flight: callers wait for flights, never for
   sockets.
 """
@@ -36,9 +36,9 @@ Ts = TypeVarTuple("Ts")
 
 
 class Unreachable(Exception):
-    """An endpoint gave no usable answer in time. Says what happened, never what was sent.
+    """An endpoint gave no usable answer in time. The message never quotes the request.
 
-    `now`: the time at which that was known, as the drivers note it.
+    `now`: the time of the failure, as noted by the driver.
     """
 
     now: float | None = None
@@ -72,15 +72,15 @@ class Response(NamedTuple):
         return f"<Response {self.status}>"
 
 
-# Which threads carry a flight. Keys have their own, so that nothing else can delay a verification;
-# and what ends a session has, and is carried out however late.
+# The threads for a flight. Keys have their own, so that nothing else can delay a verification. So
+# have ends of sessions, which are carried out however late.
 Lane: TypeAlias = Literal["keys", "calls", "sessions", "codes", "ends", "revocations"]
 
 
 class Flight(NamedTuple):
-    """Work that all who ask for the same `key` share.
+    """Work shared by all flows that ask for the same `key`.
 
-    `flow` is called with the time of departure. `lane` says which threads carry it.
+    `flow` is called with the time of departure. `lane`: the threads that carry it.
     """
 
     key: Hashable
@@ -104,7 +104,7 @@ class Launch(NamedTuple):
 
 
 class Sized(Protocol):
-    """What a cache holds: it knows its rough size in bytes."""
+    """A value in a cache: it knows its rough size in bytes."""
 
     @property
     def size(self) -> int:
@@ -113,7 +113,7 @@ class Sized(Protocol):
 
 
 class Cache(Protocol):
-    """What is known already. Reading changes nothing and never waits.
+    """A cache. Reading changes nothing and never waits.
 
     `generation` counts how often everything, or a kind of value, was dropped.
     """
@@ -122,11 +122,11 @@ class Cache(Protocol):
 
     @property
     def get(self) -> Callable[[Any], Any | None]:
-        """Gives the value under a key, or None."""
+        """Gets the value under a key, or None."""
         ...
 
     def put(self, key: Hashable, value: Sized, generation: int | None = None) -> None:
-        """Keep a value, if the cache is of that generation. For drivers, as are the two below."""
+        """Keep a value, if the cache is of this generation. For drivers, as are the next three."""
         ...
 
     def discard(self, key: Hashable) -> None:
@@ -138,15 +138,16 @@ class Cache(Protocol):
         ...
 
     def drop(self, which: Callable[[Any], bool]) -> None:
-        """Drop those values for which this holds."""
+        """Drop the values for which `which` is true."""
         ...
 
 
 class Remember(NamedTuple):
     """Keep `value` in `cache` under `key`; None drops it.
 
-    `generation`: that of the cache when the value was begun. If values have been dropped since, it
-    is not kept: it may rest on what was withdrawn. None keeps it in any case.
+    `generation`: the cache's generation when work on the value began. If values have been dropped
+    since, this one is not kept: it may have been computed with a key that was removed. None: it
+    is kept always.
     """
 
     cache: Cache
@@ -168,7 +169,7 @@ class ForgetAll(NamedTuple):
 
 
 class Forget(NamedTuple):
-    """Drop those values in `caches` for which `which` holds."""
+    """Drop the values in `caches` for which `which` is true."""
 
     caches: Sequence[Cache]
     which: Callable[[Any], bool]
@@ -178,7 +179,7 @@ class Forget(NamedTuple):
 
 
 class Draw(NamedTuple):
-    """Draw `size` random bytes, fit for a key."""
+    """Draw `size` random bytes, good enough for a key."""
 
     size: int
 
@@ -186,8 +187,8 @@ class Draw(NamedTuple):
 class Ask(Generic[T]):
     """Ask a session store: call a method of it, or await it. See `amplify_mw.stores`.
 
-    `call` is a method of the store's type, such as `Store.load`: so a type checker sees which
-    arguments it takes and how it answers. It is called by its name, since a store need not inherit.
+    `call`: a method of the store's type, such as `Store.load`, so that a type checker knows its
+    arguments and its answer. It is called by its name: a store need not inherit from the type.
     """
 
     __slots__ = ("arguments", "method", "store")
@@ -208,7 +209,7 @@ class Pause(NamedTuple):
 
 
 class Meanwhile(NamedTuple):
-    """Send `request`; while there is no answer, ask `store` the same thing every few seconds."""
+    """Send `request`. Until there is an answer, do `ask` every `every` seconds."""
 
     request: Request
     every: float
@@ -260,9 +261,9 @@ class Notice(NamedTuple):
 
 
 class Tell(NamedTuple):
-    """Call a function of the app's with `value`; await what it returns, if that can be awaited.
+    """Call a function of the app with `value`; await the result if it is awaitable.
 
-    What it raises is logged, and goes no further.
+    An exception that it raises is logged, and goes no further.
     """
 
     listener: Callable[[Any], object]

@@ -1,1 +1,1 @@
-"""What the cookie means: verdicts (`base`), and the kinds of session that reach them."""
+"""Sessions: verdicts on a credential (`verdicts`), and the kinds of session behind it (`base`)."""

@@ -41,9 +41,9 @@ class AmplifyCodec:
         known_by = f"{mine.client} {owner} ".encode()
         secret = mine.refresh_token or mine.access_token
         self.key: bytes = hashlib.sha256(LABEL + known_by + secret).digest()
-        self.mine = mine
-        self.owner = owner
-        self.details = details
+        self.mine: AmplifySet = mine
+        self.owner: str = owner
+        self.details: SignInDetails | None = details
         self._now = now
 
     def successor(self, mine: AmplifySet, now: float) -> "AmplifyCodec":

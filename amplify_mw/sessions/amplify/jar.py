@@ -1,24 +1,24 @@
 """The `Set-Cookie` lines by which Amplify JS's cookies are written, cleaned and cleared.
 
 Rules:
-- Names are spelled as they were sent. Where none were, as js-cookie spells them, which deletes what
-  it spells alone; with `http_only` as the Next adapter does. They differ for parentheses.
-- Values are spelled as js-cookie does: a browser with Amplify JS and a Next server both read these.
-  A `LastAuthUser` that was sent unencoded stays as it is: the adapter's sign-out decodes none.
-- What a sign-in or refresh does not bring is cleared, so that no cookie of the one before is read
-  beside it. `clockDrift` is the browser's measure of its own clock: it is left as it is, and begun
-  with 0, which is what Amplify takes where it is missing.
-- A cookie is deleted with the Path and Domain that it was set with; a browser would keep it
-  otherwise. It is deleted as well for the domains that it may once have had (the host's own and
-  `former_domains`), and where it was sent more than once for the paths above the request's. So is
-  `LastAuthUser` at the end: without it, nobody is signed in whatever else is left.
-- Where a sign-in or a sign-out finds a cookie twice, it is deleted at the domains above the site's,
-  too, and `LastAuthUser` is there in any case. Never partitioned ones: Amplify JS makes none.
-- Where `LastAuthUser` is missing Amplify reads the user called `username`, who is signed out too.
-- With `http_only` no cookie is touched but those of the four suffixes that Next's server mode has.
-- An ID token that no browser would keep for its length is cleared: an older one would be read.
-- No bytes of a client's are repeated that could end a cookie or a header, and however many cookies
-  there are to clean, the lines are not many more than a browser with all its duplicates needs.
+- Names are spelled as they were sent. If none were, they are spelled as by js-cookie, which deletes
+  only its own spelling; with `http_only`, as by the Next adapter. The two differ for parentheses.
+- Values are spelled as by js-cookie: a browser with Amplify JS and a Next server both read these. A
+  `LastAuthUser` sent unencoded stays as it is: the adapter's sign-out does not decode it.
+- A cookie missing from a new sign-in or refresh is cleared, so that no earlier one is read beside
+  the new ones. `clockDrift` measures the browser's own clock: it is left alone, and starts with 0,
+  Amplify's default.
+- A cookie is deleted with the Path and Domain of its setting; otherwise a browser would keep it. It
+  is also deleted for its possible former domains (the host's own and `former_domains`), and, if it
+  was sent more than once, for the paths above the request's. At sign-out so is `LastAuthUser`:
+  without it nobody is signed in, even if other cookies are left.
+- If a sign-in or a sign-out finds a cookie twice, the cookie is also deleted at the domains above
+  the site's, and `LastAuthUser` always is. Partitioned cookies are not: Amplify JS makes none.
+- Without `LastAuthUser` Amplify reads the user called `username`: that user is signed out, too.
+- With `http_only` only cookies of the four suffixes of Next's server mode are touched.
+- An ID token too long for any browser is cleared: an older one would be read.
+- No bytes from a client are repeated if they could end a cookie or a header. The number of lines is
+  bounded, near the number for a real browser with all its duplicates.
 """
 
 import re
@@ -49,9 +49,9 @@ _TOKENS: Final = ("accessToken", "idToken", "refreshToken")
 _BROWSERS: Final = ("signInDetails", "clockDrift", "oauthMetadata")  # beside them, with Amplify JS
 _RENEWED: Final = (*_TOKENS, "signInDetails")
 _OPTIONAL: Final = ("idToken", "signInDetails")
-_MAX_NAMES: Final = 32  # of a user, in all their spellings: no front end has so many
+_MAX_NAMES: Final = 32  # of a user, in all spellings: no front end has so many
 _MAX_ELSEWHERE: Final = 100  # lines: seven names in twelve places need fewer
-_NAME: Final = re.compile(r"[ -:<>-~\x80-\xff]+")  # what may be repeated of a client's bytes
+_NAME: Final = re.compile(r"[ -:<>-~\x80-\xff]+")  # bytes from a client that may be repeated
 
 _Target = dict[str, str | None]  # cookies by their names: what to set them to; None clears
 
@@ -59,7 +59,7 @@ _Target = dict[str, str | None]  # cookies by their names: what to set them to; 
 class AmplifyJar:
     """The cookies of Amplify JS, as `policy` sets them. `clients`: the app clients, in order.
 
-    The policy's name is not used. `former_domains`: where else the cookies may once have been set.
+    The policy's name is not used. `former_domains`: other domains these cookies once had.
 
     >>> jar = AmplifyJar(CookiePolicy(http_only=False, same_site="Lax"), ("web",))
     >>> mine = AmplifySet("web", "a@b.com", b"A", b"I", b"R", b"")
@@ -72,7 +72,7 @@ class AmplifyJar:
     a%40b.com.clockDrift=0
     """
 
-    max_bytes = MAX_PAIR_BYTES  # of each of its cookies
+    max_bytes: int = MAX_PAIR_BYTES  # of each of its cookies
 
     def __init__(
         self, policy: CookiePolicy, clients: tuple[str, ...], former_domains: tuple[str, ...] = ()
@@ -81,18 +81,18 @@ class AmplifyJar:
         self._families = [CookieFamily(client) for client in clients]
         self._domains = tuple(dict.fromkeys((policy.domain, None, *former_domains)))
         self._owned = _TOKENS if policy.http_only else (*_TOKENS, *_BROWSERS)
-        self.names = frozenset(f"{PREFIX}.{client}" for client in clients)
-        self.scopes = frozenset({(policy.domain, policy.path)})
-        self.is_strict = policy.same_site == "Strict"
-        self.name = f"{PREFIX}.{clients[0]}.{LAST_AUTH_USER}"
+        self.names: frozenset[str] = frozenset(f"{PREFIX}.{client}" for client in clients)
+        self.scopes: frozenset[tuple[str | None, str]] = frozenset({(policy.domain, policy.path)})
+        self.is_strict: bool = policy.same_site == "Strict"
+        self.name: str = f"{PREFIX}.{clients[0]}.{LAST_AUTH_USER}"
         self.read: Callable[[bytes], bytes | Duplicate | None] = FamilyReader(self._families).read
 
     def ambiguous(self, sent: bytes) -> list[bytes]:  # noqa: ARG002
-        """Nothing: which of several cookies belong together nobody knows."""
+        """Nothing: it is unknown which of several cookies belong together."""
         return []
 
     def size(self, new: NewCookie) -> int:
-        """Bytes of the largest cookie that a session cannot do without."""
+        """Bytes of a session's largest indispensable cookie."""
         (mine, *_) = sets_in(new.value.encode())
         cookies = self._written(mine, js_name(mine.user), has_drift=True)
         return max(
@@ -102,11 +102,11 @@ class AmplifyJar:
         )
 
     def setting(self, new: NewCookie, sent: bytes | None, path: str = "/") -> list[CookieLine]:
-        """The lines that make `new` what Amplify reads, and leave nothing else to be read.
+        """The lines after which Amplify reads `new`, and no older cookie.
 
         They last as long as the policy says. `sent`: the request's `Cookie` header. `path`: the
-        request's, as its URL spells it. Raises `SessionTooLargeError` for tokens that no browser
-        would keep, and `ValueError` for what it would misread.
+        request's, as its URL spells it. Raises `SessionTooLargeError` for tokens too long for a
+        browser, and `ValueError` for values a browser would misread.
         """
         size = self.size(new)
         if size > self.max_bytes:
@@ -115,11 +115,11 @@ class AmplifyJar:
         return list(self._lines(sent, path, mine))
 
     def merged(self, earlier: NewCookie, later: NewCookie) -> NewCookie:  # noqa: ARG002
-        """What is to be set where both are in one response: the latter."""
+        """The value to set if both are in one response: the later."""
         return later
 
     def complaint(self, sent: bytes) -> str | None:
-        """That cookies of one name come twice with one request, as Amplify's then differ."""
+        """A warning if a request brings two cookies of one name: Amplify's readers then differ."""
         for family in self._families:
             names = [name for name, _ in family.sent(sent).pairs]
             if len(set(names)) < len(names):
@@ -133,13 +133,13 @@ class AmplifyJar:
         return None
 
     def clearing(self, sent: bytes | None, path: str = "/") -> list[CookieLine]:
-        """The lines that sign the user of the cookies that were sent out."""
+        """The lines that sign out the user of these cookies."""
         return list(self._lines(sent, path, None))
 
     def elsewhere(
         self, sent: bytes | None, path: str, domains: Sequence[str], *, anywhere: bool = False
     ) -> list[CookieLine]:
-        """The lines that clear what was sent and is not where `setting` and `clearing` look."""
+        """The lines that clear these cookies at domains `setting` and `clearing` do not reach."""
         foreign = [domain for domain in domains if domain not in self._domains]
         lines = (
             _line(full, None, replace(self._policy, path=codec, domain=domain))
@@ -153,7 +153,7 @@ class AmplifyJar:
         return list(islice(lines, _MAX_ELSEWHERE))
 
     def _owned_name(self, client: str, name: bytes) -> str | None:
-        """The name of a cookie, if it is one that may be deleted."""
+        """The full name of a cookie, if it may be deleted."""
         text = name.decode("latin-1")
         is_owned = text == LAST_AUTH_USER or text.rpartition(".")[2] in self._owned
         return _name(client, text) if is_owned and _NAME.fullmatch(text) else None
@@ -174,7 +174,7 @@ class AmplifyJar:
                 yield _line(name, text, self._policy)
 
     def _target(self, client: str, found: SentCookies, mine: AmplifySet | None) -> _Target:
-        """What becomes of a client's cookies: `mine` is written, what else is there is cleared."""
+        """A client's cookies after the response: `mine` is written, all others are cleared."""
         target: _Target = {}
         if mine is not None:
             drift = "clockDrift" in {suffix for _, suffix, _ in found.of_user(mine.user)}
@@ -185,28 +185,31 @@ class AmplifyJar:
             target[_name(client, LAST_AUTH_USER)] = None
         current = mine.user if mine is not None else NOBODY_IN_PARTICULAR
         for user in dict.fromkeys((*found.users(), current)):
-            is_mine = mine is not None and user == mine.user
-            sent = dict.fromkeys(
-                name.decode("latin-1")
-                for name, suffix, _ in found.of_user(user)
-                if suffix in self._owned and (not is_mine or suffix in _RENEWED)
-            )
-            stale = [*sent][:_MAX_NAMES]
-            if stale and not is_mine:  # unseen ones as well: another response may just set them
-                spellings = dict.fromkeys((server_name(user), js_name(user)))
-                stale += [f"{name}.{suffix}" for name in spellings for suffix in _TOKENS]
-            for name in stale:
+            for name in self._stale(found, user, is_mine=mine is not None and user == mine.user):
                 if _NAME.fullmatch(name):
                     target.setdefault(_name(client, name), None)
         return target
 
+    def _stale(self, found: SentCookies, user: str, *, is_mine: bool) -> list[str]:
+        """The names of a user's cookies to clear unless they are written. `is_mine`: some are."""
+        sent = dict.fromkeys(
+            name.decode("latin-1")
+            for name, suffix, _ in found.of_user(user)
+            if suffix in self._owned and (not is_mine or suffix in _RENEWED)
+        )
+        stale = [*sent][:_MAX_NAMES]
+        if stale and not is_mine:  # unseen ones as well: another response may just set them
+            spellings = dict.fromkeys((server_name(user), js_name(user)))
+            stale += [f"{name}.{suffix}" for name in spellings for suffix in _TOKENS]
+        return stale
+
     def _spelled(self, found: SentCookies, user: str) -> str:
-        """How a user is spelled in the names that are written."""
+        """A user as spelled in the names to be written."""
         default = server_name(user) if self._policy.http_only else js_name(user)
         return found.spelling(user) or default
 
     def _written(self, mine: AmplifySet, spelled: str, *, has_drift: bool) -> _Target:
-        """A session's cookies by their names. None: those that are not to be there."""
+        """A session's cookies by their names. None: a cookie to clear."""
         user = f"{mine.client}.{spelled}"
         target: _Target = {_name(mine.client, LAST_AUTH_USER): js_value(mine.user)}
         for suffix, token in zip(_TOKENS, (mine[2], mine[3], mine[4]), strict=True):
@@ -226,7 +229,7 @@ class AmplifyJar:
     def _elsewhere(
         self, client: str, found: SentCookies, target: _Target, ours: Container[str], path: str
     ) -> Iterator[CookieLine]:
-        """The lines that clear what was sent wherever else it may have been set."""
+        """The lines that clear the cookies of `ours` at other paths and domains."""
         counts = Counter(_name(client, name.decode("latin-1")) for name, _ in found.pairs)
         above = paths_above(path)
         for name, count in counts.items():
@@ -245,7 +248,7 @@ def _name(client: str, rest: str) -> str:
 
 
 def _is_kept(name: str, text: str) -> bool:
-    """Whether a browser keeps a cookie as it is written."""
+    """Whether a browser keeps a cookie unchanged."""
     try:
         check_value(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""This process's memory of sessions in Amplify's cookies: newer tokens, and ends.
+"""The process's memory of sessions in Amplify's cookies: newer tokens, and ends.
 
 A browser may send the cookies from before a refresh or a sign-out. Two tables lead on from them:
 

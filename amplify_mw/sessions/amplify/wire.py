@@ -1,21 +1,21 @@
-"""Amplify JS's cookies: what they are called, how they are spelled, and reading them.
+"""Amplify JS's cookies: their names, their spellings, and reading them.
 
-    CognitoIdentityServiceProvider.<client id>.LastAuthUser        which of the users is signed in
+    CognitoIdentityServiceProvider.<client id>.LastAuthUser        the user who is signed in
     CognitoIdentityServiceProvider.<client id>.<user>.accessToken  and .idToken, .refreshToken,
                                                                    .signInDetails, .clockDrift, ...
 
 Rules:
-- `LastAuthUser` says which cookies to look at, never who the user is. Where it is missing, Amplify
-  reads the user called `username`. Cookies of other clients and users are not looked at.
+- `LastAuthUser` selects the cookies to read, and proves nothing about the user. Without it, Amplify
+  reads the user called `username`. Cookies of other clients and users are ignored.
 - Names and values are read in the spelling of every known writer: percent-encoded by js-cookie or
-  by the Next adapter (which differ for parentheses), encoded in full, in part, or not at all. What
-  does not decode is no cookie. An empty value is none, either.
+  by the Next adapter (which differ for parentheses), encoded in full, in part, or not at all. A
+  cookie that does not decode is ignored, and so is an empty one.
 - `<user>` may be any text; the last dot of a name ends it.
-- A token with a comma in it is not there: a server has joined two `Cookie` fields. Other values may
-  have one, where their writer did not encode it.
-- Of a name sent more than once Next reads the last, js-cookie the first. Where the two views differ
-  both are read, and who believes them decides.
-- Linear time and no exception, on any bytes; other users' cookies cost next to nothing.
+- A token with a comma is ignored: a server has joined two `Cookie` fields. Other values may have a
+  comma, if their writer did not encode it.
+- If a name is sent more than once, Next reads the last, js-cookie the first. If the two views
+  differ, both are returned, and the caller decides.
+- Linear time and no exception, on any bytes; other users' cookies cost almost nothing.
 """
 
 import re
@@ -45,7 +45,7 @@ _LONGEST_KNOWN: Final = 12 * _LONGEST_USER  # bytes, percent-encoded
 
 
 def server_name(user: str) -> str:
-    """A user as the Next adapter spells it in a cookie's name. js-cookie reads that, too.
+    """A user in a cookie's name, spelled as by the Next adapter. js-cookie reads it, too.
 
     >>> server_name("a@b.com"), server_name("a(b)")
     ('a%40b.com', 'a(b)')
@@ -54,7 +54,7 @@ def server_name(user: str) -> str:
 
 
 def js_name(user: str) -> str:
-    """A user as js-cookie spells it in a cookie's name.
+    """A user in a cookie's name, spelled as by js-cookie.
 
     >>> js_name("a(b)")
     'a%28b%29'
@@ -63,12 +63,12 @@ def js_name(user: str) -> str:
 
 
 def user_of(username: str, sub: str) -> str:
-    """The user that a new session's cookies are named for: the username, or else the `sub`.
+    """The user in the names of a new session's cookies: the username, or else the `sub`.
 
-    Readers take it for a part of names, and nobody's name: tokens say who it is. Amplify's readers
-    differ about all but plain characters (js-cookie and the Next adapter spell parentheses in two
-    ways; the adapter's sign-out decodes no `LastAuthUser`), and the adapter takes a username with a
-    token's suffix in it for that token.
+    To readers it is only a part of names; tokens name the user. Amplify's readers agree only about
+    plain characters (js-cookie and the Next adapter spell parentheses in two ways; the adapter's
+    sign-out decodes no `LastAuthUser`), and the adapter mistakes a username with a token's suffix
+    in it for that token.
 
     >>> user_of("ada", "8f14e45f"), user_of("ada(uk)", "8f14e45f"), user_of("a.idToken", "8f14e45f")
     ('ada', '8f14e45f', '8f14e45f')
@@ -80,7 +80,7 @@ def user_of(username: str, sub: str) -> str:
 
 
 def js_value(text: str) -> str:
-    """A value as js-cookie spells it: even readers that do not decode understand most of it.
+    """A value spelled as by js-cookie: most of it is readable even without decoding.
 
     >>> js_value('{"loginId":"a@b.com"}')
     '{%22loginId%22:%22a@b.com%22}'
@@ -89,7 +89,7 @@ def js_value(text: str) -> str:
 
 
 def decoded(raw: bytes) -> str | None:
-    """A name or value without its percent-encoding; None where that is no UTF-8.
+    """A name or value without its percent-encoding; None if the result is not UTF-8.
 
     A `%` that begins no code stands for itself. What is not encoded is UTF-8, or else Latin-1.
     """
@@ -104,13 +104,13 @@ def decoded(raw: bytes) -> str | None:
 
 
 def text_of(raw: bytes) -> str:
-    """A value decoded; or as it stands, where its writer did not encode (`100%ada`)."""
+    """A value decoded; or unchanged, if its writer did not encode it (`100%ada`)."""
     text = decoded(raw)
     return _plain(raw) if text is None else text
 
 
 def _plain(raw: bytes) -> str:
-    """A value that was not encoded."""
+    """An unencoded value."""
     try:
         return raw.decode()
     except UnicodeDecodeError:
@@ -118,7 +118,7 @@ def _plain(raw: bytes) -> str:
 
 
 def _spellings(user: str) -> tuple[bytes, ...]:
-    """How the known writers spell a user in a name, the Next adapter first.
+    """A user in the spellings of all known writers, the Next adapter first.
 
     The adapter did not encode names before its version 1.7.
     """
@@ -141,7 +141,7 @@ _known_spellings = lru_cache(maxsize=1024)(_all_spellings)
 
 @lru_cache(maxsize=1024)
 def _user_in(raw: bytes) -> tuple[str, tuple[bytes, ...]]:
-    """The user in a `LastAuthUser`, and how that is spelled in names; none where it is no text."""
+    """The user in a `LastAuthUser`, and its spellings in names; empty if it is not text."""
     user = decoded(raw)
     return (user, _spellings(user)) if user else ("", ())
 
@@ -150,7 +150,7 @@ _NOBODYS: Final = _spellings(NOBODY_IN_PARTICULAR)
 
 
 class AmplifySet(NamedTuple):
-    """One user's cookies of one client. An absent one is empty.
+    """One user's cookies of one client. A missing cookie is empty.
 
     `user`: what the names of the cookies say. `sign_in_details`: JSON, encoded as it came.
     """
@@ -172,12 +172,12 @@ class AmplifySet(NamedTuple):
 
     @property
     def value(self) -> bytes:
-        """All of it as one value, by which the session is known."""
+        """All fields as one value: the session's cookie value for the rest of the library."""
         return _FIELD.join((self.client.encode(), self.user.encode(), *self[2:]))
 
 
 class SetsValue(bytes):
-    """The value of what was sent. `sets`: the same, taken apart."""
+    """The value of the cookies that were sent. `sets`: the same, taken apart."""
 
     sets: tuple[AmplifySet, ...]
 
@@ -188,14 +188,14 @@ class SetsValue(bytes):
 
     @classmethod
     def of(cls, sets: Sequence[AmplifySet]) -> "SetsValue":
-        """The value of these sets: Next's view, and js-cookie's where it differs."""
+        """The value of these sets: Next's view, and js-cookie's if it differs."""
         value = cls(_SET.join([mine.value for mine in sets]))
         value.sets = tuple(sets)
         return value
 
 
 def sets_in(value: bytes) -> tuple[AmplifySet, ...]:
-    """The sets in what a `FamilyReader` has read."""
+    """The sets in a value read by a `FamilyReader`."""
     if isinstance(value, SetsValue):
         return value.sets
     if not value:
@@ -205,7 +205,7 @@ def sets_in(value: bytes) -> tuple[AmplifySet, ...]:
 
 
 class SentCookies(NamedTuple):
-    """A client's cookies in a header: what follows the client in their names, and their values."""
+    """A client's cookies in a header: their names without the client's part, and their values."""
 
     pairs: list[tuple[bytes, bytes]]
 
@@ -213,22 +213,22 @@ class SentCookies(NamedTuple):
         return "<SentCookies>"
 
     def users(self) -> tuple[str, ...]:
-        """Whom `LastAuthUser` may mean: in Next's view, then in js-cookie's; most often one."""
+        """The users `LastAuthUser` may mean: in Next's view, then js-cookie's; most often one."""
         found = [value for name, value in self.pairs if name == _LAST and value]
         texts = [text for raw in (*found[-1:], *found[:1]) for text in _readings(raw)]
         return tuple(dict.fromkeys(texts)) or (NOBODY_IN_PARTICULAR,)
 
     def is_unencoded(self, user: str) -> bool:
-        """Whether the one `LastAuthUser` that was sent is a user as it stands, not `js_value`."""
+        """Whether one `LastAuthUser` was sent, with this user unencoded, unlike `js_value`."""
         sent = [value for name, value in self.pairs if name == _LAST]
         # What those begin, some readers decode or strip.
         is_one = len(sent) == 1 and not {*b'%"'} & {*sent[0]}
         return is_one and _plain(sent[0]) == user != js_value(user)
 
     def spelling(self, user: str) -> str | None:
-        """How the names of a user's tokens are spelled: as by the Next adapter, or by js-cookie.
+        """The spelling of a user in the names of its tokens: the Next adapter's or js-cookie's.
 
-        None where they differ, or none was sent.
+        None if they differ, or none was sent.
         """
         sent = {
             name.rpartition(b".")[0].decode("latin-1")
@@ -239,7 +239,7 @@ class SentCookies(NamedTuple):
         return found.pop() if len(found) == 1 else None
 
     def of_user(self, user: str) -> list[tuple[bytes, str, bytes]]:
-        """A user's cookies, in whatever spelling: their names as sent, suffixes and values."""
+        """A user's cookies, in any spelling: their names as sent, suffixes and values."""
         found, spellings = [], _spellings(user)
         for name, value in self.pairs:
             spelled, dot, suffix = name.rpartition(b".")
@@ -249,7 +249,7 @@ class SentCookies(NamedTuple):
 
 
 def _readings(raw: bytes) -> list[str]:
-    """What a `LastAuthUser` may mean: decoded; or as it stands, where its writer did not encode."""
+    """The meanings of a `LastAuthUser`: decoded; or unchanged, if its writer did not encode it."""
     readings = [text for text in (decoded(raw), _plain(raw)) if text]
     return list(dict.fromkeys(readings))
 
@@ -265,12 +265,12 @@ class CookieFamily:
     """
 
     def __init__(self, client: str) -> None:
-        self.client = client
+        self.client: str = client
         self._start = f"{PREFIX}.{client}.".encode()
         self._between = b"; " + self._start
 
     def sent(self, header: bytes) -> SentCookies:
-        """The cookies of this client that a header brings, in their order."""
+        """The cookies of this client in a header, in their order."""
         # The one spelling that browsers send is taken apart by one search.
         before, *parts = (b"; " + header).split(self._between)
         pairs = []
@@ -295,7 +295,7 @@ class CookieFamily:
         return SentCookies(pairs)
 
     def views(self, header: bytes) -> list[AmplifySet]:
-        """The user's sets: one, or two that differ, or none."""
+        """The user's sets: one, two different ones, or none."""
         sent = self.sent(header)
         if not sent.pairs:
             return []
@@ -308,7 +308,7 @@ class CookieFamily:
         return list(dict.fromkeys(view for view in views if view is not None))
 
     def _plain_view(self, cookies: dict[bytes, bytes]) -> AmplifySet | None:
-        """The set of a user whose cookies are there in one spelling; None if it takes more."""
+        """The set of a user with cookies in one spelling; None if it is less simple."""
         raw = cookies.get(_LAST)
         if raw and len(raw) > _LONGEST_KNOWN:
             return None
@@ -319,7 +319,7 @@ class CookieFamily:
         return self._set(user, [cookies.get(present[0] + suffix, b"") for suffix in _SUFFIXES])
 
     def _view(self, pairs: list[tuple[bytes, bytes]]) -> AmplifySet | None:
-        """The set that is read where later cookies win; None where there is none."""
+        """The set as read by a reader for which later cookies win; None if there is none."""
         sent, fallback = SentCookies(pairs), None
         raw = dict(pairs).get(_LAST)
         for user in _readings(raw) if raw else [NOBODY_IN_PARTICULAR]:
@@ -343,7 +343,7 @@ class CookieFamily:
 class FamilyReader:
     """Reads the sets of one or more clients from `Cookie` headers.
 
-    Of several clients the first counts that has an access token there, good or not.
+    Of several clients the first with an access token counts, good or not.
     """
 
     def __init__(self, families: list[CookieFamily]) -> None:
@@ -355,7 +355,7 @@ class FamilyReader:
         self._memo_bytes = 0
 
     def read(self, header: bytes) -> bytes | None:
-        """The value of the sets that were sent; None if there is none."""
+        """The value of the sets in a header; None if there is none."""
         at = header.find(self._marker)
         if at < 0:
             return None
@@ -375,7 +375,7 @@ class FamilyReader:
         return value
 
     def _is_all(self, header: bytes, start: int, region: bytes) -> bool:
-        """Whether a header has exactly this from `start` on, and nothing of ours after it."""
+        """Whether a header has just `region` from `start` on, and none of our cookies after it."""
         if not header.startswith(region, start):
             return False
         end = start + len(region)

@@ -74,7 +74,7 @@ class Connections:
     def __init__(
         self, path: str, real: str, traces: Traces, timeout: float, writer: sqlite3.Connection
     ) -> None:
-        self.traces = traces
+        self.traces: Traces = traces
         self._pid = os.getpid()
         self._path = path
         self._real = real

@@ -23,8 +23,8 @@ _WAITING_HELPS: Final = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQL
 class TurnError(sqlite3.OperationalError):
     """A thread of this process, or a process opening the file, kept us waiting for too long."""
 
-    sqlite_errorcode = sqlite3.SQLITE_BUSY
-    sqlite_errorname = "SQLITE_BUSY"
+    sqlite_errorcode: int = sqlite3.SQLITE_BUSY
+    sqlite_errorname: str = "SQLITE_BUSY"
 
 
 def waiting_helps(error: sqlite3.Error) -> bool:
