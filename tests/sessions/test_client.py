@@ -2,13 +2,16 @@
 
 from collections.abc import Generator
 from contextlib import suppress
-from typing import Any, cast
+from typing import Any, cast, get_type_hints
 
 import pytest
 
 from amplify_mw.effects import Ask, Outage, Unreachable
 from amplify_mw.sessions.client import StoreClient
-from amplify_mw.sessions.store import Store
+from amplify_mw.sessions.record import Record
+from amplify_mw.sessions.store import Memory, Store
+from amplify_mw.stores.base import SessionStore
+from amplify_mw.stores.memory import MemoryStore
 
 
 class Log:
@@ -99,3 +102,22 @@ def test_causes_without_end_are_not_all_kept(log: Log) -> None:
         log.ask("load")
 
     assert len(log._store._told) <= 100
+
+
+CALLS = sorted(SessionStore.__abstractmethods__ | {"ask"})
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_call_has_the_types_of_the_contract(name: str) -> None:
+    def types(kind: type) -> dict[str, Any]:
+        return get_type_hints(getattr(kind, name), localns={"Record": Record})
+
+    assert types(Store) == types(SessionStore)
+
+
+def test_the_calls_are_all_of_the_contract_and_one_of_this_process() -> None:
+    def calls(kind: type) -> set[str]:
+        return {name for name in dir(kind) if not name.startswith("_")}
+
+    assert calls(Store) == set(CALLS)
+    assert calls(Memory) == {*CALLS, "exchange"} <= calls(MemoryStore)
