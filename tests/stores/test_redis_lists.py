@@ -157,7 +157,7 @@ def test_a_server_that_takes_no_writes_is_read_all_the_same(
 
 
 def test_so_many_sessions_are_remembered_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redis_module, "_MOST_LISTED", 3)
+    monkeypatch.setattr(redis_module, "_MAX_LISTED", 3)
     listed = Listed()
 
     for key in (b"1", b"2", b"3", b"4"):
