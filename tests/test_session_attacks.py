@@ -21,7 +21,7 @@ from amplify_mw.engine.flights import _WORKERS, Flights
 from amplify_mw.sessions.base import Dependencies
 from amplify_mw.sessions.bundle import Bundle
 from amplify_mw.sessions.seal import Seal
-from amplify_mw.sessions.sealed import SealedPlace
+from amplify_mw.sessions.sealed import SealedCodec
 from amplify_mw.stores.base import StoreUnavailable
 from amplify_mw.stores.memory import MemoryStore
 from amplify_mw.stores.sqlite.store import SQLiteStore
@@ -164,8 +164,8 @@ def test_no_cookie_and_no_token_is_in_the_coordinator(
     assert not [part for part in stolen for piece in pieces if piece and piece in part]
 
 
-def place(sid: bytes) -> SealedPlace:
-    return SealedPlace(Seal([bytes(range(32))], NAME, frozenset({"web"})), sid, "web")
+def place(sid: bytes) -> SealedCodec:
+    return SealedCodec(Seal([bytes(range(32))], NAME, frozenset({"web"})), sid, "web")
 
 
 @pytest.fixture
