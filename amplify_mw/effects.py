@@ -138,7 +138,7 @@ class Cache(Protocol):
         ...
 
     def drop(self, which: Callable[[Any], bool]) -> None:
-        """Drop the values for which `which` is true."""
+        """Drop the values chosen by `which`."""
         ...
 
 
@@ -146,8 +146,7 @@ class Remember(NamedTuple):
     """Keep `value` in `cache` under `key`; None drops it.
 
     `generation`: the cache's generation when work on the value began. If values have been dropped
-    since, this one is not kept: it may have been computed with a key that was removed. None: it
-    is kept always.
+    since, this one is not kept: it may rest on a key that was removed. None: it is always kept.
     """
 
     cache: Cache
@@ -169,7 +168,7 @@ class ForgetAll(NamedTuple):
 
 
 class Forget(NamedTuple):
-    """Drop the values in `caches` for which `which` is true."""
+    """Drop the values in `caches` chosen by `which`."""
 
     caches: Sequence[Cache]
     which: Callable[[Any], bool]
