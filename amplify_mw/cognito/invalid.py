@@ -4,15 +4,16 @@ Rules:
 - Every refusal has a stable `reason`. `claim`, `actual` and `expected` say more, as text for a log
   at DEBUG or for `inspect`; never for a response.
 - No text holds a token, a signature or a user. Values are escaped, and cut after 100 characters.
-- These texts are built when a token is refused. Checking a good token builds none.
+- The texts are built when somebody reads them. Neither good tokens nor floods of bad ones pay.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, TypeAlias
 
 from ..errors import Reason
 from ..web.requests import excerpt
 
+Facts: TypeAlias = tuple[str, str, str]  # claim, actual, expected
 _LONGEST_NUMBER: Final = 24  # characters
 _KINDS: Final[Mapping[type, str]] = {dict: "an object", list: "an array"}
 
@@ -20,28 +21,39 @@ _KINDS: Final[Mapping[type, str]] = {dict: "an object", list: "an array"}
 class InvalidToken(Exception):
     """The token is refused, for `reason`.
 
-    `claim`: the part of the token behind the refusal: a claim, a parameter of the header, or
-    `size`, `segments`, `header`, `payload`, `signature`. `actual`, `expected`: its value and the
-    accepted ones, as text for a developer: escaped, short, never a token, signature or user. Each
-    is empty if there is nothing to show. They are for a log at DEBUG, never for a response.
     `claimed`: the token's own issuer or app client, if it is the wrong one. Anybody can write that.
     """
 
     def __init__(
-        self,
-        reason: Reason,
-        claimed: object = None,
-        *,
-        claim: str = "",
-        actual: str = "",
-        expected: str = "",
+        self, reason: Reason, claimed: object = None, facts: Callable[[], Facts] | None = None
     ) -> None:
+        """`facts`: builds the texts below, in this order."""
         super().__init__(reason)
         self.reason: Reason = reason
         self.claimed: str = claimed if isinstance(claimed, str) else ""
-        self.claim = claim
-        self.actual: str = actual or (shown(self.claimed) if self.claimed else "")
-        self.expected = expected
+        self._facts = facts
+
+    @property
+    def claim(self) -> str:
+        """The part of the token behind the refusal; empty if none is known.
+
+        A claim, a parameter of the header, or `size`, `segments`, `header`, `payload`, `signature`.
+        """
+        return self._texts[0]
+
+    @property
+    def actual(self) -> str:
+        """The value of this part; empty if it is not shown."""
+        return self._texts[1]
+
+    @property
+    def expected(self) -> str:
+        """The accepted values."""
+        return self._texts[2]
+
+    @property
+    def _texts(self) -> Facts:
+        return ("", shown(self.claimed or None), "") if self._facts is None else self._facts()
 
 
 def shown(value: object) -> str:
@@ -72,87 +84,104 @@ def clock(now: float, leeway: float) -> str:
     return f"now {now:.0f}, leeway {leeway:g} s"
 
 
-# The refusals that take a few lines to build, away from the checks: those run for good tokens too.
+# The refusals, one function each.
 
 
 def too_large(size: int, limit: int) -> InvalidToken:
     """The token has `size` bytes."""
     return InvalidToken(
-        "malformed_token",
-        claim="size",
-        actual=f"{size:,} bytes",
-        expected=f"at most {limit:,} bytes",
+        "malformed_token", None, lambda: ("size", f"{size:,} bytes", f"at most {limit:,} bytes")
     )
 
 
-def bad_segment(name: str, flaw: str) -> InvalidToken:
+def bad_segments(token: bytes) -> InvalidToken:
+    """The token has a number of segments other than three."""
+    return InvalidToken(
+        "malformed_token", None, lambda: ("segments", str(token.count(b".") + 1), "3")
+    )
+
+
+def bad_segment(name: str, flaw: Callable[[], str]) -> InvalidToken:
     """The header or the payload is malformed."""
     expected = "a JSON object in base64url without padding"
-    return InvalidToken("malformed_token", claim=name, actual=flaw, expected=expected)
+    return InvalidToken("malformed_token", None, lambda: (name, flaw(), expected))
+
+
+def bad_encoding() -> InvalidToken:
+    """The signature is not base64url."""
+    return InvalidToken(
+        "malformed_token", None, lambda: ("signature", "", "base64url without padding")
+    )
 
 
 def bad_header(header: Mapping[str, Any]) -> InvalidToken:
     """The header has a `crit`, or no `kid`."""
     claim, expected = ("crit", "absent") if "crit" in header else ("kid", "text")
-    actual = shown(header.get(claim))
-    return InvalidToken("malformed_token", claim=claim, actual=actual, expected=expected)
+    return InvalidToken(
+        "malformed_token", None, lambda: (claim, shown(header.get(claim)), expected)
+    )
 
 
 def unsupported_algorithm(alg: object) -> InvalidToken:
     """The header's `alg` is not RS256."""
-    actual = shown(alg)
-    return InvalidToken("unsupported_algorithm", claim="alg", actual=actual, expected="'RS256'")
+    return InvalidToken("unsupported_algorithm", None, lambda: ("alg", shown(alg), "'RS256'"))
 
 
 def wrong_issuer(issuer: object, issuers: Iterable[str]) -> InvalidToken:
     """The issuer is not one of a configured pool's."""
-    actual, expected = shown(issuer), listed(issuers)
-    return InvalidToken("wrong_issuer", issuer, claim="iss", actual=actual, expected=expected)
+    return InvalidToken("wrong_issuer", issuer, lambda: ("iss", shown(issuer), listed(issuers)))
 
 
 def unknown_key(kid: str, known: Iterable[str]) -> InvalidToken:
     """The pool has no key of this id."""
-    return InvalidToken("unknown_key", claim="kid", actual=shown(kid), expected=listed(known))
+    return InvalidToken("unknown_key", None, lambda: ("kid", shown(kid), listed(known)))
 
 
 def bad_signature(kid: str) -> InvalidToken:
     """The signature was not made with the pool's key of this id."""
-    expected = f"made with the key {shown(kid)}"
-    return InvalidToken("bad_signature", claim="signature", expected=expected)
+    return InvalidToken(
+        "bad_signature", None, lambda: ("signature", "", f"made with the key {shown(kid)}")
+    )
 
 
-def wrong_token_use(actual: str, expected: str) -> InvalidToken:
-    """It is another kind of token. Both values are text already."""
-    return InvalidToken("wrong_token_use", claim="token_use", actual=actual, expected=expected)
+def wrong_token_use(*uses: object, expected: str) -> InvalidToken:
+    """It is another kind of token, or two tokens are."""
+    return InvalidToken(
+        "wrong_token_use", None, lambda: ("token_use", " and ".join(map(shown, uses)), expected)
+    )
 
 
 def wrong_client(claim: str, client: object, clients: Iterable[str] | None) -> InvalidToken:
     """The token is another app client's. `clients`: None accepts any."""
-    expected = "an app client" if clients is None else listed(clients)
-    actual = shown(client)
-    return InvalidToken("wrong_client", client, claim=claim, actual=actual, expected=expected)
+
+    def facts() -> Facts:
+        return claim, shown(client), "an app client" if clients is None else listed(clients)
+
+    return InvalidToken("wrong_client", client, facts)
 
 
 def missing_user(claim: str) -> InvalidToken:
     """The user's `sub` or name is missing. Its value is not shown."""
-    actual = "absent, empty or not text"
-    return InvalidToken("missing_claim", claim=claim, actual=actual, expected="text")
+    return InvalidToken("missing_claim", None, lambda: (claim, "absent, empty or not text", "text"))
 
 
 def bad_time(claim: str, value: object) -> InvalidToken:
     """A time is missing, or not a finite number."""
-    actual = shown(value)
-    return InvalidToken("malformed_token", claim=claim, actual=actual, expected="a finite number")
+    return InvalidToken("malformed_token", None, lambda: (claim, shown(value), "a finite number"))
 
 
 def expired(exp: object, now: float, leeway: float) -> InvalidToken:
     """The token has run out."""
-    expected = f"more than {now - leeway:.0f} ({clock(now, leeway)})"
-    return InvalidToken("token_expired", claim="exp", actual=shown(exp), expected=expected)
+
+    def facts() -> Facts:
+        return "exp", shown(exp), f"more than {now - leeway:.0f} ({clock(now, leeway)})"
+
+    return InvalidToken("token_expired", None, facts)
 
 
 def mismatch(claim: str, *values: str) -> InvalidToken:
     """The two tokens of one sign-in differ in a claim. `values`: theirs, if they may be shown."""
-    actual = " and ".join(map(shown, values))
     expected = "the same in both tokens"
-    return InvalidToken("token_mismatch", claim=claim, actual=actual, expected=expected)
+    return InvalidToken(
+        "token_mismatch", None, lambda: (claim, " and ".join(map(shown, values)), expected)
+    )

@@ -12,11 +12,11 @@ import binascii
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Final, NoReturn
 
 from ..web import base64url
-from .invalid import InvalidToken, bad_segment, too_large
+from .invalid import InvalidToken, bad_encoding, bad_segment, bad_segments, too_large
 
 MAX_TOKEN_BYTES: Final = 262_144
 _USUAL_HEADER: Final = 1024  # bytes: longer ones are not cached
@@ -47,20 +47,12 @@ def parse_token(token: bytes) -> ParsedToken:
         raw = base64url.decode(signature)
         parse = _known_header if len(header) <= _USUAL_HEADER else _parse_header
         return ParsedToken(parse(header), parse_segment(claims), signed, raw)
-    except InvalidToken as error:
-        raise _miscounted(token) or error from None
+    except InvalidToken:
+        if token.count(b".") != 2:
+            raise bad_segments(token) from None
+        raise
     except ValueError:
-        raise _miscounted(token) or InvalidToken(
-            "malformed_token", claim="signature", expected="base64url without padding"
-        ) from None
-
-
-def _miscounted(token: bytes) -> InvalidToken | None:
-    """The refusal of a token by the number of its segments; None if there are three."""
-    count = token.count(b".") + 1
-    if count == 3:
-        return None
-    return InvalidToken("malformed_token", claim="segments", actual=str(count), expected="3")
+        raise bad_encoding() if token.count(b".") == 2 else bad_segments(token) from None
 
 
 def parse_segment(segment: bytes, name: str = "payload") -> dict[str, Any]:
@@ -73,9 +65,9 @@ def parse_segment(segment: bytes, name: str = "payload") -> dict[str, Any]:
         if "\\" in text:
             json.dumps(value, ensure_ascii=False).encode("utf-8")  # refuses lone surrogates
     except (ValueError, RecursionError) as error:
-        raise bad_segment(name, _flaw(error)) from None
+        raise bad_segment(name, partial(_flaw, error)) from None
     if type(value) is not dict:
-        raise bad_segment(name, "another JSON value")
+        raise bad_segment(name, lambda: "another JSON value")
     return value
 
 

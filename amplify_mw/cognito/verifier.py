@@ -47,12 +47,13 @@ class NotYetValid(InvalidToken):
     def __init__(
         self, token: "VerifiedToken", now: float, leeway: float, *, is_behind: bool
     ) -> None:
-        super().__init__(
-            reason="token_not_yet_valid",
-            claim="iat" if is_behind else "nbf",
-            actual=invalid.shown(token.claims.get("iat" if is_behind else "nbf")),
-            expected=f"at most {now + leeway:.0f} ({invalid.clock(now, leeway)})",
-        )
+        claim = "iat" if is_behind else "nbf"
+
+        def facts() -> invalid.Facts:
+            latest = f"at most {now + leeway:.0f} ({invalid.clock(now, leeway)})"
+            return claim, invalid.shown(token.claims.get(claim)), latest
+
+        super().__init__(reason="token_not_yet_valid", facts=facts)
         self.token = token
         self.wait: float = token.begins_at - leeway - now
         self.is_behind = is_behind
@@ -207,7 +208,7 @@ class Verifier:
         """The claims of a token whose signature is good, or that is vouched for."""
         use = claims.get("token_use")
         if use != "id" and use != "access":
-            raise invalid.wrong_token_use(invalid.shown(use), "'id' or 'access'")
+            raise invalid.wrong_token_use(use, expected="'id' or 'access'")
         client = claims.get(_CLIENT_CLAIM[use])
         if not isinstance(client, str) or not client:
             raise invalid.wrong_client(_CLIENT_CLAIM[use], client, pool.client_ids)
@@ -235,8 +236,8 @@ class Verifier:
 def agree(one: VerifiedToken, other: VerifiedToken) -> None:
     """Raise `InvalidToken` unless an ID and an access token are of one user, pool and client."""
     if (one.token_use, other.token_use) != ("id", "access"):
-        uses = f"'{one.token_use}' and '{other.token_use}'"
-        raise invalid.wrong_token_use(uses, "'id' and 'access'")
+        uses = one.token_use, other.token_use
+        raise invalid.wrong_token_use(*uses, expected="'id' and 'access'")
     if (one.sub, one.pool, one.client) != (other.sub, other.pool, other.client):
         if one.pool != other.pool:
             raise invalid.mismatch("iss", one.issuer, other.issuer)
