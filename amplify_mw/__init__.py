@@ -89,12 +89,12 @@ if TYPE_CHECKING:
     from .sessions.stored import StoredSession as StoredSession
     from .verbs.devices import end_session_by_handle as end_session_by_handle
     from .verbs.devices import list_sessions as list_sessions
+    from .verbs.end import end_session as end_session
+    from .verbs.fetch import fetch_auth_session as fetch_auth_session
     from .verbs.guards import ServerAuthManager as ServerAuthManager
     from .verbs.guards import handle_server_auth as handle_server_auth
     from .verbs.guards import require_auth as require_auth
-    from .verbs.session import end_session as end_session
-    from .verbs.session import fetch_auth_session as fetch_auth_session
-    from .verbs.session import start_session as start_session
+    from .verbs.start import start_session as start_session
 
     fetchAuthSession = fetch_auth_session  # noqa: N816
 
@@ -108,13 +108,13 @@ _LATER: Final = {
     "StoredSession": ".sessions.stored",
     "TokenSet": ".models",
     "Tokens": ".models",
-    "end_session": ".verbs.session",
+    "end_session": ".verbs.end",
     "end_session_by_handle": ".verbs.devices",
-    "fetch_auth_session": ".verbs.session",
+    "fetch_auth_session": ".verbs.fetch",
     "handle_server_auth": ".verbs.guards",
     "list_sessions": ".verbs.devices",
     "require_auth": ".verbs.guards",
-    "start_session": ".verbs.session",
+    "start_session": ".verbs.start",
 }
 
 

@@ -15,6 +15,8 @@ from .engine.context import current_visit
 from .errors import AuthError
 from .models import AuthSession, AuthUser, SessionInfo
 from .verbs.devices import ending_one, listing
+from .verbs.end import ending
+from .verbs.fetch import fetching
 from .verbs.given import TokenSource
 from .verbs.guards import (
     AuthenticatedUser,
@@ -25,7 +27,7 @@ from .verbs.guards import (
 )
 from .verbs.guards import handle_server_auth as _handle_server_auth
 from .verbs.guards import require_auth as require_auth
-from .verbs.session import ending, refreshing, session_of, starting
+from .verbs.start import starting
 from .verbs.user import attributes_flow, attributes_result
 from .verbs.user import get_current_user as _get_current_user
 
@@ -82,9 +84,8 @@ def fetch_user_attributes() -> Coroutine[Any, Any, dict[str, str]]:
 def fetch_auth_session(*, force_refresh: bool = False) -> Coroutine[Any, Any, AuthSession]:
     """See `amplify_mw.fetch_auth_session`. Raises at the call."""
     visit = current_visit()
-    if force_refresh:
-        return _named("fetch_auth_session", visit.home.runner.arun(refreshing(visit)))
-    return _named("fetch_auth_session", _known(session_of(visit)))
+    flow = fetching(visit, force_refresh=force_refresh)
+    return _named("fetch_auth_session", visit.home.runner.arun(flow))
 
 
 @markcoroutinefunction

@@ -41,7 +41,7 @@ HOUSE = {
         sqlite.errors sqlite.file sqlite.connections sqlite.database sqlite.table sqlite.store
     """,
     "engine": "network http flights cache lines reporting driver engine inheriting context reports",
-    "verbs": "user given session devices guards",
+    "verbs": "user given change start end fetch devices guards",
     "routes": "target attempt provider pages failures handler",
     "shell": "inside shell",
     "wsgi": "",

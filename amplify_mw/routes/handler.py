@@ -60,7 +60,8 @@ from ..errors import AuthError, NetworkError, SessionTooLargeError
 from ..log import logger
 from ..models import SignInFailure, TokenSet
 from ..sessions.verdicts import Refused, SignedIn
-from ..verbs.session import end_here, starting_new
+from ..verbs.end import end_here
+from ..verbs.start import starting_new
 from ..web.answers import TWO_COOKIES, Answer, Asked, problem
 from ..web.cookies import DUPLICATE, CookieReader
 from ..web.headers import CLEAR_SITE_DATA, FETCHED_AHEAD

@@ -14,7 +14,8 @@ from ..errors import ConfigurationError
 from ..models import SessionInfo
 from ..sessions.base import SessionList
 from ..sessions.verdicts import STORE_UNAVAILABLE, SignedIn, user_key
-from .session import end_here, refuse_foreign, refuse_speculative
+from .change import refuse_foreign, refuse_speculative
+from .end import end_here
 
 
 def list_sessions(user_id: str | None = None) -> list[SessionInfo]:

@@ -36,7 +36,9 @@ from amplify_mw.sessions.verdicts import NO_COOKIE, NO_SESSION, SignedIn
 from amplify_mw.stores.base import StoreUnavailable
 from amplify_mw.stores.memory import MemoryStore
 from amplify_mw.testing import LocalUserPool
-from amplify_mw.verbs.session import ending, refreshing, starting
+from amplify_mw.verbs.end import ending
+from amplify_mw.verbs.fetch import fetching
+from amplify_mw.verbs.start import starting
 from tests.visits import visiting
 
 T = 1_800_000_000.0
@@ -276,7 +278,7 @@ class Process:
         self.world.run(self.ending(self.visit(cookie)))
 
     def force(self, cookie: str) -> AuthSession:
-        session: AuthSession = self.world.run(refreshing(self.visit(cookie)))
+        session: AuthSession = self.world.run(fetching(self.visit(cookie), force_refresh=True))
         return session
 
 

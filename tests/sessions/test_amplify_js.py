@@ -18,7 +18,8 @@ from amplify_mw.sessions.amplify.sessions import AmplifyCodec
 from amplify_mw.sessions.amplify.wire import AmplifySet
 from amplify_mw.sessions.verdicts import NO_COOKIE, NO_SESSION, Resolution, SignedIn
 from amplify_mw.testing import LocalUserPool
-from amplify_mw.verbs.session import refreshing, starting
+from amplify_mw.verbs.fetch import fetching
+from amplify_mw.verbs.start import starting
 from amplify_mw.web.cookies import NewCookie
 from tests.amplify import Jar, cookies_of, last_auth_user, name_of
 from tests.sessions.steps import (
@@ -245,7 +246,7 @@ def test_who_comes_late_has_the_newest_at_once(
     for _ in range(turns):
         world.now += 10
         visit = process.come(jar)
-        world.run(refreshing(visit))
+        world.run(fetching(visit, force_refresh=True))
         process.answer(jar, visit)
     assert told(process.go(late)) == (None, False)
     assert late.kept == jar.kept

@@ -14,7 +14,7 @@ from amplify_mw.effects import Ask, Pause, Response, Unreachable
 from amplify_mw.errors import NetworkError
 from amplify_mw.sessions.verdicts import NO_COOKIE, NO_SESSION, Refused, SignedIn
 from amplify_mw.testing import LocalUserPool
-from amplify_mw.verbs.session import starting
+from amplify_mw.verbs.start import starting
 from tests.sessions.steps import (
     Process,
     T,

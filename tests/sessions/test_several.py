@@ -24,7 +24,7 @@ from amplify_mw.sessions.several import MAX_KINDS, Several, SeveralCookies
 from amplify_mw.sessions.verdicts import NO_COOKIE, Change, Part, SignedIn, Verdict
 from amplify_mw.stores.memory import MemoryStore
 from amplify_mw.testing import LocalUserPool
-from amplify_mw.verbs.session import starting
+from amplify_mw.verbs.start import starting
 from amplify_mw.web.cookies import DUPLICATE, NewCookie
 from tests.sites import KEYS, NAME
 from tests.visits import visiting

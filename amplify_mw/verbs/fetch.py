@@ -1,0 +1,91 @@
+"""`fetch_auth_session`: the session's tokens, refreshed on demand.
+
+Rules:
+- One flow in both worlds, run blocking here and awaited in `amplify_mw.aio`.
+- Without a user the session is empty. If the user cannot be told now, this raises.
+- A refresh that needs a new cookie is refused once the response's headers have gone.
+"""
+
+from ..authenticator import Visit
+from ..cognito.jwt import parse_segment
+from ..effects import Flow, Unreachable
+from ..engine.context import current_visit, refuse_on_event_loop, signed_in_verdict
+from ..errors import NotAuthorizedException
+from ..models import AuthSession, Jwt, Tokens
+from ..sessions.base import Postponed
+from ..sessions.verdicts import STORE_UNAVAILABLE, Refused, Resolution, SignedIn
+from .change import refuse_late
+
+_VERB = "fetch_auth_session"
+
+
+def fetch_auth_session(*, force_refresh: bool = False) -> AuthSession:
+    """The session's tokens, verified (Amplify's `fetchAuthSession`).
+
+    When nobody is signed in, both members are None. `force_refresh`: refresh them first, even if
+    they are still valid.
+
+    Raises `NetworkError` when this cannot be told or done now; with `force_refresh`,
+    `NotAuthorizedException` (`not_refreshable`) for a session without a refresh token, and
+    `ResponseStartedError` if the new tokens need a new cookie and the headers have gone;
+    `BlockingCallError` on an event loop.
+    """
+    refuse_on_event_loop(_VERB)
+    visit = current_visit()
+    return visit.home.runner.run(fetching(visit, force_refresh=force_refresh))
+
+
+def fetching(visit: Visit, *, force_refresh: bool) -> Flow[AuthSession]:
+    """The flow behind `fetch_auth_session`. The call itself raises the errors known already."""
+    verdict = visit.verdict
+    is_nobody = isinstance(verdict, Refused) and issubclass(verdict.error, NotAuthorizedException)
+    if is_nobody and not force_refresh:
+        return _fetch(visit, None, refreshes=False)
+    signed_in = signed_in_verdict(visit)
+    if force_refresh:
+        _refuse_refresh(visit, signed_in)
+    return _fetch(visit, signed_in, refreshes=force_refresh)
+
+
+def _refuse_refresh(visit: Visit, verdict: SignedIn) -> None:
+    """Raise the error of a session that cannot be refreshed in this request."""
+    if verdict.held is None or verdict.held.bundle.refresh_token is None:
+        raise NotAuthorizedException(
+            "This session holds no refresh token.", reason="not_refreshable"
+        )
+    if visit.home.sessions.in_cookie:
+        refuse_late(visit, _VERB)
+
+
+def _fetch(visit: Visit, verdict: SignedIn | None, *, refreshes: bool) -> Flow[AuthSession]:
+    if verdict is None:
+        return AuthSession()
+    if refreshes:
+        verdict = yield from _refreshed(visit, verdict)
+    details = verdict.user.sign_in_details
+    tokens = Tokens(_jwt(verdict.id_token), _jwt(verdict.access_token), details)
+    return AuthSession(tokens, verdict.user.user_id)
+
+
+def _refreshed(visit: Visit, verdict: SignedIn) -> Flow[SignedIn]:
+    """The verdict with new tokens, noted in the visit."""
+    sessions = visit.home.sessions
+    try:
+        outcome = yield from sessions.refresh(verdict, visit.home.runner.clock())
+    except Unreachable as error:
+        raise STORE_UNAVAILABLE.exception() from error
+    if isinstance(outcome, Resolution):
+        if visit.verdict is verdict:  # nobody signed in or out meanwhile
+            visit.take(outcome)
+        if sessions.in_cookie:  # as in `settle`; a later request brings the cookie
+            refuse_late(visit, _VERB)
+        return signed_in_verdict(visit)
+    assert isinstance(outcome, Postponed)  # noqa: S101  # there is a refresh token
+    raise outcome.refused.exception()
+
+
+def _jwt(token: bytes | None) -> Jwt | None:
+    """A token as a fresh value, which shares nothing with other requests."""
+    if token is None:
+        return None
+    return Jwt(token.decode("ascii"), parse_segment(token.split(b".")[1]))

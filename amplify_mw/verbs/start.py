@@ -1,0 +1,196 @@
+"""`start_session`: sign a user in with Cognito's tokens.
+
+Rules:
+- The tokens are verified and have to agree. The session gets a new id, and the earlier one ends.
+- The earlier session ends only once the new one is sure to reach the browser.
+- Revoking the earlier sign-in is not waited for. It stays if the new session belongs to it.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Final
+
+from ..authenticator import Authenticator, Visit
+from ..cognito.invalid import InvalidToken
+from ..cognito.keys import KeysUnavailable
+from ..cognito.verifier import VerifiedToken, agree
+from ..effects import Flight, Flow, Join, Remember, Unreachable
+from ..engine.context import current_visit, refuse_on_event_loop
+from ..engine.reports import tell_stranger
+from ..errors import ResponseStartedError, SessionTooLargeError
+from ..models import AuthUser, TokenSet
+from ..sessions.base import NewSession, PartlyEnded
+from ..sessions.bundle import Bundle
+from ..sessions.token import keys_unavailable, refused
+from ..sessions.verdicts import STORE_UNAVAILABLE, CookieValue, Resolution, SignedIn
+from .change import (
+    present_cookie,
+    present_cookies,
+    readable,
+    refuse_foreign,
+    refuse_late,
+    refuse_speculative,
+    restore,
+    settle,
+)
+from .given import TokenSource, token_set
+
+Verify = Callable[[bytes, float], Flow[VerifiedToken]]
+_USER_AGENT_LENGTH: Final = 256
+_VERB: Final = "start_session"
+
+
+def start_session(
+    tokens: TokenSource, *, user_agent: str = "", allow_cross_site: bool = False
+) -> AuthUser:
+    """Sign a user in with Cognito's tokens; the response sets the session's cookie.
+
+    `tokens`: a `TokenSet`, or a mapping with `id_token`, `access_token` and `refresh_token`, or
+    Cognito's `AuthenticationResult`. Without a refresh token the session ends with its tokens.
+    `user_agent`: the device's name in `list_sessions`, at most 256 characters.
+    An earlier session ends. From here on this request is the new user's. The cookie of a
+    `TokenSession` gets the ID token; other kinds keep all three.
+    `allow_cross_site`: accept requests from pages of any origin; do a check of your own instead.
+
+    Raises `NotAuthorizedException` for invalid tokens (the reasons of an invalid cookie, and
+    `missing_token`, `token_mismatch`), `ForbiddenException` (`cross_site`; and
+    `speculative_request`, for a prefetch or a prerender, even with `allow_cross_site`),
+    `NetworkError` when they cannot be verified or stored now (`token_not_yet_valid`: this machine's
+    clock is behind), `SessionTooLargeError`, and `ResponseStartedError`.
+    """
+    refuse_on_event_loop(_VERB)
+    visit = current_visit()
+    flow = starting(visit, tokens, user_agent=user_agent, allow_cross_site=allow_cross_site)
+    return visit.home.runner.run(flow)
+
+
+def starting(
+    visit: Visit, tokens: TokenSource, *, user_agent: str, allow_cross_site: bool
+) -> Flow[AuthUser]:
+    """The flow behind `start_session`. The call itself raises the errors that need no waiting."""
+    refuse_late(visit, _VERB)
+    refuse_speculative(visit, _VERB)
+    refuse_foreign(visit, _VERB, allow_cross_site=allow_cross_site)
+    return _start(visit, token_set(tokens), _device(user_agent), visit.home.verifier.verify)
+
+
+def starting_new(visit: Visit, tokens: TokenSet, *, user_agent: str) -> Flow[AuthUser]:
+    """The flow of a sign-in that this site began, with tokens that Cognito has just issued.
+
+    Tokens from the future start a session too: this machine's clock is behind, and the session
+    counts once the clock has caught up.
+    """
+    refuse_late(visit, _VERB)
+    return _start(visit, token_set(tokens), _device(user_agent), visit.home.verifier.verify_new)
+
+
+def _device(user_agent: str) -> str:
+    if not isinstance(user_agent, str):
+        raise TypeError("start_session: user_agent is text, such as the header's")
+    return "".join(filter(str.isprintable, user_agent))[:_USER_AGENT_LENGTH]
+
+
+def _start(visit: Visit, tokens: TokenSet, user_agent: str, verify: Verify) -> Flow[AuthUser]:
+    home, now = visit.home, visit.home.runner.clock()
+    generation = home.verdicts.generation
+    new_session = yield from _verified(home, tokens, user_agent, verify, now)
+    try:
+        resolution = yield from home.sessions.start(new_session, now)
+        verdict = resolution.verdict
+        assert isinstance(verdict, SignedIn)  # noqa: S101  # every kind returns this
+        try:
+            refuse_late(visit, _VERB)  # before the earlier session ends
+            _refuse_too_large(home, resolution)
+            yield from _take_over(visit, resolution, verdict.value, new_session)
+        except (ResponseStartedError, SessionTooLargeError, Unreachable):
+            with suppress(Unreachable):
+                yield from home.sessions.end(verdict.value, now, keep=present_cookie(visit) or b"")
+            raise
+    except Unreachable as error:
+        raise STORE_UNAVAILABLE.exception() from error
+    begins_at = max(new_session.id_token.begins_at, new_session.access_token.begins_at)
+    is_early = begins_at > now + home.verifier.leeway
+    # With `verify_with_cognito_every`, Cognito confirms a session before its verdict is cached.
+    if home.config.kind.verify_with_cognito_every is None and not is_early:
+        yield Remember(home.verdicts, verdict.value, verdict, generation)
+    return verdict.user
+
+
+def _verified(
+    home: Authenticator, tokens: TokenSet, user_agent: str, verify: Verify, now: float
+) -> Flow[NewSession]:
+    """The session to start, with verified tokens. Raises the `AuthError` of invalid ones."""
+    try:
+        id_token = yield from verify(tokens.id_token.encode(), now)
+        access_token = yield from verify(tokens.access_token.encode(), now)
+        agree(id_token, access_token)
+    except KeysUnavailable as error:
+        raise keys_unavailable(error).exception() from error
+    except InvalidToken as error:
+        tell_stranger(home, error.reason, error.claimed, _VERB)
+        raise refused(error).exception() from None
+    refresh_token = None if tokens.refresh_token is None else tokens.refresh_token.encode()
+    return NewSession(id_token, access_token, refresh_token, user_agent)
+
+
+def _refuse_too_large(home: Authenticator, resolution: Resolution) -> None:
+    """Raise now the error that writing the cookie would raise when the headers go."""
+    size = 0 if resolution.cookie is None else home.cookie.size(resolution.cookie)
+    if size > home.cookie.max_bytes:
+        raise SessionTooLargeError(size, home.cookie.max_bytes)
+
+
+def _take_over(
+    visit: Visit, resolution: Resolution, new: CookieValue, new_session: NewSession
+) -> Flow[None]:
+    """Go on with the new session, and end the earlier one. `new`: the new cookie value."""
+    home, old = visit.home, present_cookies(visit)
+    before = settle(visit, resolution, _VERB)
+    visit.attributes = None
+    if not old:
+        return
+    # In a flight: a request that is cancelled now has the new user already, and the old session
+    # ends all the same.
+    flight = Flight(
+        ("replace", old, new), lambda now: _end_replaced(home, old, new, new_session, now), "ends"
+    )
+    try:
+        yield Join(flight)
+    except Unreachable:
+        restore(visit, before)
+        raise
+
+
+def _end_replaced(
+    home: Authenticator,
+    values: Sequence[CookieValue],
+    new: CookieValue,
+    new_session: NewSession,
+    now: float,
+) -> Flow[None]:
+    """The flight: end the earlier sessions. Revoke their sign-ins, except the new session's."""
+    bundles: list[Bundle] = []
+    failure: Unreachable | None = None
+    for value in values:
+        try:
+            bundles += yield from home.sessions.end(value, now, keep=new)
+        except Unreachable as error:
+            bundles += error.bundles if isinstance(error, PartlyEnded) else []
+            failure = error
+    if failure is not None and not bundles:
+        raise failure  # if some have ended, going back would sign the user out of these
+    for value in values:
+        yield Remember(home.verdicts, value, None)
+    for bundle in bundles:
+        old = readable(home, bundle.access_token, now)
+        if old is None or bundle.refresh_token is None:
+            continue
+        if not _is_same_sign_in(old, bundle.refresh_token, new_session):
+            yield from home.grants.revoke(old, bundle.refresh_token)
+
+
+def _is_same_sign_in(old: VerifiedToken, refresh_token: bytes, new_session: NewSession) -> bool:
+    """Whether the new session's tokens are of the same sign-in: revoking would end it too."""
+    origin = old.claims.get("origin_jti")
+    is_same = origin is not None and origin == new_session.access_token.claims.get("origin_jti")
+    return is_same or refresh_token == new_session.refresh_token
