@@ -42,7 +42,10 @@ HOUSE = {
     """,
     "engine": "network http flights cache lines reporting driver engine inheriting context reports",
     "verbs": "user given change start end fetch devices guards",
-    "routes": "target attempt provider pages failures handler",
+    "routes": """
+        target attempt provider pages failures site queries failing exchange
+        sign_in callback sign_out handler
+    """,
     "shell": "inside shell",
     "wsgi": "",
     "asgi": "",

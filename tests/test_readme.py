@@ -12,7 +12,7 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.test import Client
 
 from amplify_mw import AmplifyConfig, AuthRoutes
-from amplify_mw.routes.failures import TROUBLES
+from amplify_mw.routes.failures import Code
 from amplify_mw.testing import LocalUserPool
 from amplify_mw.testing.pool.pool import AuthorizeError, Down
 
@@ -227,7 +227,7 @@ def test_a_code_of_the_readme_has_the_status_that_it_says(
 def test_the_readme_has_every_code_of_a_sign_in_that_comes_to_nothing() -> None:
     rows = re.findall(r"^\| `(\w+)` \| (\d{3}) \|", README.read_text(), re.MULTILINE)
     documented = {code: int(status) for code, status in rows}
-    assert documented == {code: trouble.status for code, trouble in TROUBLES.items()}
+    assert documented == {str(code): code.status for code in Code}
 
 
 def test_the_oauth_block_of_the_readme_configures_the_routes() -> None:

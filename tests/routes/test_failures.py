@@ -179,9 +179,9 @@ def test_each_failure_is_one_line_with_its_code_and_on_the_page(
 
 
 def test_every_code_is_provoked() -> None:
-    from amplify_mw.routes.failures import TROUBLES
+    from amplify_mw.routes.failures import Code
 
-    assert {row[1] for row in ROWS.values()} == TROUBLES.keys()
+    assert {row[1] for row in ROWS.values()} == {str(code) for code in Code}
 
 
 def test_the_size_of_what_is_too_large_is_told(

@@ -1,0 +1,87 @@
+"""The answer to a failed sign-in: a line of the log, a call of the app's function, and a page.
+
+Rules:
+- Each failure is one line: at WARNING if there is a remedy (once an hour for each kind, since
+  anybody can make a sign-in fail), else at INFO, or at DEBUG for noise.
+- The app's function is called before the answer goes, and cannot make the request fail.
+- `duplicate_cookie` is answered here, never at `on_error`: the same two cookies might keep the
+  browser from that page.
+"""
+
+from collections.abc import Sequence
+from html import escape
+from urllib.parse import urlencode
+
+from ..authenticator import Visit
+from ..effects import Flow, Tell
+from ..engine.reports import request_line
+from ..log import logger
+from ..models import SignInFailure
+from ..web.answers import Answer, Asked
+from .failures import Code, Refusal
+from .pages import hop, page
+from .site import Site
+
+
+def fail(
+    site: Site,
+    asked: Asked,
+    refusal: Refusal,
+    target: str = "",
+    headers: Sequence[tuple[str, str]] = (),
+) -> Flow[Answer]:
+    """Log a failed sign-in, tell the app, and answer. `target`: the page it was to lead to."""
+    code, pool_error, routes = refusal.code, refusal.pool_error, site.routes
+    _log(site, asked, refusal)
+    if routes.on_sign_in_failed is not None:
+        failure = SignInFailure(str(code), pool_error, code.status, asked.method, asked.path)
+        yield Tell(routes.on_sign_in_failed, failure)
+    if routes.on_error is not None and code is not Code.DUPLICATE_COOKIE:
+        said = {"error": str(code)} | ({"pool_error": pool_error} if pool_error else {})
+        joint = "&" if "?" in routes.on_error else "?"
+        return hop(f"{routes.on_error}{joint}{urlencode(said)}", headers)
+    link = f"{routes.prefix}/sign-in"
+    if target:
+        link += f"?{urlencode({'next': target})}"
+    more = f'<p><a href="{escape(link)}">Sign in</a></p><p><small>{code}</small></p>'
+    return page(code.status, "Not signed in", code.text, more=more, headers=headers)
+
+
+def _log(site: Site, asked: Asked, refusal: Refusal) -> None:
+    said = [refusal.why] if refusal.why else []
+    if refusal.pool_error:
+        said.append(f"the user pool's error is {refusal.pool_error}")
+    said.append(request_line(asked))
+    line = f"sign-in failed: {refusal.code} ({', '.join(said)})"
+    if refusal.code.is_noise:
+        logger.debug("%s", line)
+    elif not refusal.mend:
+        logger.info("%s", line)
+    elif site.home.reporter.is_news(refusal.kind, site.home.runner.clock()):
+        logger.warning("%s: %s", line, refusal.mend)
+    else:
+        logger.info("%s: %s", line, refusal.mend)
+
+
+def attempt_expired(site: Site, visit: Visit) -> Refusal:
+    """The refusal of an answer that belongs to no attempt of this browser."""
+    elsewhere, is_news = _other_host(site, visit)
+    if is_news:
+        return Refusal(Code.ATTEMPT_EXPIRED, mend=elsewhere)
+    return Refusal(Code.ATTEMPT_EXPIRED, elsewhere)
+
+
+def log_new_attempt(site: Site, visit: Visit, asked: Asked) -> None:
+    """Log that a code came without its attempt, so that another attempt begins."""
+    elsewhere, is_news = _other_host(site, visit)
+    line = f"sign-in begins again: no attempt of this browser ({request_line(asked)})"
+    if is_news:
+        logger.warning("%s: %s", line, elsewhere)
+    else:
+        logger.debug("%s", line)
+
+
+def _other_host(site: Site, visit: Visit) -> tuple[str, bool]:
+    """The remedy if the attempt's cookie may be at another host name, and whether it is news."""
+    elsewhere = site.home.hosts.elsewhere(visit.headers, site.routes.origin)
+    return elsewhere, bool(elsewhere) and site.home.reporter.is_first("host", elsewhere)

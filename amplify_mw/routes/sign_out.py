@@ -1,0 +1,56 @@
+"""The routes `sign-out`, which ends the session here and at the pool, and `sign-out-callback`.
+
+Rules:
+- Another site's page signs nobody out. A form of this site may, and a link as far as `get_sign_out`
+  allows; a link needs the browser's own word (`Sec-Fetch-*`) for its origin.
+- If the store cannot be told, the answer is 503, and the browser is not sent to the pool.
+"""
+
+from ..authenticator import Visit
+from ..effects import Flow
+from ..engine.reports import request_line
+from ..errors import NetworkError
+from ..log import logger
+from ..verbs.end import end_here
+from ..web.answers import Answer, Asked, problem
+from ..web.headers import CLEAR_SITE_DATA, FETCHED_AHEAD
+from ..web.requests import came_by_hop, is_foreign, page_of
+from .pages import hop, redirect
+from .queries import is_cross_site, is_page
+from .site import Site
+
+
+def sign_out(site: Site, visit: Visit, asked: Asked) -> Flow[Answer]:
+    """End the session, and send the browser to the pool to end the sign-in there."""
+    if not _may_sign_out(site, visit, asked):
+        is_form = asked.method == "POST"
+        why = page_of(visit.headers) if is_form else "a link may do it as get_sign_out says"
+        said = request_line(asked), why
+        logger.debug("answered 403: sign-out by another site's page (%s, %s)", *said)
+        return problem(403, "Only this site's own pages can sign you out.")
+    try:
+        yield from end_here(visit, everywhere=False, asks_again=False)
+    except NetworkError as error:
+        logger.debug("answered 503: %s (%s)", error.reason, request_line(asked))
+        return problem(503, headers=[("Retry-After", str(int(error.retry_after or 1)))])
+    url = site.provider.logout_url(site.routes.sign_out_callback_url)
+    # The ended session's own answer has this header. An earlier one may have run out unnoticed.
+    is_sent = visit.by_app or not site.home.forgets
+    headers = [] if is_sent else [(CLEAR_SITE_DATA, FETCHED_AHEAD)]
+    # With the policy `form-action 'self'` a form's redirects may not leave the site.
+    return hop(url, headers) if asked.method == "POST" else redirect(url, headers)
+
+
+def _may_sign_out(site: Site, visit: Visit, asked: Asked) -> bool:
+    if asked.method == "POST":
+        return not is_foreign(visit.headers, site.home.config.known_origins)
+    policy = site.routes.get_sign_out
+    if policy == "never" or came_by_hop(visit.headers, visit.cookies):
+        return False
+    return is_page(visit) and not is_cross_site(visit, policy, strictly=True)
+
+
+def signed_out(site: Site, visit: Visit, asked: Asked) -> Flow[Answer]:  # noqa: ARG001
+    """The pool has sent the browser back."""
+    yield from ()
+    return redirect(site.routes.after_sign_out)
