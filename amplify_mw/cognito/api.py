@@ -5,18 +5,17 @@ Rules:
 - An error's code is read as the AWS SDKs read it (`x-amzn-errortype`, else `code`, `__type`; cut
   at `,` and `:`, after `#`), and becomes one of our errors by one table. Throttling arrives as
   HTTP 400.
-- Every error that Cognito's service model lists for one of these operations has its line in the
-  operation's table (`FAILURES`); what none lists is `cognito_error`, and concerns one user alone.
-- Cognito's own messages are not passed on: they may quote what was sent. They are looked at where
-  one code means several things (`_closer`).
-- Refreshing is the one place where more errors end a session, and where a refusal of the app
-  client itself must not be taken for one of the user.
-- That the app client does not exist ends a session only where Amazon's own endpoint of the pool
-  says so of the client that the pool's signed token names: it was deleted, for good. Elsewhere
-  the endpoint may be the wrong one.
-- An answer of Cognito's own that is refused for what it holds is no outage: it is about one user.
-- A refresh is given more time than other calls: an answer that is lost may have held the only
-  refresh token that goes on.
+- Every error in Cognito's service model for one of these operations has its line in the
+  operation's table (`FAILURES`). Any other is `cognito_error`, and concerns one user alone.
+- Cognito's messages are not passed on: they may quote the request. They are read only if one code
+  has several meanings (`_closer`).
+- More errors end a session when it is refreshed. A refusal of the app client itself is never taken
+  for a refusal of the user.
+- A deleted app client ends a session only if Amazon's own endpoint of the pool reports it, for the
+  client in the pool's signed token. Any other endpoint may be the wrong one.
+- An answer from Cognito with unusable content is no outage: it concerns one user.
+- A refresh gets more time than other calls: a lost answer may have held the only valid refresh
+  token.
 """
 
 import json
@@ -49,17 +48,16 @@ THROTTLED: Final = frozenset(
 )
 
 
-# Who else would get the same answer now: all who ask the endpoint, the users of the app client, or
-# perhaps nobody.
+# The reach of an answer: every caller of the endpoint, the users of the app client, or one user.
 Scope: TypeAlias = Literal["endpoint", "client", "user"]
 
 
 class Failure(NamedTuple):
-    """What a failed call means. `ends_session`: the user is signed out by Cognito's own word.
+    """The meaning of a failed call. `ends_session`: Cognito says that the sign-in is over.
 
-    `may_be_reuse`: or somebody else has been given a newer refresh token.
-    `message`: what to say instead of the error's own sentence.
-    `code`: Cognito's name for it, fit for a log. `mend`: what an operator can do about it.
+    `may_be_reuse`: or another request has received a newer refresh token.
+    `message`: replaces the error's own message.
+    `code`: Cognito's name for the failure, fit for a log. `mend`: the remedy for the operator.
     """
 
     error: type[AuthError]
@@ -80,14 +78,14 @@ class Failure(NamedTuple):
 
     @property
     def scope(self) -> Scope:
-        """Who else would get this answer now."""
+        """The reach of this answer: others within it would get the same now."""
         if self.is_outage:
             return "endpoint"
         is_everybodys = self.reason in ("cognito_misconfigured", "firewall_blocked")
         return "client" if is_everybodys else "user"
 
     def exception(self) -> AuthError:
-        """A fresh exception that says this."""
+        """A new exception for this failure."""
         return self.error(
             self.message,
             reason=self.reason,
@@ -99,7 +97,7 @@ class Failure(NamedTuple):
 
 
 def misconfigured(mend: str) -> Failure:
-    """A refusal that stays until `mend` is done. It ends no session."""
+    """A refusal until the operator has done `mend`. It ends no session."""
     return Failure(AuthError, "cognito_misconfigured", mend=mend)
 
 
@@ -145,9 +143,9 @@ _SENDING_ROLE: Final = misconfigured("mend the role by which the user pool sends
 _FAILED_TRIGGER: Final = Failure(
     NetworkError, "trigger_failed", mend="look into the log of the pool's Lambda trigger"
 )
-# Who may not sign in goes on with no session either; a call that only reads leaves that to the
-# next refresh. What an unknown, expired, revoked or foreign refresh token and a disabled user get
-# is NotAuthorizedException (`Invalid Refresh Token`, `Refresh Token has been revoked`, ...).
+# A user who may not sign in keeps no session either; a call that only reads leaves this to the next
+# refresh. NotAuthorizedException is the answer to an unknown, expired, revoked or foreign refresh
+# token, and for a disabled user (`Invalid Refresh Token`, `Refresh Token has been revoked`, ...).
 _REFRESH_FAILURES: Final[Mapping[str, Failure]] = {
     **_FAILURES,
     **{
@@ -164,8 +162,7 @@ _REFRESH_FAILURES: Final[Mapping[str, Failure]] = {
         ends_session=True,
         may_be_reuse=True,
     ),
-    # A trigger's own word that this user gets no tokens. One that crashes says the same: hence
-    # the mend.
+    # A trigger refuses this user. One that crashes gives the same error: hence the remedy.
     "UserLambdaValidationException": Failure(
         NotAuthorizedException,
         "trigger_refused",
@@ -200,13 +197,13 @@ FAILURES: Final[Mapping[str, Mapping[str, Failure]]] = {
     "RevokeToken": _REVOCATION_FAILURES,
     "GlobalSignOut": _FAILURES,
 }
-"""What the errors of each operation mean, beside those that throttle (`THROTTLED`)."""
+"""The meaning of each operation's errors, apart from throttling (`THROTTLED`)."""
 
 _NO_SUCH_OPERATION: Final = misconfigured(
     "this endpoint has no such operation; for an emulator without GetTokensFromRefreshToken write "
     'refresh_api="InitiateAuth"'
 )
-# By the names of AWS, of query APIs, and of cognito-local (which says it with status 500).
+# The names of AWS, of query APIs, and of cognito-local (which answers with status 500).
 _NO_SUCH_OPERATIONS: Final = frozenset(
     {"UnknownOperationException", "InvalidAction", "Unsupported", "NotImplemented"}
 )
@@ -223,11 +220,11 @@ _FORGOTTEN_DEVICE: Final = _FAILURES["NotAuthorizedException"]
 UNUSABLE: Final = Failure(
     NetworkError, "malformed_token", message="Cognito's answer to a refresh holds no usable tokens."
 )
-_TOKEN: Final = re.compile(r"[!-~]+")  # how long it may be is the session's business
+_TOKEN: Final = re.compile(r"[!-~]+")  # sessions limit its length
 
 
 class AppClient(NamedTuple):
-    """An app client, as it says who it is: with its secret, if it has one."""
+    """An app client's credentials: its id, and its secret if it has one."""
 
     client_id: str
     secret: str | None = None
@@ -237,7 +234,7 @@ class AppClient(NamedTuple):
 
 
 class Refreshed(NamedTuple):
-    """What a refresh gave. `refresh_token`: None where the old one goes on."""
+    """The tokens from a refresh. `refresh_token`: None if the old one stays valid."""
 
     id_token: bytes
     access_token: bytes
@@ -248,7 +245,7 @@ class Refreshed(NamedTuple):
 
 
 def call(endpoint: str, operation: str, body: Mapping[str, Any]) -> Request:
-    """The request that calls `operation` at `endpoint`."""
+    """The request to call `operation` at `endpoint`."""
     headers = {
         "content-type": "application/x-amz-json-1.1",
         "x-amz-target": _TARGET + operation,
@@ -263,7 +260,7 @@ def get_user(endpoint: str, access_token: bytes) -> Request:
 
 
 def read_get_user(response: Response) -> dict[str, str] | Failure:
-    """The attributes in a GetUser answer, or what its failure means."""
+    """The attributes in a GetUser answer, or its failure."""
     failure = read_failure(response)
     if failure is not None:
         return failure
@@ -275,7 +272,7 @@ def read_get_user(response: Response) -> dict[str, str] | Failure:
             if isinstance(member["Name"], str) and isinstance(member["Value"], str)
         }
     except (ValueError, TypeError, KeyError, RecursionError):
-        return UNAVAILABLE  # a 200 that is not Cognito's: a captive portal, a broken proxy
+        return UNAVAILABLE  # a 200, but not from Cognito: a captive portal, a broken proxy
 
 
 def get_tokens_from_refresh_token(
@@ -317,9 +314,9 @@ def initiate_auth_refresh(
 
 
 def read_refreshed(response: Response, own_client: str | None = None) -> Refreshed | Failure:
-    """The tokens in the answer of either of these, or what its failure means.
+    """The tokens in the answer to either of these requests, or its failure.
 
-    `own_client`: the app client's id, where the endpoint is known to be the pool's own.
+    `own_client`: the app client's id, if the endpoint is known to be the pool's own.
     """
     failure = read_failure(response, _REFRESH_FAILURES)
     if failure is not None:
@@ -332,7 +329,7 @@ def read_refreshed(response: Response, own_client: str | None = None) -> Refresh
 
 
 def refreshed(id_token: object, access_token: object, refresh_token: object) -> Refreshed | Failure:
-    """These three as they came in a success of Cognito's own."""
+    """The three tokens of a successful answer, checked."""
     values = (id_token, access_token, *(() if refresh_token is None else (refresh_token,)))
     texts = [value for value in values if isinstance(value, str) and _TOKEN.fullmatch(value)]
     if len(texts) != len(values):
@@ -352,13 +349,13 @@ def global_sign_out(endpoint: str, access_token: bytes) -> Request:
 
 
 def read_revoked(response: Response) -> Failure | None:
-    """What an answer to RevokeToken means; None for a success."""
+    """The failure in an answer to RevokeToken; None for a success."""
     failure = read_failure(response, _REVOCATION_FAILURES)
     return failure and _closer(failure, response)
 
 
 def read_signed_out(response: Response) -> Failure | None:
-    """What an answer to GlobalSignOut means; None for a success."""
+    """The failure in an answer to GlobalSignOut; None for a success."""
     failure = read_failure(response)
     if failure and failure.code == "NotAuthorizedException" and "scope" in _said(response):
         return _MISSING_SCOPE._replace(code=failure.code)
@@ -379,14 +376,14 @@ def _secret_hash(client: AppClient, username: str) -> str:
 
 
 def _closer(failure: Failure, response: Response, own_client: str | None = None) -> Failure:
-    """A failure, told from others of its code by Cognito's sentence."""
+    """A failure, told apart by Cognito's message if its code has several meanings."""
     closer, code, said = failure, failure.code, _said(response)
     if code == "NotAuthorizedException" and "secret" in said:
         # `Client ... is configured for secret but secret was not received`, `Unable to verify
-        # secret hash for client ...`: nobody's session has ended when a deployment has lost it.
+        # secret hash for client ...`: a deployment has lost the secret, and no session has ended.
         closer = REJECTED_CLIENT
     elif code == "ResourceNotFoundException" and "does not exist" in said:
-        if "device" in said:  # of this sign-in: it was forgotten, and its refresh tokens with it
+        if "device" in said:  # of this sign-in: forgotten, together with its refresh tokens
             closer = _FORGOTTEN_DEVICE
         elif own_client and f"client {own_client.lower()} " in said:
             closer = _DELETED_CLIENT
@@ -394,14 +391,14 @@ def _closer(failure: Failure, response: Response, own_client: str | None = None)
 
 
 def _said(response: Response) -> str:
-    """Cognito's sentence, in lower case."""
+    """Cognito's message, in lower case."""
     body = json_object(response)
     message = body.get("message") or body.get("Message")
     return message.lower() if isinstance(message, str) else ""
 
 
 def read_failure(response: Response, failures: Mapping[str, Failure] = _FAILURES) -> Failure | None:
-    """What a response that is no success means; None for a success."""
+    """The failure in a response; None for a success."""
     if response.status == 200:
         return None
     code = _error_code(response)
@@ -428,7 +425,7 @@ def _error_code(response: Response) -> str:
 
 
 def json_object(response: Response) -> dict[str, Any]:
-    """The JSON object in an answer; an empty one where there is none."""
+    """The JSON object in an answer; an empty one if there is none."""
     try:
         body = json.loads(response.content)
     except (ValueError, RecursionError):

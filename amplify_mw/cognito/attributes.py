@@ -1,15 +1,15 @@
-"""The signed-in user's attributes: from Cognito where the session may ask it, else from claims.
+"""The signed-in user's attributes: from Cognito if the session may ask, else from claims.
 
 Rules:
-- With an access token that has the scope `aws.cognito.signin.user.admin`: Cognito's `GetUser`.
-  Else, with an ID token: its claims. With neither: `missing_scope`.
-- One `GetUser` in the air per access token; its answer is kept for `ttl` seconds (0: not at all)
+- With an access token of the scope `aws.cognito.signin.user.admin`: Cognito's `GetUser`. Without
+  it, an ID token's claims. With neither: `missing_scope`.
+- One `GetUser` at a time per access token. Its answer is cached for `ttl` seconds (0: not at all)
   under a digest of the token, never under the user.
-- When Cognito throttles, or refuses the set-up, nobody of this process asks that endpoint again for
-  a while that doubles from 1 to 30 s; an answer that is still in the cache goes on serving.
-- Only Cognito's word that the user is out ends the session. No outage ever does.
-- Where every so often Cognito is to say that the user is signed in still (`confirm`), its word
-  holds for as long again while it cannot be asked.
+- When Cognito throttles or refuses the set-up, this process does not ask the endpoint again for a
+  while: 1 s, doubling up to 30 s. Cached answers stay in use.
+- Only Cognito ends the session, by saying that the user is signed out. An outage never does.
+- If Cognito has to confirm the sign-in regularly (`confirm`), a confirmation lasts twice as long
+  while Cognito cannot be asked.
 """
 
 import json
@@ -42,7 +42,7 @@ _NOT_ATTRIBUTES: Final = frozenset(  # the protocol's own claims (RFC 7519, Open
 
 
 class TokenHolder(Protocol):
-    """The tokens of a session, with the pool they are of and the access token's scopes."""
+    """The tokens of a session, with their pool and the access token's scopes."""
 
     @property
     def id_token(self) -> bytes | None:
@@ -94,7 +94,7 @@ def attributes_of_claims(claims: Mapping[str, Any]) -> dict[str, str]:
 
 
 class AttributeSource:
-    """Where attributes come from, and how often Cognito may be asked for them."""
+    """Fetches attributes, and limits the calls to Cognito."""
 
     def __init__(self, cache: Cache, ttl: float) -> None:
         self._cache = cache
@@ -104,7 +104,7 @@ class AttributeSource:
     def fetch(
         self, session: TokenHolder, endpoint: str, now: float
     ) -> Flow[Mapping[str, str] | Failure]:
-        """A flow: the attributes, or what hindered."""
+        """The attributes, or the failure."""
         if session.access_token is not None and SELF_SERVICE_SCOPE in session.scopes:
             answer = yield from self._ask(
                 session.access_token, session.pool, endpoint, self._ttl, now
@@ -117,9 +117,9 @@ class AttributeSource:
     def confirm(
         self, session: TokenHolder, endpoint: str, every: float, now: float
     ) -> Flow[float | Failure]:
-        """Ask Cognito whether the user is signed in still; until when its word holds.
+        """Ask Cognito whether the user is still signed in; returns the end of its confirmation.
 
-        Cognito is asked unless it was so in the last `every` seconds.
+        An answer from the last `every` seconds is used again.
         """
         if session.access_token is None or SELF_SERVICE_SCOPE not in session.scopes:
             return _MISSING_SCOPE
@@ -162,7 +162,7 @@ class AttributeSource:
     ) -> Flow[Attributes | Failure]:
         """The flight."""
         known = self._fresh(digest, max_age, now)
-        if known is not None:  # another flight landed while this one waited to depart
+        if known is not None:  # another flight has ended while this one waited to start
             return known
         paused = asking.meanwhile(now)
         if paused is not None:
@@ -185,6 +185,6 @@ class AttributeSource:
 
 
 def _digest(access_token: bytes) -> bytes:
-    from hashlib import sha256  # 4 ms: only those who ask Cognito pay
+    from hashlib import sha256  # 4 ms: loaded for the first call
 
     return sha256(access_token).digest()

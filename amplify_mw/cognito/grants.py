@@ -1,14 +1,14 @@
-"""What a refresh token is good for: new tokens, and an end to the sign-in.
+"""Using a refresh token: get new tokens, or revoke the sign-in.
 
 Rules:
-- The configured API is asked, and no other stands in for it: after a 5xx nobody knows whether the
-  refresh token was used up.
-- While Cognito throttles, is unavailable or refuses the set-up, nobody whom that concerns asks for
-  new tokens in this process; see `pace`.
-- Only Cognito's word that the sign-in is over ends a session (`Failure.ends_session`). That a
-  refresh token is of no form that Cognito issues is such a word.
-- Revoking is not waited for: no sign-out is delayed by a Cognito that cannot be reached. Whoever
-  signs out is signed out here whatever Cognito says. A set-up that cannot revoke is told.
+- Only the configured API is asked. There is no fallback: after a 5xx the refresh token may be used
+  up.
+- While Cognito throttles, is unavailable or refuses the set-up, this process makes no further calls
+  for the users concerned (see `pace`).
+- A session ends only if Cognito says that the sign-in is over (`Failure.ends_session`). Its refusal
+  of a malformed refresh token counts too.
+- Revoking is not waited for: an unreachable Cognito delays no sign-out, and the user is signed out
+  here in any case. The operator is told of a set-up that cannot revoke.
 """
 
 import re
@@ -28,7 +28,7 @@ Read = Callable[[Response], Refreshed | Failure]
 
 
 _TRY_AGAIN: Final = (1.0, 4.0)  # seconds to wait before a revocation is sent again
-# After each of these nobody whom it concerns asks for a while.
+# After each of these there are no calls for a while, for the users concerned.
 _PAUSING: Final[tuple[Reason, ...]] = (
     *("throttled", "cognito_unavailable", "cognito_misconfigured"),
     *("firewall_blocked", "trigger_failed", "cognito_error"),
@@ -40,9 +40,9 @@ _UNREVOKED: Final = "what was copied of sessions that end now may live on"
 
 
 class PoolApi(NamedTuple):
-    """Where a pool is asked, how, and with which secret.
+    """A pool's endpoints, refresh API and client secret.
 
-    `is_amazons`: the endpoint is Amazon's own of the pool, and no emulator or other Region.
+    `is_amazons`: the endpoint is Amazon's own, in the pool's Region, and not an emulator.
     """
 
     endpoint: str
@@ -57,9 +57,9 @@ class PoolApi(NamedTuple):
 
 
 class Grants:
-    """Asks the pools (by issuer) for new tokens, and revokes.
+    """Refreshes and revokes tokens at the pools (by issuer).
 
-    `sign_ins`: the paces of redeeming codes, which is the sign-in routes' own.
+    `sign_ins`: the paces of the code exchange in the sign-in routes.
     """
 
     def __init__(self, pools: Mapping[str, PoolApi]) -> None:
@@ -75,10 +75,10 @@ class Grants:
         meanwhile: tuple[float, Ask[bool]],
         now: float,
     ) -> Flow[tuple[Refreshed | Failure, float]]:
-        """A flow, in a flight: new tokens, or what hindered, and when that was known.
+        """Inside a flight: new tokens or the failure, and the time of the answer.
 
-        `access`: the access token that they are to replace. `meanwhile`: what to ask a store every
-        so many seconds until there is an answer.
+        `access`: the old access token. `meanwhile`: a call to a store, repeated every so many
+        seconds until there is an answer.
         """
         pool = self._pools[access.issuer]
         request, read = _refresh_request(pool, access, refresh_token)
@@ -99,14 +99,14 @@ class Grants:
         return (yield from asking.heed(answer, why, departed, now)), now
 
     def revoke(self, access: VerifiedToken, refresh_token: bytes) -> Flow[None]:
-        """A flow: have a sign-in's tokens revoked, without waiting."""
+        """Revoke a sign-in's tokens, without waiting."""
         pool = self._pools[access.issuer]
         yield from self._launch(access, [_revocation(pool, access, refresh_token)], refresh_token)
 
     def sign_out_everywhere(self, access: VerifiedToken, refresh_token: bytes | None) -> Flow[None]:
-        """A flow: have all of a user's tokens revoked, without waiting.
+        """Revoke all tokens of a user, without waiting.
 
-        One after the other: with its sign-in the access token is revoked, and may ask no more.
+        This sign-in comes last: revoking it revokes the access token, too.
         """
         pool = self._pools[access.issuer]
         steps = [Step(api.global_sign_out(pool.endpoint, access.encoded), api.read_signed_out)]
@@ -118,7 +118,7 @@ class Grants:
         key = ("revoke", steps[0].request.url, secret)
         asked = [(step, self._asking(step, access)) for step in steps]
         flight = Flight(key, lambda now: _carry_out(asked, now), "revocations")
-        with suppress(Unreachable):  # out of threads: whoever signs out is signed out all the same
+        with suppress(Unreachable):  # out of threads: the user is signed out all the same
             yield Launch(flight)
 
     def _asking(self, step: "Step", access: VerifiedToken) -> Asking:
@@ -128,7 +128,7 @@ class Grants:
 
 
 class Step(NamedTuple):
-    """A request, and how its answer is read. `is_odd`: the token in it is none of Cognito's."""
+    """A request, and the reader of its answer. `is_odd`: Cognito cannot have issued its token."""
 
     request: Request
     read: Callable[[Response], Failure | None]
@@ -137,7 +137,7 @@ class Step(NamedTuple):
 
 
 def _carry_out(steps: list[tuple[Step, Asking]], now: float) -> Flow[None]:
-    """The flight: one step after the other, each tried a few times, whatever comes of them."""
+    """The flight: one step after the other, each tried a few times. Failures stop none of them."""
     for step, asking in steps:
         for pause in (*_TRY_AGAIN, None):
             answer, now = yield from _try(step, asking, now)
@@ -165,7 +165,7 @@ def _revocation(pool: PoolApi, access: VerifiedToken, refresh_token: bytes) -> S
 
 
 def _why(pool: PoolApi, response: Response) -> str:
-    """What an outage looks like; and the mend, if it may be an emulator's way to say no."""
+    """The description of an outage; with the remedy, if it may be an emulator's refusal."""
     why = f"HTTP status {response.status}"
     if pool.is_amazons or pool.refresh_api != _ROTATING or response.status < 500:
         return why

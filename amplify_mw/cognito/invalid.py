@@ -80,7 +80,7 @@ def listed(names: Iterable[str]) -> str:
 
 
 def clock(now: float, leeway: float) -> str:
-    """The time that a claim was compared with, as text."""
+    """The current time, as text beside an expected one."""
     return f"now {now:.0f}, leeway {leeway:g} s"
 
 

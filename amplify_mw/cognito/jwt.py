@@ -26,7 +26,7 @@ _USUAL_HEADER: Final = 1024  # bytes: longer ones are not cached
 # cost 1 µs more. (A named tuple's fields take five times as long to read as a slot.)
 @dataclass(slots=True, eq=False, repr=False)
 class ParsedToken:
-    """A token taken apart; nothing in it is believed yet."""
+    """A token taken apart. Nothing in it is verified."""
 
     header: Final[Mapping[str, Any]]
     claims: Final[Mapping[str, Any]]

@@ -1,16 +1,16 @@
-"""A user pool's key set: importing it, keeping it, and when to fetch it again.
+"""A user pool's key set: importing, caching and refetching it.
 
 Rules:
-- Keys come from the configured address or file only. Those that are not RSA keys for RS256
-  signatures are passed over; one that is, but malformed or under 2048 bits, makes the whole set a
-  bad answer. Key ids are unique.
-- One fetch at a time and pool. A bad or empty answer never replaces good keys.
-- After a fetch nothing is fetched again for `COOL_DOWN` (after a failed one, `RETRY_PAUSE`).
-- A key id that the set lacks is *unknown* only if the set was fetched after the token was issued;
-  else the token cannot be checked now, so that a rotation signs nobody out.
-- Keys older than `MAX_AGE` are fetched anew in the background while they go on serving; past
-  `STALE_LIMIT` without a good answer they serve no more.
-- When a key leaves the set, the cached verdicts go with it.
+- Keys come from the configured address or file only. Other keys than RSA keys for RS256 are
+  skipped. An RSA key for RS256 that is malformed or under 2048 bits makes the whole set a bad
+  answer. Key ids are unique.
+- One fetch at a time per pool. A bad or empty answer never replaces good keys.
+- After a fetch there is none for `COOL_DOWN` seconds (after a failed one, `RETRY_PAUSE`).
+- A missing key id is *unknown* only if the set was fetched after the token was issued. Otherwise
+  the token cannot be checked now, so that a rotation signs nobody out.
+- Keys older than `MAX_AGE` are refetched in the background and stay in use meanwhile. After
+  `STALE_LIMIT` without a good answer they are used no more.
+- When a key leaves the set, the cached verdicts are dropped.
 """
 
 import json
@@ -45,11 +45,11 @@ _NO_KEYS: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 class BadKeySet(ValueError):
-    """These bytes are no usable key set. Says why, without quoting them."""
+    """These bytes are not a usable key set. The message does not quote them."""
 
 
 class UnknownKey(Exception):
-    """The pool has no such key. `known`: the ids of those it has."""
+    """The pool has no such key. `known`: the ids of its keys."""
 
     def __init__(self, known: Iterable[str]) -> None:
         super().__init__("the pool has no such key")
@@ -57,7 +57,7 @@ class UnknownKey(Exception):
 
 
 class KeysUnavailable(Exception):
-    """The key cannot be had now; `retry_after` is in seconds."""
+    """The key is not available now. `retry_after`: in seconds."""
 
     def __init__(self, retry_after: float) -> None:
         super().__init__("the key set cannot be fetched now")
@@ -96,7 +96,7 @@ def _is_for_rs256(jwk: object) -> bool:
 
 
 def _import_key(jwk: Mapping[str, Any]) -> "RSAKey":
-    from joserfc.jwk import RSAKey  # 55 ms: only those who verify pay
+    from joserfc.jwk import RSAKey  # 55 ms: loaded for the first token
 
     try:
         key = RSAKey.import_key({"kty": "RSA", "n": jwk["n"], "e": jwk["e"]})
@@ -109,7 +109,7 @@ def _import_key(jwk: Mapping[str, Any]) -> "RSAKey":
 
 
 class KeyState(NamedTuple):
-    """What is known of a key set at one moment; replaced as a whole, by the one flight."""
+    """A key set at one moment. The one flight replaces it as a whole."""
 
     keys: "Mapping[str, RSAKey]" = _NO_KEYS
     fetched_at: float = -FOREVER  # when the request for `keys` left
@@ -121,23 +121,23 @@ class KeyState(NamedTuple):
 
     @property
     def is_preloaded(self) -> bool:
-        """Whether `keys` are kept for good."""
+        """Whether `keys` are never fetched."""
         return self.fetched_at == FOREVER
 
     def rules_out(self, issued_by: float, now: float) -> bool:
-        """Whether a key id that `keys` lacks is unknown for good to a token of that age.
+        """Whether a key id missing from `keys` is unknown, for a token issued by `issued_by`.
 
-        A fetch that lies ahead was timed by a clock that was set back since; it rules out nothing.
+        A fetch in the future was timed before the clock was set back, and rules out nothing.
         """
         return self.fetched_at > issued_by and (self.fetched_at <= now or self.is_preloaded)
 
     def is_paused(self, now: float) -> bool:
-        """Whether nothing may be fetched now; a clock that was set back does not prolong that."""
+        """Whether a fetch has to wait. A clock that was set back does not prolong the wait."""
         return self.is_preloaded or self.next_fetch - COOL_DOWN <= now < self.next_fetch
 
 
 class KeySource:
-    """The key set at `url`, fetched when needed; or `preloaded` keys, kept for good."""
+    """The key set at `url`, fetched when needed; or `preloaded` keys, never fetched."""
 
     def __init__(
         self, url: str, verdicts: Cache, *, preloaded: "Mapping[str, RSAKey] | None" = None
@@ -148,26 +148,26 @@ class KeySource:
         self.state = KeyState() if preloaded is None else KeyState(preloaded, FOREVER, FOREVER)
 
     def fresh_until(self, now: float) -> float:
-        """Until when a verdict made now may be kept without looking at the key set again."""
+        """The end of a verdict made now: then the key set is consulted again."""
         state = self.state
         return max(state.fetched_at + MAX_AGE, state.next_fetch, now)
 
     def at_hand(self, kid: str, now: float) -> "RSAKey | None":
-        """The key, if it is here and the set is fresh; `key_for` for the rest."""
+        """The key, if it is cached and the set is fresh; else see `key_for`."""
         state = self.state
         return state.keys.get(kid) if now - state.fetched_at <= MAX_AGE else None
 
     def key_for(self, kid: str, issued_by: float, now: float) -> "Flow[tuple[RSAKey, float]]":
-        """A flow: the key, and the time. Raises `UnknownKey` or `KeysUnavailable`.
+        """The key, and the time. Raises `UnknownKey` or `KeysUnavailable`.
 
-        `issued_by`: the latest time at which the token may have been issued.
+        `issued_by`: the latest possible time of the token's issue.
         """
         state = self.state
         if now - state.fetched_at <= STALE_LIMIT:
             key = state.keys.get(kid)
             if key is not None:
                 if now - state.fetched_at > MAX_AGE and not state.is_paused(now):
-                    with suppress(Unreachable):  # no thread to be had: these keys go on serving
+                    with suppress(Unreachable):  # out of threads: these keys stay in use
                         yield Launch(self._flight)
                 return key, now
             if state.rules_out(issued_by, now):
@@ -185,7 +185,7 @@ class KeySource:
         raise KeysUnavailable(max(state.next_fetch - now, 1.0))
 
     def _fetch(self, now: float) -> Flow[KeyState]:
-        """The flight: one attempt, unless another landed while this one waited to depart."""
+        """The flight: one fetch, unless another has ended while this one waited to start."""
         before = self.state
         if before.is_paused(now):
             return before

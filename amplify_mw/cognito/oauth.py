@@ -1,13 +1,13 @@
 """The OAuth 2 token endpoint of the pool's domain: requests out, responses in. Nothing is sent.
 
 Rules:
-- A client with a secret says who it is by Basic authentication, one without by its `client_id`
-  (RFC 6749 2.3.1, 3.2.1).
-- Of the endpoint's errors (RFC 6749 5.2) `invalid_grant` alone ends a session: the refresh token
-  is unknown, expired, revoked, of another client or, with rotation, used up; which of them, OAuth
-  does not say. All others are about the configuration, but for `invalid_request`, which may be
-  about what one user has sent.
-- What the endpoint describes is not passed on: it may quote what was sent.
+- A client with a secret uses Basic authentication, one without sends its `client_id` (RFC 6749
+  2.3.1, 3.2.1).
+- Of the endpoint's errors (RFC 6749 5.2) only `invalid_grant` ends a session: the refresh token is
+  unknown, expired, revoked, another client's or, with rotation, used up. OAuth does not tell these
+  apart. All others concern the configuration, except `invalid_request`, which may concern one
+  user's request.
+- The endpoint's descriptions are not passed on: they may quote the request.
 """
 
 from base64 import b64encode
@@ -60,13 +60,13 @@ def refresh(token_url: str, client: AppClient, refresh_token: bytes) -> Request:
 
 
 def read_refreshed(response: Response) -> Refreshed | Failure:
-    """The tokens in the answer (RFC 6749 5.1), or what its failure means."""
+    """The tokens in the answer (RFC 6749 5.1), or its failure."""
     failure = read_failure(response)
     if failure is not None:
         return failure
     body = json_object(response)
     tokens = [body.get(name) for name in ("id_token", "access_token", "refresh_token")]
-    if not any(tokens):  # a 200 that is not the endpoint's: a captive portal, a broken proxy
+    if not any(tokens):  # a 200, but not from the endpoint: a captive portal, a broken proxy
         return UNAVAILABLE
     return refreshed(*tokens)
 
@@ -80,7 +80,7 @@ def revoke(revoke_url: str, client: AppClient, refresh_token: bytes) -> Request:
 
 
 def read_failure(response: Response) -> Failure | None:
-    """What a response that is no success means; None for a success."""
+    """The failure in a response; None for a success."""
     if response.status == 200:
         return None
     if response.status == 429:
@@ -92,7 +92,7 @@ def read_failure(response: Response) -> Failure | None:
     if failure.is_outage:
         return failure
     name = printable(error)
-    # OAuth's word for a session that is over is no name of an error that Amplify knows.
+    # OAuth's name for the end of a session is not an error name of Amplify's.
     return failure._replace(name=failure.name if failure.ends_session else name, code=name)
 
 

@@ -1,16 +1,15 @@
-"""Is this JWT ours, and whose is it?
+"""Verifying a JWT: issued by a configured pool for one of its app clients, and to which user.
 
 Rules:
 - The token is taken apart once, strictly (see `jwt`).
 - RS256 only. The key comes from the configured key set, by `kid`. Keys and addresses in the token
   are ignored. A `crit` header is refused, since no extension is supported.
-- `iss` is exactly an issuer of a configured pool, which may have two; `token_use` is id or access;
-  `aud` (id) or `client_id` (access) is a configured client; `exp` is there. "Expired" and "not yet
-  valid" are only said when all of that passed.
-- A token from the future is the pool's own, however far ahead it is. That is no flaw of the token
-  (`NotYetValid`). If it was issued in the future (`iat`), this machine's clock is behind, and the
-  operator is told once a day.
-- Whatever the bytes, the only refusal is `InvalidToken`; `KeysUnavailable` says nothing of them.
+- `iss` is exactly an issuer of a configured pool (a pool may have two). `token_use` is id or
+  access. `aud` (id) or `client_id` (access) is a configured client. `exp` is present. "Expired" and
+  "not yet valid" come last, after all other checks.
+- A token from the future is good, even if it is far ahead (`NotYetValid`). If it was issued in the
+  future (`iat`), this machine's clock is behind, and the operator is told once a day.
+- For any bytes, the only refusal is `InvalidToken`. `KeysUnavailable` means: not checked.
 """
 
 import math
@@ -60,9 +59,9 @@ class NotYetValid(InvalidToken):
 
 
 class TrustedPool(NamedTuple):
-    """Whose tokens count: the issuer, its keys, its app clients (None: any client's).
+    """An accepted issuer, with its keys and app clients (None: any client).
 
-    `pool`: the user pool's id; pools may have several issuers.
+    `pool`: the user pool's id; a pool may have several issuers.
     """
 
     issuer: str
@@ -74,11 +73,10 @@ class TrustedPool(NamedTuple):
 # Frozen by `Final`, as `ParsedToken` is.
 @dataclass(slots=True, eq=False, repr=False)
 class VerifiedToken:
-    """A token that is ours. `pool`, the user pool's id, and `sub` say whose it is.
+    """A verified token. `pool` (the user pool's id) and `sub` identify its user.
 
-    `expires_at`: from when on it is not ours (`exp` and the leeway). `fresh_until`: when to verify
-    it again. `lifetime`: seconds from `iat` to `exp`. `begins_at`: from when on it counts, by the
-    pool's clock (the later of `iat` and `nbf`).
+    `expires_at`: `exp` plus the leeway. `fresh_until`: the time to verify it again. `lifetime`:
+    seconds from `iat` to `exp`. `begins_at`: the later of `iat` and `nbf`, by the pool's clock.
     """
 
     encoded: Final[bytes]
@@ -99,13 +97,13 @@ class VerifiedToken:
 
 
 class ClockWatch:
-    """Notices that this machine's clock differs from a pool's, and has it told once a day."""
+    """Tells the operator, once a day, if this machine's clock differs from a pool's."""
 
     def __init__(self) -> None:
         self._told_at: dict[str, float] = {}  # by issuer
 
     def noticed(self, issuer: str, ahead: float, now: float) -> Flow[None]:
-        """A flow: this machine's clock is so many seconds ahead of the pool's (below 0: behind)."""
+        """Tell of a clock that is so many seconds `ahead` of the pool's (below 0: behind)."""
         if abs(now - self._told_at.get(issuer, -math.inf)) < _DAY:
             return
         self._told_at[issuer] = now
@@ -117,7 +115,7 @@ class ClockWatch:
 
 
 class Verifier:
-    """Verifies tokens of the configured pools. `leeway`, in seconds, is for clocks that differ."""
+    """Verifies tokens of the configured pools. `leeway`: seconds by which clocks may differ."""
 
     def __init__(self, pools: Mapping[str, TrustedPool], leeway: float) -> None:
         self._pools = pools
@@ -125,17 +123,17 @@ class Verifier:
         self._clock_watch = ClockWatch()
 
     def verify(self, token: bytes, now: float) -> Flow[VerifiedToken]:
-        """A flow: the verified token. Raises `InvalidToken` or `KeysUnavailable`.
+        """The verified token. Raises `InvalidToken` or `KeysUnavailable`.
 
-        `NotYetValid` is raised for a good token from the future.
+        Raises `NotYetValid` for a good token from the future.
         """
         parsed, pool = self._parse(token)
         issued_at = _time(parsed.claims, "iat", default=-math.inf)
         key = pool.keys.at_hand(parsed.header["kid"], now)
         if key is None:
             try:
-                # `iat` is in whole seconds of Cognito's clock, which may differ from ours. What is
-                # from the future was issued before this moment all the same.
+                # `iat` is in whole seconds, by Cognito's clock. A token from the future was issued
+                # before this moment all the same.
                 is_ahead = issued_at > now + self.leeway
                 issued_by = now if is_ahead else issued_at + 1 + self.leeway
                 key, now = yield from pool.keys.key_for(parsed.header["kid"], issued_by, now)
@@ -154,9 +152,9 @@ class Verifier:
         return verified
 
     def verify_new(self, token: bytes, now: float) -> Flow[VerifiedToken]:
-        """A flow: the same of a token that Cognito has just issued: one of the future counts.
+        """The same for a token that Cognito has just issued: one from the future is accepted.
 
-        One that has run out already shows a clock that is ahead; it is refused all the same.
+        One that has already expired shows that this clock is ahead. It is refused all the same.
         """
         try:
             return (yield from self.verify(token, now))
@@ -170,21 +168,21 @@ class Verifier:
             raise
 
     def watch_clock(self, new: VerifiedToken, now: float) -> Flow[None]:
-        """A flow: have it told if a token that was just issued seems to be old."""
+        """Tell the operator if a token that was just issued seems old."""
         if now - new.begins_at > new.lifetime / 2 > 0:
             yield from self._clock_watch.noticed(new.issuer, now - new.begins_at, now)
 
     def read(self, token: bytes, now: float) -> VerifiedToken:
-        """A token that somebody else vouches for: neither its signature nor its time is looked at.
+        """The content of a trusted token. Neither its signature nor its time is checked.
 
-        For what a seal of our own, or Cognito's own connection, has brought. Raises `InvalidToken`.
+        For tokens from our own seal, or from Cognito's own answer. Raises `InvalidToken`.
         """
         parsed, pool = self._parse(token)
         issued_at = _time(parsed.claims, "iat", default=-math.inf)
         return self._believe(token, parsed.claims, pool, issued_at, now)
 
     def _parse(self, token: bytes) -> tuple[ParsedToken, TrustedPool]:
-        """A token taken apart, and the pool that it says it is from."""
+        """A token taken apart, and the pool of its `iss`."""
         parsed = parse_token(token)
         header = parsed.header
         if header.get("alg") != "RS256":
@@ -205,7 +203,7 @@ class Verifier:
         issued_at: float,
         now: float,
     ) -> VerifiedToken:
-        """The claims of a token whose signature is good, or that is vouched for."""
+        """Check the claims of a token with a good signature, or of a trusted one."""
         use = claims.get("token_use")
         if use != "id" and use != "access":
             raise invalid.wrong_token_use(use, expected="'id' or 'access'")

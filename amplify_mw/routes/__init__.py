@@ -1,1 +1,1 @@
-"""Sign-in routes that the middleware serves itself: hosted sign-in, and the way back."""
+"""Sign-in routes of the middleware's own: to the pool's sign-in page, and back."""

@@ -1,16 +1,17 @@
-"""One attempt to sign in: what a browser keeps between leaving for the pool and coming back.
+"""One attempt to sign in, kept by the browser while it is at the pool's pages.
 
 Rules:
-- Each attempt has a cookie of its own, so that several tabs finish their own: sealed, HttpOnly,
-  SameSite=Lax (the way back is another site's redirect), for the routes' path alone, short-lived.
-- The cookie is named after the attempt's `state`, begins no session, and opens for this site, user
-  pool and app client only. It is deleted when it is used, whatever comes of it.
-- There are at most `MAX_ATTEMPTS` of them, of at most `MAX_BYTES`: a new one takes the place of
-  the oldest. Servers refuse a `Cookie` header that is much longer.
-- Only a cookie that opens, is in time, and holds the very state that came back is an attempt.
-- What goes to the pool beside the state is for a browser that has the attempt's cookie no longer:
-  how to begin again, sealed, and how often that was done, in the clear (it ends a loop, and decides
-  nothing else). It signs nobody in.
+- Each attempt has its own cookie, so several tabs can sign in side by side. The cookie is sealed,
+  HttpOnly, SameSite=Lax (the callback is another site's redirect), short-lived, and limited to the
+  routes' path.
+- The cookie is named after the attempt's `state`. It starts no session, and opens only for this
+  site, user pool and app client. Using it deletes it, even if the sign-in fails.
+- At most `MAX_ATTEMPTS` are kept, of `MAX_BYTES` together: a new one replaces the oldest. Servers
+  refuse much longer `Cookie` headers.
+- An attempt is valid if its cookie opens, is in time, and holds exactly the returned state.
+- The `state` sent to the pool also says how to begin again, for a browser that has lost the cookie:
+  the query, sealed, and the number of tries, in the clear (it only ends a loop). It signs nobody
+  in.
 """
 
 import hmac
@@ -31,18 +32,18 @@ MAX_BYTES: Final = 5120
 RANDOM: Final = 16 + 16 + 32 + 12 + 12  # bytes: state, nonce, verifier, and for two seals
 _ID: Final = 12  # characters of the state in a cookie's name, after its time
 _MICRO: Final = 1_000_000
-_LONGEST_SENT: Final = 1024  # characters: providers are known to take so many
+_LONGEST_SENT: Final = 1024  # characters: providers are known to accept these
 _WAY: Final = "amplify-way"
 _STATE: Final = re.compile(r"([0-9a-f]{1,16})\.([A-Za-z0-9_-]{1,40})")
 _SENT: Final = re.compile(rf"({_STATE.pattern})(?:\.([0-9])(?:\.([A-Za-z0-9._-]{{0,1024}}))?)?")
 
 
 class Attempt(NamedTuple):
-    """What has to come back, and what is to be done then.
+    """The values to compare with the callback, and the page to go to afterwards.
 
-    `state`: the microsecond in which it began, and 128 random bits. `begun_at`: seconds since the
-    epoch. `target`: the page to go to. `max_age`: seconds since which the user must have shown who
-    they are at most; None: any. `with_two`: it began with two session cookies of one name.
+    `state`: the microsecond of its beginning, and 128 random bits. `begun_at`: seconds since the
+    epoch. `target`: the page to go to. `max_age`: the most seconds since the user entered the
+    password; None: any. `with_two`: it began with two session cookies of one name.
     """
 
     state: str
@@ -58,9 +59,9 @@ class Attempt(NamedTuple):
 
 
 class Way(NamedTuple):
-    """How to begin anew without an attempt's cookie.
+    """How to begin again without an attempt's cookie.
 
-    `query`: of the sign-in route; empty: nothing is known. `turns`: how often that was done.
+    `query`: of the sign-in route; empty if unknown. `turns`: the attempts begun in a row.
     """
 
     query: str
@@ -108,14 +109,14 @@ class Attempts:
         return attempt, random[64:]
 
     def sent(self, attempt: Attempt, way: Way, ivs: bytes) -> str:
-        """The `state` that goes to the pool. A way that is too long is left out."""
+        """The `state` for the pool. A `way` too long for it is left out."""
         bare = f"{attempt.state}.{way.turns}"
         sealed = self._way_seal.seal(way.query.encode(), self._owner, ivs[12:]).decode("ascii")
         whole = f"{bare}.{sealed}"
         return whole if len(whole) <= _LONGEST_SENT else bare
 
     def way(self, sent: str) -> Way:
-        """The way in a `state` that came back, whoever made it."""
+        """The way in a returned `state`. Anybody can have made it."""
         match = _SENT.fullmatch(sent)
         if match is None:
             return Way("", 0)
@@ -123,7 +124,7 @@ class Attempts:
         return Way(opened[0].decode() if opened else "", int(match[4] or 0))
 
     def keep(self, attempt: Attempt, ivs: bytes, sent: bytes | None) -> list[str]:
-        """The `Set-Cookie` values that keep an attempt, and drop the oldest of too many."""
+        """The `Set-Cookie` values to keep an attempt, and to drop the oldest of too many."""
         text = json.dumps(attempt, separators=(",", ":")).encode()
         value = self._seal.seal(text, self._owner, ivs[:12]).decode("ascii")
         oldest = _surplus(_sizes(sent), MAX_ATTEMPTS - 1, MAX_BYTES - len(value))
@@ -134,7 +135,7 @@ class Attempts:
         return self._policy(state).clearing
 
     def find(self, came_back: str, sent: bytes | None, now: float) -> Attempt | None:
-        """The attempt that a `state` belongs to; None if there is none, or no longer."""
+        """The attempt with this `state`; None if there is none, or it is too old."""
         match = _SENT.fullmatch(came_back)
         if sent is None or match is None:
             return None
@@ -154,15 +155,15 @@ def _text(random: bytes) -> str:
 
 
 def _name(state: str) -> str:
-    """The name of an attempt's cookie. It tells when the attempt began."""
+    """The name of an attempt's cookie. It contains the time of its beginning."""
     began, _, rest = state.partition(".")
     return f"{PREFIX}.{began}.{rest[:_ID]}"
 
 
 def _sizes(sent: bytes | None) -> dict[str, int]:
-    """How long the cookies of attempts are that were sent, by the beginnings of their states.
+    """The sizes of the attempts' cookies in a request, by the beginnings of their states.
 
-    They are in the order in which they were sent: browsers send what was set first in front.
+    In the order of the header: browsers send older cookies first.
     """
     start = f"{PREFIX}.".encode()
     found: dict[str, int] = {}
@@ -176,9 +177,9 @@ def _sizes(sent: bytes | None) -> dict[str, int]:
 
 
 def _surplus(sizes: dict[str, int], most: int, room: int) -> list[str]:
-    """The oldest of them, beyond the `most` that have room.
+    """The oldest attempts: those beyond the newest `most`, or beyond the `room` in bytes.
 
-    States tell when they began; of one microsecond, the one that was sent last is the newest.
+    States contain the time. Of one microsecond, the last one in the header is the newest.
     """
     surplus = []
     newest_first = sorted(sizes, key=_began_at)[::-1]

@@ -7,10 +7,10 @@ Rules:
   sign-in began elsewhere (on an identity provider's page). A new attempt for the same target begins
   at once, and a provider that knows the browser answers it without a question. After `MAX_TURNS`
   attempts in a row a page says that the sign-in failed.
-- A callback that came without `SameSite=Strict` cookies goes once through a page of this site, so
-  that the new session ends the one that is there.
+- A callback without `SameSite=Strict` cookies goes once through a page of this site, so that the
+  new session ends the earlier one.
 - After a redirect from the pool the browser would send no strict cookies. So the answer is a page
-  that goes on by itself (see `pages.hop`).
+  going on by itself (see `pages.hop`).
 - The provider's parameters are compared, never repeated, except in the address of such a page.
 """
 

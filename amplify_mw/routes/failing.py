@@ -64,7 +64,7 @@ def _log(site: Site, asked: Asked, refusal: Refusal) -> None:
 
 
 def attempt_expired(site: Site, visit: Visit) -> Refusal:
-    """The refusal of an answer that belongs to no attempt of this browser."""
+    """The refusal of a callback without an attempt of this browser."""
     elsewhere, is_news = _other_host(site, visit)
     if is_news:
         return Refusal(Code.ATTEMPT_EXPIRED, mend=elsewhere)
@@ -72,7 +72,7 @@ def attempt_expired(site: Site, visit: Visit) -> Refusal:
 
 
 def log_new_attempt(site: Site, visit: Visit, asked: Asked) -> None:
-    """Log that a code came without its attempt, so that another attempt begins."""
+    """Log a code without its attempt: another attempt begins."""
     elsewhere, is_news = _other_host(site, visit)
     line = f"sign-in begins again: no attempt of this browser ({request_line(asked)})"
     if is_news:

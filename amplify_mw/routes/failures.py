@@ -20,7 +20,7 @@ class Code(Enum):
     """Status, text of the page, and the remedy for the operator (empty: nothing to repair).
 
     A failure with a remedy is logged at WARNING, others at INFO, and one that `is_noise` at DEBUG:
-    anybody can cause any number of those.
+    clients can cause any number of those.
     """
 
     ACCESS_DENIED = 403, "The sign-in was not completed."

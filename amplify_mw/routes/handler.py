@@ -1,4 +1,4 @@
-"""The sign-in routes: which function answers at which path, and what holds for all of them.
+"""The sign-in routes: the function behind each path, and the rules for all of them.
 
     sign-in, sign-up     begin an attempt, and go to the pool         sign_in.py
     sign-in-callback     back from there: a session, or a page        callback.py, exchange.py
@@ -6,7 +6,7 @@
     sign-out-callback    back from there                              sign_out.py
 
 Rules:
-- A method that a route does not answer gets 405.
+- Other methods than a route's own get 405.
 - A prefetch or a prerender does nothing and gets 403, without a cookie. Browsers call it typed;
   they throw the answer away, and ask again when the user clicks.
 - HEAD gets the headers of GET.

@@ -1,10 +1,10 @@
-"""The pages that the sign-in routes answer with: a hop, a question, and a word of regret.
+"""The pages of the sign-in routes: one that goes on by itself, a question, and a failed sign-in.
 
 Rules:
-- No script, no style from elsewhere, nothing that can be framed: the policy allows nothing at all.
-- Nothing of the provider is on a page, and nothing of a request but an address of this very site:
-  one of our own, a target that `safe_target` made, or the one that was asked for. All are escaped.
-- Nothing here is kept by a cache.
+- No scripts, no styles from elsewhere, no framing: the policy allows nothing at all.
+- No page shows anything from the provider. Of a request, a page holds only an address of this site:
+  a route, a target from `safe_target`, or the requested address. All are escaped.
+- Caches keep none of these pages.
 """
 
 from collections.abc import Sequence
@@ -58,12 +58,11 @@ def page(
 
 
 def hop_here(path: str, query: str, cookies: bytes | None, *, secure: bool) -> Answer | None:
-    """A hop to the address that was asked for; None where that is not one plain address.
+    """A hop to the requested address; None if it can be read in several ways.
 
-    With it goes a cookie for this path, for some seconds. It says that a request which looks like
-    the site's own was made by whoever had set the link, and counts the hops: `cookies`, what the
-    request has brought. Nothing clears it before its time: of two pages that hop to one path, the
-    second one's request has to bring it, too.
+    It sets a cookie for this path, for a few seconds. The next request looks like the site's own;
+    the cookie tells of the other site's link behind it, and counts the hops (`cookies`: the present
+    request's). It is not cleared early: if two pages hop to one path, both requests need it.
     """
     target = local_target(path, query)
     place = target.partition("?")[0]
@@ -81,19 +80,18 @@ def hop_cookie(path: str, *, secure: bool) -> CookiePolicy:
 
 
 def hop(target: str, headers: Sequence[tuple[str, str]] = ()) -> Answer:
-    """A page that goes on to `target` by itself, as a page of this very site.
+    """A page of this site that goes on to `target` by itself.
 
-    A browser sends `SameSite=Strict` cookies there, which it would not after a redirect that
-    another site has begun.
+    The browser sends `SameSite=Strict` cookies there. After another site's redirect it would not.
     """
-    return _goes_on(target, "You are being taken to the page.", 0, headers)
+    return _goes_on(target, "You will be taken to the page in a moment.", 0, headers)
 
 
 def hop_later(target: str, wait: float, headers: Sequence[tuple[str, str]] = ()) -> Answer:
-    """The same, some seconds later: the sign-in does not count yet, by this machine's clock."""
+    """The same, some seconds later: by this machine's clock, the sign-in does not count yet."""
     text = (
         "You are signed in, but the clock of this site is behind. You will be taken to the page as "
-        "soon as it has caught up."
+        "soon as the clock has caught up."
     )
     return _goes_on(target, text, min(ceil(wait), _LONGEST_WAIT), headers)
 
@@ -111,14 +109,16 @@ def _goes_on(target: str, text: str, seconds: int, headers: Sequence[tuple[str, 
 
 
 def question(sign_in: str) -> Answer:
-    """A page that asks whether to sign in, before it links to `sign_in`, a route of this site."""
-    text = "Another site has sent you here. Go on only if you want to sign in to this site."
+    """A page asking whether to sign in, with a link to `sign_in`, a route of this site."""
+    text = (
+        "A link on another site brought you here. Go on only if you want to sign in to this site."
+    )
     link = f'<p><a href="{escape(sign_in)}">Go on to sign in</a></p>'
     return page(200, "Sign in to this site?", text, more=link)
 
 
 def redirect(location: str, headers: Sequence[tuple[str, str]] = ()) -> Answer:
-    """Go elsewhere, with a GET."""
+    """A redirect, followed with GET."""
     own = (
         ("Location", location),
         ("Content-Type", "text/plain"),

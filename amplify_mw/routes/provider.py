@@ -1,9 +1,9 @@
-"""The user pool's hosted sign-in, as OAuth 2 knows it: where to send people, and what a code buys.
+"""The user pool's hosted sign-in as an OAuth 2 provider: its addresses, and the exchange of codes.
 
 Rules:
 - Authlib's client speaks the protocol: authorization code with PKCE, S256 (RFC 7636). It sends
-  nothing by itself: what it would send is handed out, and the answer handed in.
-- What the provider describes in words is not passed on.
+  nothing itself: its requests are handed out as values, and the answers handed in.
+- The provider's error descriptions are not passed on.
 """
 
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ _PATIENCE: Final = 2.0  # a code is good for one try
 
 
 class Provider:
-    """One app client of a pool's domain. `redirect_uri`: where people come back to."""
+    """One app client of a pool's domain. `redirect_uri`: the address of the callback."""
 
     def __init__(
         self, domain: str, token_url: str, client: AppClient, redirect_uri: str, scope: str
@@ -43,9 +43,9 @@ class Provider:
     def authorization_url(
         self, page: str, attempt: Attempt, state: str, asked: Mapping[str, str]
     ) -> str:
-        """Where to send somebody. `page`: `oauth2/authorize` or `signup`.
+        """The address to send the browser to. `page`: `oauth2/authorize` or `signup`.
 
-        `state`: what is to come back.
+        `state`: the callback returns it.
         `asked`: more parameters of the request (OpenID Connect Core 3.1.2.1, and Cognito's own).
         """
         url, _ = self._oauth.create_authorization_url(
@@ -58,7 +58,7 @@ class Provider:
         return str(url)
 
     def token_request(self, code: str, attempt: Attempt) -> Request:
-        """The request that redeems a code (RFC 6749 4.1.3)."""
+        """The request to redeem a code (RFC 6749 4.1.3)."""
         session = _Capturing()
         oauth = self._new_oauth(session)
         try:
@@ -74,7 +74,7 @@ class Provider:
         raise AssertionError("Authlib has sent nothing")
 
     def read_tokens(self, response: Response) -> Refreshed | Failure:
-        """The tokens that a code bought, or why it did not."""
+        """The tokens for a code, or the failure."""
         failure = read_failure(response)
         if failure is not None:
             return failure
@@ -85,7 +85,7 @@ class Provider:
         return UNAVAILABLE if isinstance(tokens, Failure) else tokens
 
     def logout_url(self, logout_uri: str) -> str:
-        """Where somebody is signed out of the pool, and sent back from."""
+        """The address of the pool's sign-out, which sends the browser to `logout_uri`."""
         query = urlencode({"client_id": self._client.client_id, "logout_uri": logout_uri})
         return f"{self._domain}/logout?{query}"
 
@@ -94,7 +94,7 @@ class Provider:
         return self._new_oauth(None)
 
     def _new_oauth(self, session: Any) -> "OAuth2Client":
-        from authlib.oauth2.client import OAuth2Client  # 60 ms: for those who sign in here
+        from authlib.oauth2.client import OAuth2Client  # 60 ms: only sites with sign-in routes pay
 
         client = OAuth2Client(
             session,
@@ -109,7 +109,7 @@ class Provider:
 
 
 def identity_provider(name: str) -> str:
-    """What Cognito calls a provider: four by their short names, all others as they are.
+    """Cognito's name for a provider: four have short names here, all others keep their own.
 
     >>> identity_provider("google"), identity_provider("MyOIDC")
     ('Google', 'MyOIDC')
@@ -124,17 +124,17 @@ def _basic(client: Any, method: str, uri: str, headers: dict[str, str], body: st
 
 
 class _Captured(Exception):
-    """No error: what would have been sent."""
+    """Carries the request out of Authlib's client. Not an error."""
 
     def __init__(self, request: Request) -> None:
         self.request = request
 
 
 class _Capturing:
-    """A session of Authlib's that sends nothing."""
+    """A session for Authlib's client. It sends nothing."""
 
     def post(self, url: str, *, data: Mapping[str, str], headers: Any, auth: Any) -> Any:
-        """Hand out what would be sent."""
+        """Raise the request as `_Captured`."""
         spelled = {name.lower(): value for name, value in headers.items()}
         spelled["cache-control"] = "no-store"
         uri, spelled, body = auth.prepare("POST", url, spelled, urlencode(data))

@@ -1,9 +1,9 @@
-"""One site's sign-in: its configuration, as every route needs it, and the cookies of its own.
+"""One site's sign-in: the configuration shared by its routes, and their two cookies.
 
 Rules:
 - Origins, paths and the pool come from the configuration alone.
-- A browser that was signed out from elsewhere has to enter the password at its next sign-in. The
-  answer that refused its session set a cookie for this (`ask_again`), cleared by a new session.
+- A browser whose session was ended from elsewhere has to enter the password at its next sign-in:
+  the answer to its last request set a cookie for this (`ask_again`). A new session clears it.
 - A browser with two session cookies of one name gets them cleared once, by a sign-in. A cookie says
   so for a minute (`tried`); if both are still there, a page explains the remedy.
 """
@@ -26,7 +26,7 @@ OF_PAGE: Final = b"2"
 
 
 class Site:
-    """The sign-in of one configuration, below one mount: the paths of `routes` are whole.
+    """The sign-in of one configuration, below one mount. `routes`: with whole paths.
 
     `barred`: paths of the sign-in routes. `next` never leads to one.
     """
@@ -56,26 +56,26 @@ class Site:
         self._tried = CookieReader(routes.tried.name.encode()).read
 
     def target(self, wanted: str | None) -> str:
-        """The page to go to after the sign-in: `wanted`, if that is a page of this site."""
+        """The page to go to after the sign-in: `wanted`, if it is a page of this site."""
         return safe_target(wanted, self._barred, self.routes.after_sign_in)
 
     def has_tried(self, visit: Visit) -> bytes | None:
-        """The cookies that were cleared a moment ago: `OF_HOST`, `OF_PAGE`; None for none."""
+        """The cookies cleared a moment ago: `OF_HOST`, `OF_PAGE`; None for none."""
         found = None if visit.cookies is None else self._tried(visit.cookies)
         if found is DUPLICATE:  # one is ours; a sibling site's beside it would hide it for good
             return OF_PAGE
         return found if found in (OF_HOST, OF_PAGE) else None
 
     def tried(self, which: bytes) -> tuple[str, str]:
-        """The header that notes the clearing."""
+        """The header to remember the clearing."""
         return "Set-Cookie", self.routes.tried.setting(which.decode())
 
     def must_ask_again(self, visit: Visit) -> bool:
-        """Whether the browser has the cookie of a session that was ended from elsewhere."""
+        """Whether the browser's session was ended from elsewhere, according to its cookie."""
         return visit.cookies is not None and self._ask_again(visit.cookies) is not None
 
     def may_withhold_cookies(self, visit: Visit, sec_fetch_site: str) -> bool:
-        """Whether the browser may have a session cookie that it did not send, for being strict."""
+        """Whether the browser may have a `SameSite=Strict` session cookie, and not have sent it."""
         return self.home.cookie.is_strict and may_hop(sec_fetch_site, visit.cookies)
 
 

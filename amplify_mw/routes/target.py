@@ -1,13 +1,13 @@
-r"""`?next=`: which page of this very site somebody is to go to.
+r"""`?next=`: the page of this site to go to after the sign-in.
 
 Rules:
-- A target is a path of this site, with a query and fragment if it has them. However it is spelled,
-  no reader may take it for another site: no second slash or backslash at its beginning, and in the
-  path no backslash, control character or lone surrogate, however often it is percent-decoded. What
-  a query or fragment has encoded is nobody's address.
-- It is none of the sign-in routes, in no spelling: that would go round in circles.
-- What is none becomes the default; nobody is told.
-- What is written to a header is printable ASCII.
+- A target is a path of this site, with or without a query and fragment. No reader may take it for
+  another site: it has no second slash or backslash at its beginning, and no backslash, control
+  character or lone surrogate in its path, even after several rounds of percent-decoding. Encoded
+  text in a query or fragment is no address.
+- It is not a sign-in route, in any spelling: this would be a loop.
+- Anything else becomes the default, silently.
+- The target in a header is printable ASCII.
 """
 
 import re
@@ -25,9 +25,9 @@ _SAFE: Final = "/~!$&'()*+,;=:@?%#-._"
 
 
 def safe_target(wanted: str | None, routes: Container[str], default: str) -> str:
-    """Where to go: `wanted`, if that is a page of this site, or else `default`.
+    """`wanted`, if it is a page of this site, else `default`.
 
-    `routes`: paths that nobody is sent to, in lower case.
+    `routes`: forbidden paths, in lower case.
 
     >>> safe_target("/orders?page=2", (), "/")
     '/orders?page=2'
@@ -45,7 +45,7 @@ def safe_target(wanted: str | None, routes: Container[str], default: str) -> str
 
 
 def _is_here(text: str) -> bool:
-    """Whether no reading of a path leaves this site."""
+    """Whether every reading of a path stays on this site."""
     for _ in range(_MAX_DECODINGS):
         if not text.startswith("/") or text.startswith("//") or _FORBIDDEN.search(text):
             return False

@@ -1,10 +1,9 @@
-"""A user's sessions, listed and ended one by one: what a page "your devices" is made of.
+"""A user's sessions, listed and ended one by one: for a page "your devices".
 
 Rules:
-- A session is known by its handle, which gives no access. A handle ends a session of the user it is
-  looked for under, and of nobody else.
-- With a `user_id`, nobody need be signed in: who may ask for whose sessions is the app's business.
-- What is listed comes from the store as it is; only a session's own cookie opens, and proves, more.
+- A handle names a session, and gives no access. It ends a session of the given user only.
+- With a `user_id`, nobody has to be signed in: the app decides who may see or end these sessions.
+- The list shows the store's own fields. Opening and verifying more takes a session's own cookie.
 """
 
 from ..authenticator import Visit
@@ -21,9 +20,9 @@ from .end import end_here
 def list_sessions(user_id: str | None = None) -> list[SessionInfo]:
     """The sessions of a user (a `sub`; the signed-in one by default), the one seen last first.
 
-    With a `user_id`, check first who is asking. Without one it raises what `get_current_user`
-    raises. `ConfigurationError` for kinds of session that keep no list, `NetworkError`
-    (`store_unavailable`), `BlockingCallError`.
+    With a `user_id`, first check the caller's permission. Without one this raises the errors of
+    `get_current_user`. Also raises `ConfigurationError` for session kinds without a list,
+    `NetworkError` (`store_unavailable`), and `BlockingCallError`.
     """
     refuse_on_event_loop("list_sessions")
     visit = current_visit()
@@ -33,14 +32,13 @@ def list_sessions(user_id: str | None = None) -> list[SessionInfo]:
 def end_session_by_handle(
     handle: str, user_id: str | None = None, *, allow_cross_site: bool = False
 ) -> bool:
-    """End one of the sessions that `list_sessions` names; False if this user has none of that name.
+    """End one of the sessions in `list_sessions`; False if this user has no session of this handle.
 
-    A handle of another user's session ends nothing. That session's browser is asked for the
-    password when it signs in again by the sign-in routes. Its refresh token is not revoked: nobody
-    but its cookie can read it. Raises what `list_sessions` raises, `ForbiddenException`
-    (`cross_site`; and `speculative_request`, for a prefetch or a prerender, whatever
-    `allow_cross_site` says), and `ResponseStartedError` once the headers have gone, unless
-    `allow_cross_site=True` is said.
+    A handle of another user's session ends nothing. The ended session's browser has to enter the
+    password at its next sign-in by the sign-in routes. Its refresh token is not revoked: only its
+    cookie can read it. Raises the errors of `list_sessions`, `ForbiddenException` (`cross_site`;
+    and `speculative_request`, for a prefetch or a prerender, even with `allow_cross_site`), and,
+    without `allow_cross_site=True`, `ResponseStartedError` once the headers have gone.
     """
     refuse_on_event_loop("end_session_by_handle")
     visit = current_visit()
@@ -49,7 +47,7 @@ def end_session_by_handle(
 
 
 def listing(visit: Visit, user_id: str | None) -> Flow[list[SessionInfo]]:
-    """The flow behind `list_sessions`. What can be told at once is raised at the call."""
+    """The flow behind `list_sessions`. The call itself raises the errors that need no waiting."""
     _session_list(visit)
     return _list(visit, _users(visit, user_id))
 
@@ -71,7 +69,7 @@ def _list(visit: Visit, users: list[str]) -> Flow[list[SessionInfo]]:
 def ending_one(
     visit: Visit, handle: str, user_id: str | None, *, allow_cross_site: bool
 ) -> Flow[bool]:
-    """The flow behind `end_session_by_handle`. What can be told at once is raised at the call."""
+    """The flow behind `end_session_by_handle`. The call raises the errors that need no waiting."""
     refuse_speculative(visit, "end_session_by_handle")
     refuse_foreign(visit, "end_session_by_handle", allow_cross_site=allow_cross_site)
     _session_list(visit)
@@ -93,7 +91,7 @@ def _end_one(visit: Visit, handle: str, users: list[str]) -> Flow[bool]:
 
 
 def _users(visit: Visit, user_id: str | None) -> list[str]:
-    """What the store calls a user; one of several pools' if it is not the one signed in."""
+    """The store's keys of a user: one for each pool, unless it is the signed-in user."""
     if user_id is None:
         verdict = signed_in_verdict(visit)
         return [user_key(verdict.pool, verdict.user.user_id)]

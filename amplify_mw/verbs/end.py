@@ -4,7 +4,7 @@ Rules:
 - The user is signed out here at once. Cognito is told too, but not waited for.
 - If the cookie came with several values, all their sessions end, since a copy of one would stay
   valid. Their users are unknown, so none of them is signed out everywhere.
-- A session that another browser ended leaves a tombstone saying so: its browser has to enter the
+- A session ended by another browser leaves a tombstone saying so: its browser has to enter the
   password at the next sign-in.
 - A request that is cancelled meanwhile has signed its user out all the same.
 """

@@ -1,9 +1,9 @@
-"""The tokens that an app hands in when it signs somebody in, by whatever names.
+"""The tokens from an app's call of `start_session`, under OAuth's or Cognito's names.
 
 Rules:
-- What is missing, or no token by its looks, is refused as an invalid token is: it may have come
-  from a client. What is no set of tokens at all is the app's mistake, a `TypeError`.
-- Nothing in a token is believed, or even looked at, here.
+- A missing or malformed token is refused like an invalid one, since it may have come from a client.
+  Any other type of value is the app's mistake, a `TypeError`.
+- The content of tokens is not read here.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ _MEMBERS: Final = {  # as OAuth says, and as Cognito's AuthenticationResult does
 
 
 def token_set(tokens: TokenSource) -> TokenSet:
-    """The tokens, by whatever names. Raises `NotAuthorizedException` (`missing_token`)."""
+    """The tokens, under either names. Raises `NotAuthorizedException` (`missing_token`)."""
     if isinstance(tokens, TokenSet):
         found = {name: getattr(tokens, name) for name in _MEMBERS}
     elif isinstance(tokens, Mapping):
@@ -52,7 +52,7 @@ def _is_token(text: str) -> bool:
 
 
 def _refuse_whole_answers(members: Mapping[str, Any]) -> None:
-    """Raise `TypeError` for Cognito's answer to a sign-in, as opposed to the tokens in it."""
+    """Raise `TypeError` for Cognito's whole answer to a sign-in, instead of its tokens."""
     if "ChallengeName" in members:
         raise TypeError(
             "start_session: Cognito asks for more (ChallengeName) and has given no tokens yet; "

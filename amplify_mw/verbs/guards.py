@@ -1,12 +1,11 @@
 """Guards and the server API of Amplify, over the verbs.
 
-`require_auth` lets only signed-in users call a function; `handle_server_auth` and
-`ServerAuthManager` answer with values where the verbs raise. Their awaited twins, where they may
-wait, are in `amplify_mw.aio`.
+`require_auth` lets only signed-in users call a function. `handle_server_auth` and
+`ServerAuthManager` return values instead of raising. `amplify_mw.aio` has them awaited.
 
 Rules:
-- A guard checks before anything of the guarded function runs, generators included, and notes that
-  it did: what it guards is kept out of the browser's caches (`cache_control`).
+- A guard checks before any of the guarded function runs, generators included. It notes this, so
+  that browsers do not cache the answer (`cache_control`).
 - Groups and scopes come from verified claims; nothing here waits.
 - Only an `AuthError` is turned into an answer. A missing middleware stays an error.
 """
@@ -45,7 +44,7 @@ def require_auth(
     """Let only signed-in users call a function, a coroutine function or a generator function.
 
     `groups`: the user must be in one of them. `scopes`: the access token must have all of them.
-    Raises what `get_current_user` raises, else `ForbiddenException` (`missing_group`,
+    Raises the errors of `get_current_user`, else `ForbiddenException` (`missing_group`,
     `missing_scope`). The middleware turns these into 401, 403 and 503.
 
     >>> @require_auth(groups=["editors"])
@@ -113,7 +112,7 @@ class ServerAuthSuccess(TypedDict):
 
 
 class ServerAuthFailure(TypedDict):
-    """The user is not known; `error` is fit to be shown, `status_code` to be answered."""
+    """The user is not known. `error`: a text to show. `status_code`: the HTTP status to answer."""
 
     success: Literal[False]
     error: str
@@ -129,7 +128,7 @@ _TEXTS = {
 
 
 def handle_server_auth() -> ServerAuthSuccess | ServerAuthFailure:
-    """The current user as a value: `{"success": True, "user": ...}`, or what to answer instead.
+    """The current user as a value: `{"success": True, "user": ...}`, or a failure.
 
     A failure is `{"success": False, "error": "User not authenticated", "status_code": 401}`, or
     likewise for an expired session (401), an unconfirmed user (403) and a network error (503).
@@ -142,7 +141,7 @@ def handle_server_auth() -> ServerAuthSuccess | ServerAuthFailure:
 
 
 class AuthenticatedUser(TypedDict):
-    """What `ServerAuthManager` knows of a signed-in user."""
+    """A signed-in user, from `ServerAuthManager`."""
 
     is_authenticated: Literal[True]
     user: AuthUser
@@ -150,7 +149,7 @@ class AuthenticatedUser(TypedDict):
 
 
 class Unauthenticated(TypedDict):
-    """What `ServerAuthManager` answers when nobody is signed in, or that cannot be told."""
+    """The answer of `ServerAuthManager` if nobody is signed in, or the user cannot be told now."""
 
     is_authenticated: Literal[False]
     user: None
@@ -169,7 +168,7 @@ class ServerAuthManager:
             return unauthenticated(error)
 
     def require_authentication(self) -> AuthenticatedUser:
-        """The user and all attributes. Raises the `AuthError` that hindered."""
+        """The user and all attributes. Raises `AuthError`."""
         user = get_current_user()
         return {"is_authenticated": True, "user": user, "profile": fetch_user_attributes()}
 
@@ -189,5 +188,5 @@ class ServerAuthManager:
 
 
 def unauthenticated(error: AuthError) -> Unauthenticated:
-    """The answer of a manager when `error` hindered."""
+    """The answer of a manager to `error`."""
     return {"is_authenticated": False, "user": None, "profile": None, "error": error.message}

@@ -21,7 +21,7 @@ def get_current_user() -> AuthUser:
     """The signed-in user of this request (Amplify's `getCurrentUser`). Never waits.
 
     Raises `NotAuthorizedException` or `TokenExpiredException` when nobody is signed in,
-    `NetworkError` when that cannot be told now, `OutsideRequestError` outside a request.
+    `NetworkError` when the user cannot be told now, `OutsideRequestError` outside a request.
     """
     visit = bound()
     if visit is None:
@@ -36,10 +36,10 @@ def get_current_user() -> AuthUser:
 def fetch_user_attributes() -> dict[str, str]:
     """The user's attributes, such as `{"email": "ada@example.com"}`; all values are text.
 
-    Amplify's `fetchUserAttributes`. From Cognito's `GetUser` where the session has an access token
+    Amplify's `fetchUserAttributes`. From Cognito's `GetUser` if the session has an access token
     with the scope `aws.cognito.signin.user.admin`, else from the ID token's claims. Cached for
-    `attributes_ttl` seconds. Raises what `get_current_user` raises, and the `AuthError` that
-    Cognito's answer means; `BlockingCallError` on an event loop.
+    `attributes_ttl` seconds. Raises the errors of `get_current_user`, the `AuthError` for Cognito's
+    answer, and `BlockingCallError` on an event loop.
     """
     refuse_on_event_loop("fetch_user_attributes")
     visit = current_visit()
@@ -52,7 +52,7 @@ def attributes_flow(visit: Visit) -> Generator[Any, Any, Mapping[str, str] | Fai
 
 
 def attributes_result(answer: Mapping[str, str] | Failure) -> dict[str, str]:
-    """A dictionary of the caller's own, or the error that hindered."""
+    """A new dictionary for the caller. Raises the `AuthError` of a failure."""
     if isinstance(answer, Failure):
         logger.debug("attributes: %s", answer.reason)
         raise answer.exception()
