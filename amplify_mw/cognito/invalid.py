@@ -94,26 +94,6 @@ def too_large(size: int, limit: int) -> InvalidToken:
     )
 
 
-def bad_segments(token: bytes) -> InvalidToken:
-    """The token has a number of segments other than three."""
-    return InvalidToken(
-        "malformed_token", None, lambda: ("segments", str(token.count(b".") + 1), "3")
-    )
-
-
-def bad_segment(name: str, flaw: Callable[[], str]) -> InvalidToken:
-    """The header or the payload is malformed."""
-    expected = "a JSON object in base64url without padding"
-    return InvalidToken("malformed_token", None, lambda: (name, flaw(), expected))
-
-
-def bad_encoding() -> InvalidToken:
-    """The signature is not base64url."""
-    return InvalidToken(
-        "malformed_token", None, lambda: ("signature", "", "base64url without padding")
-    )
-
-
 def bad_header(header: Mapping[str, Any]) -> InvalidToken:
     """The header has a `crit`, or no `kid`."""
     claim, expected = ("crit", "absent") if "crit" in header else ("kid", "text")

@@ -16,7 +16,7 @@ from functools import lru_cache, partial
 from typing import Any, Final, NoReturn
 
 from ..web import base64url
-from .invalid import InvalidToken, bad_encoding, bad_segment, bad_segments, too_large
+from .invalid import Facts, InvalidToken, too_large
 
 MAX_TOKEN_BYTES: Final = 262_144
 _USUAL_HEADER: Final = 1024  # bytes: longer ones are not cached
@@ -41,18 +41,24 @@ def parse_token(token: bytes) -> ParsedToken:
     """Take `token` apart. Raises `InvalidToken` (`malformed_token`)."""
     if len(token) > MAX_TOKEN_BYTES:
         raise too_large(len(token), MAX_TOKEN_BYTES)
-    signed, _, signature = token.rpartition(b".")
-    header, _, claims = signed.partition(b".")  # further segments make these no base64url
+    segments = token.split(b".", 3)
+    if len(segments) != 3:
+        raise InvalidToken("malformed_token", None, partial(_miscounted, token))
+    header, claims, signature = segments
     try:
         raw = base64url.decode(signature)
-        parse = _known_header if len(header) <= _USUAL_HEADER else _parse_header
-        return ParsedToken(parse(header), parse_segment(claims), signed, raw)
-    except InvalidToken:
-        if token.count(b".") != 2:
-            raise bad_segments(token) from None
-        raise
     except ValueError:
-        raise bad_encoding() if token.count(b".") == 2 else bad_segments(token) from None
+        raise InvalidToken("malformed_token", None, _bad_signature) from None
+    parse = _known_header if len(header) <= _USUAL_HEADER else _parse_header
+    return ParsedToken(parse(header), parse_segment(claims), token[: -len(signature) - 1], raw)
+
+
+def _miscounted(token: bytes) -> Facts:
+    return "segments", str(token.count(b".") + 1), "3"
+
+
+def _bad_signature() -> Facts:
+    return "signature", "", "base64url without padding"
 
 
 def parse_segment(segment: bytes, name: str = "payload") -> dict[str, Any]:
@@ -65,21 +71,25 @@ def parse_segment(segment: bytes, name: str = "payload") -> dict[str, Any]:
         if "\\" in text:
             json.dumps(value, ensure_ascii=False).encode("utf-8")  # refuses lone surrogates
     except (ValueError, RecursionError) as error:
-        raise bad_segment(name, partial(_flaw, error)) from None
+        raise InvalidToken("malformed_token", None, partial(_flaw, name, error)) from None
     if type(value) is not dict:
-        raise bad_segment(name, lambda: "another JSON value")
+        raise InvalidToken("malformed_token", None, partial(_flaw, name, None))
     return value
 
 
-def _flaw(error: Exception) -> str:
-    """The flaw of a segment, without quoting it."""
-    if isinstance(error, json.JSONDecodeError):
-        return f"not JSON from character {error.pos}"
-    if isinstance(error, UnicodeError):
-        return "not UTF-8"
-    if isinstance(error, RecursionError):
-        return "nested too deep"
-    return "not canonical base64url" if isinstance(error, binascii.Error) else str(error)
+def _flaw(name: str, error: Exception | None) -> Facts:
+    """The facts of a malformed segment, without quoting it. None: it holds no object."""
+    if error is None:
+        flaw = "another JSON value"
+    elif isinstance(error, json.JSONDecodeError):
+        flaw = f"not JSON from character {error.pos}"
+    elif isinstance(error, UnicodeError):
+        flaw = "not UTF-8"
+    elif isinstance(error, RecursionError):
+        flaw = "nested too deep"
+    else:
+        flaw = "not canonical base64url" if isinstance(error, binascii.Error) else str(error)
+    return name, flaw, "a JSON object in base64url without padding"
 
 
 def _parse_header(segment: bytes) -> dict[str, Any]:
