@@ -153,6 +153,14 @@ def test_a_file_of_authorities_that_cannot_be_used_is_named(
     assert "SSL_CERT_FILE cannot be used" in outcome(f"https://{HOST}:9/")
 
 
+def test_an_address_without_tls_needs_no_authorities(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "missing"))
+    with LocalUserPool() as pool:
+        assert '"keys"' in outcome(pool.jwks_url)
+
+
 # In the log.
 
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 _KEEP_ALIVE: Final = 5.0  # seconds that an idle connection is kept
 _HEADERS: Final = {"accept": "*/*", "accept-encoding": "identity", "user-agent": "amplify-mw"}
 ENVIRONMENT: Final = "environment"
-Pools: TypeAlias = "dict[Proxy | None, httpcore2.ConnectionPool]"
+Pools: TypeAlias = "dict[tuple[Proxy | None, bool], httpcore2.ConnectionPool]"
 
 
 class HttpClient:
@@ -92,7 +92,8 @@ class HttpClient:
         )
         proxy = self._way.to(request.url)
         try:
-            return _exchange(self._open(proxy, self._timeout * request.patience), request)
+            pool = self._open(request.url, proxy, self._timeout * request.patience)
+            return _exchange(pool, request)
         except failures as error:
             why = _why(error)
             if proxy is not None:
@@ -101,18 +102,21 @@ class HttpClient:
                 why += self._way.hint(request.url)
             raise Unreachable(why) from error
 
-    def _open(self, proxy: Proxy | None, seconds: float) -> "httpcore2.ConnectionPool":
+    def _open(self, url: str, proxy: Proxy | None, seconds: float) -> "httpcore2.ConnectionPool":
         """The connections by that way, for an exchange of this thread that may take so long."""
+        with_tls = url.startswith("https:") or (proxy is not None and proxy.scheme == "https")
         kit = self._kit
         if kit is None:
-            made = _Kit(self._resolve)  # while no lock is held: it reads files
+            made = _Kit(self._resolve)
             with self._lock:
                 kit = self._kit = self._kit or made
+        if with_tls:
+            kit.load_certificates()  # while no lock is held: it reads files
         kit.network.deadline.at = time.monotonic() + seconds
         with self._lock:
-            pool = self._pools.get(proxy)
+            pool = self._pools.get((proxy, with_tls))
             if pool is None:
-                pool = self._pools[proxy] = kit.pool(proxy)
+                pool = self._pools[proxy, with_tls] = kit.pool(proxy)
             return pool
 
     def after_fork(self) -> None:
@@ -140,13 +144,21 @@ def _close(pools: Pools) -> None:
 
 
 class _Kit:
-    """What all connections of a client are made with: once, not for each."""
+    """What all connections of a client are made with: once, not for each.
+
+    The certificates are loaded for the first address that is asked by TLS.
+    """
 
     def __init__(self, resolve: "Resolve") -> None:
         from .network import Deadline, Network
 
         self.network = Network(Deadline(), resolve)
-        self._context = _tls_context()
+        self._context: ssl.SSLContext | None = None
+
+    def load_certificates(self) -> None:
+        """Load them, unless that is done. Raises `OSError`."""
+        if self._context is None:
+            self._context = _tls_context()
 
     def pool(self, proxy: Proxy | None) -> "httpcore2.ConnectionPool":
         """A pool of connections, through a proxy or none; nothing is connected yet."""
