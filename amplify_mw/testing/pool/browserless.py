@@ -7,13 +7,17 @@ Rules:
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from html.parser import HTMLParser
+from http.client import HTTPConnection
+from http.cookies import SimpleCookie
+from string import punctuation
 from typing import Final
-from urllib.parse import urljoin, urlsplit
-
-import httpx2
+from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 _MOST_STEPS: Final = 10
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_TIMEOUT: Final = 10.0  # seconds that the pool may be silent
 
 
 class _Page(HTMLParser):
@@ -71,36 +75,68 @@ def walk(home: str, url: str, answers: Mapping[str, str], cookies: dict[str, str
     """
     if not _is_within(home, url):
         raise ValueError(f"url: write one of the pool's, which begin with {home}/; got {url!r}")
-    host = urlsplit(home).hostname or ""
-    with httpx2.Client(trust_env=False, verify=False, timeout=10) as client:
-        for name, value in cookies.items():
-            client.cookies.set(name, value, domain=host)
-        try:
-            return _walk(client, home, url, answers)
-        finally:
-            cookies.clear()
-            cookies.update(client.cookies)
-
-
-def _walk(client: httpx2.Client, home: str, url: str, answers: Mapping[str, str]) -> str:
-    response = client.get(url)
+    answer = _ask(url, cookies)
     is_filled = False
     for _ in range(_MOST_STEPS):
-        if response.has_redirect_location:
-            target = urljoin(str(response.url), response.headers["location"])
+        if answer.location is not None:
+            target = urljoin(answer.url, answer.location)
             if not _is_within(home, target):
                 return target
-            response = client.get(target)
+            answer = _ask(target, cookies)
             continue
-        page = _Page(response.text)
-        forms = ((form, form.filled(answers)) for form in page.forms)
+        forms = ((form, form.filled(answers)) for form in _Page(answer.text).forms)
         form, fields = next((pair for pair in forms if pair[1] is not None), (None, None))
         if is_filled or form is None or not answers:
             break
-        response = client.post(urljoin(str(response.url), form.action), data=fields)
+        answer = _ask(urljoin(answer.url, form.action), cookies, fields)
         is_filled = True
-    alert = _Page(response.text).alert or "a form that is not answered"
-    raise ValueError(f"the pool sends the browser nowhere: {alert} (HTTP {response.status_code})")
+    alert = _Page(answer.text).alert or "a form that is not answered"
+    raise ValueError(f"the pool sends the browser nowhere: {alert} (HTTP {answer.status})")
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """A response. `location`: where a redirect leads, else None."""
+
+    url: str
+    status: int
+    location: str | None
+    text: str
+
+
+def _ask(url: str, cookies: dict[str, str], fields: Mapping[str, str] | None = None) -> _Answer:
+    """GET `url`, or POST a form's `fields` to it; keeps the response's cookies."""
+    parts = urlsplit(url)
+    query = f"?{parts.query}" if parts.query else ""
+    path = quote(f"{parts.path or '/'}{query}", safe=punctuation)
+    headers = {"Cookie": "; ".join([f"{name}={value}" for name, value in cookies.items()])}
+    if not cookies:
+        del headers["Cookie"]
+    connection = HTTPConnection(parts.hostname or "", parts.port, timeout=_TIMEOUT)
+    try:
+        if fields is None:
+            connection.request("GET", path, headers=headers)
+        else:
+            headers["Content-Type"] = "application/x-www-form-urlencoded"
+            connection.request("POST", path, urlencode(fields), headers)
+        response = connection.getresponse()
+        text = response.read().decode(errors="replace")
+    finally:
+        connection.close()
+    for line in response.headers.get_all("Set-Cookie", ()):
+        _keep(line, cookies)
+    is_redirect = response.status in _REDIRECTS
+    location = response.headers["Location"] if is_redirect else None
+    return _Answer(url, response.status, location, text)
+
+
+def _keep(line: str, cookies: dict[str, str]) -> None:
+    """Do with `cookies` what a `Set-Cookie` line says."""
+    for name, morsel in SimpleCookie(line).items():
+        if morsel["max-age"] == "0":
+            cookies.pop(name, None)
+        else:
+            cookies[name] = morsel.value
 
 
 def _is_within(home: str, url: str) -> bool:
