@@ -54,6 +54,8 @@ HOUSE = {
         pool.signing pool.server pool.ledger pool.authorization pool.codes pool.discovery
         pool.redirects pool.operations pool.oauth pool.pages pool.hosted pool.browserless pool.pool
         identity plugin
+        store_contract.basis store_contract.records store_contract.lists store_contract.leases
+        store_contract.sharing store_contract.walk
     """,
     "demo": "device people profile pages site server",
     "__main__": "",

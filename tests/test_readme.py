@@ -22,6 +22,9 @@ PROGRAMS = [
     for block in re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
     if ">>>" not in block
 ]
+[OWN_STORE] = [program for program in PROGRAMS if "(SessionStore)" in program]
+[OWN_STORES_TESTS] = [program for program in PROGRAMS if "StoreContract" in program]
+PROGRAMS = [program for program in PROGRAMS if program not in (OWN_STORE, OWN_STORES_TESTS)]
 OUTPUTS = re.compile(r'\.from_outputs\(\s*"amplify_outputs\.json"')
 
 
@@ -248,3 +251,8 @@ def test_the_readme_counts_the_cases_of_the_comparison() -> None:
     counted = re.search(r"^(\d+) cases", table.read_text(), re.MULTILINE)
     assert counted is not None
     assert f"{counted[1]} cases one by one" in README.read_text()
+
+
+OWN: dict[str, Any] = {"__name__": "own_store"}
+exec(OWN_STORE + OWN_STORES_TESTS, OWN)
+TestStoreOfTheReadme = OWN["TestDictStore"]

@@ -7,7 +7,7 @@ import pytest
 
 from amplify_mw.sessions.record import Record
 from amplify_mw.stores.redis.store import RedisStore
-from tests.stores.contract import KEY, LONG
+from amplify_mw.testing.store_contract import KEY, LONG
 from tests.stores.redis_tools import Way
 from tests.valkey import Valkey
 from tests.valkey import own_valkey as own_valkey

@@ -20,8 +20,8 @@ from cryptography.x509.oid import NameOID
 
 from amplify_mw.sessions.record import Record
 from amplify_mw.stores.redis.store import RedisStore
+from amplify_mw.testing.store_contract import KEY, LONG, at_once
 from tests.patience import PATIENCE
-from tests.stores.contract import KEY, LONG, at_once
 from tests.valkey import Valkey
 
 T = TypeVar("T")

@@ -5,10 +5,10 @@ import hashlib
 import pytest
 
 from amplify_mw.stores.memory import MemoryStore
-from tests.stores.contract import KEY, LONG, OTHER, THIRD, StoreContract, TurnedClock
+from amplify_mw.testing.store_contract import KEY, LONG, OTHER, THIRD, StoreContract
 
 
-class TestMemoryStore(TurnedClock, StoreContract):
+class TestMemoryStore(StoreContract):
     @pytest.fixture
     def store(self) -> MemoryStore:
         return MemoryStore(clock=self.clock)
@@ -41,7 +41,7 @@ class TestMemoryStore(TurnedClock, StoreContract):
         self, store: MemoryStore
     ) -> None:
         for number in range(50):
-            self.kept(store, hashlib.sha256(bytes([number])).digest(), **self.brief_life())
+            self.kept(store, hashlib.sha256(bytes([number])).digest(), expires_at=self.soon())
         self.time += self.brief
 
         self.kept(store)
@@ -58,7 +58,7 @@ class TestMemoryStore(TurnedClock, StoreContract):
     def test_a_session_that_was_made_to_live_longer_outlives_its_first_end(
         self, store: MemoryStore
     ) -> None:
-        self.kept(store, **self.brief_life())
+        self.kept(store, expires_at=self.soon())
         store.replace(KEY, self.record())
         self.time += self.brief
 

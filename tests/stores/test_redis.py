@@ -15,7 +15,7 @@ from contextlib import suppress
 from contextvars import ContextVar, copy_context
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -27,23 +27,17 @@ from amplify_mw.stores.base import StoreUnavailable
 from amplify_mw.stores.redis.cache import LocalCache
 from amplify_mw.stores.redis.records import pack, unpack
 from amplify_mw.stores.redis.store import RedisStore
+from amplify_mw.testing.store_contract import KEY, LONG, OTHER, StoreContract, at_once
 from tests.patience import PATIENCE
-from tests.stores.contract import KEY, LONG, OTHER, StoreContract, at_once
 from tests.stores.redis_tools import CALLS, Ask, Relay, certificate, connections, until
 from tests.valkey import Valkey
-
-T = TypeVar("T")
 
 SESSION = b"amplify_mw:s:" + KEY
 LEASE = b"amplify_mw:l:" + KEY
 
 
 class RedisContract(StoreContract):
-    def now(self) -> float:
-        return time.time()
-
-    def until(self, condition: Callable[[], T]) -> T:
-        return until(condition)
+    turns_clock = False  # it is the server's
 
 
 class TestRedisStore(RedisContract):

@@ -13,9 +13,9 @@ from amplify_mw.sessions.record import Record
 from amplify_mw.stores.redis import store as redis_module
 from amplify_mw.stores.redis.store import Listed, RedisStore
 from amplify_mw.testing import LocalUserPool
+from amplify_mw.testing.store_contract import KEY, OTHER
 from tests.shells import Shell
 from tests.sites import Site, infos
-from tests.stores.contract import KEY, OTHER
 from tests.stores.redis_tools import Way
 from tests.valkey import Valkey
 

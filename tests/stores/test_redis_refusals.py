@@ -26,9 +26,9 @@ from amplify_mw.stores.redis.connections import WrongServer, _evicting, _judge
 from amplify_mw.stores.redis.errors import told
 from amplify_mw.stores.redis.store import RedisStore
 from amplify_mw.testing import LocalUserPool
+from amplify_mw.testing.store_contract import KEY, LONG, OTHER
 from tests.shells import Shell
 from tests.sites import KEYS, Browser, Site
-from tests.stores.contract import KEY, LONG, OTHER
 from tests.stores.redis_tools import Relay, Way, certificate, until
 from tests.stores.test_redis import RedisContract
 from tests.valkey import Valkey, free_port, program

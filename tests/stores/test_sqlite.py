@@ -27,17 +27,16 @@ from amplify_mw.stores.base import StoreUnavailable
 from amplify_mw.stores.sqlite.file import alone_in, connect
 from amplify_mw.stores.sqlite.store import SQLiteStore
 from amplify_mw.stores.sqlite.table import prepare, why_foreign
-from tests.patience import PATIENCE
-from tests.stores.contract import (
+from amplify_mw.testing.store_contract import (
     KEY,
     LONG,
     OTHER,
     THIRD,
     StoreContract,
-    TurnedClock,
     at_once,
     in_a_child,
 )
+from tests.patience import PATIENCE
 
 Act = Callable[[SQLiteStore], object]
 
@@ -109,7 +108,7 @@ def open_files(path: Path) -> int:
     return count
 
 
-class TestSQLiteStore(TurnedClock, StoreContract):
+class TestSQLiteStore(StoreContract):
     @pytest.fixture
     def store(self, path: Path) -> Iterator[SQLiteStore]:
         store = SQLiteStore(path, clock=self.clock)
@@ -121,7 +120,7 @@ class TestSQLiteStore(TurnedClock, StoreContract):
     ) -> None:
         keys = [hashlib.sha256(bytes([number])).digest() for number in range(140)]
         for key in keys[:100]:
-            self.kept(store, key, **self.brief_life())
+            self.kept(store, key, expires_at=self.soon())
         self.time += self.brief
 
         for key in keys[100:]:

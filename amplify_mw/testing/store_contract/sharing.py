@@ -1,0 +1,266 @@
+"""Sharing: threads, event loops, forked children, and a store that is closed amid work.
+
+Rules:
+- Every change is atomic: of many at once, one wins, and everybody learns who.
+- An event loop never ends up with another loop's connection, nor a child with its parent's.
+"""
+
+import asyncio
+import hashlib
+import os
+import signal
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
+from threading import Barrier
+from typing import Any, TypeVar
+
+import pytest
+
+from ...stores.base import SessionStore
+from .basis import KEY, LONG, OTHER, PATIENCE, Basis, forked, leases
+
+T = TypeVar("T")
+_quiet = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+
+
+def in_a_child(act: Callable[[], object]) -> bool:
+    """Whether `act` came true in a forked child, which ends at once."""
+    child = os.fork()
+    if child == 0:
+        status = 1
+        with suppress(BaseException):
+            signal.alarm(int(PATIENCE))  # a child that hangs
+            status = 0 if act() else 1
+        os._exit(status)
+    return os.waitpid(child, 0)[1] == 0
+
+
+def at_once(count: int, act: Callable[[int], T]) -> list[T]:
+    """The results of `act` on so many threads, started together."""
+    barrier = Barrier(count)
+
+    def run(number: int) -> T:
+        barrier.wait(PATIENCE)
+        return act(number)
+
+    with ThreadPoolExecutor(count) as threads:
+        return list(threads.map(run, range(count)))
+
+
+class Sharing(Basis):
+    """The cases about sharing. A store for processes that never fork says `forks = False`."""
+
+    # Threads
+
+    def test_of_many_that_create_at_once_one_does(self, store: SessionStore) -> None:
+        """Looking and writing are one step: one `create` returns True, and its record stays."""
+        records = [self.record(handle=f"h-{number}") for number in range(8)]
+
+        created = at_once(8, lambda number: store.create(KEY, records[number]))
+
+        assert created.count(True) == 1
+        assert store.load(KEY) == records[created.index(True)]
+
+    @leases
+    def test_of_many_that_acquire_at_once_one_does(self, store: SessionStore) -> None:
+        """One thread gets the lease, the others None."""
+        self.kept(store)
+
+        fences = at_once(8, lambda _: store.acquire(KEY, LONG))
+
+        assert fences.count(None) == 7
+
+    def test_of_many_that_delete_at_once_one_does(self, store: SessionStore) -> None:
+        """One `delete` returns True."""
+        self.kept(store)
+
+        assert at_once(8, lambda _: store.delete(KEY)).count(True) == 1
+
+    def test_of_many_versions_written_at_once_the_highest_stays(self, store: SessionStore) -> None:
+        """Comparing versions and writing are one step."""
+        self.kept(store, version=0)
+
+        at_once(8, lambda number: store.replace(KEY, self.record(version=number + 1)))
+
+        found = store.load(KEY)
+        assert found is not None
+        assert found.version == 8
+
+    @leases
+    def test_a_lease_passes_from_thread_to_thread(self, store: SessionStore) -> None:
+        """Fences rise in the order of the holders."""
+        self.kept(store)
+        fences: list[int] = []
+
+        def take_turns(_: int) -> None:
+            taken = 0
+            while taken < 5:
+                if (fence := store.acquire(KEY, LONG)) is not None:
+                    fences.append(fence)  # before the release, so that the order counts
+                    store.release(KEY, fence)
+                    taken += 1
+
+        at_once(4, take_turns)
+
+        assert fences == sorted(set(fences))
+        assert len(fences) == 20
+
+    # Event loops
+
+    async def walk(self, store: SessionStore, key: bytes) -> None:
+        """Await every method."""
+        record = self.record(user=key.hex())
+        assert await store.ask("load", (key,)) is None
+        assert await store.ask("create", (key, record)) is True
+        assert await store.ask("create", (key, record)) is False
+        assert await store.ask("load", (key,)) == record
+        new = record
+        if self.has_leases:
+            fence = await store.ask("acquire", (key, LONG))
+            assert await store.ask("acquire", (key, LONG)) is None
+            assert await store.ask("renew", (key, fence, LONG)) is True
+            new = replace(record, version=fence)
+            assert await store.ask("replace", (key, new)) is True
+            assert await store.ask("replace", (key, record)) is False
+            assert await store.ask("release", (key, fence)) is None
+        if self.has_lists:
+            assert await store.ask("of_user", (key.hex(),)) == [(key, new)]
+        assert await store.ask("delete", (key,)) is True
+        assert await store.ask("delete", (key,)) is False
+
+    def test_every_method_is_awaited(self, store: SessionStore) -> None:
+        """`ask` awaits each method by its name, with the same results."""
+        asyncio.run(self.walk(store, KEY))
+
+        assert store.load(KEY) is None
+
+    def test_event_loops_may_come_after_one_another(self, store: SessionStore) -> None:
+        """A second loop, and calls without any, work after the first loop has ended."""
+        asyncio.run(self.walk(store, KEY))
+        asyncio.run(self.walk(store, KEY))
+
+        assert store.create(KEY, self.record())
+
+    def test_event_loops_may_run_side_by_side(self, store: SessionStore) -> None:
+        """Several threads run a loop each, on one store."""
+
+        def loop(number: int) -> bool:
+            asyncio.run(self.walk(store, hashlib.sha256(bytes([number])).digest()))
+            return True
+
+        assert at_once(3, loop) == [True] * 3
+
+    def test_tasks_may_ask_at_once(self, store: SessionStore) -> None:
+        """The tasks of one loop are as atomic as threads."""
+
+        async def ask() -> list[Any]:
+            asked = (store.ask("create", (KEY, self.record())) for _ in range(10))
+            return await asyncio.gather(*asked)
+
+        assert asyncio.run(ask()).count(True) == 1
+
+    def test_a_waiter_that_is_cancelled_spoils_nothing(self, store: SessionStore) -> None:
+        """A visitor who goes away cancels the task; the next answer is not the one it left."""
+        record = self.kept(store)
+
+        async def give_up() -> Any:
+            tasks = [asyncio.create_task(store.ask("load", (KEY,))) for _ in range(5)]
+            await asyncio.sleep(0)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            return await store.ask("load", (KEY,))
+
+        assert asyncio.run(give_up()) == record
+
+    # Forks
+
+    @forked
+    @_quiet
+    def test_a_store_that_was_never_used_may_be_forked(self, store: SessionStore) -> None:
+        """Servers load the app first and fork their workers then."""
+
+        def use() -> bool:
+            record = self.kept(store)
+            return store.load(KEY) == record and store.delete(KEY)
+
+        assert in_a_child(use)
+        assert use()
+
+    @forked
+    @_quiet
+    def test_a_store_that_was_used_may_be_forked(self, store: SessionStore) -> None:
+        """Parent and child go on without each other, by threads and by event loops."""
+        record = self.kept(store)
+        asyncio.run(store.ask("load", (KEY,)))
+
+        def use() -> bool:
+            loaded = asyncio.run(store.ask("load", (KEY,)))
+            made = asyncio.run(store.ask("create", (OTHER, record)))
+            return loaded == record and bool(made) and store.delete(OTHER)
+
+        assert in_a_child(use)
+        assert use()
+        assert in_a_child(use)
+        assert store.load(KEY) == record
+
+    @forked
+    @_quiet
+    def test_a_child_that_ends_takes_nothing_along(self, store: SessionStore) -> None:
+        """A child that closes the store closes nothing of its parent's."""
+        record = self.kept(store)
+
+        def use_and_close() -> bool:
+            found = store.load(KEY) == record
+            store.close()
+            return found
+
+        assert in_a_child(use_and_close)
+        assert store.load(KEY) == record
+        assert store.replace(KEY, record)
+
+    @forked
+    @_quiet
+    def test_a_fork_amid_other_threads_work_blocks_nobody(self, store: SessionStore) -> None:
+        """A lock that another thread holds at the fork would be held in the child for good."""
+        self.kept(store)
+        over: list[bool] = []
+
+        def work() -> bool:
+            while not over:
+                store.replace(KEY, self.record())
+                store.load(KEY)
+            return True
+
+        with ThreadPoolExecutor(2) as threads:
+            working = [threads.submit(work) for _ in range(2)]
+            children = [in_a_child(lambda: store.load(KEY) and store.replace(KEY, self.record()))]
+            children += [in_a_child(lambda: store.load(KEY)) for _ in range(4)]
+            over.append(True)
+
+        assert children == [True] * 5
+        assert [done.result() for done in working] == [True] * 2
+
+    # Closing
+
+    def test_a_closed_store_opens_anew(self, store: SessionStore) -> None:
+        """`close` may be called twice, and a later call opens the store again."""
+        store.close()
+        store.close()
+
+        record = self.kept(store)
+        assert store.load(KEY) == record
+
+    def test_closing_amid_work_spoils_none(self, store: SessionStore) -> None:
+        """A `close` in one thread makes no call of another one fail."""
+        record = self.kept(store)
+
+        def work(number: int) -> bool:
+            if number == 0:
+                for _ in range(10):
+                    store.close()
+            return all(store.load(KEY) and store.replace(KEY, record) for _ in range(10))
+
+        assert at_once(4, work) == [True] * 4

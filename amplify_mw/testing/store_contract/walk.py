@@ -1,0 +1,150 @@
+"""Random walks: a store does, step by step, the same as a model of a few lines.
+
+Rules:
+- A walk is made from its number alone, so a failed one can be walked again.
+- Each walk has keys and users of its own: what earlier walks left does not matter.
+"""
+
+import hashlib
+import os
+import random
+from collections.abc import Callable
+from typing import Any, Final
+
+from ...sessions.record import ENDED, Record
+from ...stores.base import SessionStore
+from .basis import LONG, Basis
+
+WALKS: Final = 25
+STEPS: Final = 60
+_LEASES: Final = ("acquire", "renew", "release")
+
+
+class Walk(Basis):
+    """The case of all methods together."""
+
+    def test_a_store_does_what_a_dict_would(self, store: SessionStore) -> None:
+        """Each answer of each walk is the model's, in value and type."""
+        for number in range(WALKS):
+            self._walk(store, random.Random(number), f"walk {number}")
+
+    def _walk(self, store: SessionStore, chance: random.Random, name: str) -> None:
+        salt = os.urandom(8)
+        users = [user + salt.hex() for user in ("ada", "bob")]
+        keys = [hashlib.sha256(salt + bytes([number])).digest() for number in range(3)]
+        model = Model(self.now)
+        methods = ["load", "create", "replace", "delete", "wait"]
+        methods += ["of_user"] if self.has_lists else []
+        methods += _LEASES if self.has_leases else []
+        taken: list[str] = []
+        for method in chance.choices(methods, k=STEPS):
+            taken.append(method)
+            if method == "wait":
+                self.time += chance.choice([1.0, 50.0, 500.0]) if self.turns_clock else 0.0
+                continue
+            if method == "of_user":
+                arguments: tuple[Any, ...] = (chance.choice(users),)
+            else:
+                key = chance.choice(keys)
+                arguments = (key, *self._drawn(method, chance, users, model.fence(key)))
+            answer = getattr(store, method)(*arguments)
+            assert model.agrees(method, arguments, answer), (name, taken, arguments[1:], answer)
+
+    def _drawn(
+        self, method: str, chance: random.Random, users: list[str], fence: int
+    ) -> tuple[Any, ...]:
+        """The further arguments of a step; fences and versions are near the last fence."""
+        seconds = chance.choice([100.0, LONG])
+        if method in ("create", "replace"):
+            near = chance.choice([fence - 1, fence, fence + 1])
+            version = chance.choice([chance.randrange(7), ENDED, near])
+            return (
+                self.record(
+                    value=chance.randbytes(chance.randrange(20)),
+                    version=max(0, version),
+                    user=chance.choice([*users, ""]),
+                    seen_at=float(chance.randrange(10**9)),
+                    expires_at=self.now() + seconds,
+                ),
+            )
+        if method == "acquire":
+            return (seconds,)
+        if method in ("renew", "release"):
+            guess = chance.choice([fence, fence, fence - 1, fence + 1])
+            return (guess, seconds) if method == "renew" else (guess,)
+        return ()
+
+
+class Model:
+    """A store, put as plainly as can be. `now`: the time by the store's clock."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._records: dict[bytes, Record] = {}
+        self._leases: dict[bytes, tuple[int, float]] = {}
+
+    def fence(self, key: bytes) -> int:
+        """The last fence of a record's leases; 1 without any."""
+        return self._leases.get(key, (1, 0.0))[0]
+
+    def agrees(self, method: str, arguments: tuple[Any, ...], answer: Any) -> bool:
+        """Carry out a step. Whether a store may answer so."""
+        expired = [key for key, held in self._records.items() if held.expires_at <= self._now()]
+        for key in expired:
+            self._forget(key)
+        if method == "acquire":
+            return self._acquired(arguments[0], arguments[1], answer)
+        if method == "of_user":
+            return self._listed(arguments[0], answer)
+        expected = getattr(self, f"_{method}")(*arguments)
+        return bool(answer == expected) and type(answer) is type(expected)
+
+    def _forget(self, key: bytes) -> None:
+        del self._records[key]
+        self._leases.pop(key, None)
+
+    def _holds(self, key: bytes) -> bool:
+        return self._leases.get(key, (0, 0.0))[1] > self._now()
+
+    def _load(self, key: bytes) -> Record | None:
+        return self._records.get(key)
+
+    def _create(self, key: bytes, record: Record) -> bool:
+        return self._records.setdefault(key, record) is record
+
+    def _replace(self, key: bytes, record: Record) -> bool:
+        if key not in self._records or self._records[key].version > record.version:
+            return False
+        self._records[key] = record
+        return True
+
+    def _delete(self, key: bytes) -> bool:
+        if key not in self._records:
+            return False
+        self._forget(key)
+        return True
+
+    def _listed(self, user: str, answer: list[tuple[bytes, Record]]) -> bool:
+        own = {key: held for key, held in self._records.items() if held.user == user}
+        seen = [held.seen_at for _, held in answer]
+        return dict(answer) == own and seen == sorted(seen, reverse=True)
+
+    def _acquired(self, key: bytes, seconds: float, fence: int | None) -> bool:
+        record = self._records.get(key)
+        last = self._leases.get(key, (0, 0.0))[0]
+        if record is None or self._holds(key) or record.version == ENDED:
+            return fence is None
+        if fence is None or fence <= last or fence <= record.version:
+            return False
+        self._leases[key] = (fence, self._now() + seconds)
+        return True
+
+    def _renew(self, key: bytes, fence: int, seconds: float) -> bool:
+        if not self._holds(key) or self._leases[key][0] != fence:
+            return False
+        self._leases[key] = (fence, self._now() + seconds)
+        return True
+
+    def _release(self, key: bytes, fence: int) -> None:
+        if self._holds(key) and self._leases[key][0] == fence:
+            self._leases[key] = (fence, 0.0)
