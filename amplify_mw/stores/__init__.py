@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from ..sessions.record import ENDED as ENDED
-    from ..sessions.record import Record as Record
+    from .base import ENDED as ENDED
+    from .base import Record as Record
     from .base import SessionStore as SessionStore
     from .base import StoreUnavailable as StoreUnavailable
     from .memory import MemoryStore as MemoryStore
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from .sqlite.store import SQLiteStore as SQLiteStore
 
 _LATER: Final = {
-    "ENDED": "..sessions.record",
-    "Record": "..sessions.record",
+    "ENDED": ".base",
+    "Record": ".base",
     "SessionStore": ".base",
     "StoreUnavailable": ".base",
     "MemoryStore": ".memory",

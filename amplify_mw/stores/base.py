@@ -45,7 +45,8 @@ from typing import Any, Final, Self
 from weakref import WeakValueDictionary
 
 from ..effects import Unreachable
-from ..sessions.record import Record
+from ..sessions.record import ENDED as ENDED
+from ..sessions.record import Record as Record
 
 
 def lease_clock(clock: Callable[[], float]) -> Callable[[], float]:
