@@ -5,8 +5,7 @@ import secrets
 import socket
 import ssl
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -21,7 +20,6 @@ from cryptography.x509.oid import NameOID
 from amplify_mw.sessions.record import Record
 from amplify_mw.stores.redis.store import RedisStore
 from amplify_mw.testing.store_contract import KEY, LONG, at_once
-from tests.patience import PATIENCE
 from tests.valkey import Valkey
 
 T = TypeVar("T")
@@ -67,15 +65,6 @@ class Way:
 
 
 Ask = Way
-
-
-def until(condition: Callable[[], T]) -> T:
-    """What `condition()` gave when it came true; a server's clock cannot be turned."""
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        if came := condition():
-            return came
-    raise AssertionError("it never came true")
 
 
 def connections(server: Valkey) -> int:

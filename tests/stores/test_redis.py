@@ -28,8 +28,8 @@ from amplify_mw.stores.redis.cache import LocalCache
 from amplify_mw.stores.redis.records import pack, unpack
 from amplify_mw.stores.redis.store import RedisStore
 from amplify_mw.testing.store_contract import KEY, LONG, OTHER, StoreContract, at_once
-from tests.patience import PATIENCE
-from tests.stores.redis_tools import CALLS, Ask, Relay, certificate, connections, until
+from tests.patience import PATIENCE, until
+from tests.stores.redis_tools import CALLS, Ask, Relay, certificate, connections
 from tests.valkey import Valkey
 
 SESSION = b"amplify_mw:s:" + KEY

@@ -15,9 +15,10 @@ from amplify_mw.stores.base import StoreUnavailable
 from amplify_mw.stores.redis.store import RedisStore
 from amplify_mw.testing import LocalUserPool
 from amplify_mw.testing.store_contract import KEY, LONG, OTHER
+from tests.patience import until
 from tests.shells import Shell
 from tests.sites import KEYS, Site
-from tests.stores.redis_tools import CALLS, Endpoint, Way, connections, until
+from tests.stores.redis_tools import CALLS, Endpoint, Way, connections
 from tests.valkey import Valkey
 
 

@@ -27,9 +27,10 @@ from amplify_mw.stores.redis.errors import told
 from amplify_mw.stores.redis.store import RedisStore
 from amplify_mw.testing import LocalUserPool
 from amplify_mw.testing.store_contract import KEY, LONG, OTHER
+from tests.patience import until
 from tests.shells import Shell
 from tests.sites import KEYS, Browser, Site
-from tests.stores.redis_tools import Relay, Way, certificate, until
+from tests.stores.redis_tools import Relay, Way, certificate
 from tests.stores.test_redis import RedisContract
 from tests.valkey import Valkey, free_port, program
 

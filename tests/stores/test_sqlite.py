@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
@@ -36,7 +35,7 @@ from amplify_mw.testing.store_contract import (
     at_once,
     in_a_child,
 )
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, until
 
 Act = Callable[[SQLiteStore], object]
 
@@ -91,12 +90,6 @@ def failure(act: Act, store: SQLiteStore) -> str:
 def remove(path: Path, *suffixes: str) -> None:
     for suffix in ("", *suffixes):
         Path(f"{path}{suffix}").unlink()
-
-
-def eventually(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
 
 
 def open_files(path: Path) -> int:
@@ -522,7 +515,7 @@ class TestADeletedFile:
         store.load(KEY)
         remove(path, *beside)
 
-        eventually(lambda: store.load(KEY) is None)
+        until(lambda: store.load(KEY) is None)
         assert path.exists()
 
     def test_is_one_new_file_to_all_who_used_it(
@@ -609,7 +602,7 @@ def test_an_awaited_load_notices_a_replaced_file_before_long(
 
     replacement.rename(path)
 
-    eventually(lambda: asyncio.run(store.ask("load", (OTHER,))) == RECORD)
+    until(lambda: asyncio.run(store.ask("load", (OTHER,))) == RECORD)
 
 
 # Connections
