@@ -218,10 +218,12 @@ class Meanwhile(NamedTuple):
 class Report(NamedTuple):
     """Tell the log and the app's listener of an event; see `amplify_mw.events`.
 
+    `loudly`: an operator should look at it now.
     `Outage`, `Rejection` and `Notice` are events that a flow yields as they are.
     """
 
     event: object
+    loudly: bool = False
 
 
 class Outage(NamedTuple):

@@ -17,8 +17,20 @@ from contextlib import suppress
 from functools import partial
 from typing import Final, NamedTuple
 
-from ..effects import Ask, Flight, Flow, Launch, Meanwhile, Pause, Request, Response, Unreachable
+from ..effects import (
+    Ask,
+    Flight,
+    Flow,
+    Launch,
+    Meanwhile,
+    Pause,
+    Report,
+    Request,
+    Response,
+    Unreachable,
+)
 from ..errors import Reason
+from ..events import Revoked
 from . import api, oauth
 from .api import UNAVAILABLE, AppClient, Failure, Refreshed
 from .pace import Asking, Caller, Paces
@@ -117,7 +129,7 @@ class Grants:
     def _launch(self, access: VerifiedToken, steps: "list[Step]", secret: bytes) -> Flow[None]:
         key = ("revoke", steps[0].request.url, secret)
         asked = [(step, self._asking(step, access)) for step in steps]
-        flight = Flight(key, lambda now: _carry_out(asked, now), "revocations")
+        flight = Flight(key, lambda now: _carry_out(access, asked, now), "revocations")
         with suppress(Unreachable):  # out of threads: the user is signed out all the same
             yield Launch(flight)
 
@@ -136,7 +148,7 @@ class Step(NamedTuple):
     is_odd: bool = False
 
 
-def _carry_out(steps: list[tuple[Step, Asking]], now: float) -> Flow[None]:
+def _carry_out(access: VerifiedToken, steps: list[tuple[Step, Asking]], now: float) -> Flow[None]:
     """The flight: one step after the other, each tried a few times. Failures stop none of them."""
     for step, asking in steps:
         for pause in (*_TRY_AGAIN, None):
@@ -144,6 +156,9 @@ def _carry_out(steps: list[tuple[Step, Asking]], now: float) -> Flow[None]:
             if answer is None or not answer.is_outage or pause is None:
                 break
             _, now = yield Pause(pause)
+        everywhere, reason = not step.names_client, "" if answer is None else answer.reason
+        event = Revoked(answer is None, reason, everywhere, access.pool, access.client, access.sub)
+        yield Report(event)
 
 
 def _try(step: Step, asking: Asking, now: float) -> Flow[tuple[Failure | None, float]]:

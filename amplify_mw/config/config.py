@@ -303,6 +303,10 @@ class AmplifyConfig:
             )
         return (UserPool(**single),)
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> "AmplifyConfig":
+        """Itself: it is frozen, and a copied listener would hear of what the first is to hear."""
+        return self
+
     def replace(self, **changes: Any) -> "AmplifyConfig":
         """The same configuration with some fields changed, checked again."""
         known = [field.name for field in fields(self) if field.init]

@@ -18,7 +18,7 @@ from contextvars import ContextVar
 from typing import Any, ParamSpec, TypeVar
 
 from ..authenticator import Visit
-from ..errors import BlockingCallError, OutsideRequestError, TokenExpiredException
+from ..errors import AuthError, BlockingCallError, OutsideRequestError, TokenExpiredException
 from ..sessions.verdicts import SignedIn
 
 P = ParamSpec("P")
@@ -44,14 +44,23 @@ def current_visit() -> Visit:
     return visit
 
 
-def signed_in_verdict(visit: Visit) -> SignedIn:
-    """The verdict of a visit whose user is signed in; raises what it means otherwise."""
+def signed_in_verdict(visit: Visit, by: str = "app") -> SignedIn:
+    """The verdict of a visit whose user is signed in; raises what it means otherwise.
+
+    `by`: what asks, for the event of a refusal.
+    """
     verdict = visit.verdict
-    if isinstance(verdict, SignedIn):
-        if visit.lapses and visit.home.runner.clock() >= verdict.expires_at:
-            raise TokenExpiredException(reason="token_expired")
+    error: AuthError
+    if not isinstance(verdict, SignedIn):
+        error = verdict.exception()
+    elif visit.lapses and visit.home.runner.clock() >= verdict.expires_at:
+        error = TokenExpiredException(reason="token_expired")
+    else:
         return verdict
-    raise verdict.exception()
+    from .reporting import report_verdict  # the first refusal loads it
+
+    report_verdict(visit, error, at=by)
+    raise error
 
 
 def refuse_on_event_loop(verb: str) -> None:

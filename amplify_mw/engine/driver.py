@@ -153,8 +153,8 @@ class Driver:
             case Forget(caches, which):
                 for cache in caches:
                     cache.drop(which)
-            case Report(event):
-                self._reporter.report(cast("Event", event))
+            case Report(event, loudly):
+                self._reporter.report(cast("Event", event), loudly=loudly)
             case Outage() | Rejection() | Notice():
                 self._reporter.report_to_all(effect)
             case _:

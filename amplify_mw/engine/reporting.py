@@ -136,6 +136,11 @@ def report_refusal(
     reporter.report(event, loudly=loudly, error=error, is_new=_is_new(visit, reason))
 
 
+def report_answer(visit: Visit, asked: Asked, reason: str, status: int, detail: str = "") -> None:
+    """A request was refused, and answered here."""
+    report_refusal(visit, reason, status, at="answer", detail=detail, asked=lambda: asked)
+
+
 def report_verdict(visit: Visit, error: AuthError, *, at: str) -> None:
     """The app asked for the user of a request, and got an error.
 
@@ -153,7 +158,8 @@ def signed_in(visit: Visit, token: VerifiedToken, by: Literal["routes", "app"]) 
 
 
 def sign_in_failed(
-    visit: Visit,
+    home: Authenticator,
+    request: Visit | Asked,
     reason: str,
     status: int,
     by: Literal["routes", "app"],
@@ -161,14 +167,13 @@ def sign_in_failed(
     pool_error: str | None = None,
     detail: str = "",
     mend: str = "",
-    asked: Asked | None = None,
 ) -> events.SignInFailed:
     """A sign-in came to nothing."""
-    session, pool_id, client_id, _ = _origin(visit.home, None)
-    method, path = _request(visit) if asked is None else escaped(asked)
+    _, pool_id, client_id, _ = _origin(home, None)
+    method, path = escaped(request) if isinstance(request, Asked) else _request(request)
+    session = _names(home.config)[0]
     return events.SignInFailed(
-        *(reason, by, status, pool_error, detail, mend),
-        *(session, pool_id, client_id, method, path),
+        reason, by, status, pool_error, detail, mend, session, pool_id, client_id, method, path
     )
 
 
@@ -179,6 +184,13 @@ def signed_out(
     if isinstance(before, Refused) and (before.clears or before.reason == "no_session"):
         return None
     return Report(events.SignedOut(how, *_origin(visit.home, before), *_request(visit)))
+
+
+def signed_out_elsewhere(visit: Visit, pool_id: str, user_id: str) -> Report:
+    """A session of a user has ended that is not the one of this request."""
+    session, _, client_id, _ = _origin(visit.home, None)
+    event = events.SignedOut("handle", session, pool_id, client_id, user_id, *_request(visit))
+    return Report(event)
 
 
 def escaped(asked: Asked) -> tuple[str, str]:

@@ -1,8 +1,8 @@
-"""The answer to a failed sign-in: a line of the log, a call of the app's function, and a page.
+"""The answer to a failed sign-in: an event, a call of the app's function, and a page.
 
 Rules:
-- Each failure is one line: at WARNING if there is a remedy (once an hour for each kind, since
-  anybody can make a sign-in fail), else at INFO, or at DEBUG for noise.
+- Each failure is one event. The log has it at WARNING if there is a remedy (once an hour for each
+  kind, since anybody can make a sign-in fail), else at INFO, or at DEBUG for noise.
 - The app's function is called before the answer goes, and cannot make the request fail.
 - `duplicate_cookie` is answered here, never at `on_error`: the same two cookies might keep the
   browser from that page.
@@ -13,7 +13,8 @@ from html import escape
 from urllib.parse import urlencode
 
 from ..authenticator import Visit
-from ..effects import Flow, Tell
+from ..effects import Flow, Report, Tell
+from ..engine.reporting import sign_in_failed
 from ..engine.reports import request_line
 from ..log import logger
 from ..models import SignInFailure
@@ -32,7 +33,13 @@ def fail(
 ) -> Flow[Answer]:
     """Log a failed sign-in, tell the app, and answer. `target`: the page it was to lead to."""
     code, pool_error, routes = refusal.code, refusal.pool_error, site.routes
-    _log(site, asked, refusal)
+    event = sign_in_failed(
+        *(site.home, asked, str(code), code.status, "routes"),
+        pool_error=pool_error,
+        detail=refusal.why,
+        mend=refusal.mend,
+    )
+    yield Report(event, loudly=_is_news(site, refusal))
     if routes.on_sign_in_failed is not None:
         failure = SignInFailure(str(code), pool_error, code.status, asked.method, asked.path)
         yield Tell(routes.on_sign_in_failed, failure)
@@ -47,20 +54,11 @@ def fail(
     return page(code.status, "Not signed in", code.text, more=more, headers=headers)
 
 
-def _log(site: Site, asked: Asked, refusal: Refusal) -> None:
-    said = [refusal.why] if refusal.why else []
-    if refusal.pool_error:
-        said.append(f"the user pool's error is {refusal.pool_error}")
-    said.append(request_line(asked))
-    line = f"sign-in failed: {refusal.code} ({', '.join(said)})"
-    if refusal.code.is_noise:
-        logger.debug("%s", line)
-    elif not refusal.mend:
-        logger.info("%s", line)
-    elif site.home.reporter.is_news(refusal.kind, site.home.runner.clock()):
-        logger.warning("%s: %s", line, refusal.mend)
-    else:
-        logger.info("%s: %s", line, refusal.mend)
+def _is_news(site: Site, refusal: Refusal) -> bool:
+    """Whether there is a remedy, and the log has not named it within the last hour."""
+    if refusal.code.is_noise or not refusal.mend:
+        return False
+    return site.home.reporter.is_news(refusal.kind, site.home.runner.clock())
 
 
 def attempt_expired(site: Site, visit: Visit) -> Refusal:
@@ -76,7 +74,7 @@ def log_new_attempt(site: Site, visit: Visit, asked: Asked) -> None:
     elsewhere, is_news = _other_host(site, visit)
     line = f"sign-in begins again: no attempt of this browser ({request_line(asked)})"
     if is_news:
-        logger.warning("%s: %s", line, elsewhere)
+        site.home.reporter.notice(f"{line}: {elsewhere}")
     else:
         logger.debug("%s", line)
 

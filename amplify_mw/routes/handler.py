@@ -19,6 +19,7 @@ from typing import Final, NamedTuple, TypeAlias
 from ..authenticator import Authenticator, Visit
 from ..config.routes import AuthRoutes
 from ..effects import Flow
+from ..engine.reporting import report_answer
 from ..engine.reports import request_line
 from ..log import logger
 from ..web.answers import Answer, Asked, problem
@@ -65,7 +66,7 @@ def _answer(site: Site, route: Route, visit: Visit, asked: Asked) -> Flow[Answer
         logger.debug("answered 405 (%s)", request_line(asked))
         answer = problem(405, headers=[("Allow", ", ".join(route.methods))])
     elif is_speculative(visit.headers):
-        logger.debug("answered 403: speculative_request (a prefetch: %s)", request_line(asked))
+        report_answer(visit, asked, "speculative_request", 403, "a prefetch")
         answer = problem(403, _AHEAD)
     else:
         answer = yield from route.answer(site, visit, asked)

@@ -8,9 +8,8 @@ Rules:
 
 from ..authenticator import Visit
 from ..effects import Flow
-from ..engine.reports import request_line
+from ..engine.reporting import report_answer
 from ..errors import NetworkError
-from ..log import logger
 from ..verbs.end import end_here
 from ..web.answers import Answer, Asked, problem
 from ..web.headers import CLEAR_SITE_DATA, FETCHED_AHEAD
@@ -25,13 +24,12 @@ def sign_out(site: Site, visit: Visit, asked: Asked) -> Flow[Answer]:
     if not _may_sign_out(site, visit, asked):
         is_form = asked.method == "POST"
         why = page_of(visit.headers) if is_form else "a link may do it as get_sign_out says"
-        said = request_line(asked), why
-        logger.debug("answered 403: sign-out by another site's page (%s, %s)", *said)
+        report_answer(visit, asked, "cross_site", 403, why)
         return problem(403, "Only this site's own pages can sign you out.")
     try:
         yield from end_here(visit, everywhere=False, asks_again=False)
     except NetworkError as error:
-        logger.debug("answered 503: %s (%s)", error.reason, request_line(asked))
+        report_answer(visit, asked, error.reason, 503)
         return problem(503, headers=[("Retry-After", str(int(error.retry_after or 1)))])
     url = site.provider.logout_url(site.routes.sign_out_callback_url)
     # The ended session's own answer has this header. An earlier one may have run out unnoticed.

@@ -24,6 +24,7 @@ class RecordCodec(Protocol):
 
     key: bytes
     in_cookie: bool
+    session: str  # the kind of session, as events call it
 
     def close(self, bundle: Bundle, iv: bytes, expires_at: float) -> tuple[Record, bytes]:
         """The record for a bundle, and the bundle as sealed: `LoadedSession.sealed`."""

@@ -21,10 +21,11 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Final, NamedTuple
 
+from .. import events
 from ..cognito.api import UNUSABLE, Failure, Refreshed
 from ..cognito.grants import Grants
 from ..cognito.verifier import InvalidToken, VerifiedToken, Verifier, agree
-from ..effects import Draw, Flight, Flow, Join, Notice, Pause, Unreachable
+from ..effects import Draw, Flight, Flow, Join, Notice, Pause, Report, Unreachable
 from ..errors import NetworkError, NotAuthorizedException, SessionTooLargeError
 from .base import Postponed
 from .bundle import Bundle
@@ -307,7 +308,11 @@ class Refresher:
             return (yield from self._unusable(loaded, refusal, str(UNUSABLE.message), now))
         if now >= self.due_at(pair):
             yield from self._note_in_vain(loaded, pair, now)
-        return (yield from self._keep(loaded, new, pair, now))
+        outcome = yield from self._keep(loaded, new, pair, now)
+        if isinstance(outcome, LoadedSession):
+            name, access = loaded.codec.session, pair.access_token
+            yield Report(events.Refreshed(name, access.pool, access.client, access.sub))
+        return outcome
 
     def _unusable(
         self, loaded: LoadedSession, refusal: Refused, why: str, now: float

@@ -98,6 +98,7 @@ class SealedCodec:
     """A sealed session is in its cookie; its record in the coordinator holds newer versions."""
 
     in_cookie: bool = True
+    session: str = "sealed"
 
     def __init__(self, seal: Seal, sid: bytes, client: str) -> None:
         self.key: bytes = hashlib.sha256(b"amplify_mw sealed session\0" + sid).digest()

@@ -90,6 +90,7 @@ class StoredCodec:
     """A stored session is in the store, under the hash of its id."""
 
     in_cookie: bool = False
+    session: str = "stored"
 
     def __init__(self, identifier: bytes, user: str = "", user_agent: str = "") -> None:
         self.key: bytes = store_key(identifier)

@@ -25,7 +25,8 @@ from ..config.routes import AuthRoutes
 from ..effects import Flow
 from ..engine.context import bound
 from ..engine.engine import Engine
-from ..engine.reports import request_line, tell_answer
+from ..engine.reporting import report_refusal
+from ..engine.reports import tell_answer
 from ..errors import AuthError, ConfigurationError
 from ..log import logger
 from ..sessions.verdicts import SignedIn
@@ -203,10 +204,14 @@ class Shell:
 
     def _tell_foreign(self, visit: Visit, asked: Asked) -> None:
         """Tell the developer whose page was refused."""
-        tell = logger.debug if self._has_told else logger.warning
-        self._has_told = True
-        said = request_line(asked), page_of(visit.headers)
-        tell("answered 403: foreign_origin (%s, %s)", *said)
+        has_told, self._has_told = self._has_told, True
+        report_refusal(
+            *(visit, "foreign_origin", 403),
+            at="answer",
+            detail=page_of(visit.headers),
+            asked=lambda: asked,
+            loudly=not has_told,
+        )
 
     def _guard(self, visit: Visit, asked: Asked) -> Answer | None:
         """The answer to a request for a protected path; None if it may pass."""

@@ -14,8 +14,8 @@ from typing import Final
 from ..authenticator import Authenticator, Visit
 from ..cognito.invalid import InvalidToken
 from ..cognito.verifier import VerifiedToken
+from ..engine.reporting import report_refusal
 from ..errors import ForbiddenException, ResponseStartedError
-from ..log import logger
 from ..sessions.verdicts import CookieValue, Resolution, SignedIn, Verdict, Write
 from ..web.cookies import Duplicate
 from ..web.requests import came_by_hop, is_foreign, is_speculative, page_of
@@ -40,7 +40,8 @@ def refuse_late(visit: Visit, verb: str) -> None:
 def refuse_speculative(visit: Visit, verb: str) -> None:
     """Raise `ForbiddenException` for a prefetch or a prerender."""
     if is_speculative(visit.headers):
-        logger.debug("%s refused: speculative_request (a prefetch or a prerender)", verb)
+        said = "a prefetch or a prerender"
+        report_refusal(visit, "speculative_request", 403, at=verb, detail=said)
         raise ForbiddenException(_AHEAD, reason="speculative_request")
 
 
@@ -55,7 +56,7 @@ def refuse_foreign(visit: Visit, verb: str, *, allow_cross_site: bool) -> None:
     hopped = came_by_hop(visit.headers, visit.cookies)
     if hopped or is_foreign(visit.headers, visit.home.config.known_origins):
         why = "another site's link has led here" if hopped else page_of(visit.headers)
-        logger.debug("%s refused: cross_site (%s)", verb, why)
+        report_refusal(visit, "cross_site", 403, at=verb, detail=why)
         raise ForbiddenException(_CROSS_SITE, reason="cross_site")
 
 

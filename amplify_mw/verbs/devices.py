@@ -9,6 +9,7 @@ Rules:
 from ..authenticator import Visit
 from ..effects import Flow, Unreachable
 from ..engine.context import current_visit, refuse_on_event_loop, signed_in_verdict
+from ..engine.reporting import signed_out_elsewhere
 from ..errors import ConfigurationError
 from ..models import SessionInfo
 from ..sessions.base import SessionList
@@ -77,16 +78,27 @@ def ending_one(
 
 
 def _end_one(visit: Visit, handle: str, users: list[str]) -> Flow[bool]:
-    found, now = (yield from _sessions_of(visit, users)), visit.home.runner.clock()
+    for user in users:
+        if (yield from _end_one_of(visit, handle, user)):
+            return True
+    return False
+
+
+def _end_one_of(visit: Visit, handle: str, user: str) -> Flow[bool]:
+    found, now = (yield from _sessions_of(visit, [user])), visit.home.runner.clock()
     for key, session in found.items():
         if session.handle == handle:
             if session.is_current and not visit.begun:
-                yield from end_here(visit, everywhere=False, asks_again=True)
+                yield from end_here(visit, everywhere=False, asks_again=True, how="handle")
                 return True
             try:
-                return (yield from _session_list(visit).end_by_key(key, session.expires_at, now))
+                has_ended = yield from _session_list(visit).end_by_key(key, session.expires_at, now)
             except Unreachable as error:
                 raise STORE_UNAVAILABLE.exception() from error
+            if has_ended:
+                pool_id, _, user_id = user.partition(" ")
+                yield signed_out_elsewhere(visit, pool_id, user_id)
+            return has_ended
     return False
 
 

@@ -10,11 +10,13 @@ Rules:
 """
 
 from collections.abc import Iterable
+from typing import Literal
 
 from ..authenticator import Authenticator, Visit
 from ..cognito.verifier import VerifiedToken
-from ..effects import Flight, Flow, Join, Remember, Unreachable
+from ..effects import Flight, Flow, Join, Remember, Report, Unreachable
 from ..engine.context import current_visit, refuse_on_event_loop
+from ..engine.reporting import signed_out
 from ..sessions.base import PartlyEnded
 from ..sessions.bundle import Bundle
 from ..sessions.verdicts import (
@@ -68,8 +70,13 @@ def ending(visit: Visit, *, everywhere: bool, allow_cross_site: bool) -> Flow[No
     return end_here(visit, everywhere=everywhere, asks_again=everywhere)
 
 
-def end_here(visit: Visit, *, everywhere: bool, asks_again: bool) -> Flow[None]:
-    """Sign the user of this request out. `asks_again`: the next sign-in asks for the password."""
+def end_here(
+    visit: Visit, *, everywhere: bool, asks_again: bool, how: Literal["here", "handle"] = "here"
+) -> Flow[None]:
+    """Sign the user of this request out. `asks_again`: the next sign-in asks for the password.
+
+    `how`: for the event.
+    """
     before, value, values = visit.verdict, present_cookie(visit), present_cookies(visit)
     known = before if isinstance(before, SignedIn) else None
     if isinstance(before, Refused):
@@ -77,13 +84,14 @@ def end_here(visit: Visit, *, everywhere: bool, asks_again: bool) -> Flow[None]:
         everywhere = everywhere and before.reason != "different_users"  # this browser's only
     if value is None and visit.writes is None and not (known or sent_cookie(visit)):
         return
-    signed_out = visit.home.nobody._replace(clears=True, asks_again=asks_again)
-    settle(visit, Resolution(signed_out, NO_COOKIE), "end_session")
+    event = signed_out(visit, before, "everywhere" if everywhere else how)
+    nobody = visit.home.nobody._replace(clears=True, asks_again=asks_again)
+    settle(visit, Resolution(nobody, NO_COOKIE), "end_session")
     if not values:  # a test's pinned user has none
         return
     end = _Ending(visit.home, value, known, everywhere=everywhere, asks_again=asks_again)
     flight = Flight(
-        ("end", values, everywhere, asks_again), lambda now: end.all(values, now), "ends"
+        ("end", values, everywhere, asks_again), lambda now: end.all(values, event, now), "ends"
     )
     try:
         yield Join(flight)
@@ -109,13 +117,18 @@ class _Ending:
         self._everywhere = everywhere
         self._asks_again = asks_again
 
-    def all(self, values: Iterable[CookieValue], now: float) -> Flow[None]:
-        """End every session, even if one fails. Raises `Unreachable` in the end."""
+    def all(self, values: Iterable[CookieValue], event: Report | None, now: float) -> Flow[None]:
+        """End every session, even if one fails. Raises `Unreachable` in the end.
+
+        `event`: for the time after the end.
+        """
         failure: Unreachable | None = None
         for value in values:
             failure = (yield from self._end(value, now)) or failure
         if failure is not None:
             raise failure
+        if event is not None:
+            yield event
 
     def _end(self, value: CookieValue, now: float) -> Flow[Unreachable | None]:
         """End a session here, then tell Cognito; returns the failure."""

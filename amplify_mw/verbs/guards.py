@@ -16,10 +16,12 @@ from collections.abc import Callable, Iterable
 from typing import Any, Literal, ParamSpec, TypedDict, TypeVar, overload
 
 from ..engine.context import current_visit, signed_in_verdict
+from ..engine.reporting import report_verdict
 from ..errors import AuthError, ConfigurationError, ForbiddenException
 from ..models import AuthUser
 from .user import fetch_user_attributes, get_current_user
 
+_GUARD = "require_auth"
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -62,11 +64,17 @@ class _Check:
     def __call__(self) -> None:
         visit = current_visit()
         visit.guarded = True
-        verdict = signed_in_verdict(visit)
+        verdict = signed_in_verdict(visit, by=_GUARD)
+        reason: Literal["missing_group", "missing_scope"]
         if self._groups and not self._groups & verdict.groups:
-            raise ForbiddenException(reason="missing_group")
-        if not self._scopes <= verdict.scopes:
-            raise ForbiddenException(reason="missing_scope")
+            reason = "missing_group"
+        elif not self._scopes <= verdict.scopes:
+            reason = "missing_scope"
+        else:
+            return
+        error = ForbiddenException(reason=reason)
+        report_verdict(visit, error, at=_GUARD)
+        raise error
 
     def guard(self, function: Callable[P, Any]) -> Callable[P, Any]:
         if isinstance(function, type | staticmethod | classmethod) or not callable(function):

@@ -8,16 +8,18 @@ Rules:
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Final
+from typing import Final, Literal
 
 from ..authenticator import Authenticator, Visit
 from ..cognito.invalid import InvalidToken
 from ..cognito.keys import KeysUnavailable
 from ..cognito.verifier import VerifiedToken, agree
-from ..effects import Flight, Flow, Join, Remember, Unreachable
+from ..effects import Flight, Flow, Join, Remember, Report, Unreachable
 from ..engine.context import current_visit, refuse_on_event_loop
+from ..engine.reporting import sign_in_failed, signed_in, signed_out
 from ..engine.reports import tell_stranger
-from ..errors import ResponseStartedError, SessionTooLargeError
+from ..errors import AuthError, ResponseStartedError, SessionTooLargeError
+from ..events import SignInFailed
 from ..models import AuthUser, TokenSet
 from ..sessions.base import NewSession, PartlyEnded
 from ..sessions.bundle import Bundle
@@ -71,7 +73,29 @@ def starting(
     refuse_late(visit, _VERB)
     refuse_speculative(visit, _VERB)
     refuse_foreign(visit, _VERB, allow_cross_site=allow_cross_site)
-    return _start(visit, token_set(tokens), _device(user_agent), visit.home.verifier.verify)
+    agent = _device(user_agent)
+    try:
+        given = token_set(tokens)
+    except AuthError as error:
+        visit.home.reporter.report(_failed(visit, error))
+        raise
+    return _start_for_app(visit, _start(visit, given, agent, visit.home.verifier.verify, "app"))
+
+
+def _start_for_app(visit: Visit, flow: Flow[AuthUser]) -> Flow[AuthUser]:
+    """Report a failure. (Those of the sign-in routes are reported there.)"""
+    try:
+        return (yield from flow)
+    except (AuthError, SessionTooLargeError) as error:
+        yield Report(_failed(visit, error))
+        raise
+
+
+def _failed(visit: Visit, error: AuthError | SessionTooLargeError) -> SignInFailed:
+    reason, status = "session_too_large", 500
+    if isinstance(error, AuthError):
+        reason, status = error.reason, error.status_code
+    return sign_in_failed(visit.home, visit, reason, status, "app")
 
 
 def starting_new(visit: Visit, tokens: TokenSet, *, user_agent: str) -> Flow[AuthUser]:
@@ -81,7 +105,9 @@ def starting_new(visit: Visit, tokens: TokenSet, *, user_agent: str) -> Flow[Aut
     counts once the clock has caught up.
     """
     refuse_late(visit, _VERB)
-    return _start(visit, token_set(tokens), _device(user_agent), visit.home.verifier.verify_new)
+    return _start(
+        visit, token_set(tokens), _device(user_agent), visit.home.verifier.verify_new, "routes"
+    )
 
 
 def _device(user_agent: str) -> str:
@@ -90,7 +116,13 @@ def _device(user_agent: str) -> str:
     return "".join(filter(str.isprintable, user_agent))[:_USER_AGENT_LENGTH]
 
 
-def _start(visit: Visit, tokens: TokenSet, user_agent: str, verify: Verify) -> Flow[AuthUser]:
+def _start(
+    visit: Visit,
+    tokens: TokenSet,
+    user_agent: str,
+    verify: Verify,
+    by: Literal["routes", "app"],
+) -> Flow[AuthUser]:
     home, now = visit.home, visit.home.runner.clock()
     generation = home.verdicts.generation
     new_session = yield from _verified(home, tokens, user_agent, verify, now)
@@ -113,6 +145,7 @@ def _start(visit: Visit, tokens: TokenSet, user_agent: str, verify: Verify) -> F
     # With `verify_with_cognito_every`, Cognito confirms a session before its verdict is cached.
     if home.config.kind.verify_with_cognito_every is None and not is_early:
         yield Remember(home.verdicts, verdict.value, verdict, generation)
+    yield signed_in(visit, new_session.access_token, by)
     return verdict.user
 
 
@@ -145,6 +178,7 @@ def _take_over(
 ) -> Flow[None]:
     """Go on with the new session, and end the earlier one. `new`: the new cookie value."""
     home, old = visit.home, present_cookies(visit)
+    event = signed_out(visit, visit.verdict, "replaced")
     before = settle(visit, resolution, _VERB)
     visit.attributes = None
     if not old:
@@ -152,7 +186,9 @@ def _take_over(
     # In a flight: a request that is cancelled now has the new user already, and the old session
     # ends all the same.
     flight = Flight(
-        ("replace", old, new), lambda now: _end_replaced(home, old, new, new_session, now), "ends"
+        ("replace", old, new),
+        lambda now: _end_replaced(home, old, new, new_session, event, now),
+        "ends",
     )
     try:
         yield Join(flight)
@@ -166,6 +202,7 @@ def _end_replaced(
     values: Sequence[CookieValue],
     new: CookieValue,
     new_session: NewSession,
+    event: Report | None,
     now: float,
 ) -> Flow[None]:
     """The flight: end the earlier sessions. Revoke their sign-ins, except the new session's."""
@@ -187,6 +224,8 @@ def _end_replaced(
             continue
         if not _is_same_sign_in(old, bundle.refresh_token, new_session):
             yield from home.grants.revoke(old, bundle.refresh_token)
+    if event is not None:
+        yield event
 
 
 def _is_same_sign_in(old: VerifiedToken, refresh_token: bytes, new_session: NewSession) -> bool:

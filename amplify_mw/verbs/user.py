@@ -14,7 +14,7 @@ from ..engine.context import bound, current_visit, refuse_on_event_loop, signed_
 from ..errors import OutsideRequestError
 from ..log import logger
 from ..models import AuthUser
-from ..sessions.verdicts import SignedIn
+from ..sessions.verdicts import Refused, SignedIn
 
 
 def get_current_user() -> AuthUser:
@@ -48,7 +48,18 @@ def fetch_user_attributes() -> dict[str, str]:
 
 def attributes_flow(visit: Visit) -> Generator[Any, Any, Mapping[str, str] | Failure]:
     """The flow behind `fetch_user_attributes`. Raises at once when nobody is signed in."""
-    return visit.home.fetch_attributes(visit, signed_in_verdict(visit), visit.home.runner.clock())
+    return _attributes(visit, signed_in_verdict(visit))
+
+
+def _attributes(
+    visit: Visit, verdict: SignedIn
+) -> Generator[Any, Any, Mapping[str, str] | Failure]:
+    answer = yield from visit.home.fetch_attributes(visit, verdict, visit.home.runner.clock())
+    if visit.verdict is not verdict and isinstance(visit.verdict, Refused):  # so says Cognito
+        from ..engine.reporting import report_verdict
+
+        report_verdict(visit, visit.verdict.exception(), at="app")
+    return answer
 
 
 def attributes_result(answer: Mapping[str, str] | Failure) -> dict[str, str]:

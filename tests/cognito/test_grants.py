@@ -11,13 +11,25 @@ import pytest
 from amplify_mw.cognito.api import Failure, Refreshed
 from amplify_mw.cognito.grants import Grants, PoolApi
 from amplify_mw.cognito.verifier import VerifiedToken
-from amplify_mw.effects import Ask, Launch, Meanwhile, Outage, Pause, Request, Response, Unreachable
+from amplify_mw.effects import (
+    Ask,
+    Launch,
+    Meanwhile,
+    Outage,
+    Pause,
+    Report,
+    Request,
+    Response,
+    Unreachable,
+)
+from amplify_mw.events import Revoked
 from amplify_mw.sessions.store import Store
 
 T = 1000.0
 ENDPOINT = "https://pool.example/"
 ISSUER = "https://issuer.example"
 APIS = ["GetTokensFromRefreshToken", "InitiateAuth", "oauth"]
+OF_ADA = (ISSUER, "web", "0f3c")  # the pool, the app client and the user
 RENEWAL = Ask(cast("Any", None), Store.renew, b"key", 1, 10.0)
 RESULT = {"IdToken": "a.b.c", "AccessToken": "d.e.f"}
 GOOD = {
@@ -71,7 +83,7 @@ def land(
     try:
         effect = next(flow)
         while True:
-            if isinstance(effect, Outage | Pause):
+            if isinstance(effect, Outage | Pause | Report):
                 told += [effect] if isinstance(effect, Outage) else []
                 effect = flow.send((None, now))
             elif isinstance(got, Unreachable):
@@ -250,21 +262,23 @@ def test_signing_out_everywhere_is_launched_and_not_waited_for() -> None:
 def test_the_refresh_token_is_revoked_once_everywhere_was_asked_for() -> None:
     flight = launched(grants().sign_out_everywhere(access(), b"refresh-0")).flow(T)
     next(flight)
-    second = flight.send((GOOD[None], T))
+    assert flight.send((GOOD[None], T)) == Report(Revoked(True, "", True, *OF_ADA))
+    second = flight.send((None, T))
     assert body(second) == {"Token": "refresh-0", "ClientId": "web"}
 
 
 def test_a_revocation_that_failed_is_sent_twice_again() -> None:
     flow = launched(grants().revoke(access(), b"refresh-0")).flow(T)
     effects = [next(flow)]
-    for _ in range(5):
+    for _ in range(6):
         answer = (BROKEN, T) if isinstance(effects[-1], Request) else (None, T)
         effects.append(flow.send(answer))
     with pytest.raises(StopIteration):
-        flow.send((BROKEN, T))
+        flow.send((None, T))
     assert [type(effect).__name__ for effect in effects] == [
-        *("Request", "Outage", "Pause", "Request", "Pause", "Request"),
+        *("Request", "Outage", "Pause", "Request", "Pause", "Request", "Report"),
     ]
+    assert effects[-1].event == Revoked(False, "cognito_unavailable", False, *OF_ADA)
     assert "copied" in effects[1].meanwhile
 
 

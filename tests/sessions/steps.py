@@ -26,6 +26,7 @@ from amplify_mw.effects import (
     Pause,
     Rejection,
     Remember,
+    Report,
     Request,
     Response,
     Unreachable,
@@ -99,6 +100,7 @@ class World:
     launched: list[Flight] = field(default_factory=list)
     told: list[Outage | Rejection] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
+    events: list[Any] = field(default_factory=list)
     breaks: Callable[[Ask[Any]], bool] = lambda _: False
     engines: list[Engine] = field(default_factory=list)
 
@@ -199,6 +201,8 @@ class World:
                 self.told.append(effect)
             case Notice(text):
                 self.notices.append(text)
+            case Report(event):
+                self.events.append(event)
             case Remember(cache, key, value, generation) if value is not None:
                 cache.put(key, value, generation)
             case Remember(cache, key):

@@ -32,6 +32,7 @@ class AmplifyCodec:
     """A session in Amplify's cookies (`mine`). `owner`: the `user_key` of its verified tokens."""
 
     in_cookie: bool = True
+    session: str = "amplify"
 
     def __init__(
         self, mine: AmplifySet, owner: str, details: SignInDetails | None, now: float
