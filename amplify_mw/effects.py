@@ -219,7 +219,7 @@ class Report(NamedTuple):
     """Tell the log and the app's listener of an event; see `amplify_mw.events`.
 
     `loudly`: an operator should look at it now.
-    `Outage`, `Rejection` and `Notice` are events that a flow yields as they are.
+    (`Outage`, `Rejection` and `Notice` are events, too; a flow yields them as they are.)
     """
 
     event: object
@@ -295,7 +295,7 @@ Flow: TypeAlias = Generator[Effect, Any, T]
 
 
 class FlowRunner(Protocol):
-    """Runs flows: blocking, or awaiting; knows what time it is."""
+    """Runs flows, blocking or awaiting, and has a clock."""
 
     def clock(self) -> float:
         """Seconds since the epoch."""

@@ -5,14 +5,14 @@ first.
 
 Rules:
 - Each kind of event is made in one place; its docstring says when.
-- No event holds a token, a cookie's value, a code, a state or an attribute, and no `repr` shows a
-  user's id. `user_id` is the `sub`: it names an account, and no person, to outsiders.
+- No event holds a token, a cookie's value, a code, a state or an attribute. `user_id` is the `sub`:
+  an account's id, which names no person to an outsider. No `repr` shows it.
 - `path` has no query. `method` and `path` are escaped and cut: they are fit for a log, not for a
   comparison with routes. Both are None in work that several requests share, and once a response
   has begun.
 - `session` is the kind of session: "token", "sealed", "stored" or "amplify". It is None if several
-  kinds are configured and none of them knows the user. `pool_id` and `client_id` are those of the
-  token; without a verified token, those of the configuration if it names only one; else None.
+  kinds are configured and none of them knows the user. `pool_id` and `client_id` come from a
+  verified token, or from the configuration if it names only one; else they are None.
 - Read fields by name: later versions may add some at the end.
 
 (They are named tuples: frozen dataclasses would take ten times as long to import.)
@@ -39,8 +39,8 @@ def _repr(event: tuple[object, ...]) -> str:
 class SignedIn(NamedTuple):
     """A session was started: by the sign-in routes, or by `start_session`.
 
-    Made once its tokens were verified and kept, before the response goes. A request that brings the
-    cookie of a session makes no event.
+    Made as soon as its tokens were verified and kept, before the response goes. Later requests with
+    the session's cookie make no event.
     `by`: "routes" or "app".
     """
 
@@ -57,12 +57,12 @@ class SignedIn(NamedTuple):
 
 
 class SignInFailed(NamedTuple):
-    """A sign-in came to nothing: at the sign-in routes, or as `start_session` refused its tokens.
+    """A sign-in came to nothing: at the sign-in routes, or because `start_session` raised.
 
-    `reason`: a code of the sign-in routes, such as `access_denied` (the README lists them); of
+    `reason`: a code of the sign-in routes, such as `access_denied` (the README lists them); for
     `start_session`, an error's `reason`. `by`: "routes" or "app". `status`: the HTTP status for it.
     `pool_error`: the user pool's own code, such as `invalid_scope`. `detail`: more, in words.
-    `mend`: what an operator can do about it; empty if there is nothing to do.
+    `mend`: advice for an operator; empty if there is nothing to do.
     """
 
     reason: str
@@ -79,18 +79,18 @@ class SignInFailed(NamedTuple):
 
 
 class Refused(NamedTuple):
-    """A request was refused as that of a signed-in user. Once per request and reason.
+    """A request was refused. Once per request and reason.
 
-    Made when a session's cookie does not count (whether or not the app asks for the user), when
-    `require_auth` or a protected path stops a request, when a verb refuses (`cross_site`), and when
-    an error that the app let through is answered. So is a request of another site's page
-    (`foreign_origin`). A visitor without a cookie is no refusal (`no_session`) until one of these
-    stops the request: an app that merely asks for the user makes no event.
-    `reason`: an error's `reason`, or `foreign_origin`. `status`: the HTTP status that it means: 503
-    if the session could not be checked and is kept. `at`: what refused: "cookie", "require_auth",
-    "answer" (the library answers in the app's place), "app" (a verb raised), or a verb by its name.
-    `detail`: more, in words: the page's origin, or the issuer or app client that an unverified
-    token claims to be of.
+    Made when a session's cookie does not count (even if the app never asks for the user), when
+    `require_auth` or a protected path stops a request, when another site's page asks for something
+    (`foreign_origin`), when a verb refuses (`cross_site`), and when an error of this library leaves
+    the app and is answered. A visitor without a cookie (`no_session`) makes no event until one of
+    these stops the request: a page that merely asks for the user is open to all.
+    `reason`: an error's `reason`, or `foreign_origin`. `status`: the HTTP status of the answer, or
+    the usual one for the reason; 503 if the session could not be checked, and is kept. `at`:
+    "cookie", "require_auth", "answer" (the library answered in the app's place), "app" (a verb
+    raised), or a verb by its name. `detail`: more, in words: the page's origin; or the issuer or
+    app client in an unverified token.
     """
 
     reason: str
@@ -111,9 +111,9 @@ class Refused(NamedTuple):
 class SignedOut(NamedTuple):
     """A session was ended by its user or the app.
 
-    Made when it has ended in the store, or where else its end is remembered; no matter if the
-    request is cancelled meanwhile. (Sessions that run out, or that Cognito ends, are `Refused` when
-    their cookie comes again.)
+    Made when its end has been stored, even if the request is cancelled meanwhile. Its `Revoked` may
+    come first. (A session that has expired, or was ended by Cognito, is `Refused` when its cookie
+    is sent again.)
     `how`: "here" (`end_session`, the sign-out route), "everywhere" (of all the user's sessions, one
     event), "handle" (`end_session_by_handle`), or "replaced" (by a new sign-in).
     """
@@ -143,10 +143,10 @@ class Refreshed(NamedTuple):
 
 
 class Revoked(NamedTuple):
-    """Cognito was asked to revoke the tokens of a session that has ended. Made when that is over.
+    """Cognito was asked to revoke the tokens of an ended session. Made after the last try.
 
-    `is_done`: False if Cognito refused, or did not answer however often it was asked. `reason`: why
-    not; "" if it was done. `everywhere`: all of the user's tokens (`GlobalSignOut`).
+    `is_done`: False if Cognito refused, or did not answer in three tries. `reason`: why; "" if it
+    is done. `everywhere`: all of the user's tokens (`GlobalSignOut`).
     """
 
     is_done: bool
@@ -179,7 +179,7 @@ class Reporting(Protocol):
     listener: "Callable[[Event], object] | None"
 
     def is_heard(self) -> bool:
-        """Whether anybody looks at events of requests: a listener, or the log at DEBUG."""
+        """Whether there is a reader for events of requests: a listener, or the log at DEBUG."""
         ...
 
     def report(
@@ -201,9 +201,9 @@ class Reporting(Protocol):
         ...
 
     def is_first(self, kind: str, detail: str = "") -> bool:
-        """Whether this was not told yet, nor too many details of its kind."""
+        """Whether this is to be told: it was not yet, nor too many details of its kind."""
         ...
 
     def is_news(self, kind: object, now: float) -> bool:
-        """Whether something of a few kinds was not told within the last hour."""
+        """Whether this is to be told again: not if it was within the last hour."""
         ...

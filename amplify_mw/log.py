@@ -1,14 +1,12 @@
-"""The library's log: the only module that uses `logging`. (Its lines are in `engine.lines`.)
+"""The library's log: the only module that uses `logging`. (The lines of events: `engine.lines`.)
 
 Rules:
 - Writing to the log never fails a request. An exception of the app's handlers, filters or
   formatters is printed to standard error, as `logging` itself does it, unless
   `logging.raiseExceptions` is off.
 - No secret is written. Text of a client is escaped and cut before it gets here.
-- A refused request is a line at DEBUG, a failed sign-in one at INFO, or at WARNING if an operator
-  can do something about it; so is whatever concerns the requests of all.
 - Details that a client can make up, such as ids, are written a few times for each kind and no more,
-  so that nobody can fill the log. If the first few were made up, later ones are at DEBUG alone.
+  or a client could fill the log. If the first few were made up, later ones are at DEBUG alone.
 """
 
 import logging
@@ -27,15 +25,15 @@ class Log:
         self._logger: logging.Logger = logging.getLogger(name)
 
     def debug(self, message: str, *values: object) -> None:
-        """Write something that is of interest during an investigation."""
+        """Write a detail that helps during an investigation."""
         self._write(logging.DEBUG, message, values)
 
     def info(self, message: str, *values: object) -> None:
-        """Write something that a visitor did, and nobody has to mend."""
+        """Write an event that needs no operator."""
         self._write(logging.INFO, message, values)
 
     def warning(self, message: str, *values: object) -> None:
-        """Write something that an operator should look at."""
+        """Write a matter for an operator."""
         self._write(logging.WARNING, message, values)
 
     def error(self, message: str, *values: object, exc_info: BaseException | None = None) -> None:

@@ -1,16 +1,16 @@
-"""How often Cognito may be asked while it does not answer or refuses, and the telling of it.
+"""Pauses while Cognito does not answer or refuses, and the events of them.
 
 Rules:
-- An answer says who else would get it now (`Failure.scope`): everybody who asks the endpoint (an
-  outage), the users of an app client (a set-up that Cognito refuses), or perhaps nobody else (a
-  Lambda trigger that failed for one user). So far does a pause reach, and no further.
-- After an answer that pauses nobody of this process asks again, within that reach, for a while that
-  doubles from 1 to 30 s.
-- Flights that were in the air together count as one: what one says that departed before the
-  present pause began is no news.
-- An outage is told to the operator once, and its end once; likewise a refused set-up, for each of
-  Cognito's codes, and no more than once a minute if it comes and goes. What concerns single users
-  is told once an hour for each app client and code.
+- A failure has a scope (`Failure.scope`): all requests to an endpoint (an outage), the users of an
+  app client (Cognito refuses the set-up), or one user (a Lambda trigger failed). A pause has the
+  same scope.
+- During a pause this process sends no request in its scope. Each pause is twice as long as the one
+  before, from 1 to 30 s.
+- Flights that were in the air together count as one: an answer to a request from before the present
+  pause starts no new one.
+- An outage makes one event at its start and one at its end; so does a refused set-up, for each of
+  Cognito's codes, and no more than once a minute if it comes and goes. Failures of single users
+  make one event an hour for each app client and code.
 - Only flights change a pace.
 """
 
@@ -27,17 +27,17 @@ _SHORTEST: Final = 1.0
 _LONGEST: Final = 30.0
 _TOLD_AGAIN: Final = {"client": 60.0, "user": 3600.0}  # seconds
 _MAX_USERS: Final = 10_000
-_MAX_CLIENTS: Final = 1_000  # where any counts, a browser may name what it likes
+_MAX_CLIENTS: Final = 1_000  # if any client counts, a browser may name one of its own
 _MAX_CODES: Final = 32
 _CLIENT_ID: Final = re.compile(r"[A-Za-z0-9_+:/.~%-]{1,256}")  # fit for a log
 _KEPT: Final = "sessions are kept meanwhile"
 
 
 class Caller(NamedTuple):
-    """On whose behalf Cognito is asked: a pool's id, its app client and the user (`sub`).
+    """The pool's id, the app client and the user (`sub`) of a request to Cognito.
 
-    `client` is empty where an operation names none. `is_odd`: the refresh token is none of
-    Cognito's, so that whatever comes of it concerns this user alone, and is not told.
+    `client` is empty if an operation names none. `is_odd`: the refresh token has no form that
+    Cognito issues, so a failure concerns this user alone, and makes no event.
     """
 
     pool: str
@@ -47,25 +47,25 @@ class Caller(NamedTuple):
 
 
 class Pace:
-    """When somebody may be asked again, and what has been told of it."""
+    """The present pause of one scope, and the failures that were told."""
 
     def __init__(self) -> None:
         self._pause = 0.0
         self._paused_until = 0.0
         self._last = UNAVAILABLE
-        self.is_failing = False
-        self.told: dict[str, float] = {}  # Cognito's codes, and when they were told
+        self.is_failing: bool = False
+        self.told: dict[str, float] = {}  # times by Cognito's codes
 
     def is_paused(self, now: float) -> bool:
-        """Whether nobody is to ask now. A clock that was set back does not prolong the pause."""
+        """Whether there is a pause now. Setting the clock back does not prolong it."""
         return self._paused_until - _LONGEST <= now < self._paused_until
 
     def meanwhile(self, now: float) -> Failure:
-        """What whoever would ask in a pause is told."""
+        """The answer to a request during the pause."""
         return self._last._replace(retry_after=min(max(self._paused_until - now, 1.0), _LONGEST))
 
     def slow_down(self, answer: Failure, departed: float, now: float) -> Failure:
-        """Pause, for longer each time; the answer, with the time after which to try again."""
+        """Pause, for longer each time; returns the answer with the time of the next try."""
         self._last = answer
         if not self.is_paused(departed):
             self._pause = min(max(self._pause * 2, _SHORTEST), _LONGEST)
@@ -79,9 +79,9 @@ class Pace:
 
 
 class Paces:
-    """The paces of `operation`: at each endpoint, for each app client, and for users in trouble.
+    """The paces of `operation`: at each endpoint, for each app client, and for failing users.
 
-    `pausing`: after which answers there is a pause. `meanwhile`: what an outage means.
+    `pausing`: the reasons that cause a pause. `meanwhile`: the consequence of an outage, in words.
     """
 
     def __init__(
@@ -98,11 +98,11 @@ class Paces:
         self._users: dict[tuple[str, str, str, str], Pace] = {}
 
     def of(self, endpoint: str, caller: Caller) -> "Asking":
-        """How somebody asks an endpoint."""
+        """The paces of one caller at an endpoint."""
         return Asking(self, endpoint, caller)
 
     def paused(self, endpoint: str, caller: Caller, now: float) -> Pace | None:
-        """The pace that keeps a caller from asking now."""
+        """The pace whose pause a caller has to wait for; None: ask."""
         pool, client, sub, _ = caller
         paces = (
             self._users.get((endpoint, pool, client, sub)) if self._users else None,
@@ -120,7 +120,7 @@ class Paces:
         departed: float,
         now: float,
     ) -> Flow[T | Failure]:
-        """A flow: note an answer; the one to pass on."""
+        """Note an answer; returns the one to pass on."""
         if not isinstance(answer, Failure):
             yield from self._accepted(endpoint, caller, departed)
             return answer
@@ -144,7 +144,7 @@ class Paces:
         return pace.slow_down(answer, departed, now)
 
     def _accepted(self, endpoint: str, caller: Caller, departed: float) -> Flow[None]:
-        """A flow: Cognito has done what was asked."""
+        """Cognito has carried out a request."""
         yield from self._answered(endpoint, departed)
         pool, client, sub, _ = caller
         self._users.pop((endpoint, pool, client, sub), None)
@@ -157,7 +157,7 @@ class Paces:
             yield Rejection(self._what(endpoint, caller, "client"), over=True)
 
     def _answered(self, endpoint: str, departed: float) -> Flow[None]:
-        """A flow: Cognito has answered, whatever it says."""
+        """Cognito has answered, if only to refuse."""
         pace = self._endpoints.get(endpoint)
         if pace is None:
             return
@@ -175,7 +175,7 @@ class Paces:
         scope: Literal["client", "user"],
         now: float,
     ) -> Flow[None]:
-        """A flow: tell of a refusal, unless that was told already."""
+        """Tell of a refusal, unless it was told already."""
         told_at = pace.told.get(answer.code)
         if told_at is not None and (
             (scope == "client" and pace.is_failing) or abs(now - told_at) < _TOLD_AGAIN[scope]
@@ -214,17 +214,17 @@ class Paces:
 
 
 class Asking(NamedTuple):
-    """How a caller asks an endpoint."""
+    """A caller at an endpoint, and the paces that apply."""
 
     paces: Paces
     endpoint: str
     caller: Caller
 
     def meanwhile(self, now: float) -> Failure | None:
-        """What this caller is told in a pause; None: there is none, ask."""
+        """The answer to this caller during a pause; None: there is none, ask."""
         pace = self.paces.paused(self.endpoint, self.caller, now)
         return None if pace is None else pace.meanwhile(now)
 
     def heed(self, answer: T | Failure, why: str, departed: float, now: float) -> Flow[T | Failure]:
-        """A flow: note an answer to what was asked at `departed`; the answer to pass on."""
+        """Note the answer to a request sent at `departed`; returns the answer to pass on."""
         return self.paces.heed(self.endpoint, self.caller, answer, why, departed, now)

@@ -2,18 +2,15 @@
 
 Rules:
 - Reading changes nothing and takes no lock.
-- While the lock is held, nothing is called but pure functions.
+- While the lock is held, only pure functions are called.
 """
 
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..effects import Sized
-
-if TYPE_CHECKING:
-    pass
 
 
 class BoundedCache:
@@ -28,9 +25,9 @@ class BoundedCache:
         self._size = size
         self._values: OrderedDict[Hashable, Any] = OrderedDict()
         self._lock = threading.Lock()
-        self.held = 0  # bytes, roughly
-        self.generation = 0
-        self.get = self._values.get
+        self.held: int = 0  # bytes, roughly
+        self.generation: int = 0
+        self.get: Callable[[Hashable], Any] = self._values.get
 
     def __repr__(self) -> str:
         return f"<BoundedCache of {len(self)}>"
@@ -45,7 +42,7 @@ class BoundedCache:
     def put(self, key: Hashable, value: Sized, generation: int | None = None) -> None:
         """Keep `value` in place of an older one, unless it alone is larger than the cache.
 
-        Nor if everything was dropped since the cache was of `generation`.
+        Ignored if entries were dropped after `generation`.
         """
         with self._lock:
             if generation is not None and generation != self.generation:
@@ -55,7 +52,7 @@ class BoundedCache:
                 self._take_out(key)
                 return
             older = self._values.get(key)
-            self._values[key] = value  # at once: no reader finds it gone meanwhile
+            self._values[key] = value  # in one step: a reader finds the old value or the new one
             self.held += size
             if older is not None:
                 self._values.move_to_end(key)
@@ -70,14 +67,14 @@ class BoundedCache:
             self._take_out(key)
 
     def clear(self) -> None:
-        """Drop everything, and what is being made of it."""
+        """Drop everything, and ignore values begun before."""
         with self._lock:
             self.generation += 1
             self._values.clear()
             self.held = 0
 
     def drop(self, which: Callable[[Any], bool]) -> None:
-        """Drop those values for which `which` holds, and what is being made of them."""
+        """Drop the values for which `which` holds, and ignore values begun before."""
         with self._lock:
             self.generation += 1
             for key in [key for key, value in self._values.items() if which(value)]:
@@ -89,7 +86,7 @@ class BoundedCache:
             self.held -= value.size
 
     def renew_lock(self) -> None:
-        """After a fork: another thread of the parent may have been in the middle of a change."""
+        """After a fork: a thread of the parent may have been in the middle of a change."""
         if self._lock.locked():
             self._values.clear()
             self.held = 0

@@ -1,16 +1,11 @@
-"""Running flows: the two drivers, the flights they wait for, and the caches they fill.
+"""The two drivers, which run flows: one blocks, the other awaits.
 
 Rules:
 - The drivers differ in how they wait for a flight or a store, and in nothing else.
-- A flight is carried by a thread of this module's own, never by a caller's thread or loop: a
-  waiter may be cancelled or its loop closed, and the flight lands all the same.
-- At most one flight per key is in the air in a process. A waiter gives up after `patience`.
+- Each app has a driver of its own, which tells its listener of events. Flights and connections are
+  shared by all apps with the same pools and limits.
+- A flight is run by the driver that starts it, so its events go to the app that needed it first.
 - After `fork()` the child starts with no flights, threads or connections of its parent.
-- Caches are bounded by entries and by bytes. Reading one changes nothing and takes no lock.
-- While a lock is held no thread is started, nothing is waited for, and nothing is called but pure
-  functions. gevent may patch after these locks were made (gunicorn's `--preload`, uWSGI): if a
-  greenlet switched while it held one, its worker would stop for good.
-- Threads start in an empty context: none keeps the user of the request that happened to start it.
 """
 
 import inspect
@@ -124,11 +119,11 @@ class Driver:
                 advance, argument = flow.throw, failure
 
     def _carry(self, flight: Flight) -> Any:
-        """What a flight's thread does."""
+        """Run a flight, on its thread."""
         return self.run(flight.flow(self.clock()))
 
     def _act(self, effect: Effect) -> Any:
-        """Do what needs no waiting, or (in a flight) what does."""
+        """Carry out an effect that needs no waiting, or (in a flight) one that does."""
         if isinstance(effect, Remember):  # every new session: a pattern would cost 0.3 µs
             cache, key, value, generation = effect
             if value is None:
@@ -162,13 +157,15 @@ class Driver:
         return None
 
     def after_fork(self) -> None:
-        """In a child: let go of what belongs to the parent, without closing it."""
+        """In a child: let go of the parent's threads and connections, without closing them."""
         self._flights.after_fork()
         self._http.after_fork()
 
     def close(self) -> None:
-        """Wait for what is in the air and close connections. A later use opens them anew."""
-        close_connections = self._http.retire()  # those of what is in the air; newcomers make new
+        """Wait for the flights in the air, then close connections. A later use opens new ones."""
+        close_connections = (
+            self._http.retire()
+        )  # flights in the air use these; new ones open others
         self._flights.close()
         close_connections()
 

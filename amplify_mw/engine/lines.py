@@ -1,9 +1,9 @@
-"""The log's lines: how the log, as the first listener, puts each event in words.
+"""The log's lines: how the log, the first listener, puts each event in words.
 
 Rules:
 - A refusal is a line at DEBUG; a fault that no visitor can mend (500) at ERROR, with its traceback.
 - A failed sign-in is a line at INFO, or at WARNING if an operator can do something about it. An
-  address that belongs to no sign-in, of which anybody can make any number, is one at DEBUG.
+  address that belongs to no sign-in, which anybody can open, is one at DEBUG.
 - Outages, set-ups that Cognito refuses, and notices are at WARNING.
 - Other events have no line: a busy site would log little else.
 """

@@ -1,13 +1,13 @@
-"""Events of requests: where they are made, and who is told of them.
+"""The reporter, which tells the log and an app's listener of events, and the events of requests.
 
 Rules:
-- The log is told first, then the app's listener (`AmplifyConfig(on_event=...)`), on the thread on
-  which it happened. An exception of either is logged and goes no further.
+- The log is told first, then the app's listener (`AmplifyConfig(on_event=...)`), on the thread of
+  the event. An exception of either is logged and goes no further.
 - The listener is told of a refusal once per request and reason, the log each time.
-- A listener is an app's own. What happens to a request, and to work that was begun for it, is told
-  to that app's listener alone. An outage, a refused set-up or another notice of shared work
-  concerns all apps that share it: each listener is told, and the log once.
-- If nobody looks, no event of a request is made, and nothing is looked at for it.
+- Each app has a listener of its own. It is told of the app's requests, and of work started for
+  them. An outage, a refused set-up or a notice of shared work concerns all apps that share it: all
+  their listeners are told, and the log once.
+- Without a listener, and with the log above DEBUG, no event of a request is made.
 """
 
 import inspect
@@ -55,7 +55,7 @@ class Reporter:
             table[own] = weakref.ref(self, lambda _: table.pop(own, None))
 
     def is_heard(self) -> bool:
-        """Whether anybody looks at events of requests: a listener, or the log at DEBUG."""
+        """Whether there is a reader for events of requests: a listener, or the log at DEBUG."""
         return self.listener is not None or logger.is_enabled()
 
     def report(
@@ -75,7 +75,7 @@ class Reporter:
             _call(self.listener, event)
 
     def report_to_all(self, event: Event) -> None:
-        """Tell each listener of those that share work, and the log once."""
+        """Tell all listeners of apps that share work, and the log once."""
         write_line(event)
         told: list[Listener] = []
         for reference in list(self._shared.values()):
@@ -86,7 +86,7 @@ class Reporter:
                 _call(listener, event)
 
     def is_first(self, kind: str, detail: str = "") -> bool:
-        """Whether this was not told yet, nor too many details of its kind."""
+        """Whether this is to be told: it was not yet, nor too many details of its kind."""
         return self._once.is_first(kind, detail)
 
     def notice(self, text: str) -> None:
@@ -94,7 +94,7 @@ class Reporter:
         self.report(Notice(text))
 
     def is_news(self, kind: object, now: float) -> bool:
-        """Whether something of a few kinds was not told within the last hour."""
+        """Whether this is to be told again: not if it was within the last hour."""
         return self._once.is_news(kind, now)
 
 
@@ -103,7 +103,7 @@ def _call(listener: Listener, event: Event) -> None:
         answer = listener(event)
         if isinstance(answer, Awaitable):
             if inspect.iscoroutine(answer):
-                answer.close()  # one that is never awaited warns
+                answer.close()  # else Python warns of it
             raise TypeError("on_event is not awaited: write a function without async")
     except Exception as error:  # noqa: BLE001  # of the app's function
         name = type(event).__name__
@@ -180,14 +180,14 @@ def sign_in_failed(
 def signed_out(
     visit: Visit, before: Verdict, how: Literal["here", "everywhere", "handle", "replaced"]
 ) -> Report | None:
-    """A session has ended. None if there was none to speak of: an invalid cookie, or no cookie."""
+    """A session has ended. None if it was none: there was no cookie, or an invalid one."""
     if isinstance(before, Refused) and (before.clears or before.reason == "no_session"):
         return None
     return Report(events.SignedOut(how, *_origin(visit.home, before), *_request(visit)))
 
 
 def signed_out_elsewhere(visit: Visit, pool_id: str, user_id: str) -> Report:
-    """A session of a user has ended that is not the one of this request."""
+    """A user's session has ended, and it is not the one of this request."""
     session, _, client_id, _ = _origin(visit.home, None)
     event = events.SignedOut("handle", session, pool_id, client_id, user_id, *_request(visit))
     return Report(event)
@@ -229,7 +229,7 @@ def _origin(
 
 
 def _names(config: AmplifyConfig) -> list[str]:
-    """What the configured kinds of session are called."""
+    """The names of the configured kinds of session."""
     kinds = config.session if isinstance(config.session, tuple) else (config.session,)
     return [_KINDS.get(type(kind).__name__, type(kind).__name__) for kind in kinds]
 
