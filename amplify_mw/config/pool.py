@@ -1,8 +1,10 @@
-"""`UserPool`: one Cognito user pool, and the addresses it is asked at.
+"""`UserPool`: one Cognito user pool, and the addresses of its services.
 
 Rules:
 - `client_id=None` accepts any app client; leaving it out is an error.
 - Addresses come from the configuration alone, never from a token.
+- Fields hold the user's options, in one form each: a list becomes a tuple, a mapping of keys
+  becomes JSON text. Everything that follows from them is a property.
 """
 
 import os
@@ -24,100 +26,139 @@ from .checks import (
     set_fields,
 )
 
-_POOL_ID = re.compile(r"([a-z]{2,4}(?:-[a-z]+)+-[0-9])_[0-9A-Za-z]+")
+RefreshApi = Literal["GetTokensFromRefreshToken", "InitiateAuth", "oauth"]
 
-
+_POOL_ID: Final = re.compile(r"([a-z]{2,4}(?:-[a-z]+)+-[0-9])_[0-9A-Za-z]+")
+_ISSUER: Final = re.compile(r"https?://[!-~]{1,1000}")
 _PARTITIONS: Final = {"cn": "amazonaws.com.cn", "eusc": "amazonaws.eu"}
 
 
-_ISSUER = re.compile(r"https?://[!-~]{1,1000}")
+@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
+class PoolOptions:
+    """The options of one user pool, in `UserPool(...)` and in `AmplifyConfig(...)`."""
 
+    user_pool_id: str | None = None
+    """The pool's id, such as `eu-west-1_Ab12Cd34E`. Its first part is the AWS Region.
 
-RefreshApi = Literal["GetTokensFromRefreshToken", "InitiateAuth", "oauth"]
+    Users are identified by it and their `sub`, not by the issuer their tokens name.
+    """
 
+    client_id: str | Sequence[str] | None = MISSING
+    """The app client's id, a list of several, or None for any client of the pool. Required."""
 
-_REFRESH_API: Final = "GetTokensFromRefreshToken"
+    endpoint_url: str | None = None
+    """The address of the pool's API. Default: Amazon's, for the Region of the pool.
+
+    For emulators: `http://localhost:9229`. https, or http on this machine.
+    """
+
+    issuer: str | None = None
+    """The `iss` of the pool's tokens. Default: Amazon's two, ORIGINAL and UPDATED.
+
+    (Both count, so that the pool's `IssuerConfiguration` may change.) With `endpoint_url` or `keys`
+    it is only compared, and may be any http or https text; otherwise the key set is fetched from
+    below it.
+    """
+
+    keys: Mapping[str, Any] | str | os.PathLike[str] | None = field(default=None, repr=False)
+    """A key set (JWKS) to use instead of fetching one: a mapping, or the path of a JSON file.
+
+    Default: None, the pool's own is fetched. For AWS Lambda's cold starts, and tests offline.
+    """
+
+    client_secret: str | None = field(default=None, repr=False)
+    """The app client's secret, if it has one. Default: None. It needs a single `client_id`."""
+
+    domain: str | None = None
+    """The domain of the pool's hosted sign-in. Default: None.
+
+    Such as `auth.example.com`, or `myapp.auth.eu-west-1.amazoncognito.com`. Needed by
+    `AuthRoutes` and by `refresh_api="oauth"`.
+    """
+
+    refresh_api: RefreshApi = "GetTokensFromRefreshToken"
+    """The way to refresh tokens. There is no fallback to another.
+
+    `GetTokensFromRefreshToken` (the default) supports refresh token rotation. `InitiateAuth` is
+    `REFRESH_TOKEN_AUTH`. `oauth` is the token endpoint at the `domain`.
+    """
+
+    allow_insecure_http: bool = False
+    """True: allow plain http to other machines, such as `http://cognito:9229` in a compose file.
+
+    Tokens and codes then cross the network unencrypted. For emulators only; refused for a site on
+    https. Default: False.
+    """
 
 
 @dataclass(frozen=True, kw_only=True)
-class UserPool:
-    """One Amazon Cognito user pool, and which of its app clients' tokens count.
+class UserPool(PoolOptions):
+    """One Amazon Cognito user pool, and its app clients whose tokens are accepted.
 
-    `user_pool_id`: such as `eu-west-1_Ab12Cd34E`; its first part is the region. Users are known by
-    it and their `sub`, whichever issuer their tokens name.
-    `client_id`: an app client id, several, or None for any client of the pool.
-    `endpoint_url`: where the pool's API is, if not at Amazon (an emulator).
-    `issuer`: the `iss` of its tokens, if not Amazon's. Beside `endpoint_url` or `keys` it is only
-    compared, and may be any http or https text; else the key set is fetched below it. Of Amazon's
-    both count for a pool, ORIGINAL and UPDATED (`IssuerConfiguration`), so that it may switch.
-    `keys`: a key set (JWKS) that is never fetched: a mapping, or the path of a JSON file.
-    `client_secret`: of the app client, if it has one; it belongs to one client.
-    `domain`: where the pool's hosted sign-in is: `auth.example.com`, or
-    `myapp.auth.eu-west-1.amazoncognito.com`.
-    `refresh_api`: how tokens are refreshed: `GetTokensFromRefreshToken` (the default, which knows
-    refresh token rotation), `InitiateAuth` (`REFRESH_TOKEN_AUTH`), or `oauth`: the token endpoint
-    of the `domain`. Never does one stand in for another.
-    `allow_insecure_http`: tokens and codes may go over plain http to other machines, such as
-    `http://cognito:9229` in a compose file. For emulators; refused for a site on https.
+    >>> UserPool(user_pool_id="eu-west-1_Ab12Cd34E", client_id="web").iss
+    'https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_Ab12Cd34E'
     """
 
-    user_pool_id: str
-    client_id: str | Sequence[str] | None = MISSING
-    endpoint_url: str | None = None
-    issuer: str | None = None
-    keys: Mapping[str, Any] | str | os.PathLike[str] | None = field(default=None, repr=False)
-    client_secret: str | None = field(default=None, repr=False)
-    domain: str | None = None
-    refresh_api: RefreshApi = _REFRESH_API
-    allow_insecure_http: bool = False
-    iss: str = field(init=False)  # the exact issuer of its tokens, as it is configured
-    issuers: tuple[str, ...] = field(init=False)  # all that may issue them, that one first
-    client_ids: frozenset[str] | None = field(init=False)  # None: any
-    api_url: str = field(init=False)
-    keys_url: str = field(init=False)
-    token_url: str | None = field(init=False)  # at the domain (RFC 6749 3.2)
-    revoke_url: str | None = field(init=False)  # at the domain (RFC 7009 2)
+    user_pool_id: str = field()
+    """The pool's id, such as `eu-west-1_Ab12Cd34E`. Its first part is the AWS Region. Required.
+
+    Users are identified by it and their `sub`, not by the issuer their tokens name.
+    """
 
     def __post_init__(self) -> None:
-        match = (
-            _POOL_ID.fullmatch(self.user_pool_id) if isinstance(self.user_pool_id, str) else None
-        )
-        if match is None and (self.issuer is None or self.endpoint_url is None):
-            raise ConfigurationError(
-                f"user_pool_id: write the pool's id, such as 'eu-west-1_Ab12Cd34E'; got "
-                f"{self.user_pool_id!r} (other forms need both endpoint_url and issuer)"
-            )
-        region = match[1] if match else ""
-        suffix = _PARTITIONS.get(region.partition("-")[0], "amazonaws.com")
-        amazon = f"https://cognito-idp.{region}.{suffix}"
-        original = f"{amazon}/{self.user_pool_id}"
-        updated = f"https://issuer-cognito-idp.{region}.{suffix}/{self.user_pool_id}"
+        _check_pool_id(self)
         insecure = check_flag("allow_insecure_http", self.allow_insecure_http)
-        endpoint = check_address(
-            "endpoint_url", _given(self.endpoint_url, amazon), insecure=insecure
-        ).rstrip("/")
-        issuer = _given(self.issuer, original)
-        if self.endpoint_url is None and self.keys is None:  # the keys are below it
-            check_address("issuer", issuer, insecure=insecure)
-        _check_issuer(issuer)
-        others = (original, updated) if match and issuer in (original, updated) else ()
-        client_id = _client_id(self.client_id)
-        domain = _domain(self.domain, insecure=insecure)
+        check_address("endpoint_url", self._endpoint, insecure=insecure)
+        if self.endpoint_url is None and self.keys is None:  # the key set is below it
+            check_address("issuer", self.iss, insecure=insecure)
+        _check_issuer(self.iss)
+        client_id = _check_client_id(self.client_id)
+        domain = _check_domain(self.domain, insecure=insecure)
         _check_client_secret(self.client_secret, client_id)
         _check_refresh_api(self.refresh_api, domain)
-        set_fields(
-            self,
-            iss=issuer,
-            issuers=tuple(dict.fromkeys((issuer, *others))),
-            client_id=client_id,
-            client_ids=None if client_id is None else frozenset(client_id),
-            api_url=f"{endpoint}/",
-            keys_url=keys_url(issuer, self.endpoint_url and f"{endpoint}/{self.user_pool_id}"),
-            keys=check_keys(self.keys),
-            domain=domain,
-            token_url=domain and f"{domain}/oauth2/token",
-            revoke_url=domain and f"{domain}/oauth2/revoke",
-        )
+        set_fields(self, client_id=client_id, keys=check_keys(self.keys), domain=domain)
+
+    @property
+    def iss(self) -> str:
+        """The exact issuer of the pool's tokens, as configured."""
+        return _amazon_issuers(self.user_pool_id)[0] if self.issuer is None else self.issuer
+
+    @property
+    def issuers(self) -> tuple[str, ...]:
+        """All issuers that count, `iss` first. Amazon's two belong together."""
+        amazon = _amazon_issuers(self.user_pool_id)
+        return tuple(dict.fromkeys((self.iss, *(amazon if self.iss in amazon else ()))))
+
+    @property
+    def client_ids(self) -> frozenset[str] | None:
+        """The app clients whose tokens are accepted; None: any."""
+        return None if self.client_id is None else frozenset(self.client_id)
+
+    @property
+    def api_url(self) -> str:
+        """The address of the pool's API."""
+        return f"{self._endpoint.rstrip('/')}/"
+
+    @property
+    def keys_url(self) -> str:
+        """The address of the key set of `iss`."""
+        return self.keys_url_of(self.iss)
+
+    def keys_url_of(self, issuer: str) -> str:
+        """The address of the key set of one of the pool's issuers."""
+        own = f"{self.api_url}{self.user_pool_id}"  # an emulator has one key set
+        home = issuer if self.endpoint_url is None else own
+        return f"{home.rstrip('/')}/.well-known/jwks.json"
+
+    @property
+    def token_url(self) -> str | None:
+        """The token endpoint (RFC 6749 3.2), at the domain; None without one."""
+        return None if self.domain is None else f"{self.domain}/oauth2/token"
+
+    @property
+    def revoke_url(self) -> str | None:
+        """The revocation endpoint (RFC 7009 2), at the domain; None without one."""
+        return None if self.domain is None else f"{self.domain}/oauth2/revoke"
 
     @property
     def insecure_addresses(self) -> tuple[str, ...]:
@@ -126,18 +167,49 @@ class UserPool:
         parts = [urlsplit(url) for url in asked if is_insecure(url)]
         return tuple(dict.fromkeys(f"http://{part.netloc}" for part in parts))
 
-    def keys_url_of(self, issuer: str) -> str:
-        """Where the key set of one of its issuers is."""
-        return self.keys_url if self.endpoint_url is not None else keys_url(issuer)
+    @property
+    def _endpoint(self) -> str:
+        if self.endpoint_url is not None:
+            return self.endpoint_url
+        return f"https://cognito-idp.{_region_host(self.user_pool_id)}"
 
 
-def keys_url(issuer: str, home: str | None = None) -> str:
-    """The address of the key set: at `home`, or at the issuer."""
-    return f"{(home or issuer).rstrip('/')}/.well-known/jwks.json"
+def check_pools(pools: object) -> tuple[UserPool, ...]:
+    """Return the option `pools` as a tuple."""
+    if not isinstance(pools, Sequence) or not all(isinstance(pool, UserPool) for pool in pools):
+        raise ConfigurationError("pools: write a list of UserPool(...)")
+    if len({pool.iss for pool in pools}) != len(pools):
+        raise ConfigurationError(
+            "pools: one issuer occurs twice; write its client ids as one UserPool(client_id=[...])"
+        )
+    return tuple(pools)
 
 
-def _given(url: str | None, default: str) -> str:
-    return default if url is None else url
+def _check_pool_id(pool: UserPool) -> None:
+    pool_id = pool.user_pool_id
+    is_amazons = isinstance(pool_id, str) and _POOL_ID.fullmatch(pool_id) is not None
+    if not is_amazons and (pool.issuer is None or pool.endpoint_url is None):
+        raise ConfigurationError(
+            f"user_pool_id: write the pool's id, such as 'eu-west-1_Ab12Cd34E'; got {pool_id!r} "
+            "(other forms need both endpoint_url and issuer)"
+        )
+
+
+def _region_host(pool_id: str) -> str:
+    """The end of Amazon's host names in the pool's Region."""
+    region = pool_id.partition("_")[0]
+    return f"{region}.{_PARTITIONS.get(region.partition('-')[0], 'amazonaws.com')}"
+
+
+def _amazon_issuers(pool_id: str) -> tuple[str, ...]:
+    """Amazon's issuers, ORIGINAL and UPDATED; none for another form of id."""
+    if not _POOL_ID.fullmatch(pool_id):
+        return ()
+    host = _region_host(pool_id)
+    return tuple(f"https://{name}.{host}/{pool_id}" for name in ("cognito-idp", _UPDATED))
+
+
+_UPDATED: Final = "issuer-cognito-idp"
 
 
 def _check_issuer(issuer: object) -> None:
@@ -148,7 +220,7 @@ def _check_issuer(issuer: object) -> None:
         )
 
 
-def _client_id(value: object) -> tuple[str, ...] | None:
+def _check_client_id(value: object) -> tuple[str, ...] | None:
     if value is None:
         return None
     if value is MISSING:
@@ -184,8 +256,8 @@ def _check_client_secret(secret: object, client_id: tuple[str, ...] | None) -> N
         )
 
 
-def _domain(domain: object, *, insecure: bool) -> str | None:
-    """The hosted sign-in's origin."""
+def _check_domain(domain: object, *, insecure: bool) -> str | None:
+    """Return the origin of the hosted sign-in."""
     if domain is None:
         return None
     is_bare = isinstance(domain, str) and "://" not in domain

@@ -15,8 +15,9 @@ from typing import Any, Final, Literal
 
 from ..errors import ConfigurationError, check_number, kind_of
 from ..models import SignInFailure
-from ..web.cookie_policy import CookiePolicy, is_path
-from ..web.origins import split_origin
+from ..web.cookie_policy import CookiePolicy, is_covered, is_path
+from ..web.origins import is_loopback, split_origin
+from .checks import set_fields
 
 _SCOPES: Final = ("openid", "email", "profile", "aws.cognito.signin.user.admin")
 _ASK_AGAIN: Final = "amplify-ask-again"
@@ -93,9 +94,9 @@ class AuthRoutes:
             raise ConfigurationError(
                 "AuthRoutes.keys: write a list, keys=['...']; the first one seals"
             )
-        _set(self, keys=_keys(self.keys))
+        set_fields(self, keys=_keys(self.keys))
         for name in ("scopes", "redirect_sign_in", "redirect_sign_out"):
-            _set(self, **{name: _strings(name, getattr(self, name))})
+            set_fields(self, **{name: _strings(name, getattr(self, name))})
         if self.scopes is not None and "openid" not in self.scopes:
             raise ConfigurationError("AuthRoutes.scopes: without 'openid' nobody is signed in")
 
@@ -212,11 +213,6 @@ class AuthRoutes:
         return replace(self, **missing)
 
 
-def _set(target: object, **values: Any) -> None:
-    for name, value in values.items():
-        object.__setattr__(target, name, value)
-
-
 def _keys(keys: Sequence[str | bytes]) -> tuple[bytes, ...]:
     if not keys:
         return ()
@@ -232,3 +228,50 @@ def _strings(name: str, values: Any) -> tuple[str, ...] | None:
     if not is_list or not all(isinstance(value, str) and value for value in values):
         raise ConfigurationError(f"AuthRoutes.{name}: write a list of strings; got {values!r}")
     return tuple(values)
+
+
+def check_site(routes: AuthRoutes, *, insecure: bool) -> None:
+    """Refuse a site that would sign in over plain http, and one on https with such a pool.
+
+    `insecure`: the pool has `allow_insecure_http`.
+    """
+    _, host, _ = split_origin(routes.origin)
+    if is_loopback(host):
+        return
+    if not routes.is_secure and not insecure:
+        raise ConfigurationError(
+            f"AuthRoutes.origin: {routes.origin!r} would send codes and cookies in the clear; "
+            "write an https:// origin, or http://localhost for development (tests in a compose "
+            "file: allow_insecure_http=True)"
+        )
+    if routes.is_secure and insecure:
+        raise ConfigurationError(
+            "allow_insecure_http: it is for emulators, and AuthRoutes.origin "
+            f"{routes.origin!r} is a site for people, whose tokens may not go over plain http; "
+            "leave it out and write https:// addresses of the pool"
+        )
+
+
+def check_scopes(scopes: frozenset[tuple[str | None, str]], routes: AuthRoutes, mount: str) -> None:
+    """Raise unless browsers keep the session's cookies from these routes, and send them there.
+
+    `scopes`: the cookies' domains and paths. `routes`: with whole paths, `mount` included.
+    """
+    _, host, _ = split_origin(routes.origin.lower())
+    for domain, path in scopes:
+        if not is_covered(f"{routes.prefix}/", path):
+            elsewhere = (
+                f"path={mount!r}"
+                if mount
+                else f"AuthRoutes(prefix={path.rstrip('/') + routes.prefix!r})"
+            )
+            raise ConfigurationError(
+                f"cookie: browsers do not send a cookie of the path {path!r} to the sign-in routes "
+                f"at {routes.prefix!r}, so that nobody could sign out; write path='/' "
+                f"(CookiePolicy and AmplifyCookies have it by default), or {elsewhere}"
+            )
+        if domain is not None and not f".{host}".endswith(f".{domain.lower()}"):
+            raise ConfigurationError(
+                f"cookie: browsers drop a cookie of the domain {domain!r} that {routes.origin!r} "
+                f"sets; write domain={host!r}, one above it, or None"
+            )
