@@ -1,6 +1,6 @@
 """`AmplifyConfig` and `UserPool`: what they take, what they refuse, and that they are values."""
 
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, fields
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ import pytest
 from amplify_mw import (
     AmplifyConfig,
     AmplifyCookies,
+    AuthRoutes,
     ConfigurationError,
     CookiePolicy,
     TokenSession,
@@ -16,6 +17,7 @@ from amplify_mw import (
 )
 from amplify_mw.config.config import MAX_LEEWAY
 from amplify_mw.engine.engine import Engine
+from amplify_mw.testing import LocalUserPool
 
 POOL_ID = "eu-west-1_Ab12Cd34E"
 KEYS = {"keys": [{"kty": "RSA", "kid": "a", "n": "AQAB", "e": "AQAB"}]}
@@ -698,3 +700,65 @@ class TestReplace:
     def test_the_nearest_field_is_suggested(self, mistyped: str, meant: str) -> None:
         with pytest.raises(ConfigurationError, match=f"write '{meant}'"):
             config().replace(**{mistyped: None})
+
+
+OTHERS: dict[str, Any] = {  # another value of each option
+    "user_pool_id": "eu-west-1_Other",
+    "client_id": "ios",
+    "endpoint_url": "https://a.example",
+    "issuer": "https://a.example",
+    "keys": KEYS,
+    "client_secret": "s3cret",
+    "domain": "other.example.com",
+    "refresh_api": "InitiateAuth",
+    "allow_insecure_http": True,
+    "pools": [user_pool(user_pool_id="eu-west-1_Other")],
+    "cookie": CookiePolicy(name="sid"),
+    "session": AmplifyCookies(),
+    "leeway": 6,
+    "protect": ["/a"],
+    "public": ["/a"],
+    "ignore": ["/a"],
+    "mount": "/prod",
+    "login_url": "/login",
+    "routes": AuthRoutes(origin="https://app.example.com", keys=["A" * 43]),
+    "csrf": None,
+    "csrf_exempt": ["/a"],
+    "origins": ["https://a.example"],
+    "preflight": "app",
+    "cache_control": "private",
+    "attributes_ttl": 61,
+    "http_timeout": 6,
+    "proxy": "http://proxy:3128",
+    "on_event": print,
+    "cache_entries": 9,
+    "cache_bytes": 9,
+}
+OF_AN_APP = {  # options that configurations of one core may differ in
+    *("protect", "public", "ignore", "mount", "login_url", "routes", "csrf", "csrf_exempt"),
+    *("origins", "preflight", "cache_control", "on_event"),
+}
+
+
+class TestCore:
+    """The part that decides what a process verifies, fetches and remembers: it is shared."""
+
+    def test_every_option_is_known_to_belong_to_it_or_not(self) -> None:
+        assert {field.name for field in fields(AmplifyConfig)} == OTHERS.keys() > OF_AN_APP
+
+    @pytest.mark.parametrize("option", OTHERS)
+    def test_options_of_an_app_share_it_and_the_others_do_not(self, option: str) -> None:
+        around: dict[str, Any] = {"public": {"protect": ["/*"]}}.get(option, {})
+        around = {"domain": "auth.example.com", **around}
+        one = AmplifyConfig(pools=[user_pool()]) if option == "pools" else config(**around)
+        value = LocalUserPool().jwks() if option == "keys" else OTHERS[option]
+        other = one.replace(**{option: value})
+        assert (one.core == other.core) is (option in OF_AN_APP)
+        engines = Engine.of(one), Engine.of(other)
+        assert engines[0] is not engines[1]
+        verifiers = {id(engine.authenticator.verifier) for engine in engines}
+        assert (len(verifiers) == 1) is (option in OF_AN_APP)
+
+    def test_only_the_name_of_a_cookie_belongs_to_it(self) -> None:
+        other = config(cookie=CookiePolicy(same_site="Lax", max_age=60))
+        assert other.core == config().core

@@ -1,13 +1,16 @@
 """One engine per configuration and process: an `Authenticator` wired to its driver and caches.
 
 Rules:
-- Equal configurations share one engine. Those that differ in paths or in the cookie's policy alone
-  share what verifies, fetches and remembers: one key set, one cache and one flight between them.
-- What a broken configuration can show is shown here, when the middleware is built; what a
-  dangerous one allows is told to the log, once in a process.
-- Nothing is built while the lock of a registry is held: of two that are built at once, both use the
-  one that was registered first.
-- `fork()` leaves the caches (they are values) and renews everything that a thread or a socket owns.
+- Equal configurations share one engine. Configurations of equal cores (`config.Core`) share the
+  key sets, caches and flights.
+- A registry holds the engines of a process. An engine with a clock of its own has a registry of its
+  own: it shares nothing with others.
+- A broken configuration raises here, when the middleware is built. A dangerous one is logged, once
+  in a process.
+- No lock is held while something is built: of two engines built at once, the one registered first
+  is used by both.
+- After `fork()`, the child keeps the caches (they are values) and renews everything that a thread
+  or a socket owns.
 """
 
 import os
@@ -23,13 +26,12 @@ from ..authenticator import Authenticator
 from ..cognito.attributes import AttributeSource
 from ..cognito.keys import BadKeySet, KeySource, import_key_set
 from ..cognito.verifier import TrustedPool, Verifier
-from ..config.config import AmplifyConfig
+from ..config.config import AmplifyConfig, Core
 from ..config.pool import UserPool
 from ..effects import Cache
 from ..errors import ConfigurationError
 from ..log import logger
-from ..sessions.base import Dependencies
-from ..web.cookie_policy import CookiePolicy
+from ..sessions.base import Dependencies, Sessions
 from ..web.origins import is_loopback
 
 if TYPE_CHECKING:
@@ -38,107 +40,134 @@ if TYPE_CHECKING:
     from ..cognito.grants import PoolApi
     from ..stores.memory import MemoryStore
     from .cache import BoundedCache
+    from .driver import Driver
     from .reporting import Reporters
 
-_REMEMBERED = {
+Clock = Callable[[], float]  # seconds since the epoch
+
+_REMEMBERED: Final = {
     "ends": 1_000_000,  # about 500 bytes each, and successors, which are soon dropped
-    "places": 100_000,  # of Amplify's cookies, by whatever refresh tokens were sent
+    "places": 100_000,  # of Amplify's cookies; clients can make up any number of them
 }
-_remembered: "dict[str, MemoryStore]" = {}
-_registering = threading.RLock()
-_engines: "weakref.WeakValueDictionary[AmplifyConfig, Engine]" = weakref.WeakValueDictionary()
-_shared_states: "weakref.WeakValueDictionary[AmplifyConfig, SharedState]" = (
-    weakref.WeakValueDictionary()
-)
-_living: "weakref.WeakSet[SharedState]" = weakref.WeakSet()
+_registries: "weakref.WeakSet[Registry]" = weakref.WeakSet()
 _warned: Final[set[str]] = set()
 
 
-class SharedState:
-    """What verifies, fetches and remembers for all configurations of the same pools and limits."""
+class Registry:
+    """The engines of one process, and what they share. Engines keep it alive, not it them."""
 
-    def __init__(self, config: AmplifyConfig, clock: Callable[[], float]) -> None:
-        from ..cognito.grants import Grants  # as the next, only for those who build a middleware
+    def __init__(self, clock: Clock) -> None:
+        self.clock: Final = clock
+        self._lock = threading.RLock()
+        self._engines: weakref.WeakValueDictionary[AmplifyConfig, Engine] = (
+            weakref.WeakValueDictionary()
+        )
+        self._shared: weakref.WeakValueDictionary[Core, SharedState] = weakref.WeakValueDictionary()
+        self._memories: dict[str, MemoryStore] = {}
+        _registries.add(self)
+
+    def engine(self, config: AmplifyConfig) -> "Engine":
+        """The engine of a configuration, or of an equal one."""
+        with self._lock:
+            engine = self._engines.get(config)
+        if engine is None:
+            made = Engine(config, registry=self)
+            with self._lock:
+                engine = self._engines.setdefault(config, made)
+        return engine
+
+    def shared_state(self, core: Core) -> "SharedState":
+        """The shared part of engines whose configurations have this core."""
+        with self._lock:
+            shared = self._shared.get(core)
+        if shared is None:
+            made = SharedState(core, self)
+            with self._lock:
+                shared = self._shared.setdefault(core, made)
+        return shared
+
+    def all_verdicts(self) -> list[Cache]:
+        """All caches of verdicts: a session that has ended is removed from each."""
+        return [shared.verdicts for shared in list(self._shared.values())]
+
+    def memory(self, what: str) -> "MemoryStore":
+        """What this process knows of sessions in cookies, shared by all of its engines."""
+        from ..stores.memory import MemoryStore
+
+        with self._lock:
+            if what not in self._memories:
+                most = _REMEMBERED[what]
+                self._memories[what] = MemoryStore(max_sessions=most, clock=self.clock)
+            return self._memories[what]
+
+    def after_fork(self) -> None:
+        """In a child: use none of the parent's threads, locks and sockets."""
+        self._lock = threading.RLock()
+        for shared in list(self._shared.values()):
+            shared.after_fork()
+
+
+class SharedState:
+    """The part that verifies, fetches and remembers, for all configurations of one core."""
+
+    def __init__(self, core: Core, registry: Registry) -> None:
+        from ..cognito.grants import Grants  # like the next, only for those who build a middleware
         from .cache import BoundedCache  # 15 ms
         from .driver import Driver
 
-        self.driver = Driver(timeout=config.http_timeout, clock=clock, proxy=config.proxy)
+        self.driver: Driver = Driver(
+            timeout=core.http_timeout, clock=registry.clock, proxy=core.proxy
+        )
         self.reporters: Reporters = {}
-        self._caches = [BoundedCache(config.cache_entries, config.cache_bytes) for _ in range(2)]
-        self.verdicts, attributes = self._caches
-        self.verifier = Verifier(_trusted(config, self.verdicts), config.leeway)
-        self.attributes = AttributeSource(attributes, config.attributes_ttl)
-        pools = config.pools_by_issuer
-        self.grants = Grants({issuer: _api(pool) for issuer, pool in pools.items()})
-        self.sessions = config.kind.bind(
+        self._caches = [BoundedCache(core.cache_entries, core.cache_bytes) for _ in range(2)]
+        self.verdicts: BoundedCache = self._caches[0]
+        self.verifier: Verifier = Verifier(_trusted(core, self.verdicts), core.leeway)
+        self.attributes: AttributeSource = AttributeSource(self._caches[1], core.attributes_ttl)
+        pools = core.pools_by_issuer
+        self.grants: Grants = Grants({issuer: _api(pool) for issuer, pool in pools.items()})
+        self.sessions: Sessions = core.kind.bind(
             Dependencies(
                 verifier=self.verifier,
                 verdicts=self.verdicts,
-                all_verdicts=_all_verdicts if clock is time.time else lambda: [self.verdicts],
+                all_verdicts=registry.all_verdicts,
                 grants=self.grants,
-                cookie_name=config.cookie.name,
-                client_ids=_clients(config),
-                memory=partial(_memory, "ends", clock),
-                places=partial(_memory, "places", clock),
+                cookie_name=core.cookie_name,
+                client_ids=None if core.clients is None else frozenset(core.clients),
+                memory=partial(registry.memory, "ends"),
+                places=partial(registry.memory, "places"),
             )
         )
-        _living.add(self)
-
-    @classmethod
-    def of(cls, config: AmplifyConfig, clock: Callable[[], float]) -> "SharedState":
-        """The workshop of this process for `config`, whatever its paths and its cookie's ways.
-
-        Not its name: what is sealed for one cookie is not to be believed in another.
-        """
-        if clock is not time.time:
-            return cls(config, clock)
-        key = config.replace(
-            protect=(),
-            public=(),
-            ignore=(),
-            mount=(),
-            login_url=None,
-            routes=None,
-            csrf=None,
-            csrf_exempt=(),
-            cache_control=None,
-            on_event=None,
-            origins=(),
-            preflight="answer",
-            cookie=CookiePolicy(name=config.cookie.name),
-        )
-        with _registering:
-            shared = _shared_states.get(key)
-        if shared is None:
-            made = cls(key, clock)
-            with _registering:
-                shared = _shared_states.setdefault(key, made)
-        return shared
 
     def after_fork(self) -> None:
-        """In a child: nothing of the parent's threads, locks or sockets is used."""
+        """In a child: use none of the parent's threads, locks and sockets."""
         self.driver.after_fork()
         for cache in self._caches:
             cache.renew_lock()
 
 
 class Engine:
-    """What a middleware of one configuration works with. `clock`: seconds since the epoch."""
+    """The authenticator of one configuration, with the driver and the clock it works with.
+
+    `clock`: seconds since the epoch. Default: the process's; with one of its own, an engine shares
+    nothing with others.
+    """
 
     def __init__(
         self,
         config: AmplifyConfig,
-        clock: Callable[[], float] = time.time,
-        shared: SharedState | None = None,
+        clock: Clock | None = None,
+        *,
+        registry: Registry | None = None,
     ) -> None:
-        self.clock = clock
         from .reporting import Reporter
 
+        self._registry = registry or (_here if clock is None else Registry(clock))
+        self.clock: Clock = self._registry.clock
         _warn(config)
-        self._shared = shared or SharedState.of(config, clock)
+        self._shared = self._registry.shared_state(config.core)
         reporter = Reporter(config.on_event, self._shared.reporters)
-        self.driver = self._shared.driver.reporting_to(reporter)
-        self.authenticator = Authenticator(
+        self.driver: Driver = self._shared.driver.reporting_to(reporter)
+        self.authenticator: Authenticator = Authenticator(
             config,
             verifier=self._shared.verifier,
             verdicts=self._shared.verdicts,
@@ -151,7 +180,7 @@ class Engine:
 
     @classmethod
     def of(cls, config: "AmplifyConfig | Engine") -> "Engine":
-        """The engine of `config`, or of one that equals it; an engine is its own."""
+        """The engine of `config` in this process. An engine is returned as it is."""
         if isinstance(config, Engine):
             return config
         if not isinstance(config, AmplifyConfig):
@@ -159,16 +188,10 @@ class Engine:
                 "config: write AmplifyConfig(user_pool_id=..., client_id=...) or "
                 "AmplifyConfig.from_outputs('amplify_outputs.json')"
             )
-        with _registering:
-            engine = _engines.get(config)
-        if engine is None:
-            made = cls(config)
-            with _registering:
-                engine = _engines.setdefault(config, made)
-        return engine
+        return _here.engine(config)
 
     def mounted(self, mounts: Sequence[str]) -> "Engine":
-        """The engine of the same configuration with more mounts, if it has not all of them."""
+        """The engine of the same configuration with these mounts too, if it lacks some."""
         config = self.authenticator.config
         added = [mount for mount in mounts if mount not in config.mount]
         if not added:
@@ -177,19 +200,20 @@ class Engine:
             config = config.replace(mount=(*config.mount, *added))
         except ConfigurationError as error:
             raise ConfigurationError(f"{error} (the app says that it is at {added[0]!r})") from None
-        if self.clock is time.time:
-            return Engine.of(config)
-        return Engine(config, self.clock, self._shared)
+        return self._registry.engine(config)
 
     def close(self) -> None:
         """End the threads and connections; a later request opens them anew."""
         self.driver.close()
 
 
+_here: Final = Registry(time.time)
+
+
 def _warn(config: AmplifyConfig) -> None:
-    """Tell the operator what is for development alone."""
+    """Warn the operator, once, of settings that are for development only."""
     for warning in _dangers(config):
-        with _registering:
+        with _here._lock:
             is_new = warning not in _warned
             _warned.add(warning)
         if is_new:
@@ -238,34 +262,12 @@ def _api(pool: UserPool) -> "PoolApi":
     )
 
 
-def _clients(config: AmplifyConfig) -> frozenset[str] | None:
-    """Whose sessions count; None: those of any client."""
-    return None if config.clients is None else frozenset(config.clients)
-
-
-def _all_verdicts() -> list[Cache]:
-    """Where this process believes in sessions: one that has ended is forgotten everywhere."""
-    return [shared.verdicts for shared in list(_living)]
-
-
-def _memory(what: str, clock: Callable[[], float]) -> "MemoryStore":
-    """What this process knows of sessions in cookies, whichever middleware has heard of it."""
-    from ..stores.memory import MemoryStore
-
-    if clock is not time.time:
-        return MemoryStore(max_sessions=_REMEMBERED[what], clock=clock)
-    with _registering:
-        if what not in _remembered:
-            _remembered[what] = MemoryStore(max_sessions=_REMEMBERED[what])
-        return _remembered[what]
-
-
-def _trusted(config: AmplifyConfig, verdicts: "BoundedCache") -> dict[str, TrustedPool]:
-    """Whose tokens count, by issuer. Each issuer has its key set, unless they share one."""
-    preloaded = {id(pool): _preloaded(pool) for pool in config.user_pools}
+def _trusted(core: Core, verdicts: "BoundedCache") -> dict[str, TrustedPool]:
+    """The pools whose tokens are accepted, by issuer. Issuers of one address share a key set."""
+    preloaded = {id(pool): _preloaded(pool) for pool in core.pools}
     sources: dict[tuple[str, int], KeySource] = {}
     trusted = {}
-    for issuer, pool in config.pools_by_issuer.items():
+    for issuer, pool in core.pools_by_issuer.items():
         url, keys = pool.keys_url_of(issuer), preloaded[id(pool)]
         key = (url, 0 if keys is None else id(pool))
         source = sources.setdefault(key, KeySource(url, verdicts, preloaded=keys))
@@ -285,10 +287,8 @@ def _preloaded(pool: UserPool) -> "dict[str, RSAKey] | None":
 
 
 def _after_fork_in_child() -> None:
-    global _registering
-    _registering = threading.RLock()
-    for shared in list(_living):
-        shared.after_fork()
+    for registry in list(_registries):
+        registry.after_fork()
 
 
 if hasattr(os, "register_at_fork"):
