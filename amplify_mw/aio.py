@@ -75,7 +75,7 @@ def fetch_user_attributes() -> Coroutine[Any, Any, dict[str, str]]:
     flow = attributes_flow(visit)
 
     async def fetch() -> dict[str, str]:
-        return attributes_result(await visit.home.runner.arun(flow))
+        return attributes_result(await visit.arun(flow))
 
     return _named("fetch_user_attributes", fetch())
 
@@ -85,7 +85,7 @@ def fetch_auth_session(*, force_refresh: bool = False) -> Coroutine[Any, Any, Au
     """See `amplify_mw.fetch_auth_session`. Raises at the call."""
     visit = current_visit()
     flow = fetching(visit, force_refresh=force_refresh)
-    return _named("fetch_auth_session", visit.home.runner.arun(flow))
+    return _named("fetch_auth_session", visit.arun(flow))
 
 
 @markcoroutinefunction
@@ -95,7 +95,7 @@ def start_session(
     """See `amplify_mw.start_session`. What comes too late, or is foreign, raises at the call."""
     visit = current_visit()
     flow = starting(visit, tokens, user_agent=user_agent, allow_cross_site=allow_cross_site)
-    return _named("start_session", visit.home.runner.arun(flow))
+    return _named("start_session", visit.arun(flow))
 
 
 @markcoroutinefunction
@@ -105,14 +105,14 @@ def end_session(
     """See `amplify_mw.end_session`. What comes too late, or is foreign, raises at the call."""
     visit = current_visit()
     flow = ending(visit, everywhere=everywhere, allow_cross_site=allow_cross_site)
-    return _named("end_session", visit.home.runner.arun(flow))
+    return _named("end_session", visit.arun(flow))
 
 
 @markcoroutinefunction
 def list_sessions(user_id: str | None = None) -> Coroutine[Any, Any, list[SessionInfo]]:
     """See `amplify_mw.list_sessions`. Raises at the call when nobody is signed in."""
     visit = current_visit()
-    return _named("list_sessions", visit.home.runner.arun(listing(visit, user_id)))
+    return _named("list_sessions", visit.arun(listing(visit, user_id)))
 
 
 @markcoroutinefunction
@@ -122,7 +122,7 @@ def end_session_by_handle(
     """See `amplify_mw.end_session_by_handle`. Raises at the call when nobody is signed in."""
     visit = current_visit()
     flow = ending_one(visit, handle, user_id, allow_cross_site=allow_cross_site)
-    return _named("end_session_by_handle", visit.home.runner.arun(flow))
+    return _named("end_session_by_handle", visit.arun(flow))
 
 
 @markcoroutinefunction

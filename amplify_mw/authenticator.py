@@ -1,30 +1,30 @@
-"""The decision core: what a request's cookie means, and what its response must say.
+"""The decision core: what a request's credential means, and what its response must say.
 
     read          the value of the session's cookie
-    known         what is known of that value already; it holds until `fresh_until`
-    authenticate  a flow, for the rest
-    settle        a flow: look again at what is to be set, just before the headers go
+    known         the cached verdict of that value; it holds until `fresh_until`
+    authenticate  the flow for other values
+    settle        checks once more, just before the headers go, that a session to be set still lives
     finish        the response's headers, once, when they go
 
 Rules:
 - Pure: the time comes in, effects go out. Both shells ask the same questions in the same order.
-- A verdict is shared and frozen; a `Visit` is one request's own, and notes what that request is
-  and did: that the user was asked for, that the cookie is to be cleared.
-- No response sets the cookie of a session that is known to have ended when its headers go. It
-  clears nothing in its place: the browser may have the cookie of a newer sign-in by then.
+- A verdict is shared and frozen. A `Visit` is one request's own; only its methods change it.
+- No response sets the cookie of a session known to have ended when its headers go. It clears
+  nothing instead: the browser may have the cookie of a newer sign-in by then.
 """
 
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, AnyStr, Final
+from typing import TYPE_CHECKING, Any, AnyStr, Final, TypeVar, final
 
 from .cognito.api import UNAVAILABLE, Failure
 from .cognito.attributes import AttributeSource
 from .cognito.verifier import Verifier
 from .config.config import AmplifyConfig
+from .credentials import CookieSource, Credential, PinnedSource, Source
 from .effects import Cache, Flow, FlowRunner, Remember, Unreachable
-from .errors import NetworkError, NotAuthorizedException
+from .errors import NetworkError, NotAuthorizedException, ResponseStartedError
 from .sessions.base import Sessions
 from .sessions.verdicts import (
     DUPLICATE_COOKIE,
@@ -35,88 +35,182 @@ from .sessions.verdicts import (
     Verdict,
     Write,
 )
-from .web.answers import Refusals
-from .web.cookies import DUPLICATE, CookieLine
-from .web.headers import Spelling, varied, with_cookies, with_default_cookies
+from .web.cookies import DUPLICATE, SessionCookies
+from .web.headers import Spelling, varied
 from .web.hosts import Hosts
 from .web.mounts import Mounts
-from .web.requests import request_path
 
 if TYPE_CHECKING:
     from .cognito.grants import Grants
     from .events import Reporting
 
+T = TypeVar("T")
+Decision = tuple[Verdict, Write | None, bool]
+
 _CLOCK_SKEW: Final = 1.0  # seconds that Cognito's answer may have been under way
 
+# How much a response depends on the user (`Visit.depends`); each includes those before.
+NOT_ASKED: Final = 0
+ASKED: Final = 1  # somebody asked for the user
+GUARDED: Final = 2  # a guard stood before it
 
+# How far a visit is (`Visit.stage`).
+HANDLED: Final = 0
+OUTLIVES: Final = 1  # it may run for days: a WebSocket, a carried function
+BEGUN: Final = 2  # the response's headers have gone, or the request is over
+
+
+@final
 class Visit:
-    """One request's (or WebSocket's) view of a verdict.
+    """One request's (or WebSocket's) view of a verdict. Its methods make all changes.
 
-    `asked`: the user was asked for. `guarded`: nobody else would have been let in.
-    `writes`: what the response is to do to the session's cookie.
-    `by_app`: because the app said so.
-    `begun`: the response's headers have been passed on, or the request is over.
-    `lapses`: the user is gone once the token has run out: a WebSocket, a stream, and what runs on
-    after the response may go on for days. `is_socket`: it is a WebSocket's.
-    `pinned`: a test said who is signed in, whatever a middleware further in would find.
-    `attributes`: what `fetch_user_attributes` answered before in this request; not in a WebSocket.
-    `cookies`: the request's `Cookie` header. `headers`: the request's headers (a WSGI environ,
-    until the response has begun, or an ASGI header list). `outer`: the visit that was bound around
-    this one.
+    `source`: where the credential came from. `depends`: how much the response depends on the user.
+    `stage`: how far the request is; from `OUTLIVES` on, the user is gone once the token expires.
+    `writes`: the change to the session's cookie that goes with the response. `by_app`: the app has
+    started or ended a session. `is_socket`: a WebSocket.
+    `attributes`: the answer to an earlier `fetch_user_attributes` of this request.
+    `cookies`: the request's `Cookie` header. `headers`: its headers (a WSGI environ, until the
+    response has begun, or an ASGI header list). `outer`: the visit bound around this one.
     """
 
     # A default that a class holds is slow to read through an instance on Python 3.11.
     __slots__ = (
-        *("asked", "attributes", "begun", "by_app", "cookies", "guarded", "headers", "home"),
-        *("is_socket", "lapses", "outer", "pinned", "told", "verdict", "writes"),
+        *("attributes", "by_app", "cookies", "depends", "headers", "home", "is_socket", "outer"),
+        *("source", "stage", "told", "verdict", "writes"),
     )
 
+    attributes: Mapping[str, str] | None
+    by_app: bool
+    cookies: bytes | None
+    depends: int
+    headers: object
+    home: "Authenticator"
+    is_socket: bool
+    outer: "Visit | None"
+    source: Source
+    stage: int
     told: frozenset[str]  # reasons of refusals; unset until there is one, which costs nothing
+    verdict: Verdict
+    writes: Write | None
 
-    def __init__(
-        self,
+    @staticmethod
+    def of(
         home: "Authenticator",
         verdict: Verdict,
         cookies: bytes | None = None,
         headers: object = None,
         outer: "Visit | None" = None,
-    ) -> None:
-        self.home = home
-        self.verdict = verdict
-        self.cookies = cookies
-        self.headers = headers
-        self.outer = outer
-        self.asked = False
-        self.guarded = False
-        self.begun = False
-        self.writes: Write | None = None
-        self.by_app = False
-        self.lapses = False
-        self.is_socket = False
-        self.pinned = False
-        self.attributes: Mapping[str, str] | None = None
+    ) -> "Visit":
+        """The visit of a request. (An `__init__` would cost each one 0.07 µs more.)"""
+        visit = Visit()
+        visit.home = home
+        visit.verdict = verdict
+        visit.cookies = cookies
+        visit.headers = headers
+        visit.outer = outer
+        visit.source = home.source
+        visit.depends = NOT_ASKED
+        visit.stage = HANDLED
+        visit.writes = visit.attributes = None
+        visit.by_app = visit.is_socket = False
+        return visit
+
+    @staticmethod
+    def pin(
+        home: "Authenticator", verdict: Verdict, attributes: Mapping[str, str] | None = None
+    ) -> "Visit":
+        """The visit of a user whom a test has chosen; middlewares inside it find that user."""
+        visit = Visit.of(home, verdict)
+        visit.source = home.pinned_source
+        visit.attributes = attributes
+        return visit
+
+    def pinned_at(self, home: "Authenticator", cookies: bytes | None, headers: object) -> "Visit":
+        """The same user, for one request of a middleware inside."""
+        visit = Visit.pin(home, self.verdict, self.attributes)
+        visit.cookies, visit.headers, visit.outer = cookies, headers, self
+        return visit
+
+    # Questions.
+
+    @property
+    def pinned(self) -> bool:
+        """Whether a test has chosen the user."""
+        return self.source.is_pinned
 
     @property
     def clears(self) -> bool:
         """Whether the response is to clear the cookie."""
         return self.writes is NO_COOKIE
 
+    @property
+    def guarded(self) -> bool:
+        """Whether nobody but a signed-in user is let in."""
+        return self.depends == GUARDED
+
+    @property
+    def begun(self) -> bool:
+        """Whether it is too late for headers."""
+        return self.stage == BEGUN
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        return self.home.runner.clock()
+
+    def run(self, flow: Flow[T]) -> T:
+        """The flow's result, waiting on this thread."""
+        return self.home.runner.run(flow)
+
+    def arun(self, flow: Flow[T]) -> Coroutine[Any, Any, T]:
+        """The flow's result, to be awaited."""
+        return self.home.runner.arun(flow)
+
+    # Changes.
+
+    def ask(self) -> Verdict:
+        """The verdict; the response depends on it now."""
+        self.depends = self.depends or ASKED
+        return self.verdict
+
+    def guard(self) -> Verdict:
+        """The verdict; nobody but a signed-in user is let in."""
+        self.depends = GUARDED
+        return self.verdict
+
+    def outlive(self) -> None:
+        """The user may be asked for at any later time: believe the token while it lasts."""
+        self.stage = self.stage or OUTLIVES
+
+    def open_socket(self) -> None:
+        """It is a WebSocket's."""
+        self.is_socket = True
+        self.outlive()
+
+    def begin(self) -> None:
+        """The response's headers go now, or the request is over."""
+        self.stage = BEGUN
+
+    def begin_without_request(self) -> None:
+        """The same, and drop the request: an environ that holds its visit would be a cycle."""
+        self.stage = BEGUN
+        self.headers = None
+
+    def identify(self, verdict: Verdict, source: Source) -> None:
+        """It is the user of another credential than the session's cookie."""
+        self.verdict = verdict
+        self.source = source
+
     def of_request(self, cookies: bytes | None, headers: object, outer: "Visit | None") -> None:
-        """Note whose visit it is."""
+        """Note the request, where the visit was made before it was known."""
         self.cookies = cookies
         self.headers = headers
         self.outer = outer
 
-    def pinned_at(self, home: "Authenticator", cookies: bytes | None, headers: object) -> "Visit":
-        """What a test has pinned, for one request of a middleware inside it."""
-        visit = Visit(home, self.verdict, cookies, headers, self)
-        visit.pinned = True
-        visit.attributes = self.attributes
-        return visit
-
     def take(self, resolution: Resolution) -> None:
         """Go on with what was found."""
         self.verdict = verdict = resolution.verdict
+        if not self.source.clears:
+            return
         if isinstance(verdict, Refused) and verdict.clears:
             self.writes = NO_COOKIE
         elif resolution.cookie is not None:
@@ -127,6 +221,33 @@ class Visit:
             return later
         merged: Write = self.home.cookie.merged(earlier, later)
         return merged
+
+    def decide(self, resolution: Resolution, verb: str) -> Decision:
+        """Go on with a session that the app's `verb` has started or ended; the state before.
+
+        Raises `ResponseStartedError` if another thread has begun the response meanwhile.
+        """
+        before = self.verdict, self.writes, self.by_app
+        self.by_app = True
+        self.ask()
+        self.take(resolution)
+        # Looked at after it was noted: a response that begins now either takes the note or is seen.
+        if self.stage == BEGUN:
+            self.restore(before)
+            raise ResponseStartedError(verb)
+        return before
+
+    def restore(self, before: Decision) -> None:
+        """Undo `decide`."""
+        self.verdict, self.writes, self.by_app = before
+
+    def write(self, new: Write | None) -> None:
+        """Replace what the response does to the cookie."""
+        self.writes = new
+
+    def remember(self, attributes: Mapping[str, str] | None) -> None:
+        """Keep the user's attributes for this visit; None forgets them."""
+        self.attributes = attributes
 
     def __repr__(self) -> str:
         return f"<Visit of {self.verdict.user!r}>"
@@ -147,55 +268,52 @@ class Authenticator:
         runner: FlowRunner,
         reporter: "Reporting",
     ) -> None:
-        self.config = config
-        self.runner = runner
-        self.verifier = verifier
-        self.verdicts = verdicts
-        self.grants = grants
-        self.sessions = sessions
-        self.nobody = sessions.nobody
-        self.cookie = config.kind.cookies(config.cookie, config.clients)
-        self.cookie_domains = config.cookie_domains
-        self.forgets = (
-            not config.is_insecure
-        )  # browsers pass over Clear-Site-Data there, and say so
-        self._ask_again = {
-            mount: config.routes.at(mount).ask_again
-            for mount in config.mount or ("",)
-            if config.routes is not None
-        }
+        self.config: AmplifyConfig = config
+        self.runner: FlowRunner = runner
+        self.verifier: Verifier = verifier
+        self.verdicts: Cache = verdicts
+        self.grants: Grants = grants
+        self.sessions: Sessions = sessions
+        self.nobody: Refused = sessions.nobody
+        self.mounts: Mounts = Mounts(config.mount)
+        self.cookie: SessionCookies = config.kind.cookies(config.cookie, config.clients)
+        self.source: CookieSource = CookieSource(
+            *(config, self.cookie, self.mounts), known=verdicts.get, resolve=sessions.resolve
+        )
+        self.pinned_source: Source = PinnedSource(self.source)
+        self.other_sources: tuple[Source, ...] = ()
+        self.cookie_domains: tuple[str, ...] = config.cookie_domains
+        self.forgets: bool = self.source.forgets
         pools = config.pools_by_issuer
-        self.issuers = frozenset(pools)
-        self.pools = frozenset(pool.user_pool_id for pool in config.user_pools)
+        self.issuers: frozenset[str] = frozenset(pools)
+        self.pools: frozenset[str] = frozenset(pool.user_pool_id for pool in config.user_pools)
         self._attributes = attributes
         self._api_urls = {issuer: pool.api_url for issuer, pool in pools.items()}
-        self.mounts = Mounts(config.mount)
-        self.refusals = Refusals(
-            cookie_name=self.cookie.name,
-            login_url=config.login_url,
-            origins=config.origins,
-            tells_of_two=config.has_own_login,
-        )
-        self.reporter = reporter
-        self.hosts = Hosts()
-        # By whether a visit is guarded: whether its answer is stored nowhere.
+        self.reporter: Reporting = reporter
+        self.hosts: Hosts = Hosts()
+        # By how much a response depends on the user: whether it is stored nowhere.
         no_store = config.cache_control == "no-store"
-        self.no_store = (no_store, no_store or config.cache_control is None)
+        self.no_store: tuple[bool, ...] = (
+            *(no_store, no_store),
+            no_store or config.cache_control is None,
+        )
         self._verify_every = config.kind.verify_with_cognito_every
         # Two of the three steps of most requests, without a call of ours around them.
-        self.read = self.cookie.read
+        self.read: Callable[[bytes], Any] = self.cookie.read
         self.known: Callable[[Any], SignedIn | None] = verdicts.get
 
-    def authenticate(self, value: Any, now: float) -> Flow[Visit]:
-        """A flow: the visit of a request whose cookie `read` as `value`."""
+    def authenticate(self, credential: Credential, now: float) -> Flow[Visit]:
+        """The visit of a request that brought `credential`."""
+        value = credential.value
         if value is None:
-            return Visit(self, self.nobody)
+            return Visit.of(self, self.nobody)
         if value is DUPLICATE:
-            return Visit(self, DUPLICATE_COOKIE)
+            return Visit.of(self, DUPLICATE_COOKIE)
         generation = self.verdicts.generation
-        resolution = yield from self.sessions.resolve(value, now)
+        resolution = yield from credential.source.resolve(value, now)
         verdict = resolution.verdict
-        visit = Visit(self, verdict)
+        visit = Visit.of(self, verdict)
+        visit.source = credential.source
         visit.take(resolution)
         if self._verify_every is not None and isinstance(verdict, SignedIn):
             visit.take((yield from self._confirmed(verdict, self._verify_every, now)))
@@ -205,7 +323,7 @@ class Authenticator:
         return visit
 
     def _confirmed(self, verdict: SignedIn, every: float, now: float) -> Flow[Resolution]:
-        """A flow: the verdict, if Cognito says so too, or has said so not long ago."""
+        """The verdict, if Cognito confirms it now or did so within the last `every` seconds."""
         endpoint = self._api_urls[verdict.issuer]
         answer = yield from self._attributes.confirm(verdict, endpoint, every, now)
         if not isinstance(answer, Failure):
@@ -217,13 +335,13 @@ class Authenticator:
         return Resolution(Refused(NetworkError, answer.reason, retry_after=answer.retry_after))
 
     def _ended(self, verdict: SignedIn, answer: Failure) -> Flow[Resolution]:
-        """A flow: Cognito says that the user is out, so that the session is over.
+        """End the session: Cognito says the user is signed out.
 
-        Unless it may only mean that the access token has run out, and a refresh will tell.
+        Not if the access token may merely have expired; a refresh will tell.
         """
         _, now = yield Remember(self.verdicts, verdict.value, None)
         refreshes = verdict.held is not None and verdict.held.bundle.refresh_token is not None
-        # By Cognito's clock it may have run out a leeway before ours says so.
+        # By Cognito's clock it may expire a leeway before ours says so.
         doubtful_from = verdict.expires_at - 2 * self.verifier.leeway - _CLOCK_SKEW
         if refreshes and now >= doubtful_from:
             return Resolution(Refused(NetworkError, "cognito_unavailable", retry_after=_CLOCK_SKEW))
@@ -236,14 +354,14 @@ class Authenticator:
         return Resolution(refused, cookie)
 
     def settle(self, visit: Visit) -> Flow[None]:
-        """A flow, once the visit's response has begun: nothing is set of a session that is over.
+        """Drop a new cookie whose session has ended meanwhile; asked once the response has begun.
 
-        A slow request may have been given new cookies long before its headers go; meanwhile
-        another has ended the session.
+        A slow request may get new cookies long before its headers go, and another request may end
+        the session in between.
         """
         writes = visit.writes
         if writes is not None and writes is not NO_COOKIE:
-            visit.writes = yield from self.sessions.unless_ended(writes, self.runner.clock())
+            visit.write((yield from self.sessions.unless_ended(writes, visit.now())))
 
     def finish(
         self,
@@ -252,43 +370,38 @@ class Authenticator:
         words: Spelling[AnyStr],
         request: Mapping[str, Any],
     ) -> list[tuple[AnyStr, AnyStr]]:
-        """The headers of the visit's response. The app's own list is left as it was.
+        """The headers of the visit's response. The app's own list is not changed.
 
         `request`: a WSGI environ or an ASGI scope.
         """
-        if visit.asked:
+        found: list[tuple[AnyStr, AnyStr]]
+        if visit.depends:
             signed_in = isinstance(visit.verdict, SignedIn)
-            no_store = self.no_store[visit.guarded]
+            no_store = self.no_store[visit.depends]
             found = varied(headers, words, signed_in=signed_in, no_store=no_store)
         else:
             found = list(headers)
         if visit.writes is None:
             return found
-        mount, path = self.mounts.place_of("", request_path(request), request)
-        if visit.writes is NO_COOKIE:
-            lines = self.cookie.clearing(visit.cookies, path)
-        else:
-            lines = self.cookie.setting(visit.writes, visit.cookies, path)
-        if visit.by_app:  # in front: what they would clear of its own is set by the lines behind
-            lines = self.cookie.elsewhere(visit.cookies, path, self.cookie_domains) + lines
-        if isinstance(visit.verdict, Refused) and visit.verdict.asks_again and self._ask_again:
-            again = self._ask_again[mount]
-            lines.append(CookieLine(again.name, again.setting("1")))
-        put = with_cookies if visit.by_app else with_default_cookies
-        forgets = self.forgets and (visit.by_app or visit.clears)
-        return put(found, lines, words, forgets=forgets)
+        verdict = visit.verdict
+        asks_again = isinstance(verdict, Refused) and verdict.asks_again
+        return self.source.write(
+            *(found, words, visit.writes, visit.cookies, request),
+            by_app=visit.by_app,
+            asks_again=asks_again,
+        )
 
     def fetch_attributes(
         self, visit: Visit, verdict: SignedIn, now: float
     ) -> Generator[Any, Any, Mapping[str, str] | Failure]:
-        """A flow: the attributes of `verdict`'s user, kept for this visit."""
+        """The attributes of `verdict`'s user, kept for this visit; not in a WebSocket."""
         if visit.attributes is not None and (visit.pinned or not visit.is_socket):
             return visit.attributes
         endpoint = self._api_urls[verdict.issuer]
         answer = yield from self._attributes.fetch(verdict, endpoint, now)
         if not isinstance(answer, Failure):
             if visit.verdict is verdict:  # nobody signed in or out meanwhile
-                visit.attributes = answer
+                visit.remember(answer)
         elif answer.ends_session:
             resolution = yield from self._ended(verdict, answer)
             if resolution.cookie is None:

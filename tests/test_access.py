@@ -361,7 +361,7 @@ class TestRefusals:
     def test_an_error_becomes_its_status(
         self, refusals: Refusals, error: AuthError, line: str
     ) -> None:
-        answer = refusals.to(asked(), error)
+        answer = refusals.answer_for(asked(), error)
         assert answer.status_line == line
         document = json.loads(answer.body)
         assert document.keys() == {"type", "title", "status", "detail"}
@@ -376,10 +376,10 @@ class TestRefusals:
         assert header(answer, "Vary") == "Cookie, Accept"
 
     def test_only_a_401_challenges(self, refusals: Refusals) -> None:
-        challenge = header(refusals.to(asked(), UNAUTHENTICATED), "WWW-Authenticate")
+        challenge = header(refusals.answer_for(asked(), UNAUTHENTICATED), "WWW-Authenticate")
         assert challenge == 'Cookie realm="sign-in", cookie-name="amplify-session"'
         for error in (ForbiddenException(reason="missing_group"), NetworkError(reason="throttled")):
-            assert header(refusals.to(asked(), error), "WWW-Authenticate") is None
+            assert header(refusals.answer_for(asked(), error), "WWW-Authenticate") is None
 
     @pytest.mark.parametrize(
         ("retry_after", "seconds"), [(None, "2"), (0.1, "1"), (1.0, "1"), (7.6, "8"), (30.0, "30")]
@@ -388,24 +388,26 @@ class TestRefusals:
         self, refusals: Refusals, retry_after: float | None, seconds: str
     ) -> None:
         error = NetworkError(reason="throttled", retry_after=retry_after)
-        assert header(refusals.to(page(), error), "Retry-After") == seconds
+        assert header(refusals.answer_for(page(), error), "Retry-After") == seconds
 
     def test_only_a_503_says_so(self, refusals: Refusals) -> None:
-        assert header(refusals.to(asked(), UNAUTHENTICATED), "Retry-After") is None
+        assert header(refusals.answer_for(asked(), UNAUTHENTICATED), "Retry-After") is None
 
     @pytest.mark.parametrize("kind", [NotAuthorizedException, TokenExpiredException])
     def test_all_refused_cookies_look_the_same(
         self, refusals: Refusals, kind: type[AuthError]
     ) -> None:
         for of in (asked, page):
-            answers = {refusals.to(of(), kind(reason=reason)) for reason in get_args(Reason)}
-            assert answers == {refusals.to(of(), UNAUTHENTICATED)}
+            answers = {
+                refusals.answer_for(of(), kind(reason=reason)) for reason in get_args(Reason)
+            }
+            assert answers == {refusals.answer_for(of(), UNAUTHENTICATED)}
 
     def test_nothing_of_the_error_is_in_the_answer(self, refusals: Refusals) -> None:
         error = AuthError(
             "the-message", reason="cognito_error", name="TheName", recovery_suggestion="the-mend"
         )
-        said = repr(refusals.to(asked(), error))
+        said = repr(refusals.answer_for(asked(), error))
         assert not any(
             word in said for word in ("the-message", "cognito_error", "TheName", "the-mend")
         )
@@ -414,7 +416,7 @@ class TestRefusals:
 class TestLoginRedirect:
     @pytest.mark.parametrize("facts", [{}, {"method": "HEAD"}, {"sec_fetch_mode": "navigate"}])
     def test_a_page_is_sent_to_the_login_page(self, refusals: Refusals, facts: Any) -> None:
-        answer = refusals.to(page("/account", "tab=1", **facts), UNAUTHENTICATED)
+        answer = refusals.answer_for(page("/account", "tab=1", **facts), UNAUTHENTICATED)
         assert (answer.status_line, answer.body) == ("302 Found", b"")
         assert header(answer, "Location") == "/login?next=%2Faccount%3Ftab%3D1"
         assert header(answer, "Cache-Control") == "no-store"
@@ -435,7 +437,7 @@ class TestLoginRedirect:
         ids=repr,
     )
     def test_what_is_no_navigation_is_answered(self, refusals: Refusals, request_: Asked) -> None:
-        assert refusals.to(request_, UNAUTHENTICATED).status == 401
+        assert refusals.answer_for(request_, UNAUTHENTICATED).status == 401
 
     @pytest.mark.parametrize(
         ("login_url", "path"),
@@ -457,7 +459,7 @@ class TestLoginRedirect:
 
     def test_without_a_login_page_a_navigation_is_answered(self) -> None:
         refusals = Refusals(cookie_name="amplify-session", login_url=None)
-        assert refusals.to(page(), UNAUTHENTICATED).status == 401
+        assert refusals.answer_for(page(), UNAUTHENTICATED).status == 401
 
     @pytest.mark.parametrize(
         "error", [NetworkError(reason="throttled"), ForbiddenException(reason="missing_group")]
@@ -465,7 +467,7 @@ class TestLoginRedirect:
     def test_signing_in_would_not_help_against_403_and_503(
         self, refusals: Refusals, error: AuthError
     ) -> None:
-        assert refusals.to(page(), error).status == error.status_code
+        assert refusals.answer_for(page(), error).status == error.status_code
 
     @pytest.mark.parametrize(
         ("login_url", "start"),
@@ -477,14 +479,14 @@ class TestLoginRedirect:
     )
     def test_next_joins_the_login_url(self, login_url: str, start: str) -> None:
         refusals = Refusals(cookie_name="a", login_url=login_url)
-        location = header(refusals.to(page(), UNAUTHENTICATED), "Location")
+        location = header(refusals.answer_for(page(), UNAUTHENTICATED), "Location")
         assert location == start + "%2Faccount"
 
     def test_a_query_of_the_asked_page_adds_no_parameter_to_the_login_page(
         self, refusals: Refusals
     ) -> None:
         location = header(
-            refusals.to(page("/a&b=c#d", "x=1&next=//evil"), UNAUTHENTICATED), "Location"
+            refusals.answer_for(page("/a&b=c#d", "x=1&next=//evil"), UNAUTHENTICATED), "Location"
         )
         assert parse_qs(urlsplit(str(location)).query) == {"next": ["/a&b=c%23d?x=1&next=//evil"]}
 
@@ -552,7 +554,7 @@ class TestNext:
         self, path: str, query: str
     ) -> None:
         refusals = Refusals(cookie_name="a", login_url="/login")
-        location = str(header(refusals.to(page(path, query), UNAUTHENTICATED), "Location"))
+        location = str(header(refusals.answer_for(page(path, query), UNAUTHENTICATED), "Location"))
         assert location.isascii()
         assert location.isprintable()
         assert urlsplit(location)._replace(query="").geturl() == "/login"

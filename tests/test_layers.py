@@ -32,6 +32,7 @@ HOUSE = {
         amplify.wire amplify.jar amplify.codec amplify.tokens amplify.memory amplify.sessions
     """,
     "config": "checks pool routes files config",
+    "credentials": "",
     "authenticator": "",
     "log": "",
     "stores": """
@@ -46,7 +47,10 @@ HOUSE = {
         target attempt provider pages failures site queries failing exchange
         sign_in callback sign_out handler
     """,
-    "shell": "inside shell",
+    "shell": """
+        inside notices shell
+        wsgi_request wsgi_response wsgi_withheld asgi_request asgi_response
+    """,
     "wsgi": "",
     "asgi": "",
     "integrations": "bottle django flask starlette",

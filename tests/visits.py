@@ -3,6 +3,7 @@
 from typing import Any
 
 from amplify_mw.authenticator import Authenticator, Visit
+from amplify_mw.credentials import Credential
 from amplify_mw.effects import Flow
 
 
@@ -11,8 +12,8 @@ def visiting(home: Authenticator, header: bytes, now: float) -> Flow[Visit]:
     value: Any = home.read(header)
     verdict = home.known(value)
     if verdict is not None and now < verdict.fresh_until:
-        return Visit(home, verdict, header)
-    visit = yield from home.authenticate(value, now)
+        return Visit.of(home, verdict, header)
+    visit = yield from home.authenticate(Credential(home.source, value), now)
     visit.cookies = header
     return visit
 

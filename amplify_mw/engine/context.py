@@ -40,7 +40,7 @@ def current_visit() -> Visit:
     visit = bound()
     if visit is None:
         raise OutsideRequestError
-    visit.asked = True
+    visit.ask()
     return visit
 
 
@@ -53,7 +53,7 @@ def signed_in_verdict(visit: Visit, by: str = "app") -> SignedIn:
     error: AuthError
     if not isinstance(verdict, SignedIn):
         error = verdict.exception()
-    elif visit.lapses and visit.home.runner.clock() >= verdict.expires_at:
+    elif visit.stage and visit.now() >= verdict.expires_at:
         error = TokenExpiredException(reason="token_expired")
     else:
         return verdict
@@ -90,7 +90,7 @@ def carry(function: Callable[P, R]) -> Callable[P, R]:
     visit = bound()
     if visit is None:
         return function
-    visit.lapses = True  # it may be called at any time
+    visit.outlive()  # it may be called at any time
     if inspect.iscoroutinefunction(function):
 
         @functools.wraps(function)

@@ -79,10 +79,7 @@ def signed_out() -> Iterator[None]:
 @contextmanager
 def _bound(verdict: Verdict, attributes: Mapping[str, str] | None = None) -> Iterator[None]:
     engine = Engine.of(_CONFIG)  # held here: a shared engine lives as long as somebody uses it
-    visit = Visit(engine.authenticator, verdict)
-    visit.pinned = True
-    visit.attributes = attributes
-    token = bind(visit)
+    token = bind(Visit.pin(engine.authenticator, verdict, attributes))
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""Changing a request's session: whether it is allowed, the session in place, and going on.
+"""Changing a request's session: whether it is allowed, and the session in place.
 
 Rules:
 - A change after the response's headers have gone raises `ResponseStartedError`; it is never lost
@@ -16,7 +16,7 @@ from ..cognito.invalid import InvalidToken
 from ..cognito.verifier import VerifiedToken
 from ..engine.reporting import report_refusal
 from ..errors import ForbiddenException, ResponseStartedError
-from ..sessions.verdicts import CookieValue, Resolution, SignedIn, Verdict, Write
+from ..sessions.verdicts import CookieValue, SignedIn
 from ..web.cookies import Duplicate
 from ..web.requests import came_by_hop, is_foreign, is_speculative, page_of
 
@@ -83,26 +83,6 @@ def present_cookies(visit: Visit) -> tuple[CookieValue, ...]:
     if visit.cookies is None or visit.by_app or visit.pinned:
         return own
     return tuple(dict.fromkeys((*own, *visit.home.cookie.ambiguous(visit.cookies))))
-
-
-def settle(visit: Visit, resolution: Resolution, verb: str) -> tuple[Verdict, Write | None, bool]:
-    """Go on with a new verdict; returns the earlier state, for `restore`.
-
-    Raises `ResponseStartedError` if another thread has begun the response meanwhile.
-    """
-    before = visit.verdict, visit.writes, visit.by_app
-    visit.asked = visit.by_app = True
-    visit.take(resolution)
-    # Checked after the note: a response that begins now either takes the note or is seen here.
-    if visit.begun:
-        restore(visit, before)
-        raise ResponseStartedError(verb)
-    return before
-
-
-def restore(visit: Visit, before: tuple[Verdict, Write | None, bool]) -> None:
-    """Go back to the state before `settle`."""
-    visit.verdict, visit.writes, visit.by_app = before
 
 
 def readable(home: Authenticator, token: bytes | None, now: float) -> VerifiedToken | None:

@@ -27,7 +27,7 @@ def list_sessions(user_id: str | None = None) -> list[SessionInfo]:
     """
     refuse_on_event_loop("list_sessions")
     visit = current_visit()
-    return visit.home.runner.run(listing(visit, user_id))
+    return visit.run(listing(visit, user_id))
 
 
 def end_session_by_handle(
@@ -44,7 +44,7 @@ def end_session_by_handle(
     refuse_on_event_loop("end_session_by_handle")
     visit = current_visit()
     flow = ending_one(visit, handle, user_id, allow_cross_site=allow_cross_site)
-    return visit.home.runner.run(flow)
+    return visit.run(flow)
 
 
 def listing(visit: Visit, user_id: str | None) -> Flow[list[SessionInfo]]:
@@ -85,7 +85,7 @@ def _end_one(visit: Visit, handle: str, users: list[str]) -> Flow[bool]:
 
 
 def _end_one_of(visit: Visit, handle: str, user: str) -> Flow[bool]:
-    found, now = (yield from _sessions_of(visit, [user])), visit.home.runner.clock()
+    found, now = (yield from _sessions_of(visit, [user])), visit.now()
     for key, session in found.items():
         if session.handle == handle:
             if session.is_current and not visit.begun:

@@ -36,7 +36,6 @@ from .change import (
     refuse_late,
     refuse_speculative,
     sent_cookie,
-    settle,
 )
 
 
@@ -59,7 +58,7 @@ def end_session(*, everywhere: bool = False, allow_cross_site: bool = False) -> 
     refuse_on_event_loop("end_session")
     visit = current_visit()
     flow = ending(visit, everywhere=everywhere, allow_cross_site=allow_cross_site)
-    visit.home.runner.run(flow)
+    visit.run(flow)
 
 
 def ending(visit: Visit, *, everywhere: bool, allow_cross_site: bool) -> Flow[None]:
@@ -86,7 +85,7 @@ def end_here(
         return
     event = signed_out(visit, before, "everywhere" if everywhere else how)
     nobody = visit.home.nobody._replace(clears=True, asks_again=asks_again)
-    settle(visit, Resolution(nobody, NO_COOKIE), "end_session")
+    visit.decide(Resolution(nobody, NO_COOKIE), "end_session")
     if not values:  # a test's pinned user has none
         return
     end = _Ending(visit.home, value, known, everywhere=everywhere, asks_again=asks_again)

@@ -32,7 +32,7 @@ def fetch_auth_session(*, force_refresh: bool = False) -> AuthSession:
     """
     refuse_on_event_loop(_VERB)
     visit = current_visit()
-    return visit.home.runner.run(fetching(visit, force_refresh=force_refresh))
+    return visit.run(fetching(visit, force_refresh=force_refresh))
 
 
 def fetching(visit: Visit, *, force_refresh: bool) -> Flow[AuthSession]:
@@ -71,13 +71,13 @@ def _refreshed(visit: Visit, verdict: SignedIn) -> Flow[SignedIn]:
     """The verdict with new tokens, noted in the visit."""
     sessions = visit.home.sessions
     try:
-        outcome = yield from sessions.refresh(verdict, visit.home.runner.clock())
+        outcome = yield from sessions.refresh(verdict, visit.now())
     except Unreachable as error:
         raise STORE_UNAVAILABLE.exception() from error
     if isinstance(outcome, Resolution):
         if visit.verdict is verdict:  # nobody signed in or out meanwhile
             visit.take(outcome)
-        if sessions.in_cookie:  # as in `settle`; a later request brings the cookie
+        if sessions.in_cookie:  # as in `Visit.decide`; a later request brings the cookie
             refuse_late(visit, _VERB)
         return signed_in_verdict(visit)
     assert isinstance(outcome, Postponed)  # noqa: S101  # there is a refresh token

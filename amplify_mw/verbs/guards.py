@@ -63,7 +63,7 @@ class _Check:
 
     def __call__(self) -> None:
         visit = current_visit()
-        visit.guarded = True
+        visit.guard()
         verdict = signed_in_verdict(visit, by=_GUARD)
         reason: Literal["missing_group", "missing_scope"]
         if self._groups and not self._groups & verdict.groups:

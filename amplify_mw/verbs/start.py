@@ -32,8 +32,6 @@ from .change import (
     refuse_foreign,
     refuse_late,
     refuse_speculative,
-    restore,
-    settle,
 )
 from .given import TokenSource, token_set
 
@@ -63,7 +61,7 @@ def start_session(
     refuse_on_event_loop(_VERB)
     visit = current_visit()
     flow = starting(visit, tokens, user_agent=user_agent, allow_cross_site=allow_cross_site)
-    return visit.home.runner.run(flow)
+    return visit.run(flow)
 
 
 def starting(
@@ -123,7 +121,7 @@ def _start(
     verify: Verify,
     by: Literal["routes", "app"],
 ) -> Flow[AuthUser]:
-    home, now = visit.home, visit.home.runner.clock()
+    home, now = visit.home, visit.now()
     generation = home.verdicts.generation
     new_session = yield from _verified(home, tokens, user_agent, verify, now)
     try:
@@ -179,8 +177,8 @@ def _take_over(
     """Go on with the new session, and end the earlier one. `new`: the new cookie value."""
     home, old = visit.home, present_cookies(visit)
     event = signed_out(visit, visit.verdict, "replaced")
-    before = settle(visit, resolution, _VERB)
-    visit.attributes = None
+    before = visit.decide(resolution, _VERB)
+    visit.remember(None)
     if not old:
         return
     # In a flight: a request that is cancelled now has the new user already, and the old session
@@ -193,7 +191,7 @@ def _take_over(
     try:
         yield Join(flight)
     except Unreachable:
-        restore(visit, before)
+        visit.restore(before)
         raise
 
 

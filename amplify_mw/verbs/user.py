@@ -26,9 +26,8 @@ def get_current_user() -> AuthUser:
     visit = bound()
     if visit is None:
         raise OutsideRequestError
-    visit.asked = True
-    verdict = visit.verdict
-    if type(verdict) is SignedIn and not visit.lapses:  # nearly always, and without another call
+    verdict = visit.ask()
+    if type(verdict) is SignedIn and not visit.stage:  # nearly always, and without another call
         return verdict.user
     return signed_in_verdict(visit).user
 
@@ -43,7 +42,7 @@ def fetch_user_attributes() -> dict[str, str]:
     """
     refuse_on_event_loop("fetch_user_attributes")
     visit = current_visit()
-    return attributes_result(visit.home.runner.run(attributes_flow(visit)))
+    return attributes_result(visit.run(attributes_flow(visit)))
 
 
 def attributes_flow(visit: Visit) -> Generator[Any, Any, Mapping[str, str] | Failure]:
@@ -54,7 +53,7 @@ def attributes_flow(visit: Visit) -> Generator[Any, Any, Mapping[str, str] | Fai
 def _attributes(
     visit: Visit, verdict: SignedIn
 ) -> Generator[Any, Any, Mapping[str, str] | Failure]:
-    answer = yield from visit.home.fetch_attributes(visit, verdict, visit.home.runner.clock())
+    answer = yield from visit.home.fetch_attributes(visit, verdict, visit.now())
     if visit.verdict is not verdict and isinstance(visit.verdict, Refused):  # so says Cognito
         from ..engine.reporting import report_verdict
 

@@ -102,7 +102,7 @@ class Refusals:
         mount = asked.mount if self._is_below else ""
         return self._login_path is not None and asked.path == mount + self._login_path
 
-    def to(self, asked: Asked, error: AuthError, *, signed_in: bool = False) -> Answer:
+    def answer_for(self, asked: Asked, error: AuthError, *, signed_in: bool = False) -> Answer:
         """The answer to a request that `error` stopped.
 
         Who is signed in is not sent to sign in: that would go round in circles.

@@ -5,6 +5,7 @@ from time import time
 from typing import Any
 
 from amplify_mw import AmplifyConfig
+from amplify_mw.credentials import Credential
 from amplify_mw.engine.engine import Engine
 
 from ..requests import ask, cookie_header
@@ -48,7 +49,7 @@ def reader(config: AmplifyConfig) -> Callable[[bytes], str | None]:
         value, now = home.read(cookies), time()
         verdict = home.known(value)
         if verdict is None or now >= verdict.fresh_until:
-            verdict = run(home.authenticate(value, now)).verdict
+            verdict = run(home.authenticate(Credential(home.source, value), now)).verdict
         user = verdict.user
         return None if user is None else user.username
 

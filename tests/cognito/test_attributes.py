@@ -496,7 +496,7 @@ def test_many_threads_share_one_get_user(site: Site, token: str) -> None:
     visit = site.visit(token)
     with site.pool.hold("GetUser") as gate, ThreadPoolExecutor(8) as threads:
         asked = [
-            threads.submit(site.attributes, Visit(visit.home, visit.verdict)) for _ in range(8)
+            threads.submit(site.attributes, Visit.of(visit.home, visit.verdict)) for _ in range(8)
         ]
         gate.wait_for_arrivals(1)
         gate.release()

@@ -20,7 +20,8 @@ from starlette.routing import Route
 
 from amplify_mw import AmplifyConfig, ConfigurationError
 from amplify_mw.asgi import AmplifyASGIMiddleware
-from amplify_mw.shell import shell
+from amplify_mw.log import Once
+from amplify_mw.shell import notices
 from amplify_mw.testing import LocalUserPool
 from amplify_mw.wsgi import AmplifyWSGIMiddleware
 from tests.mounts.apps import Wrapped, ask_asgi, ask_wsgi
@@ -82,7 +83,7 @@ async def plain_asgi(scope: Any, receive: Any, send: Any) -> None:
 @pytest.fixture(autouse=True)
 def forgotten(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """As in a new process; and a Django with the view."""
-    monkeypatch.setattr(shell, "_said_preflight", False)
+    monkeypatch.setattr(notices, "_IN_THIS_PROCESS", Once())
     RAN.clear()
     with override_settings(ROOT_URLCONF=__name__):
         yield

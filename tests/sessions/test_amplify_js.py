@@ -374,12 +374,12 @@ def test_a_session_that_came_too_late_may_be_started_again(
     world: AmplifyWorld, process: AmplifyProcess
 ) -> None:
     tokens = world.tokens()
-    late = Visit(process.home, NO_SESSION)
+    late = Visit.of(process.home, NO_SESSION)
     flow = starting(late, tokens, user_agent="", allow_cross_site=True)
-    late.begun = True
+    late.begin()
     with pytest.raises(ResponseStartedError):
         world.run(flow)
-    again = Visit(process.home, NO_SESSION)
+    again = Visit.of(process.home, NO_SESSION)
     world.run(starting(again, tokens, user_agent="", allow_cross_site=True))
     jar = Jar()
     process.answer(jar, again)
@@ -507,7 +507,7 @@ def test_no_repr_shows_a_token(world: AmplifyWorld, process: AmplifyProcess) -> 
 def answering(process: AmplifyProcess, jar: Jar) -> Any:
     """A flow: a request, and what becomes of its response when the headers go."""
     visit = yield from process.coming(jar)
-    visit.begun = True
+    visit.begin()
     yield from process.home.settle(visit)
     return visit
 

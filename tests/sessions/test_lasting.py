@@ -1165,7 +1165,7 @@ def test_many_threads_share_one_refresh(kind: str) -> None:
 def answering(process: Process, cookie: str, begun: list[Visit]) -> Any:
     """A flow: a request, its response's beginning noted in `begun`, and what becomes of it."""
     visit = yield from process.visiting(cookie)
-    visit.begun = True
+    visit.begin()
     begun.append(visit)
     yield from process.home.settle(visit)
     return visit

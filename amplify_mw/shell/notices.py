@@ -1,0 +1,85 @@
+"""What the operator is told of the way a middleware and its app fit together.
+
+Rules:
+- Each notice is logged once for a middleware (that of preflights: once in a process), and says what
+  to write. Later refusals of foreign origins are logged at DEBUG.
+- Paths and headers come from a client: they are escaped and cut.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from ..authenticator import Visit
+from ..engine.reporting import report_refusal
+from ..log import Once, logger
+from ..web.answers import Asked
+from ..web.requests import page_of
+
+_LONGEST: Final = 120  # characters of a path
+_IN_THIS_PROCESS: Final = Once()
+
+
+class Notices:
+    """The notices of one middleware."""
+
+    def __init__(self) -> None:
+        self._once = Once()
+
+    def cors_inside(self, layers: Sequence[str]) -> None:
+        """CORS layers are inside the middleware, and never see preflights of protected paths."""
+        logger.warning(
+            "%s is inside the middleware, and preflights of protected paths are answered without "
+            "it. If it is to answer them, put it around the middleware, or write preflight='app'",
+            ", ".join(layers),
+        )
+
+    def other_mount(self, mount: str) -> None:
+        """API Gateway tells of a mount that is not configured."""
+        if self._once.is_first("mount"):
+            logger.warning(
+                "API Gateway says that the public path begins with %a, and the configuration does "
+                "not: write that as mount='/...'",
+                mount[:_LONGEST],
+            )
+
+    def other_routes(self, path: str, route: str) -> None:
+        """A path ends like a sign-in route, and is none. `route`: one of them."""
+        if self._once.is_first("routes"):
+            logger.warning(
+                "the path %a was asked for, which is none of the sign-in routes: they are at %a "
+                "and beside it. If something stands in front of them in the site's public address, "
+                "write that into the configuration: mount='/...'",
+                *(path[:_LONGEST], route),
+            )
+
+    def withheld(self, path: str, read: str) -> None:
+        """A response was withheld: the app has read `path` as the protected path `read`."""
+        if self._once.is_first("withheld"):
+            logger.warning(
+                "a response was withheld: the app has read the path %a as %a, which `protect` "
+                "names. If it takes a prefix off by itself, write that into the configuration: "
+                "mount='/...'",
+                *(path[:_LONGEST], read[:_LONGEST]),
+            )
+
+    def foreign_origin(self, visit: Visit, asked: Asked) -> None:
+        """A page of another origin was refused: it may be the site's own, and not configured."""
+        report_refusal(
+            *(visit, "foreign_origin", 403),
+            at="answer",
+            detail=page_of(visit.headers),
+            asked=lambda: asked,
+            loudly=self._once.is_first("foreign_origin"),
+        )
+
+
+def preflight_refused(asked: Asked) -> None:
+    """The first CORS preflight of a protected path was answered without the app."""
+    if _IN_THIS_PROCESS.is_first("preflight"):
+        logger.warning(
+            "a CORS preflight of the protected path %a was answered without permission, and "
+            "without the app. If pages of other origins may ask for it: put the CORS layer around "
+            "this middleware, or write preflight='app' if one inside answers all preflights. "
+            "(This is said once.)",
+            asked.path[:_LONGEST],
+        )

@@ -1,0 +1,191 @@
+"""A WSGI app's response on its way out: `start_response`, and the body.
+
+Rules (PEP 3333):
+- The app's call to `start_response` is held until its body is there (a list, a tuple, the server's
+  own file wrapper, which are handed on untouched), or the first item of a body made while it is
+  sent; then it goes to the server, together with that item. `write` sends it at once. Several
+  servers send the first start they are given whatever comes later, and some want it before the app
+  returns, so the first step of a body is taken here.
+- An `AuthError` that escapes before any body has gone gets the guard's answer; with `exc_info` if a
+  start has gone to the server, which then says whether another is still possible.
+- A body of the library's own has one item, if an empty one: some servers send headers with it.
+- Each step of an app's body, and its `close()`, runs in the request's context.
+- Nothing depends on `close()`: some adapters never call it.
+"""
+
+# Annotations stay unevaluated: nothing here is read at run time.
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextvars import Context
+from typing import TYPE_CHECKING, Any
+
+from ..authenticator import BEGUN, Visit
+from ..errors import AuthError
+from ..web.answers import Answer
+from ..web.headers import varied
+from .shell import answer_for
+from .wsgi_request import asked_by
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+
+class Start:
+    """The app's `start_response`: holds the response's start until `go`.
+
+    `held`: the status and the headers. `to_server`: the server's own `start_response`. (The slots
+    are filled by the maker: that is faster than `__init__`, or than closures.)
+    """
+
+    __slots__ = ("environ", "held", "to_server", "visit", "write_on")
+
+    visit: Visit
+    environ: WSGIEnvironment
+    to_server: StartResponse
+    held: Any  # or None, which a type checker would remember
+    write_on: Callable[[bytes], object]
+
+    def __call__(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+        """Note the start."""
+        visit = self.visit
+        if visit.stage == BEGUN:
+            if self.held is None:  # it has gone: the server says whether there may be another
+                return self.send(status, headers, exc_info)
+            if exc_info is None:
+                raise AssertionError("start_response was called twice without exc_info")
+        visit.begin_without_request()
+        self.held = status, headers
+        return self.write
+
+    def write(self, data: bytes) -> None:
+        """The app's `write`, which nothing may hold back."""
+        if self.held is not None:
+            self.go()
+        self.write_on(data)
+
+    def go(self) -> None:
+        """Hand on what is held. From now on the app speaks to the server."""
+        held, self.held = self.held, None
+        if held is None:
+            self.visit.begin_without_request()
+            return
+        status, headers = held
+        visit = self.visit
+        if visit.writes is not None or visit.depends:
+            headers = self.finished(headers)
+        self.write_on = self.to_server(status, headers)
+
+    def send(self, status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
+        """Start the response at once; the server's `write`."""
+        self.visit.begin_without_request()
+        return self.to_server(status, self.finished(headers), *exc_info)
+
+    def finished(self, headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
+        """The headers, with the visit's own, now that they go."""
+        visit = self.visit
+        if visit.writes is not None:
+            visit.run(visit.home.settle(visit))
+            return visit.home.finish(visit, headers, visit.source.text, self.environ)
+        if visit.depends:  # the usual answer, with fewer calls
+            signed_in = visit.verdict.user is not None
+            no_store = visit.home.no_store[visit.depends]
+            return varied(headers, visit.source.text, signed_in=signed_in, no_store=no_store)
+        return headers
+
+    def send_answer(self, answer: Answer, *exc_info: Any) -> list[bytes]:
+        """Send an answer of the library's own."""
+        self.held = None
+        self.send(answer.status_line, list(answer.headers), *exc_info)
+        return [answer.body]
+
+    def send_answer_for(self, error: AuthError) -> list[bytes]:
+        """Answer in the app's place; with `exc_info` where a start has gone to the server."""
+        visit = self.visit
+        has_gone = visit.stage == BEGUN and self.held is None
+        asked = asked_by(self.environ, visit.home.mounts.place_of)
+        answer = answer_for(visit, asked, error)
+        return self.send_answer(answer, *((sys.exc_info(),) if has_gone else ()))
+
+
+class Body:
+    """An app's body, whose steps run in its request's context.
+
+    `answer_for`: sends the answer to an `AuthError` that escapes before any bytes have gone.
+    """
+
+    def __init__(
+        self,
+        body: Iterable[bytes],
+        context: Context,
+        answer_for: Callable[[AuthError], list[bytes]] | None = None,
+    ) -> None:
+        self._body = body
+        self._context = context
+        self._answer_for = answer_for
+        self._next: Callable[[], bytes] | None = None
+        self._first: bytes | None = None
+        self._replacement: Iterator[bytes] | None = None
+        self._is_closed = False
+
+    def begin(self, start: Start) -> None:
+        """Take the first step, then let the start go.
+
+        If that fails the body is closed: the server will not see it.
+        """
+        try:
+            self._first = next(self, b"")  # if an empty one: some servers send a start with it
+            start.go()
+        except BaseException:
+            self.close()
+            raise
+
+    # No generator: it would end with the first error of a body that can go on.
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        if self._first is not None:
+            item, self._first = self._first, None
+            return item
+        if self._replacement is not None:
+            return next(self._replacement)
+        try:
+            if self._next is None:
+                self._next = self._context.run(iter, self._body).__next__
+            item = self._context.run(self._next)
+        except AuthError as error:
+            if self._answer_for is None:
+                raise
+            self._replacement = iter(self._answer_for(error))
+            return next(self._replacement)
+        if item:
+            self._answer_for = None  # bytes have gone: too late for another answer
+        return item
+
+    def close(self) -> None:
+        """Close the app's body, once."""
+        close = getattr(self._body, "close", None)
+        if close is None or self._is_closed:
+            return
+        self._is_closed = True
+        entered = False
+
+        def closing() -> None:
+            nonlocal entered
+            entered = True
+            close()
+
+        try:
+            self._context.run(closing)
+        except RuntimeError:
+            if entered:
+                raise
+            self._context.copy().run(close)  # another thread is waiting for the next item
+
+
+def is_file(body: object, environ: WSGIEnvironment) -> bool:
+    """Whether a body is the server's own file wrapper."""
+    wrapper = environ.get("wsgi.file_wrapper")
+    return isinstance(wrapper, type) and isinstance(body, wrapper)
