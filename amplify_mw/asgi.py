@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING, Any, overload
 
 from .authenticator import Visit
 from .config.config import AmplifyConfig
-from .engine.context import bind, reset, unbind
+from .engine.context import bind, leave, unbind
 from .engine.engine import Engine
 from .errors import AuthError
 from .shell.asgi_request import asked_by, is_foreign_socket, joined_cookies, split_path
-from .shell.asgi_response import Exchange, only_auth_error, send_answer, withholding
+from .shell.asgi_response import Exchange, send_answer, withholding
 from .shell.shell import PassOn, Shell, visit_around
 from .shell.shell import answer_for as _answer_for
 from .web.answers import Answer, Asked, problem
@@ -33,7 +33,9 @@ from .web.mounts import Before, before_scope, reread_scope
 from .web.paths import Access, AccessRules
 
 if TYPE_CHECKING:
-    from asgiref.typing import ASGI3Application, ASGIReceiveCallable, ASGISendCallable
+    from asgiref.typing import ASGI3Application
+    from asgiref.typing import ASGIReceiveCallable as Receive
+    from asgiref.typing import ASGISendCallable as Send
 
 # Read off its Enum on each request, a member costs 0.05 µs on Python 3.11.
 _OPEN, _PROTECTED = Access.OPEN, Access.PROTECTED
@@ -67,9 +69,7 @@ class AmplifyASGIMiddleware(Shell):
         self.app: Any = app
         self._origins = {origin.encode() for origin in self._home.config.known_origins}
 
-    async def __call__(
-        self, scope: Any, receive: ASGIReceiveCallable, send: ASGISendCallable
-    ) -> None:
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         """Serve one connection: `http` and `websocket` with a visit bound, others untouched."""
         kind = scope["type"]
         if kind != "http" and kind != "websocket":
@@ -84,40 +84,37 @@ class AmplifyASGIMiddleware(Shell):
                     break
                 cookies = value
         access = _OPEN if self._rules is None else self._access(self._rules, scope)
-        entered = self.enter(access, cookies, headers, scope)
-        if type(entered) is Visit:
-            visit = entered
-        elif isinstance(entered, PassOn):
-            await self._pass_on(entered, scope, receive, send)
-            return
-        else:
-            visit = await self.engine.driver.arun(entered)
+        visit = self.enter(access, cookies, headers, scope)
+        if type(visit) is not Visit:
+            if isinstance(visit, PassOn):
+                await self._pass_on(visit, scope, receive, send)
+                return
+            visit = await self.engine.driver.arun(visit)
         ours = Exchange()
         ours.visit, ours.scope, ours.from_server, ours.to_server = visit, scope, receive, send
         method = None if kind == "websocket" else scope["method"]
-        if access is _PROTECTED or method not in self._unchecked:
-            stopped = self.stop(visit, access, method, scope)
-            if stopped is not None:
-                if not isinstance(stopped, Answer):
-                    stopped = await self.engine.driver.arun(stopped)
-                await send_answer(stopped, scope, receive, ours.send)
+        if access is not _OPEN or method not in self._unchecked:
+            answer = await self._stop(visit, access, method, scope)
+            if answer is not None:
+                await send_answer(answer, scope, receive, ours.send)
                 return
         last_send = self._withholding(visit, scope, ours.send) if self._withholds else ours.send
         token = bind(visit)
         try:
             await self.app(scope, ours.receive, last_send)
-        except (AuthError, BaseExceptionGroup) as raised:
-            error = None if visit.begun else only_auth_error(raised)
-            if error is None:
+        except (AuthError, BaseExceptionGroup) as error:
+            if not await ours.send_answer_for(error, self._place):
                 raise
-            answer = _answer_for(visit, self._asked(scope), error)
-            await send_answer(answer, scope, None, ours.send)
         finally:
-            visit.begin()
-            try:  # noqa: SIM105  # `unbind`, written out where it is called most
-                reset(token)
-            except ValueError:
-                pass
+            leave(visit, token)
+
+    async def _stop(
+        self, visit: Visit, access: Access, method: str | None, scope: Any
+    ) -> Answer | None:
+        answer = self.stop(visit, access, method, scope)
+        if answer is None or isinstance(answer, Answer):
+            return answer
+        return await self.engine.driver.arun(answer)
 
     async def _pass_on(self, passed: PassOn, scope: Any, receive: Any, send: Any) -> None:
         """Serve a request without a visit of this middleware's own."""

@@ -282,21 +282,15 @@ class Authenticator:
         )
         self.pinned_source: Source = PinnedSource(self.source)
         self.other_sources: tuple[Source, ...] = ()
-        self.cookie_domains: tuple[str, ...] = config.cookie_domains
-        self.forgets: bool = self.source.forgets
-        pools = config.pools_by_issuer
-        self.issuers: frozenset[str] = frozenset(pools)
+        self.issuers: frozenset[str] = frozenset(config.pools_by_issuer)
         self.pools: frozenset[str] = frozenset(pool.user_pool_id for pool in config.user_pools)
         self._attributes = attributes
-        self._api_urls = {issuer: pool.api_url for issuer, pool in pools.items()}
+        self._pools_by_issuer = config.pools_by_issuer
         self.reporter: Reporting = reporter
         self.hosts: Hosts = Hosts()
-        # By how much a response depends on the user: whether it is stored nowhere.
-        no_store = config.cache_control == "no-store"
-        self.no_store: tuple[bool, ...] = (
-            *(no_store, no_store),
-            no_store or config.cache_control is None,
-        )
+        # Whether no cache may store a response, by how much it depends on the user.
+        always = config.cache_control == "no-store"
+        self.no_store: tuple[bool, ...] = (always, always, always or config.cache_control is None)
         self._verify_every = config.kind.verify_with_cognito_every
         # Two of the three steps of most requests, without a call of ours around them.
         self.read: Callable[[bytes], Any] = self.cookie.read
@@ -324,7 +318,7 @@ class Authenticator:
 
     def _confirmed(self, verdict: SignedIn, every: float, now: float) -> Flow[Resolution]:
         """The verdict, if Cognito confirms it now or did so within the last `every` seconds."""
-        endpoint = self._api_urls[verdict.issuer]
+        endpoint = self._pools_by_issuer[verdict.issuer].api_url
         answer = yield from self._attributes.confirm(verdict, endpoint, every, now)
         if not isinstance(answer, Failure):
             return Resolution(replace(verdict, fresh_until=min(verdict.fresh_until, answer)))
@@ -378,7 +372,7 @@ class Authenticator:
         if visit.depends:
             signed_in = isinstance(visit.verdict, SignedIn)
             no_store = self.no_store[visit.depends]
-            found = varied(headers, words, signed_in=signed_in, no_store=no_store)
+            found = varied(headers, words, signed_in, no_store)
         else:
             found = list(headers)
         if visit.writes is None:
@@ -397,7 +391,7 @@ class Authenticator:
         """The attributes of `verdict`'s user, kept for this visit; not in a WebSocket."""
         if visit.attributes is not None and (visit.pinned or not visit.is_socket):
             return visit.attributes
-        endpoint = self._api_urls[verdict.issuer]
+        endpoint = self._pools_by_issuer[verdict.issuer].api_url
         answer = yield from self._attributes.fetch(verdict, endpoint, now)
         if not isinstance(answer, Failure):
             if visit.verdict is verdict:  # nobody signed in or out meanwhile

@@ -17,7 +17,7 @@ from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any, ParamSpec, TypeVar
 
-from ..authenticator import Visit
+from ..authenticator import BEGUN, Visit
 from ..errors import AuthError, BlockingCallError, OutsideRequestError, TokenExpiredException
 from ..sessions.verdicts import SignedIn
 
@@ -75,6 +75,15 @@ def unbind(token: Any) -> None:
     """Take a binding back. A coroutine may be closed from another context, which has none."""
     with suppress(ValueError):
         reset(token)
+
+
+def leave(visit: Visit, token: Any) -> None:
+    """The request is over: take its binding back."""
+    visit.stage = BEGUN  # `begin`, without its call
+    try:  # noqa: SIM105  # `unbind`, likewise
+        reset(token)
+    except ValueError:
+        pass
 
 
 def carry(function: Callable[P, R]) -> Callable[P, R]:

@@ -99,6 +99,6 @@ def _clear_other_cookie(site: Site, visit: Visit, asked: Asked, target: str) -> 
     if visit.writes is not None:  # the session has just been renewed: next time
         return redirect(target)
     home, path = site.home, urlsplit(target).path
-    lines = home.cookie.elsewhere(visit.cookies, path, home.cookie_domains, anywhere=True)
+    lines = home.cookie.elsewhere(visit.cookies, path, home.config.cookie_domains, anywhere=True)
     cleared = [("Set-Cookie", line.value) for line in lines]
     return redirect(target, [*cleared, site.tried(OF_PAGE)])

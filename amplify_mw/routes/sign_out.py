@@ -33,7 +33,7 @@ def sign_out(site: Site, visit: Visit, asked: Asked) -> Flow[Answer]:
         return problem(503, headers=[("Retry-After", str(int(error.retry_after or 1)))])
     url = site.provider.logout_url(site.routes.sign_out_callback_url)
     # The ended session's own answer has this header. An earlier one may have run out unnoticed.
-    is_sent = visit.by_app or not site.home.forgets
+    is_sent = visit.by_app or not site.home.source.forgets
     headers = [] if is_sent else [(CLEAR_SITE_DATA, FETCHED_AHEAD)]
     # With the policy `form-action 'self'` a form's redirects may not leave the site.
     return hop(url, headers) if asked.method == "POST" else redirect(url, headers)

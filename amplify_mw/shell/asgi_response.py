@@ -19,6 +19,9 @@ from ..engine.context import bind, reset, unbind
 from ..errors import AuthError
 from ..web.answers import Answer
 from ..web.headers import varied
+from ..web.mounts import Placing
+from .asgi_request import asked_by
+from .shell import answer_for
 
 _WEBSOCKET_STARTS = frozenset(
     {"websocket.accept", "websocket.http.response.start", "websocket.close"}
@@ -46,14 +49,14 @@ class Exchange:
         if visit.stage != BEGUN:
             kind = message["type"]
             if kind == "http.response.start":
-                visit.begin()
+                visit.stage = BEGUN  # `begin`, without its call
                 if visit.writes is not None:
                     message = await _finished(message, visit, self.scope)
                 elif visit.depends:  # the usual answer, without another call
                     said = message.get("headers") or ()
                     signed_in = visit.verdict.user is not None
                     no_store = visit.home.no_store[visit.depends]
-                    said = varied(said, visit.source.octets, signed_in=signed_in, no_store=no_store)
+                    said = varied(said, visit.source.octets, signed_in, no_store)
                     message = {**message, "headers": said}
                 # No server takes up the next request before the body's end.
                 await self.to_server(message)
@@ -78,6 +81,25 @@ class Exchange:
             return await self.from_server()
         finally:
             unbind(token)
+
+    async def send_answer_for(self, raised: BaseException, place: Placing) -> bool:
+        """Answer in the app's place. False for other errors, and once a response has begun."""
+        error = None if self.visit.begun else _only_auth_error(raised)
+        if error is None:
+            return False
+        answer = answer_for(self.visit, asked_by(self.scope, place), error)
+        await send_answer(answer, self.scope, None, self.send)
+        return True
+
+
+def _only_auth_error(error: BaseException) -> AuthError | None:
+    """The `AuthError` that `error` is, or that a task group made a group of."""
+    if isinstance(error, AuthError):
+        return error
+    if isinstance(error, BaseExceptionGroup):
+        found = [_only_auth_error(member) for member in error.exceptions]
+        return found[0] if all(found) else None
+    return None
 
 
 async def _finished(message: Any, visit: Visit, scope: Any) -> Any:
@@ -120,13 +142,3 @@ def withholding(judge: Callable[[], Answer | None], scope: Any, send: Any) -> An
             await send(message)
 
     return withholding_send
-
-
-def only_auth_error(error: BaseException) -> AuthError | None:
-    """The `AuthError` that `error` is, or that a task group made a group of."""
-    if isinstance(error, AuthError):
-        return error
-    if isinstance(error, BaseExceptionGroup):
-        found = [only_auth_error(member) for member in error.exceptions]
-        return found[0] if all(found) else None
-    return None

@@ -47,6 +47,7 @@ Request: TypeAlias = Any
 
 # Read off its Enum on each request, a member costs 0.05 µs on Python 3.11.
 _PROTECTED, _IGNORED = Access.PROTECTED, Access.IGNORED
+_visit_of = Visit.of  # likewise: looked up in the class, 0.03 µs
 _FORGED = (
     "A page of another site asked for this, so it was not done. To do it, open this site itself "
     "and do it there."
@@ -141,14 +142,14 @@ class Shell:
         if access is _IGNORED:
             return PassOn(None)
         value = None if cookies is None else self._read(cookies)
-        if value is not None:
-            verdict = self._known(value)
-            if verdict is not None and self._clock() < verdict.fresh_until:
-                return Visit.of(self._home, verdict, cookies, headers, outer)
-        visit = Visit.of(self._home, self._nobody, cookies, headers, outer)
-        if value is not None:
-            return self._look_up(self._home.source, value, visit, request)
-        return self._elsewhere(visit, request) if self._others else visit
+        if value is None:
+            visit = _visit_of(self._home, self._nobody, cookies, headers, outer)
+            return self._elsewhere(visit, request) if self._others else visit
+        verdict = self._known(value)
+        if verdict is not None and self._clock() < verdict.fresh_until:
+            return _visit_of(self._home, verdict, cookies, headers, outer)
+        visit = _visit_of(self._home, self._nobody, cookies, headers, outer)
+        return self._look_up(self._home.source, value, visit, request)
 
     def _within(
         self,

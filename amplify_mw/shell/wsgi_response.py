@@ -55,7 +55,7 @@ class Start:
                 return self.send(status, headers, exc_info)
             if exc_info is None:
                 raise AssertionError("start_response was called twice without exc_info")
-        visit.begin_without_request()
+        visit.stage, visit.headers = BEGUN, None  # `begin_without_request`, without its call
         self.held = status, headers
         return self.write
 
@@ -72,10 +72,7 @@ class Start:
             self.visit.begin_without_request()
             return
         status, headers = held
-        visit = self.visit
-        if visit.writes is not None or visit.depends:
-            headers = self.finished(headers)
-        self.write_on = self.to_server(status, headers)
+        self.write_on = self.to_server(status, self.finished(headers))
 
     def send(self, status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
         """Start the response at once; the server's `write`."""
@@ -91,7 +88,7 @@ class Start:
         if visit.depends:  # the usual answer, with fewer calls
             signed_in = visit.verdict.user is not None
             no_store = visit.home.no_store[visit.depends]
-            return varied(headers, visit.source.text, signed_in=signed_in, no_store=no_store)
+            return varied(headers, visit.source.text, signed_in, no_store)
         return headers
 
     def send_answer(self, answer: Answer, *exc_info: Any) -> list[bytes]:

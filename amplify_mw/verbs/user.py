@@ -8,7 +8,7 @@ Rules:
 from collections.abc import Generator, Mapping
 from typing import Any
 
-from ..authenticator import Visit
+from ..authenticator import ASKED, Visit
 from ..cognito.api import Failure
 from ..engine.context import bound, current_visit, refuse_on_event_loop, signed_in_verdict
 from ..errors import OutsideRequestError
@@ -26,7 +26,8 @@ def get_current_user() -> AuthUser:
     visit = bound()
     if visit is None:
         raise OutsideRequestError
-    verdict = visit.ask()
+    visit.depends = visit.depends or ASKED  # `visit.ask`, without its call
+    verdict = visit.verdict
     if type(verdict) is SignedIn and not visit.stage:  # nearly always, and without another call
         return verdict.user
     return signed_in_verdict(visit).user

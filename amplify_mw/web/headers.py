@@ -146,7 +146,6 @@ def _forgetting(
 def varied(
     headers: Iterable[tuple[AnyStr, AnyStr]],
     words: Spelling[AnyStr],
-    *,
     signed_in: bool,
     no_store: bool = False,
 ) -> list[tuple[AnyStr, AnyStr]]:
