@@ -30,12 +30,18 @@ class Spelling(Generic[AnyStr]):
     """The words to compare and write, in the shell's own string type (`write`).
 
     Names are compared in lower case; `spell` gives them the case that the shell's servers expect.
+    `varies_by`: the request header for `Vary` to name.
     """
 
-    def __init__(self, write: Callable[[str], AnyStr], spell: Callable[[AnyStr], AnyStr]) -> None:
+    def __init__(
+        self,
+        write: Callable[[str], AnyStr],
+        spell: Callable[[AnyStr], AnyStr],
+        varies_by: str = "Cookie",
+    ) -> None:
         self.write: Callable[[str], AnyStr] = write
         self.vary: AnyStr = write("vary")
-        self.cookie: AnyStr = write("Cookie")
+        self.cookie: AnyStr = write(varies_by)
         self.any: AnyStr = write("*")
         self.comma: AnyStr = write(",")
         self.equals: AnyStr = write("=")
