@@ -17,21 +17,32 @@ Rules:
   in order, if the session's cookie was not sent. Neither shell changes.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any, AnyStr, ClassVar, Final
+# Annotations stay unevaluated: each one costs every import some microseconds.
+from __future__ import annotations
 
-from .config.config import AmplifyConfig
-from .effects import Flow
+from typing import TYPE_CHECKING
+
 from .errors import ConfigurationError
-from .sessions.verdicts import NO_COOKIE, Resolution, SignedIn, Write
-from .web.answers import Asked, Refusals
-from .web.cookies import CookieLine, SessionCookies
-from .web.headers import OCTETS, TEXT, Spelling, with_cookies, with_default_cookies
-from .web.mounts import Mounts
+from .sessions.verdicts import NO_COOKIE
+from .web.answers import Refusals
+from .web.cookies import CookieLine
+from .web.headers import OCTETS, TEXT, with_cookies, with_default_cookies
 from .web.requests import is_foreign, may_hop, request_path
 
-Resolve = Callable[[Any, float], Flow[Resolution]]
-Known = Callable[[Any], SignedIn | None]
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any, AnyStr, ClassVar, Final, TypeAlias
+
+    from .config.config import AmplifyConfig
+    from .effects import Flow
+    from .sessions.verdicts import Resolution, SignedIn, Write
+    from .web.answers import Asked
+    from .web.cookies import SessionCookies
+    from .web.headers import Spelling
+    from .web.mounts import Mounts
+
+    Resolve: TypeAlias = Callable[[Any, float], Flow[Resolution]]
+    Known: TypeAlias = Callable[[Any], SignedIn | None]
 
 
 class Credential:
@@ -39,7 +50,7 @@ class Credential:
 
     __slots__ = ("source", "value")
 
-    def __init__(self, source: "Source", value: Any) -> None:
+    def __init__(self, source: Source, value: Any) -> None:
         self.source = source
         self.value = value
 
@@ -128,7 +139,7 @@ class CookieSource(Source):
         is_hop = may_hop(asked.sec_fetch_site, cookies)
         return is_hop and asked.is_navigation and self._cookie.is_strict
 
-    def refuse_conflict(self, outer: "CookieSource") -> None:
+    def refuse_conflict(self, outer: CookieSource) -> None:
         """Raise `ConfigurationError` if each middleware would clear the other's sessions."""
         shared = outer._cookie.names & self._cookie.names
         if not shared:

@@ -1,10 +1,10 @@
-"""Who is asking: the visit bound to this context, and the verbs that read it.
+"""The visit bound to this context: the user of the current request.
 
 Rules:
 - One contextvar. Only the shells, `carry` and the testing package bind it, and each takes its
-  binding back. A thread that merely inherits the context of its starter sees nobody.
-- `get_current_user` never waits. Verbs that may wait refuse to do so on an event loop's thread;
-  `amplify_mw.aio` has them awaited.
+  binding back. A thread with a merely inherited context sees nobody.
+- Functions that may wait refuse to do so on an event loop's thread; `amplify_mw.aio` has them
+  awaited.
 - Outside a request a verb raises `OutsideRequestError`, which is no `AuthError`: a missing
   middleware must never look like a signed-out user.
 """
@@ -45,9 +45,9 @@ def current_visit() -> Visit:
 
 
 def signed_in_verdict(visit: Visit, by: str = "app") -> SignedIn:
-    """The verdict of a visit whose user is signed in; raises what it means otherwise.
+    """The verdict of a signed-in user; raises the error of any other verdict.
 
-    `by`: what asks, for the event of a refusal.
+    `by`: the asking function, for the event of a refusal.
     """
     verdict = visit.verdict
     error: AuthError
@@ -64,7 +64,7 @@ def signed_in_verdict(visit: Visit, by: str = "app") -> SignedIn:
 
 
 def refuse_on_event_loop(verb: str) -> None:
-    """Raise `BlockingCallError` where a running event loop would be stopped."""
+    """Raise `BlockingCallError` on the thread of a running event loop."""
     # While asyncio is not imported, or only halfway, no loop can be running.
     running_loop = getattr(sys.modules.get("asyncio"), "_get_running_loop", None)
     if running_loop is not None and running_loop() is not None:
@@ -72,7 +72,7 @@ def refuse_on_event_loop(verb: str) -> None:
 
 
 def unbind(token: Any) -> None:
-    """Take a binding back. A coroutine may be closed from another context, which has none."""
+    """Take a binding back. A coroutine may be closed from another context, without a binding."""
     with suppress(ValueError):
         reset(token)
 
@@ -87,12 +87,12 @@ def leave(visit: Visit, token: Any) -> None:
 
 
 def carry(function: Callable[P, R]) -> Callable[P, R]:
-    """`function`, taking the user of this context along to whatever thread calls it.
+    """`function` with the user of this context, for a call on any thread.
 
     For `executor.submit(carry(f))`, `loop.run_in_executor(None, carry(f))` and
     `threading.Thread(target=carry(f))`; a coroutine function stays one. The worker thread itself
-    keeps no user. What runs on after the response has the user until the token runs out. Outside a
-    request, `function` itself is returned.
+    keeps no user. Code that runs on after the response has the user until the token expires.
+    Outside a request, `function` itself is returned.
     """
     if not callable(function):
         raise TypeError("carry: write carry(function), not carry(function())")

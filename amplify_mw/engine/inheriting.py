@@ -1,13 +1,13 @@
-"""A context variable that threads do not inherit, where Python has them inherit contexts.
+"""A context variable which threads do not inherit, even if Python lets them inherit contexts.
 
-Python 3.14 can be told to start each thread in a copy of its starter's context
-(`-X thread_inherit_context=1`; free-threaded builds do it by themselves). A worker thread of a pool
-would then go on seeing the user of the request that happened to start it, in others' jobs.
+Python 3.14 can start each thread in a copy of its starter's context (`-X thread_inherit_context=1`;
+free-threaded builds do it by themselves). A worker thread of a pool would then keep the user of the
+request during which it was started, in jobs of other requests.
 
 Rules:
-- In the context that a thread was started in, only what was bound there on this thread counts.
-- A context that is run on a thread (`asyncio.to_thread`, a task, `copy_context().run`) is another
-  one, and what is bound in it counts, wherever that was done.
+- In the context a thread was started in, only bindings made on this thread count.
+- Any other context run on a thread (`asyncio.to_thread`, a task, `copy_context().run`) counts as it
+  is, no matter on which thread its bindings were made.
 """
 
 import threading
@@ -22,7 +22,7 @@ Tokens = tuple[Token[Any], Token[Any]]
 def guarded(
     variable: ContextVar[T | None],
 ) -> tuple[Callable[[], T | None], Callable[[T | None], Tokens], Callable[[Tokens], None]]:
-    """What gets, sets and resets `variable`, whose default is None."""
+    """Functions to get, set and reset `variable`. Its default is None."""
     binder: ContextVar[threading.Thread] = ContextVar(f"{variable.name}_binder")
     probe: ContextVar[object] = ContextVar(f"{variable.name}_probe")
 

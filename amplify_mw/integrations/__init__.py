@@ -1,4 +1,4 @@
-"""One line for each framework that would swallow an `AuthError`: it gets the guard's answer.
+"""One line per framework: an `AuthError` raised in a view gets the guard's answer.
 
     amplify_mw.integrations.flask       handle_auth_errors(app)
     amplify_mw.integrations.bottle      handle_auth_errors(app)

@@ -1,8 +1,8 @@
 """Bottle: `handle_auth_errors(app)`.
 
-Bottle turns every exception into a 500 before the middleware could see it. A plugin is asked
-before that, but only for what a route's function raises; what hooks and generators raise arrives
-in the handler of that 500.
+Bottle turns every exception into a 500 before the middleware could see it. A plugin comes earlier,
+but sees only exceptions of a route's function; those of hooks and generators reach the handler of
+that 500.
 """
 
 from collections.abc import Callable
@@ -16,10 +16,10 @@ from ..wsgi import answer_for
 
 
 def handle_auth_errors(app: Any) -> None:
-    """Answer an `AuthError` that escapes a route, a hook or a body as the middleware would.
+    """Answer an `AuthError` from a route, a hook or a body as the middleware would.
 
-    `app`: a `bottle.Bottle`. Call this after setting an error handler for 500; other errors go
-    on to that one. Each app that is mounted or merged needs its own call.
+    `app`: a `bottle.Bottle`. Call this after setting an error handler for 500, which still gets all
+    other errors. Each mounted or merged app needs its own call.
     """
     internal_error = app.error_handler.get(500, app.default_error_handler)
 

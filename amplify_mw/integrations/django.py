@@ -13,13 +13,12 @@ from django.http import HttpResponse  # type: ignore[import-untyped]  # it has n
 
 from .. import asgi, wsgi
 from ..errors import AuthError
-from ..web.answers import Answer
 
 
 class AuthErrorMiddleware:
-    """Answers an `AuthError` that escapes a view or its template as the outer middleware would.
+    """Answers an `AuthError` from a view or its template as the outer middleware would.
 
-    Django asks it for views only: an error that another of its middlewares raises stays a 500.
+    Django calls it for views only: an error of another Django middleware stays a 500.
     """
 
     sync_capable = True
@@ -31,23 +30,24 @@ class AuthErrorMiddleware:
             markcoroutinefunction(self)
 
     def __call__(self, request: Any) -> Any:
-        """The response, or its awaitable: what the view and the rest of Django make of it."""
+        """The response of the view and the rest of Django, or its awaitable."""
         return self.get_response(request)
 
     def process_exception(self, request: Any, error: Exception) -> Any:
         """The guard's answer to an `AuthError`; None leaves other errors to Django."""
         if not isinstance(error, AuthError):
             return None
-        answer = _answer_for(request, error)
-        response = HttpResponse(answer.body, status=answer.status)
-        del response["Content-Type"]  # Django's default: a redirect has no body, and so no type
-        for name, value in answer.headers:
-            response[name] = value
-        return response
+        return _response(request, error)
 
 
-def _answer_for(request: Any, error: AuthError) -> Answer:
+def _response(request: Any, error: AuthError) -> Any:
     scope = getattr(request, "scope", None)  # only an ASGI request has one
     if scope is not None:
-        return asgi.answer_for(scope, error)
-    return wsgi.answer_for(request.environ, error)
+        answer = asgi.answer_for(scope, error)
+    else:
+        answer = wsgi.answer_for(request.environ, error)
+    response = HttpResponse(answer.body, status=answer.status)
+    del response["Content-Type"]  # Django's default: a redirect has no body, and so no type
+    for name, value in answer.headers:
+        response[name] = value
+    return response

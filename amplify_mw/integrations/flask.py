@@ -10,17 +10,17 @@ from ..wsgi import answer_for
 
 
 def handle_auth_errors(app: Flask) -> None:
-    """Answer an `AuthError` that escapes a view, of a blueprint too, as the middleware would.
+    """Answer an `AuthError` from a view, of a blueprint too, as the middleware would.
 
     A handler of the app's own for a subclass, such as `NetworkError`, comes first.
     """
-    app.register_error_handler(AuthError, _answer)
+    app.register_error_handler(AuthError, _response)
 
 
-class _Answer(Response):
+class _Response(Response):
     default_mimetype = None  # a redirect has no body, and so no type
 
 
-def _answer(error: AuthError) -> Response:
+def _response(error: AuthError) -> Response:
     answer = answer_for(request.environ, error)
-    return _Answer(answer.body, answer.status, list(answer.headers))
+    return _Response(answer.body, answer.status, list(answer.headers))

@@ -1,7 +1,7 @@
 """Starlette and FastAPI: `handle_auth_errors(app)`.
 
-Starlette's outermost layer answers 500 to every error it has no handler for, so that a middleware
-around the whole app comes too late; one that was added by `app.add_middleware` sits further in.
+Starlette's outermost layer answers 500 to every error without a handler, so a middleware around the
+whole app comes too late; one added by `app.add_middleware` sits further in.
 """
 
 from starlette.applications import Starlette
@@ -13,15 +13,15 @@ from ..errors import AuthError
 
 
 def handle_auth_errors(app: Starlette) -> None:
-    """Answer an `AuthError` that escapes an endpoint as the middleware would.
+    """Answer an `AuthError` from an endpoint as the middleware would.
 
-    `app`: a Starlette or FastAPI app. Each app that is mounted needs its own call. A handler of
-    the app's own for a subclass, such as `NetworkError`, comes first.
+    `app`: a Starlette or FastAPI app. Each mounted app needs its own call. A handler of the app's
+    own for a subclass, such as `NetworkError`, comes first.
     """
-    app.add_exception_handler(AuthError, _answer)
+    app.add_exception_handler(AuthError, _response)
 
 
-async def _answer(connection: HTTPConnection, error: Exception) -> Response:
+async def _response(connection: HTTPConnection, error: Exception) -> Response:
     # Starlette swallows nothing of a WebSocket: there the middleware itself still answers.
     if not isinstance(error, AuthError) or connection.scope["type"] != "http":
         raise error

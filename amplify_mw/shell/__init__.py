@@ -1,1 +1,1 @@
-"""What the two middlewares share."""
+"""The parts of the two middlewares."""

@@ -32,8 +32,8 @@ _STARTS = {"http.response.start", "websocket.accept", "websocket.http.response.s
 class Exchange:
     """The app's `receive` and `send`: the visit's headers are added to its response.
 
-    `from_server`, `to_server`: the server's own. (The slots are filled by the maker: that is
-    faster than `__init__`, or than closures.)
+    `from_server`, `to_server`: the server's own. (The maker fills the slots: faster than
+    `__init__`, or than closures.)
     """
 
     __slots__ = ("from_server", "scope", "to_server", "visit")
@@ -93,7 +93,7 @@ class Exchange:
 
 
 def _only_auth_error(error: BaseException) -> AuthError | None:
-    """The `AuthError` that `error` is, or that a task group made a group of."""
+    """`error` itself, or the `AuthError` in a task group's exception group; else None."""
     if isinstance(error, AuthError):
         return error
     if isinstance(error, BaseExceptionGroup):
@@ -124,7 +124,7 @@ async def send_answer(answer: Answer, scope: Any, receive: Any, send: Any) -> No
 
 
 def withholding(judge: Callable[[], Answer | None], scope: Any, send: Any) -> Any:
-    """`send` for an app that may read a protected path where nobody is signed in.
+    """`send` for nobody's request, of an app which may read a protected path.
 
     `judge`: called when the response starts; gives the answer to send instead, mostly None.
     """

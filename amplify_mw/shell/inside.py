@@ -1,12 +1,15 @@
-"""What a wrapped app says of itself: its mount, how it reads a path below one, and its CORS layers.
+"""Inspection of a wrapped app: its mount, its way of reading a path below one, its CORS layers.
 
 Rules:
-- Only what is there already is looked at: attributes as they are stored, modules that are loaded.
-  No framework is imported, nothing of the app is called.
+- Only stored attributes and loaded modules are read. No framework is imported, and no code of the
+  app is called.
 - A chain of wrapping middlewares is followed by the attributes in which they keep the next app, by
-  bound methods and closures; a router is followed only to what it has mounted at the very top.
-- A mount that cannot be one is a `ConfigurationError` that says what to write.
+  bound methods and closures; a router is followed only to apps mounted at the very top.
+- A value that cannot be a mount is a `ConfigurationError`, with the value to write.
 """
+
+# Annotations stay unevaluated: each one costs every import some microseconds.
+from __future__ import annotations
 
 import re
 import sys
@@ -21,13 +24,13 @@ _NEXT: Final = (
     *("app", "_app", "application", "wsgi_app", "asgi_app", "wsgi_application"),
     *("other_asgi_app", "wrapped_app", "wsgi_handler", "router"),
 )
-_CORS: Final = re.compile(r"\bcorsheaders\.|cors\w*\Z", re.IGNORECASE)
+_CORS: Final = r"(?i)\bcorsheaders\.|cors\w*\Z"
 _MAX: Final = 256  # objects to look at
 _WSGI_FRAMEWORKS: Final = frozenset({"flask", "bottle", "django", "pyramid", "falcon"})
 
 
 def look_inside(app: object) -> Inside:
-    """What `app` and those inside it say."""
+    """The facts stored in `app` and in the apps inside it."""
     found: dict[str, bool] = {}
     is_line, families = True, set()
     cors: list[str] = []
@@ -54,7 +57,7 @@ def look_inside(app: object) -> Inside:
 
 
 def _said(thing: object, families: set[str]) -> Iterator[tuple[str, bool]]:
-    """The mounts that one object says, and whether it takes them off a path."""
+    """The mounts of one object, each with whether it takes them off a path."""
     root = _own(thing).get("root_path")
     if root and families & {"fastapi", "starlette"}:  # (Flask's is a folder)
         name = f"{type(thing).__name__}.root_path (or mount=, in its place)"
@@ -66,7 +69,7 @@ def _said(thing: object, families: set[str]) -> Iterator[tuple[str, bool]]:
 
 
 def _cors_layers(thing: object, families: set[str]) -> list[str]:
-    """What answers CORS preflights: the object itself, or what an app has been given."""
+    """Layers answering CORS preflights: the object itself, or those added to an app."""
     own = _own(thing)
     found: list[object] = [thing]
     added = own.get("user_middleware")  # Starlette, FastAPI
@@ -79,7 +82,7 @@ def _cors_layers(thing: object, families: set[str]) -> list[str]:
         names += getattr(_django_settings(), "MIDDLEWARE", ())
     if "litestar" in families and own.get("cors_config") is not None:
         names.append("litestar.CORSConfig")
-    return [name for name in names if _CORS.search(name)]
+    return [name for name in names if re.search(_CORS, name)]
 
 
 def _name(thing: object) -> str:
@@ -103,7 +106,7 @@ def _forced_script_name() -> str | None:
 
 
 def _things(app: object) -> Iterator[tuple[object, int]]:
-    """`app` and what is inside it, each once, with how many there are in each."""
+    """`app` and all apps inside it, each once, with the number of apps directly inside."""
     seen: set[int] = set()
     pending = [app]
     while pending and len(seen) < _MAX:
@@ -117,7 +120,7 @@ def _things(app: object) -> Iterator[tuple[object, int]]:
 
 
 def _inner(thing: object) -> list[object]:
-    kind = type(thing)  # not `isinstance`: a proxy answers that for something else
+    kind = type(thing)  # not `isinstance`: a proxy pretends to be another type
     if kind is partial:
         return [thing.func]  # type: ignore[attr-defined]
     if kind is MethodType:
@@ -153,7 +156,7 @@ def _content(cell: Any) -> object:
 
 
 def _own(thing: object) -> dict[str, Any]:
-    """Attributes as they are stored: nothing is computed, nothing is asked of the app."""
+    """Stored attributes: no property and no `__getattr__` of the app runs."""
     try:
         found = object.__getattribute__(thing, "__dict__")
     except AttributeError:
@@ -162,5 +165,5 @@ def _own(thing: object) -> dict[str, Any]:
 
 
 def _families(thing: object) -> set[str]:
-    """The packages that an object's classes are of."""
+    """The packages of an object's classes."""
     return {str(cls.__module__).partition(".")[0] for cls in type(thing).__mro__}

@@ -1,10 +1,13 @@
-"""What the operator is told of the way a middleware and its app fit together.
+"""Notices for the operator: a middleware and its app do not fit together.
 
 Rules:
-- Each notice is logged once for a middleware (that of preflights: once in a process), and says what
-  to write. Later refusals of foreign origins are logged at DEBUG.
+- Each notice is logged once per middleware (the one on preflights: once per process), and names the
+  setting to write. Later refusals of foreign origins are logged at DEBUG.
 - Paths and headers come from a client: they are escaped and cut.
 """
+
+# Annotations stay unevaluated: each one costs every import some microseconds.
+from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Final

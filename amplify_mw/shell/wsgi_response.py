@@ -4,10 +4,10 @@ Rules (PEP 3333):
 - The app's call to `start_response` is held until its body is there (a list, a tuple, the server's
   own file wrapper, which are handed on untouched), or the first item of a body made while it is
   sent; then it goes to the server, together with that item. `write` sends it at once. Several
-  servers send the first start they are given whatever comes later, and some want it before the app
+  servers send the first start they get and ignore a later one, and some want it before the app
   returns, so the first step of a body is taken here.
-- An `AuthError` that escapes before any body has gone gets the guard's answer; with `exc_info` if a
-  start has gone to the server, which then says whether another is still possible.
+- An `AuthError` before any part of the body has gone gets the guard's answer; with `exc_info` if a
+  start has gone to the server, for the server to decide if another is still possible.
 - A body of the library's own has one item, if an empty one: some servers send headers with it.
 - Each step of an app's body, and its `close()`, runs in the request's context.
 - Nothing depends on `close()`: some adapters never call it.
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 class Start:
     """The app's `start_response`: holds the response's start until `go`.
 
-    `held`: the status and the headers. `to_server`: the server's own `start_response`. (The slots
-    are filled by the maker: that is faster than `__init__`, or than closures.)
+    `held`: the status and the headers. `to_server`: the server's own `start_response`. (The maker
+    fills the slots: faster than `__init__`, or than closures.)
     """
 
     __slots__ = ("environ", "held", "to_server", "visit", "write_on")
@@ -66,7 +66,7 @@ class Start:
         self.write_on(data)
 
     def go(self) -> None:
-        """Hand on what is held. From now on the app speaks to the server."""
+        """Hand on the held start. From now on the app speaks to the server."""
         held, self.held = self.held, None
         if held is None:
             self.visit.begin_without_request()
@@ -98,7 +98,7 @@ class Start:
         return [answer.body]
 
     def send_answer_for(self, error: AuthError) -> list[bytes]:
-        """Answer in the app's place; with `exc_info` where a start has gone to the server."""
+        """Answer in the app's place; with `exc_info` if a start has gone to the server."""
         visit = self.visit
         has_gone = visit.stage == BEGUN and self.held is None
         asked = asked_by(self.environ, visit.home.mounts.place_of)
@@ -109,7 +109,7 @@ class Start:
 class Body:
     """An app's body, whose steps run in its request's context.
 
-    `answer_for`: sends the answer to an `AuthError` that escapes before any bytes have gone.
+    `answer_for`: sends the answer to an `AuthError` raised before any bytes have gone.
     """
 
     def __init__(

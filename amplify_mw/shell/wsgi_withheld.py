@@ -1,4 +1,4 @@
-"""The response of a WSGI app that has read a protected path where nobody is signed in.
+"""Withholds a WSGI app's response to nobody if the app has read a protected path.
 
 Rules:
 - The check takes place when the response starts; the app's own response is dropped and its body
@@ -45,7 +45,7 @@ class Withheld:
 
 
 class _LateBody:
-    """The body of an app that begins its response with the first item."""
+    """The body of an app whose response begins with the first item."""
 
     def __init__(self, body: Iterable[bytes], withheld: Withheld) -> None:
         self._body = body
@@ -83,4 +83,4 @@ def _close(body: object) -> None:
 
 
 def _discard(data: bytes) -> None:
-    """`write` of a response that was withheld."""
+    """`write` of a withheld response."""

@@ -1,10 +1,9 @@
-"""The answers the library gives itself.
+"""The library's own answers, as values.
 
 Rules:
 - An answer never says why a cookie was refused: all invalid cookies look the same from outside.
-- `next` is a path of this very site, whatever was asked for.
-- A page that is asked for ahead of a click is not sent to sign in: browsers throw an answer away
-  that is no success, and ask again when somebody clicks.
+- `next` is a path of this very site, for any request.
+- A prefetch is not sent to sign in: browsers drop an unsuccessful answer, and ask again at a click.
 """
 
 import json
@@ -15,7 +14,7 @@ from urllib.parse import quote, unquote, urlencode, urlsplit
 
 from ..errors import AuthError
 
-# What the sign-in route is told of a page to which a browser has sent two session cookies.
+# For the sign-in route: a browser has sent two session cookies to this page.
 TWO_COOKIES: Final = {"cookies": "two"}
 
 
@@ -49,9 +48,9 @@ class Answer(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """What a request asked for, as far as an answer depends on it.
+    """A request, as far as an answer depends on it.
 
-    `path` is the public path with its `mount` (of the configured), decoded once; `query` is as it
+    `path` is the public path with its `mount` (a configured one), decoded once; `query` is as it
     was sent.
     """
 
@@ -80,7 +79,7 @@ class Asked(NamedTuple):
 
 
 class Refusals:
-    """The answers to those who may not pass."""
+    """The answers to requests that may not pass."""
 
     def __init__(
         self,
@@ -90,7 +89,7 @@ class Refusals:
         origins: Sequence[str] = (),
         tells_of_two: bool = False,
     ) -> None:
-        """`tells_of_two`: the login page wants to know of two cookies of one name."""
+        """`tells_of_two`: the login page gets a parameter about two cookies of one name."""
         self._challenge = f'Cookie realm="sign-in", cookie-name="{cookie_name}"'
         self._login_url = login_url
         self._tells_of_two = tells_of_two
@@ -98,14 +97,14 @@ class Refusals:
         self._is_below = login_url is not None and login_url.startswith("/")
 
     def is_login_page(self, asked: Asked) -> bool:
-        """Whether this is the login page itself, which nobody may be kept from."""
+        """Whether this is the login page itself: it is open to all."""
         mount = asked.mount if self._is_below else ""
         return self._login_path is not None and asked.path == mount + self._login_path
 
     def answer_for(self, asked: Asked, error: AuthError, *, signed_in: bool = False) -> Answer:
-        """The answer to a request that `error` stopped.
+        """The answer to a request stopped by `error`.
 
-        Who is signed in is not sent to sign in: that would go round in circles.
+        A signed-in user is not sent to sign in again: that would go round in circles.
         """
         is_for_login = error.status_code == 401 and asked.is_navigation and not signed_in
         if is_for_login and self._login_url is not None:
@@ -135,7 +134,7 @@ class Refusals:
         return Answer(302, headers, b"")
 
 
-# A browser takes it for a no. There is no body, and no permission (Fetch, 4.8).
+# No permission, and no body: a browser does not send the request itself (Fetch, 4.8).
 PREFLIGHT: Final = Answer(204, (("Cache-Control", "no-store"), ("Vary", "Cookie")), b"")
 
 
@@ -147,7 +146,7 @@ def _path_of_this_site(url: str | None, origins: Sequence[str]) -> str | None:
 
 
 def _phrase(status: int) -> str:
-    """What HTTP calls a status; "" if it has no name for it."""
+    """HTTP's name of a status; "" if it has none."""
     from http import HTTPStatus  # 2 ms: only answers of our own have a phrase
 
     try:

@@ -1,8 +1,8 @@
-"""What a request says: its headers, its path, the site it comes from.
+"""Facts of a request: its headers, its path, the site it comes from.
 
 Rules:
 - A request is a WSGI environ or an ASGI scope; nothing in it is trusted.
-- What a client wrote is escaped and cut before it is put in words (`excerpt`).
+- Text of a client is escaped and cut before it goes into a sentence (`excerpt`).
 """
 
 import re
@@ -12,27 +12,15 @@ from urllib.parse import quote
 
 from .mounts import server_mount
 
+SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # RFC 9110 9.2.1
 _IN_PATH: Final = "/!$&'()*+,:;=@~"  # RFC 3986 3.3
-
-
 HOP_COOKIE: Final = "amplify-hop"
-
-
-MAX_HOPS: Final = 20  # one after the other, for browsers that call each a visit of another site's
-
-
-_HOP: Final = re.compile(
-    rb"(?:\A|[;,])[ \t]*" + re.escape(HOP_COOKIE).encode() + rb"[ \t]*=([^;,]*)"
-)
-
-
-# What browsers said before there was `Sec-Purpose`.
+MAX_HOPS: Final = 20  # in a row, for browsers that call each hop another site's
+# Patterns are compiled on first use, which `re` remembers: most requests need none of them.
+_HOP: Final = rb"(?:\A|[;,])[ \t]*" + HOP_COOKIE.encode() + rb"[ \t]*=([^;,]*)"
+# The headers of browsers before `Sec-Purpose`.
 _OLDER_PURPOSES: Final = ("Purpose", "X-Purpose", "X-Moz")
-
-
-_AHEAD: Final = re.compile(r"pre(?:fetch|view)", re.IGNORECASE)
-
-
+_AHEAD: Final = r"(?i)pre(?:fetch|view)"
 _OWN_SITES: Final = {"same-origin", "none"}  # "none": typed, or from a bookmark
 
 
@@ -56,10 +44,10 @@ def request_header(request: object, name: str) -> list[str]:
 
 
 def came_by_hop(request: object, cookies: bytes | None) -> bool:
-    """Whether a page of ours has just brought a browser here that another site had sent.
+    """Whether a hop page of ours made this request, after a link of another site.
 
-    Such a request looks like the site's own, and is not: whoever set the link made it. It is told
-    by the hop's cookie, unless the visitor has done something meanwhile (`Sec-Fetch-User`).
+    It looks like the site's own request, but the other site has chosen it. The hop's cookie shows
+    that, unless the visitor has clicked since (`Sec-Fetch-User`).
     """
     return has_hopped(cookies) and not request_header(request, "Sec-Fetch-User")
 
@@ -67,17 +55,17 @@ def came_by_hop(request: object, cookies: bytes | None) -> bool:
 def has_hopped(cookies: bytes | None) -> bool:
     """Whether a request brings the cookie of a hop to this very path.
 
-    Where a server has joined `Cookie` fields, a comma begins one, too: to miss it would leave a
-    request that another site has made as one of the site's own.
+    If a server has joined `Cookie` fields, a cookie may follow a comma, too. To miss it would make
+    a request of another site look like the site's own.
     """
-    return cookies is not None and _HOP.search(cookies) is not None
+    return cookies is not None and re.search(_HOP, cookies) is not None
 
 
 def may_hop(sec_fetch_site: str, cookies: bytes | None) -> bool:
-    """Whether a hop may bring the cookies that another site's link has left out.
+    """Whether a hop may bring the cookies left out with another site's link.
 
-    The request that a hop makes is the site's own for every browser. One that calls it another
-    site's is hopped `MAX_HOPS` times; as is another link to this path within seconds.
+    To browsers, a hop's request is the site's own. Should one call it another site's, it is hopped
+    at most `MAX_HOPS` times, counting further links to this path within seconds.
     """
     return sec_fetch_site == "cross-site" and hops(cookies) < MAX_HOPS
 
@@ -88,7 +76,7 @@ def hops(cookies: bytes | None) -> int:
     >>> hops(b"theme=dark; amplify-hop=2"), hops(b"amplify-hop=many"), hops(None)
     (2, 20, 0)
     """
-    values = () if cookies is None else map(bytes.strip, _HOP.findall(cookies))
+    values = () if cookies is None else map(bytes.strip, re.findall(_HOP, cookies))
     return max(map(_as_count, values), default=0)
 
 
@@ -97,10 +85,10 @@ def _as_count(value: bytes) -> int:
 
 
 def is_speculative(request: object) -> bool:
-    """Whether a browser asks ahead for what nobody has opened yet: a prefetch, a prerender.
+    """Whether a browser asks for a page nobody has opened yet: a prefetch, a prerender.
 
-    Browsers call such a request typed (`Sec-Fetch-Site: none`), whoever's page has caused it, and
-    they keep the cookies that it sets. Any purpose counts: it says that this is no visit.
+    Browsers call such a request typed (`Sec-Fetch-Site: none`), even if another site's page caused
+    it, and keep the cookies it sets. Any purpose counts: it means this is no visit.
 
     >>> is_speculative({"HTTP_SEC_PURPOSE": "prefetch;prerender"}), is_speculative({})
     (True, False)
@@ -108,7 +96,7 @@ def is_speculative(request: object) -> bool:
     if request_header(request, "Sec-Purpose"):
         return True
     said = [value for name in _OLDER_PURPOSES for value in request_header(request, name)]
-    return any(map(_AHEAD.search, said))
+    return any(re.search(_AHEAD, value) for value in said)
 
 
 def request_path(request: Mapping[str, Any]) -> str:
@@ -129,9 +117,9 @@ def request_path(request: Mapping[str, Any]) -> str:
 
 
 def page_of(request: object) -> str:
-    """What a refused request says of the page that made it, and what to do if that is one's own.
+    """The page behind a refused request, by its headers, and the setting to allow it.
 
-    For the log: what a client has sent is escaped and cut.
+    For the log: text of a client is escaped and cut.
 
     >>> print(page_of({"HTTP_ORIGIN": "https://b.example"}))
     Origin 'https://b.example'; if that page is one of your own, write its origin into origins=[...]
@@ -151,7 +139,7 @@ def page_of(request: object) -> str:
 
 
 def excerpt(text: str, longest: int = 100) -> str:
-    r"""What a client has sent, fit for a line of a log: escaped, in quotes, cut.
+    r"""Text of a client, fit for a line of a log: escaped, in quotes, cut.
 
     >>> print(excerpt("a\nb"), excerpt("a" * 9, longest=3))
     'a\nb' 'aaa'...
@@ -160,7 +148,7 @@ def excerpt(text: str, longest: int = 100) -> str:
 
 
 def is_foreign(request: object, origins: Container[str]) -> bool:
-    """Whether a browser says that another site's page made this request.
+    """Whether another site's page made this request, according to the browser.
 
     `request`: as `request_header` takes it. `origins`: the site's own. A request without `Origin`
     and `Sec-Fetch-Site` is no browser's, or an old one's own page.
@@ -170,6 +158,3 @@ def is_foreign(request: object, origins: Container[str]) -> bool:
         return False
     sites = request_header(request, "Sec-Fetch-Site")
     return not _OWN_SITES.issuperset(sites) if sites else bool(sent)
-
-
-SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # RFC 9110 9.2.1
