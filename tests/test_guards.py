@@ -34,7 +34,7 @@ CONFIG = AmplifyConfig(user_pool_id="eu-west-1_Guards", client_id="web", keys=No
 def refused() -> Iterator[Any]:
     """Bind a visit of somebody who is not signed in: `refused(error, reason)`."""
     engine = Engine.of(CONFIG)
-    visit = Visit(engine.authenticator, NO_SESSION)
+    visit = Visit.of(engine.authenticator, NO_SESSION)
     token = CURRENT.set(visit)
 
     def refuse(error: type[AuthError], reason: Reason) -> None:

@@ -268,7 +268,7 @@ class Process:
 
     def start(self, tokens: TokenSet | None = None) -> str:
         """Sign in; the cookie."""
-        visit = Visit(self.home, NO_SESSION)
+        visit = Visit.of(self.home, NO_SESSION)
         tokens = tokens or self.world.tokens()
         self.world.run(starting(visit, tokens, user_agent="test", allow_cross_site=True))
         assert visit.writes is not None

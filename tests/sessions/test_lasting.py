@@ -1144,7 +1144,7 @@ def test_many_threads_share_one_refresh(kind: str) -> None:
         world = World(pool, now, kind)
         process = world.process()
         run, home = process.engine.driver.run, process.home
-        visit = Visit(home, NO_SESSION)
+        visit = Visit.of(home, NO_SESSION)
         run(starting(visit, pool.sign_in("ada"), user_agent="", allow_cross_site=True))
         header = b"amplify-session=" + cookie_after(visit, "").encode()
         now[0] = OVER
