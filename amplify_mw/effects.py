@@ -1,8 +1,8 @@
 """Effects: a flow's requests to the outside world.
 
-A *flow* is a generator that takes a decision. When it needs the world it yields an effect, and is
+A *flow* is a decision, written as a generator. When it needs the world it yields an effect, and is
 sent `(value, now)`: the answer, and the time of the answer, since the flow may have waited. If the
-effect failed, `Unreachable` is thrown into the flow, which decides what to do. The drivers that run
+effect failed, `Unreachable` is thrown into the flow, which can go on without it. The drivers of
 flows are in `engine.driver`; a test steps one by hand:
 
     flow = source.key_for("kid-1", issued_by=90.0, now=100.0)
@@ -264,7 +264,7 @@ class Notice(NamedTuple):
 class Tell(NamedTuple):
     """Call a function of the app with `value`; await the result if it is awaitable.
 
-    An exception that it raises is logged, and goes no further.
+    Its exceptions are logged, and go no further.
     """
 
     listener: Callable[[Any], object]
