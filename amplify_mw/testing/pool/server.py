@@ -12,6 +12,7 @@ Rules:
 """
 
 import json
+import selectors
 import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 HOST: Final = "127.0.0.1"
 AMZ_JSON: Final = "application/x-amz-json-1.1"
 ANY_OPERATION: Final = "*"
-_POLL_INTERVAL: Final = 0.02  # seconds; what closing waits for at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,9 +242,7 @@ class LoopbackServer:
             return
         listener = _Listener(self._port, self._serve)
         self._port = listener.port
-        thread = threading.Thread(
-            target=listener.serve_forever, args=(_POLL_INTERVAL,), name="local-server", daemon=True
-        )
+        thread = threading.Thread(target=listener.serve, name="local-server", daemon=True)
         thread.start()
         self._running = listener, thread
 
@@ -257,7 +255,7 @@ class LoopbackServer:
             self._closing.set()
             for gate in self._gates:
                 gate.release()
-        listener.shutdown()
+        listener.end()
         thread.join()
         listener.cut_connections()
         self._closing.clear()  # nobody is left to see it
@@ -340,6 +338,20 @@ class _Listener(ThreadedWSGIServer):
         # Bound here: werkzeug ends the process when it cannot bind.
         with socket.create_server((HOST, port)) as bound:
             super().__init__(HOST, port, application, _QuietHandler, fd=bound.fileno())
+        self._ending, self._end = socket.socketpair()
+
+    def serve(self) -> None:
+        """Accept connections until `end` is called. (`serve_forever` looks for that by polling.)"""
+        with self._ending, selectors.DefaultSelector() as selector:
+            selector.register(self, selectors.EVENT_READ)
+            selector.register(self._ending, selectors.EVENT_READ)
+            while all(key.fileobj is self for key, _ in selector.select()):
+                self.handle_request()
+        self.server_close()
+
+    def end(self) -> None:
+        """Accept no more connections."""
+        self._end.close()
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Serve a connection on its own thread."""
