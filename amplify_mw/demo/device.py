@@ -1,9 +1,9 @@
-"""What a browser is called in the list of devices, in as few words as people use for it."""
+"""Names of browsers for the list of devices, as short as people say them."""
 
 from collections.abc import Mapping
 from typing import Final
 
-# What a `User-Agent` holds, the telling first: most browsers say that they are Safari, too.
+# Parts of a `User-Agent`, the telling ones first: most browsers claim to be Safari, too.
 _BROWSERS: Final = {
     "Edg": "Edge",
     "OPR/": "Opera",
@@ -27,7 +27,7 @@ _SYSTEMS: Final = {
 
 
 def in_words(user_agent: str) -> str:
-    """A `User-Agent` in words. Only words from here: a client may write there what it likes.
+    """A `User-Agent` in words of this file alone: a client may write anything there.
 
     >>> in_words("Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0")
     'Firefox on Windows'

@@ -1,7 +1,7 @@
-"""The demo's pages: values in, HTML out. Nothing here asks who is signed in.
+"""The demo's pages: values in, HTML out. Nothing here asks for the user.
 
 Rules:
-- A template is a `Markup` literal, and what is put into it is escaped unless it is `Markup`, too.
+- A template is a `Markup` literal; values put into it are escaped, unless they are `Markup`, too.
 - No script, and nothing from elsewhere: the one stylesheet is in the page, let in by its digest.
 - No page shows a token or the cookie's id, or why a cookie was refused.
 """
@@ -150,7 +150,7 @@ _PEOPLE: Final = Markup("""\
 
 
 def welcome() -> str:
-    """Home, for somebody who is not signed in."""
+    """Home, without a user."""
     try_it = _TRY_IT.format(username=PEOPLE[0].username, password=PASSWORD)
     return _page("Home", _WELCOME.format(try_it=try_it, people=_people()), path="/")
 
@@ -209,7 +209,7 @@ def signed_in(
     cookie_name: str,
     now: float,
 ) -> str:
-    """Home, for somebody who is signed in; `now` in seconds since the epoch."""
+    """Home, for a signed-in user; `now` in seconds since the epoch."""
     spans = [
         ("Session", session.created_at, session.expires_at)
         for session in sessions
@@ -232,7 +232,7 @@ _MOMENT: Final = Markup('<time datetime="{}">{:%H:%M:%S}</time> <span class="qui
 
 
 def _moment(at: float, now: float) -> Markup:
-    """A time of day, and how far off that is."""
+    """A time of day, and its distance from now."""
     moment = datetime.fromtimestamp(at, UTC)
     return _MOMENT.format(moment.isoformat(), moment, _distance(at, now))
 
@@ -336,7 +336,7 @@ _PROFILE: Final = Markup("""\
 
 
 def profile(profile: Profile, code: Markup) -> str:
-    """The profile, and the code that made it."""
+    """The profile, and the code behind it."""
     person = profile.person
     main = _PROFILE.format(
         greeting=profile.greeting,
@@ -436,7 +436,7 @@ _MARKED: Final = (
 
 
 def excerpt(*functions: Callable[..., Any]) -> Markup:
-    """The source of functions, with what matters here marked."""
+    """The source of functions, with the important lines marked."""
     sources = [textwrap.dedent(inspect.getsource(function)).strip() for function in functions]
     code = escape("\n\n".join(sources))
     for verb in map(escape, _MARKED):
@@ -444,7 +444,7 @@ def excerpt(*functions: Callable[..., Any]) -> Markup:
     return Markup('<pre tabindex="0"><code>{}</code></pre>').format(code)
 
 
-# A sign-in that came to nothing
+# A failed sign-in
 
 _NOT_SIGNED_IN: Final = Markup("""\
 <h1>The sign-in failed.</h1>
@@ -475,7 +475,7 @@ _ERROR: Final = Markup('<h1>{title}</h1><p class="lead">{text}</p><p><a href="/"
 
 
 def error(title: str, text: str) -> str:
-    """A page for what went wrong."""
+    """A page for an error."""
     return _page(title, _ERROR.format(title=title, text=text))
 
 

@@ -1,4 +1,4 @@
-"""Who is in the demo's user pool."""
+"""The users of the demo's pool."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ PASSWORD: Final = "correct horse"  # noqa: S105 - printed on the home page
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A user of the demo; `about` says in a few words what is special."""
+    """A user of the demo; `about` says in a few words why it is there."""
 
     username: str
     about: str

@@ -1,4 +1,4 @@
-"""The visitor's profile, made by functions that are handed nothing: no request, no session."""
+"""The visitor's profile, made by functions without arguments: no request, no session."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What the profile page shows."""
+    """The content of the profile page."""
 
     greeting: str
     person: Person

@@ -17,14 +17,14 @@ from .site import make_app
 HOST: Final = "127.0.0.1"
 NAME: Final = "localhost"  # another site than the pool's 127.0.0.1, as it would be at Amazon
 USUAL_PORT: Final = 8000
-_POLL_INTERVAL: Final = 0.2  # seconds; what ending waits for at most
-_TOKEN_LIFETIME: Final = 300  # seconds; the least Cognito allows, so that a refresh is soon seen
+_POLL_INTERVAL: Final = 0.2  # seconds; ending waits for one at most
+_TOKEN_LIFETIME: Final = 300  # seconds; the least Cognito allows, to show a refresh soon
 
 
 def run(port: int | None = None) -> None:
     """Serve until SIGINT or SIGTERM, from the main thread.
 
-    `port` None: 8000, or a free one if that is taken. Raises `OSError` if `port` cannot be had.
+    `port` None: 8000, or a free one if it is taken. Raises `OSError` if `port` cannot be bound.
     """
     with LocalUserPool(token_lifetime=_TOKEN_LIFETIME) as pool, _listen(port) as listening:
         add_people(pool)
@@ -57,7 +57,7 @@ def _listen(port: int | None) -> socket.socket:
 
 def _end_on_signals(server: BaseWSGIServer) -> None:
     def end(*_: Any) -> None:
-        # On a thread: shutdown() waits for the serving, which is what this handler interrupts.
+        # On a thread: shutdown() waits for the serving to end, and this handler interrupts it.
         threading.Thread(target=server.shutdown, name="demo-end").start()
 
     signal.signal(signal.SIGINT, end)
@@ -103,7 +103,7 @@ def _say(text: str) -> None:
 
 
 class _QuietHandler(WSGIRequestHandler):
-    """Logs no requests, so that the library's own log can be read."""
+    """Logs no requests, to keep the library's own log readable."""
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Log nothing."""

@@ -1,12 +1,12 @@
 """The demo's site: a plain WSGI app, and the middleware around it.
 
-What there is to see:
-- `make_app` puts the middleware around the site. That is all the wiring there is, and all there is
-  of signing in: the middleware serves the routes below `/auth` itself.
+Points of interest:
+- `make_app` puts the middleware around the site. That is all: the middleware itself serves the
+  routes of signing in, below `/auth`.
 - `profile` hands no request to the functions of `profile.py`, and they know the user.
 - `members` checks nothing: `protect=` does, before the view is called.
 - `devices` lists the user's sessions, and `end_device` ends any of them, at once.
-- No view looks at where a form comes from: the middleware refuses what another site's page posts.
+- No view checks the origin of a form: the middleware refuses forms from other sites' pages.
 """
 
 import os
@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterable
 from contextlib import suppress
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map, Rule
@@ -62,7 +62,7 @@ def make_app(pool: LocalUserPool, origin: str) -> AmplifyWSGIMiddleware:
 class Site:
     """The WSGI app. `cookie`: the session's. `origin`: the site's own."""
 
-    urls = Map(
+    urls: ClassVar[Map] = Map(
         [
             Rule("/", endpoint="home", methods=["GET"]),
             Rule("/profile", endpoint="profile", methods=["GET"]),
@@ -98,7 +98,7 @@ class Site:
     # Pages
 
     def home(self, _request: Request) -> Response:
-        """The front page: it asks who is signed in, and "nobody" is a good answer."""
+        """The front page: it asks for the user, and "nobody" is a good answer."""
         try:
             user = get_current_user()
         except NotAuthorizedException as error:
@@ -110,7 +110,7 @@ class Site:
         return html(pages.signed_in(user, tokens, list_sessions(), self.cookie.name, time.time()))
 
     def profile(self, _request: Request) -> Response:
-        """Raises a `NotAuthorizedException` without a user; the middleware answers that."""
+        """Without a user this raises, and the middleware turns the exception into a response."""
         code = pages.excerpt(make_profile, find_person, ask_who_it_is)
         return html(pages.profile(make_profile(), code))
 
@@ -119,10 +119,10 @@ class Site:
         code = pages.excerpt(make_app, Site.members)
         return html(pages.members(get_current_user(), code))
 
-    # Signing in and out: what the routes leave to the site
+    # Signing in and out: the part left to the site
 
     def not_signed_in(self, request: Request) -> Response:
-        """Where a sign-in ends that comes to nothing, with a code that says why."""
+        """The page after a failed sign-in, with a code for the reason."""
         code = request.args.get("error", "")
         return html(pages.not_signed_in(user_or_none(), code, self.origin))
 
@@ -134,7 +134,7 @@ class Site:
     # Devices
 
     def devices(self, _request: Request) -> Response:
-        """Where the user is signed in."""
+        """The user's sessions."""
         sessions = list_sessions()
         code = pages.excerpt(Site.devices, Site.end_device, Site.sign_out_everywhere)
         return html(pages.devices(get_current_user(), sessions, time.time(), code))
@@ -154,7 +154,7 @@ class Site:
         return see_other("/")
 
     def corrupt(self, request: Request) -> Response:
-        """Set the cookie to a guessed id, as a forger would, to see what the next page does."""
+        """Set the cookie to a guessed id, as a forger would, to see the next page's reaction."""
         response = see_other("/")
         if user_or_none():
             guess = with_another_start(request.cookies[self.cookie.name])
@@ -163,7 +163,7 @@ class Site:
 
 
 def user_or_none() -> AuthUser | None:
-    """The signed-in user, or None. That it cannot be told now is another matter, and raised."""
+    """The signed-in user, or None. Raises if it cannot be told now."""
     try:
         return get_current_user()
     except NotAuthorizedException:
@@ -180,7 +180,7 @@ def with_another_start(value: str) -> str:
 
 
 def see_other(path: str) -> Response:
-    """The answer to a form: what to look at next."""
+    """The answer to a form: a redirect to the next page."""
     return redirect(path, HTTPStatus.SEE_OTHER)
 
 

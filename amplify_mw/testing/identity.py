@@ -1,8 +1,8 @@
-"""`signed_in` and `signed_out`: who is there in a unit test, without cookie, middleware or pool.
+"""`signed_in` and `signed_out`: set the user of a unit test, without cookie, middleware or pool.
 
 Rules:
-- They win over every middleware inside them, and take their binding back when the block ends.
-- The tokens have the shape of Cognito's and a signature that no verifier accepts.
+- They win over every middleware inside them. At the end of the block everything is as before.
+- The tokens have the shape of Cognito's and an invalid signature.
 """
 
 import json
@@ -36,8 +36,8 @@ def signed_in(
     """Make the verbs answer as if `username` were signed in; yields the `AuthUser`.
 
     Attributes are keyword arguments (`email="ada@example.com"`), or a mapping for names such as
-    `custom:plan`. `user_id` is the attribute `sub`, by default one that depends on the name alone.
-    `fetch_user_attributes` answers them whatever the `scopes`; those are for the guards to judge.
+    `custom:plan`. `user_id` is the attribute `sub`, by default one made from the name alone.
+    `fetch_user_attributes` returns them with any `scopes`; only the guards look at those.
 
     >>> from amplify_mw import get_current_user
     >>> with signed_in("ada", email="ada@example.com"):

@@ -1,10 +1,10 @@
-"""What an authorize URL asks the local user pool's domain for.
+"""The parameters of an authorize URL at the local user pool's domain.
 
 Rules:
-- Only when client and redirect URI are right does anything go back to the app (RFC 6749 4.1.2.1);
-  before that a person is told: `NoWayBack`. After it an error is sent back: `SentBack`.
+- If the client or the redirect URI is wrong, the visitor gets a page and the app gets nothing
+  (RFC 6749 4.1.2.1): `NoWayBack`. Any later error is sent back to the app: `SentBack`.
 - A redirect URI is compared as a string. Without a list any absolute http(s) URL is right, written
-  in printable ASCII, so that no header and no policy can be broken out of.
+  in printable ASCII: nothing in it can break out of a header or a policy.
 - Nothing here knows users, pages or HTTP.
 """
 
@@ -33,7 +33,7 @@ _URL_CHARACTERS: Final = re.compile(r"[!#-;=?-\[\]_a-z~]+")  # RFC 3986 2, and n
 
 
 class NoWayBack(Exception):
-    """A request without a right client and redirect URI: a person is told, nobody is sent back."""
+    """The client or the redirect URI is wrong: the visitor gets a page, the app gets nothing."""
 
     def __init__(self, code: str, description: str) -> None:
         super().__init__(code)
@@ -42,7 +42,7 @@ class NoWayBack(Exception):
 
 
 class SentBack(Exception):
-    """A request that is answered to the app at once: `url` is where the browser goes."""
+    """The app gets its answer at once: the browser is redirected to `url`."""
 
     def __init__(self, url: str) -> None:
         super().__init__("sent back")
@@ -60,7 +60,7 @@ class AppClient:
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationRequest:
-    """An authorize URL that is in order. `query`: its parameters, to carry it on."""
+    """A valid authorize URL. `query`: its parameters, for the next page."""
 
     redirect_uri: str
     scope: str
@@ -75,12 +75,12 @@ class AuthorizationRequest:
     max_age: int | None = None
 
     def back(self, issuer: str | None = None, **members: str) -> str:
-        """Where the app awaits `members`; with the `state`, and with an `iss` (RFC 9207)."""
+        """The redirect URI with `members`, the `state`, and an `iss` (RFC 9207)."""
         more = {"state": self.state, "iss": issuer}
         return with_parameters(self.redirect_uri, members | _present(more))
 
     def asks_anew(self, age: float) -> bool:
-        """Whether a sign-in of that age, in seconds, is not enough."""
+        """Whether the request refuses a sign-in of this age (seconds) and asks again."""
         return "login" in self.prompts or (self.max_age is not None and age > self.max_age)
 
 
@@ -89,7 +89,7 @@ def parse(
 ) -> AuthorizationRequest:
     """Read an authorize URL's parameters. Raises `NoWayBack` and `SentBack`.
 
-    `issuer`: the `iss` of an error that is sent back, or None.
+    `issuer`: the `iss` of an error sent back to the app, or None.
     """
     check_client(args, client)
     redirect_uri = _only(args, "redirect_uri")
@@ -183,7 +183,7 @@ def with_parameters(uri: str, members: Mapping[str, str]) -> str:
 
 
 def _only(args: "MultiDict[str, str]", name: str) -> str | None:
-    """A parameter that is there once."""
+    """A parameter given exactly once, else None."""
     values = args.getlist(name)
     return values[0] if len(values) == 1 else None
 

@@ -2,8 +2,8 @@
 
 Rules:
 - It follows redirects within the pool and fills in the forms it meets, as a person would. The
-  first redirect that leaves the pool is the result; it is not followed.
-- Cookies are the caller's: a dict, changed in place, which stands for one browser.
+  first redirect away from the pool is the result; it is not followed.
+- Cookies are the caller's: a dict, changed in place, for one browser.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 _MOST_STEPS: Final = 10
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
-_TIMEOUT: Final = 10.0  # seconds that the pool may be silent
+_TIMEOUT: Final = 10.0  # seconds
 
 
 class _Page(HTMLParser):
@@ -52,7 +52,7 @@ class _Page(HTMLParser):
 
 
 class _Form:
-    """What a form has to fill in and to choose from."""
+    """A form: its fields, and the buttons to choose from."""
 
     def __init__(self, action: str) -> None:
         self.action = action
@@ -60,7 +60,7 @@ class _Form:
         self.choices: list[tuple[str, str]] = []
 
     def filled(self, answers: Mapping[str, str]) -> dict[str, str] | None:
-        """What is sent for these answers; None if the form asks something else."""
+        """The form data for these answers; None if the form asks for something else."""
         if "username" in self.fields:
             return self.fields | {name: answers[name] for name in self.fields if name in answers}
         chosen = [(name, value) for name, value in self.choices if answers.get(name) == value]
@@ -68,10 +68,10 @@ class _Form:
 
 
 def walk(home: str, url: str, answers: Mapping[str, str], cookies: dict[str, str]) -> str:
-    """Where the pool at `home` sends a browser in the end that is at `url`.
+    """Follow the pool at `home` from `url`; the first address outside the pool.
 
-    `answers`: what is put into the forms' fields, by name. Raises `ValueError` if the pool does
-    not send it anywhere.
+    `answers`: values for the forms' fields, by name. Raises `ValueError` if the pool does not
+    redirect the browser away.
     """
     if not _is_within(home, url):
         raise ValueError(f"url: write one of the pool's, which begin with {home}/; got {url!r}")
@@ -96,7 +96,7 @@ def walk(home: str, url: str, answers: Mapping[str, str], cookies: dict[str, str
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """A response. `location`: where a redirect leads, else None."""
+    """A response. `location`: a redirect's target, else None."""
 
     url: str
     status: int
@@ -131,7 +131,7 @@ def _ask(url: str, cookies: dict[str, str], fields: Mapping[str, str] | None = N
 
 
 def _keep(line: str, cookies: dict[str, str]) -> None:
-    """Do with `cookies` what a `Set-Cookie` line says."""
+    """Apply a `Set-Cookie` line to `cookies`."""
     for name, morsel in SimpleCookie(line).items():
         if morsel["max-age"] == "0":
             cookies.pop(name, None)

@@ -1,10 +1,10 @@
 """The authorization codes of the local user pool's domain.
 
 Rules:
-- A code is good for five minutes and for one attempt, whether that succeeds or not.
-- A code that comes back after it has given tokens ends them (RFC 6749 10.5).
-- A code that was asked for with a challenge needs its verifier (RFC 7636 4.6); one that was not
-  takes none (RFC 9700 2.1.1).
+- A code is good for five minutes and for one attempt, successful or not.
+- A code used a second time ends the tokens of the first (RFC 6749 10.5).
+- A code requested with a challenge needs its verifier (RFC 7636 4.6); one without takes none
+  (RFC 9700 2.1.1).
 - Nothing here locks; `LocalUserPool` does.
 """
 
@@ -21,12 +21,12 @@ CODE_LIFETIME: Final = 300  # seconds
 
 
 class BadCode(Exception):
-    """No code that is good for this redirect URI and verifier: `str()` says why."""
+    """The code does not fit the redirect URI or the verifier: `str()` says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Code:
-    """What a code stands for."""
+    """The sign-in and the request behind a code."""
 
     request: AuthorizationRequest
     username: str
@@ -41,10 +41,10 @@ class Codes:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._codes: dict[str, _Code] = {}
-        self._redeemed: dict[str, str] = {}  # by code: the origin_jti of what it gave
+        self._redeemed: dict[str, str] = {}  # by code: the origin_jti of its tokens
 
     def new(self, request: AuthorizationRequest, user: LocalUser, auth_time: int) -> str:
-        """A code for a user who signed in at `auth_time`."""
+        """A code for a user's sign-in at `auth_time`."""
         code = str(uuid4())
         ends_at = self._ledger.clock() + CODE_LIFETIME
         self._codes[code] = _Code(request, user.username, user.sub, auth_time, ends_at)
@@ -53,7 +53,7 @@ class Codes:
     def redeem(
         self, code: str, redirect_uri: str, code_verifier: str | None
     ) -> tuple[SignIn, str | None]:
-        """The sign-in that a code gives, and the `nonce` it was asked for. Raises `BadCode`."""
+        """The sign-in behind a code, and its request's `nonce`. Raises `BadCode`."""
         if code in self._redeemed:
             self._ledger.revoke(self._redeemed[code])
             raise BadCode("The code has been used")

@@ -1,7 +1,7 @@
-"""What the local user pool says about itself: its key set and its OpenID configuration.
+"""The local user pool's public documents: its key set and its OpenID configuration.
 
 Rules:
-- The members are those of Cognito's document, and the ones of RFC 8414 and RFC 9207 that are true.
+- The members are those of Cognito's document, and the true ones of RFC 8414 and RFC 9207.
 """
 
 import json
@@ -37,6 +37,6 @@ def configuration(url: str, issuer: str, jwks_uri: str, *, has_secret: bool, add
 
 
 def response(members: Mapping[str, Any]) -> Response:
-    """A document that may be kept for a day."""
+    """A document, cacheable for a day."""
     headers = {"Cache-Control": "public, max-age=86400"}
     return Response(json.dumps(members), 200, headers, content_type="application/json")

@@ -1,10 +1,10 @@
-"""The endpoints of the local user pool's domain that people's browsers ask, as managed login's are.
+"""The endpoints of the local user pool's domain for browsers, like those of managed login.
 
 Rules:
-- `/oauth2/authorize` shows nothing: it sends a browser on, to the app or to `/login`, where the
-  pages are. Whoever is at `/login` or `/signup` brings the same parameters, read again each time.
-- A browser that has signed in is known by a cookie for an hour, but for what asks for more.
-- A form counts only with the value of a cookie in it, which no other site knows.
+- `/oauth2/authorize` has no page: it redirects to the app or to `/login`. The pages `/login` and
+  `/signup` get the same parameters, which are checked again each time.
+- A cookie remembers a signed-in browser for an hour. `prompt` and `max_age` may ask again earlier.
+- A form counts only if it holds the value of a cookie, unknown to any other site.
 - Nothing here locks; `LocalUserPool` does.
 """
 
@@ -44,7 +44,7 @@ Page = Callable[[Frame], Response]
 
 @dataclass(frozen=True, slots=True)
 class _Session:
-    """Who signed in with a browser, and when."""
+    """The user and the time of a browser's sign-in."""
 
     username: str
     sub: str
@@ -55,7 +55,7 @@ class Hosted:
     """The endpoints, on the ledger and codes of one pool. `paths`: as those of `Domain`.
 
     `identity_providers`: the other providers' names, and the identifiers of each. `issuer`: the
-    `iss` that goes back to the app, or None.
+    `iss` sent back to the app, or None.
     """
 
     def __init__(
@@ -170,7 +170,7 @@ class Hosted:
         raise SentBack(asked.back(self._issuer(), error=code, error_description=description))
 
     def _provider(self, asked: AuthorizationRequest) -> str | None:
-        """The other provider that is asked for; None is the pool itself."""
+        """The requested identity provider; None is the pool itself."""
         wanted = asked.identity_provider
         if asked.idp_identifier is not None and wanted is None:
             providers = self._identity_providers.items()
@@ -186,7 +186,7 @@ class Hosted:
         return sorted({*self._identity_providers, *(name for name in theirs if name is not None)})
 
     def _identify(self, provider: str | None, username: str, password: str) -> LocalUser:
-        """Who has filled in the form. Raises `Refused`."""
+        """The user named in the form. Raises `Refused`."""
         if provider is None:
             return self._operations.authenticate(username, password)
         user = self._ledger.users.get(username)
@@ -196,7 +196,7 @@ class Hosted:
         return user
 
     def _session(self, request: Request) -> _Session | None:
-        """Who is signed in with this browser, if that still counts."""
+        """The sign-in of this browser, unless it is too old or the user is gone."""
         session = self._sessions.get(request.cookies.get(SESSION_COOKIE, ""))
         if session is None or self._ledger.clock() - session.auth_time > SESSION_LIFETIME:
             return None
@@ -209,7 +209,7 @@ class Hosted:
         return None
 
     def _known(self, request: Request, asked: AuthorizationRequest) -> _Session | None:
-        """Who can go on without a password."""
+        """The sign-in of this browser, if it is enough for the request."""
         session = self._session(request)
         is_enough = session and not asked.asks_anew(self._ledger.clock() - session.auth_time)
         return session if is_enough else None
@@ -234,14 +234,14 @@ class Hosted:
         alert: str = "",
         status: int = 200,
     ) -> Response:
-        # One value for all the forms that a browser has open.
+        # One value for all open forms of a browser.
         token = request.cookies.get(FORM_COOKIE) or secrets.token_urlsafe(24)
         response = page(Frame(asked.query, token, asked.redirect_uri, alert, status))
         _set_cookie(response, FORM_COOKIE, token)
         return response
 
     def _begin(self, asked: AuthorizationRequest, user: LocalUser) -> Response:
-        """Know the browser from now on, and send it on."""
+        """Remember the browser, and redirect it to the app."""
         auth_time = int(self._ledger.clock())
         session_id = secrets.token_urlsafe(24)
         self._sessions[session_id] = _Session(user.username, user.sub, auth_time)
@@ -254,7 +254,7 @@ class Hosted:
         return _redirect(asked.back(self._issuer(), code=code))
 
     def _faults(self, username: str, email: str, password: str) -> Iterator[str]:
-        """What is wrong with a new user's form."""
+        """The mistakes in a new user's form."""
         if not 1 <= len(username) <= 128 or " " in username or not username.isprintable():
             yield "Please choose a user name of at most 128 characters, without spaces."
         if username in self._ledger.users:
@@ -266,12 +266,12 @@ class Hosted:
 
 
 def _form(request: Request) -> Mapping[str, str]:
-    """What a form holds; nothing if it is of another kind than the pages' own."""
+    """A form's fields; none if it is not encoded like the forms of the pages."""
     return request.form if request.mimetype == FORM else {}
 
 
 def _is_ours(request: Request, form: Mapping[str, str]) -> bool:
-    """Whether a form comes from a page that this browser was shown here."""
+    """Whether a form comes from a page shown to this browser."""
     known = request.cookies.get(FORM_COOKIE, "")
     return known != "" and is_same(form.get("_csrf", ""), known)
 

@@ -1,12 +1,12 @@
-"""Who is in the local user pool, who signed in, and what their tokens say.
+"""The users of the local user pool, their sign-ins, and the claims of their tokens.
 
 Rules:
 - A user is a frozen value; a change puts another in its place.
-- All tokens of one sign-in, refreshed ones too, share an `origin_jti`. Revoking names that, so it
-  never depends on what time it is.
+- All tokens of one sign-in, refreshed ones too, share an `origin_jti`. Revoking goes by it, and so
+  does not depend on the time.
 - The given clock decides every time in a token and every expiry.
 - A user of another identity provider has no password here, and an `identities` attribute.
-- The scope says which attributes an ID token holds, as at Cognito: all of them, unless it has
+- The scope decides the attributes of an ID token, as at Cognito: all of them, unless it has
   `email` or `phone` without `profile`.
 - Nothing here knows HTTP or locks; `LocalUserPool` does.
 """
@@ -55,7 +55,7 @@ class LocalUser:
 
 @dataclass(frozen=True, slots=True)
 class SignIn:
-    """What all tokens of one sign-in have in common."""
+    """The claims shared by all tokens of one sign-in."""
 
     username: str
     sub: str
@@ -67,7 +67,7 @@ class SignIn:
 
 @dataclass(frozen=True, slots=True)
 class RefreshToken:
-    """What a refresh token stands for. From `ends_at` on (seconds), rotation has replaced it."""
+    """The sign-in behind a refresh token. Rotation ends it at `ends_at` (seconds)."""
 
     sign_in: SignIn
     ends_at: float = float("inf")
@@ -75,7 +75,7 @@ class RefreshToken:
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """Who a token is from and for, and when."""
+    """A token's issuer, client, time of issue and lifetime."""
 
     issuer: str
     client_id: str
@@ -85,7 +85,7 @@ class Stamp:
 
 @dataclass(frozen=True, slots=True)
 class Tampering:
-    """What is done to each token of a kind, in the words of `LocalUserPool.mint`."""
+    """The change to each token of a kind, in the parameters of `LocalUserPool.mint`."""
 
     token_use: TokenUse
     key: str
@@ -117,17 +117,17 @@ class Ledger:
         self.refresh_tokens: dict[str, RefreshToken] = {}
         self.tamperings: dict[object, Tampering] = {}  # of several for a kind the newest counts
         self._origins: dict[str, set[str]] = {}  # by sub: every origin_jti of the user's tokens
-        self._revoked: set[str] = set()  # every origin_jti that is no longer good
+        self._revoked: set[str] = set()  # every origin_jti of a sign-in that has ended
 
     def user(self, username: str) -> LocalUser:
-        """The user of that name. Raises `LookupError`."""
+        """The user of a name. Raises `LookupError`."""
         try:
             return self.users[username]
         except KeyError:
             raise LookupError(f"the pool has no user {username!r}") from None
 
     def add(self, user: LocalUser) -> None:
-        """Add a user. Raises `ValueError` if there is one of that name."""
+        """Add a user. Raises `ValueError` if the name is taken."""
         if user.username in self.users:
             raise ValueError(f"the pool has a user {user.username!r} already")
         self.users[user.username] = user
@@ -159,7 +159,7 @@ class Ledger:
         return self.write("id", claims), access_token
 
     def write(self, token_use: TokenUse, claims: Mapping[str, Any]) -> str:
-        """A token of this pool, or what the newest tampering makes of it."""
+        """A token of this pool, changed by the newest tampering."""
         standing = reversed(self.tamperings.values())
         tampering = next((one for one in standing if one.token_use == token_use), None)
         if tampering is None:
@@ -185,7 +185,7 @@ class Ledger:
         return self.new_refresh_token(old.sign_in)
 
     def note_origin(self, user: LocalUser, origin_jti: str) -> None:
-        """Note that tokens of the user have this `origin_jti`."""
+        """Note an `origin_jti` of the user's tokens."""
         self._origins.setdefault(user.sub, set()).add(origin_jti)
 
     def revoke(self, origin_jti: str) -> None:
@@ -193,11 +193,11 @@ class Ledger:
         self._revoked.add(origin_jti)
 
     def revoke_all(self, user: LocalUser) -> None:
-        """End every sign-in that the user has made so far."""
+        """End all sign-ins of the user so far."""
         self._revoked |= self._origins.get(user.sub, set())
 
     def is_revoked(self, origin_jti: str) -> bool:
-        """Whether the tokens of that sign-in are no longer good."""
+        """Whether a sign-in has been revoked."""
         return origin_jti in self._revoked
 
 
@@ -276,7 +276,7 @@ def _common_claims(user: LocalUser, sign_in: SignIn, stamp: Stamp) -> dict[str, 
 
 
 def scoped(attributes: Mapping[str, str], scope: str) -> dict[str, str]:
-    """The attributes that a scope lets an app read.
+    """The attributes an app may read with a scope.
 
     >>> scoped({"email": "ada@example.com", "name": "Ada"}, "openid email")
     {'email': 'ada@example.com'}
@@ -290,7 +290,7 @@ def scoped(attributes: Mapping[str, str], scope: str) -> dict[str, str]:
 
 
 def at_hash(access_token: str) -> str:
-    """What binds an access token to its ID token (OpenID Connect Core 3.1.3.6)."""
+    """The claim to bind an access token to its ID token (OpenID Connect Core 3.1.3.6)."""
     half = hashlib.sha256(access_token.encode("ascii")).digest()[:16]
     return base64.urlsafe_b64encode(half).rstrip(b"=").decode()
 

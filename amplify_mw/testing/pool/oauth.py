@@ -1,9 +1,9 @@
-"""The endpoints of the local user pool's domain that apps ask: token, revoke and userInfo.
+"""The endpoints of the local user pool's domain for apps: token, revoke and userInfo.
 
 Rules:
 - Answers and errors have the shapes of RFC 6749 5 and RFC 7009 2.2; like Cognito's, all errors are
   HTTP 400. Those of userInfo are HTTP 401 (RFC 6750 3).
-- A client with a secret says who it is by Basic authentication, one without by its `client_id`.
+- A client with a secret authenticates by Basic authentication, one without names its `client_id`.
 - Nothing here locks; `LocalUserPool` does.
 """
 
@@ -20,7 +20,7 @@ from .codes import BadCode, Codes
 from .ledger import Ledger
 from .operations import Operations, Refused, is_same
 
-# By method and path: an operation's name, and what answers it.
+# By method and path: an operation's name, and its function.
 Paths = Mapping[tuple[str, str], tuple[str, Callable[[Request], Response]]]
 
 FORM: Final = "application/x-www-form-urlencoded"
@@ -32,13 +32,15 @@ class OAuthError(Exception):
 
     def __init__(self, code: str, description: str | None = None) -> None:
         super().__init__(code)
-        self.members = {"error": code} | ({"error_description": description} if description else {})
+        self.members: dict[str, str] = {"error": code} | (
+            {"error_description": description} if description else {}
+        )
 
 
 class Domain:
     """The endpoints, on the operations of one pool.
 
-    `paths`: by method and path, the name of each and what it does.
+    `paths`: by method and path, the name and the function of each.
     """
 
     def __init__(
@@ -140,7 +142,7 @@ class Domain:
 
 
 def _field(request: Request, name: str) -> str:
-    """A form field that has to be there once (RFC 6749 3.2)."""
+    """A form field, required exactly once (RFC 6749 3.2)."""
     values = request.form.getlist(name)
     if len(values) != 1:
         raise OAuthError("invalid_request", f"{name} is required, once")

@@ -3,7 +3,7 @@
 Rules:
 - An operation takes the request's JSON object and returns the answer's, or raises `Refused`, which
   becomes an error of Cognito's shape.
-- Messages are Cognito's own where they are known.
+- Messages are Cognito's own, as far as they are known.
 - A client with a secret has to show it: as `ClientSecret`, or in InitiateAuth as `SECRET_HASH`.
 - Nothing here locks; `LocalUserPool` does.
 """
@@ -65,7 +65,7 @@ class Operations:
         return frozenset(self._by_name)
 
     def run(self, target: str, mimetype: str, content: bytes) -> Members:
-        """Carry out what `target` (`X-Amz-Target`) names. Raises `Refused`."""
+        """Carry out the operation of `target` (`X-Amz-Target`). Raises `Refused`."""
         operation = self._by_name.get(target.removeprefix(TARGET_PREFIX))
         if operation is None or not target.startswith(TARGET_PREFIX) or mimetype != AMZ_JSON:
             raise Refused("UnknownOperationException")
@@ -79,10 +79,10 @@ class Operations:
         return self._result(sign_in, RefreshToken=self._ledger.rotate(token, self._grace))
 
     def authenticate(self, username: str, password: str) -> LocalUser:
-        """The user of that name and password. Raises `Refused`."""
+        """The user of a name and password. Raises `Refused`."""
         user = self._ledger.users.get(username)
-        # An unknown user is not told from a wrong password (PreventUserExistenceErrors). Nor is
-        # one of another identity provider, who has none here.
+        # An unknown user and a wrong password get the same answer (PreventUserExistenceErrors), and
+        # so does a user of another identity provider: there is no password here.
         if (
             user is None
             or user.identity_provider is not None
@@ -93,7 +93,7 @@ class Operations:
         return user
 
     def user_info(self, access_token: str) -> Members:
-        """What the scope of a good access token lets an app read. Raises `Refused`."""
+        """The attributes readable with an access token's scope. Raises `Refused`."""
         missing = Refused("NotAuthorizedException", "Access token does not contain openid scope")
         user, scope = self._bearer(access_token, "openid", missing)
         return {"sub": user.sub, **scoped(user.attributes, scope), "username": user.username}
@@ -183,7 +183,7 @@ class Operations:
         return {**tokens, "ExpiresIn": self._ledger.token_lifetime, "TokenType": "Bearer"}
 
     def _refreshable(self, token: str) -> SignIn:
-        """The sign-in of a refresh token that is good."""
+        """The sign-in of a valid refresh token."""
         refresh_token = self._ledger.refresh_tokens.get(token)
         if refresh_token is None:
             raise Refused("NotAuthorizedException", "Invalid Refresh Token")
@@ -197,7 +197,7 @@ class Operations:
         return sign_in
 
     def _user_of(self, access_token: str) -> LocalUser:
-        """The user whom a good access token lets manage the account."""
+        """The user of a valid access token with the self-service scope."""
         message = "Access Token does not have required scopes"
         missing = Refused("NotAuthorizedException", message)
         return self._bearer(access_token, SELF_SERVICE_SCOPE, missing)[0]
@@ -235,7 +235,7 @@ class Operations:
 
 
 def check_state(user: LocalUser) -> None:
-    """Refuse a user who is disabled, unconfirmed or in need of a new password."""
+    """Refuse a disabled or unconfirmed user, and one in need of a new password."""
     if not user.enabled:
         raise Refused("NotAuthorizedException", "User is disabled.")
     if user.status == "UNCONFIRMED":
@@ -255,7 +255,7 @@ def _json_object(content: bytes) -> Members:
 
 
 def _text(members: Members, name: str) -> str:
-    """A member that has to be there, and text."""
+    """A required member, which has to be text."""
     value = members.get(name)
     if value is None:
         _refuse_parameter(f"Missing required parameter {name}")
@@ -269,6 +269,6 @@ def _refuse_parameter(message: str) -> NoReturn:
 
 
 def is_same(one: str, other: str) -> bool:
-    """Whether two secrets are the same; the time it takes does not tell where they differ."""
+    """Whether two secrets are the same, compared in constant time."""
     # JSON may hold lone surrogates, which plain UTF-8 has no bytes for.
     return compare_digest(one.encode(errors="surrogatepass"), other.encode(errors="surrogatepass"))

@@ -1,8 +1,8 @@
-"""The pages that the local user pool's domain shows to people.
+"""The pages of the local user pool's domain.
 
 Rules:
 - No script, nothing from elsewhere; the policy allows the one style sheet by its hash.
-- A template's holes take text, which is escaped, or what another template has made.
+- A template's holes take text, which is escaped, or the output of another template.
 - A form may be posted here, and its answer may lead to the app: browsers hold a redirect after a
   form to `form-action`, so the app's origin is in the policy.
 """
@@ -56,17 +56,17 @@ _LINK: Final = '<p><a href="{url}">{label}</a></p>'
 
 
 class _Html(str):
-    """Text that is HTML already."""
+    """Text in HTML, not to be escaped again."""
 
     __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """What the pages of one request share.
+    """The values common to the pages of one request.
 
-    `query`: the request's parameters; `token`: shows that a form came from here; `redirect_uri`:
-    where the form's answer may lead; `alert`: what went wrong with the last form.
+    `query`: the request's parameters; `token`: the form's protection against forgery;
+    `redirect_uri`: the form's answer may lead there; `alert`: the mistake in the last form.
     """
 
     query: str
@@ -77,7 +77,7 @@ class Frame:
 
 
 def sign_in(frame: Frame, username: str, known: str | None, providers: Iterable[str]) -> Response:
-    """The page for name and password. `known`: whom the browser has signed in already."""
+    """The page for name and password. `known`: the user already signed in with this browser."""
     name = _field("username", "User name", "text", "username", username)
     password = _field("password", "Password", "password", "current-password")
     again = _fill(_CHOICE, name="session", value="continue", label=f"Continue as {known}")
@@ -96,7 +96,7 @@ def sign_in(frame: Frame, username: str, known: str | None, providers: Iterable[
 
 
 def provider(frame: Frame, name: str, usernames: Iterable[str]) -> Response:
-    """The page that stands for another identity provider: one picks who one is there."""
+    """The page in place of another identity provider: a list of its users to choose from."""
     choices = [
         _fill(_CHOICE, name="username", value=username, label=username) for username in usernames
     ]
@@ -106,7 +106,7 @@ def provider(frame: Frame, name: str, usernames: Iterable[str]) -> Response:
 
 
 def sign_up(frame: Frame, username: str, email: str) -> Response:
-    """The page that makes a user."""
+    """The page for a new user."""
     fields = [
         _field("username", "User name", "text", "username", username),
         _field("email", "E-mail", "email", "email", email),
@@ -118,7 +118,7 @@ def sign_up(frame: Frame, username: str, email: str) -> Response:
 
 
 def problem(code: str, description: str) -> Response:
-    """The page for a request that cannot go back to the app."""
+    """The page for a request without a valid way back to the app."""
     frame = Frame("", "", "", f"{description} ({code})", 400)
     return _page("This does not work", frame)
 
@@ -142,7 +142,7 @@ def _page(title: str, frame: Frame, *content: _Html) -> Response:
     alert = _fill(_ALERT, text=frame.alert) if frame.alert else _Html()
     style, inner = _Html(_STYLE), _Html("".join(content))
     html = _fill(_PAGE, title=title, style=style, alert=alert, content=inner)
-    # What a person typed may hold what UTF-8 has no bytes for.
+    # Typed text may hold lone surrogates, which UTF-8 has no bytes for.
     body = html.encode(errors="replace")
     return Response(body, frame.status, _headers(frame.redirect_uri), mimetype="text/html")
 
@@ -165,7 +165,7 @@ def _headers(redirect_uri: str) -> Mapping[str, str]:
 
 
 def _source(uri: str) -> str:
-    """A URI's origin as a policy has it; its scheme alone where a policy has no words for it."""
+    """A URI's origin as a source of a policy; its scheme alone if a policy cannot express it."""
     parts = split(uri)
     if parts is None:
         return ""

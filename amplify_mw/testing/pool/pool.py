@@ -61,27 +61,27 @@ if TYPE_CHECKING:
 class LocalUserPool:
     """A user pool with one app client, served on 127.0.0.1 between `start()` and `close()`.
 
-    It is a context manager, too. After `close()` the address stays known, so that tokens can be
-    made for a pool that cannot be reached; `start()` serves at the same address again.
+    It is a context manager, too. After `close()` the address stays known: tokens can be made for a
+    pool out of reach, and `start()` serves at the same address again.
 
     `client_secret`: the app client has a secret and has to show it: as `ClientSecret`, as
     `SECRET_HASH` (InitiateAuth), or by Basic authentication (`/oauth2/token`, `/oauth2/revoke`).
-    `issuer`: the `iss` of its tokens, for readers that believe Amazon's address alone, and are
-    sent here by other means. By default it is the pool's address.
+    `issuer`: the `iss` of its tokens, for readers who accept Amazon's address alone and are sent
+    here by other means. By default it is the pool's address.
     `clock`: seconds since the epoch, for every time in a token.
     `token_lifetime`: seconds from the issue of an ID or access token until it expires.
     `rotate_refresh_tokens`: a refresh returns a new refresh token, and the old one ends
     `rotation_grace` seconds later.
 
     The pool's domain, for signing in with a browser, is at `url`, too. `redirect_uris` and
-    `logout_uris`: where it may send the browser afterwards (None: anywhere). `identity_providers`:
+    `logout_uris`: the addresses it may redirect to afterwards (None: any). `identity_providers`:
     the other providers' names, each with its identifiers (`idp_identifier`); those of the users
     count as well. `adds_iss`: `iss` goes with the code or error (RFC 9207), which Cognito does not
     do.
 
-    `key`: an RSA key to sign with. By default it is one that all pools of this process share, made
-    when the first of them needs it. Pools are told apart by their `iss` then; for two pools of one
-    `issuer` that must refuse each other's tokens, write `key=new_signing_key()`.
+    `key`: an RSA key to sign with. By default all pools of this process share one, made when the
+    first of them needs it; their tokens differ in `iss`. If two pools of one `issuer` have to
+    refuse each other's tokens, write `key=new_signing_key()`.
 
     >>> with LocalUserPool() as pool:
     ...     user = pool.add_user("ada", email="ada@example.com", groups=["admins"])
@@ -191,7 +191,7 @@ class LocalUserPool:
 
     @property
     def jwks_url(self) -> str:
-        """Where the key set is."""
+        """The address of the key set."""
         return f"{self._home}/.well-known/jwks.json"
 
     @property
@@ -201,7 +201,7 @@ class LocalUserPool:
     def config(self, **overrides: Any) -> "AmplifyConfig":
         """A configuration for this pool; `overrides` are any of its fields.
 
-        Its `domain` is the pool's own address, so that `refresh_api="oauth"` needs no more.
+        Its `domain` is the pool's own address: `refresh_api="oauth"` needs no more.
         """
         from ...config.config import AmplifyConfig
 
@@ -234,7 +234,7 @@ class LocalUserPool:
 
         `with pool.hold("GetUser") as gate:` holds them until `gate.release()` or the end of the
         `with`; `gate.wait_for_arrivals(1)` waits until they are there. A held request sees the
-        faults, users and keys that there are when it is released.
+        faults, users and keys of the moment when it is released.
         """
         self._check_operation(operation)
         return self._server.hold(operation)
@@ -245,7 +245,7 @@ class LocalUserPool:
         `fault`: `Down()`, `Lost()`, `Status(503)`, `Throttling()`, `CognitoError(code, message)`,
         `Body(content)`, `Redirect(url)` or `Drip()`; at the domain's pages also
         `AuthorizeError(error, description)` or `AlteredRedirect(parameters)`. Without a `with` it
-        stays, until the `close()` of what is returned. Of several faults the newest is met.
+        stays, until `close()` of the result. Of several faults the newest is met.
         """
         if isinstance(fault, type) or not callable(getattr(fault, "meet", None)):
             name = fault.__name__ if isinstance(fault, type) else "Down"
@@ -271,8 +271,8 @@ class LocalUserPool:
         """Issue wrong tokens of a kind: from now on, to the end of the `with`.
 
         The words are those of `mint`: `claims={"nonce": None}`, `claims={"aud": "another"}`,
-        `algorithm="none"`. Without a `with` it stays, until the `close()` of what is returned. Of
-        several for one kind the newest counts.
+        `algorithm="none"`. Without a `with` it stays, until `close()` of the result. Of several for
+        one kind the newest counts.
         """
         _check_token_use(token_use)
         entry = object()
@@ -296,14 +296,14 @@ class LocalUserPool:
         *,
         cookies: dict[str, str] | None = None,
     ) -> str:
-        """Where an authorize URL leads a browser in the end, when that user signs in.
+        """Sign a user in at an authorize URL; the address the browser is sent to in the end.
 
         No browser is needed: redirects and forms go over HTTP, the way a browser would. The result
         is a URL of the app, with `code` or `error`; nothing is asked of the app. `password`: by
-        default the right one. `username=None`: nobody is there to fill in a form. `cookies`: what
-        the browser holds, changed in place; by default it is a new one each time.
+        default the right one. `username=None`: nobody fills in a form. `cookies`: the browser's,
+        changed in place; by default it is a new one each time.
 
-        Raises `ValueError`, with what the page says, if the pool sends the browser nowhere.
+        Raises `ValueError`, with the page's text, if the pool does not redirect the browser.
         """
         from .browserless import walk  # an HTTP client, which only this needs
 
@@ -358,7 +358,7 @@ class LocalUserPool:
         self._change(username, status="RESET_REQUIRED")
 
     def delete_user(self, username: str) -> None:
-        """Forget the user. A new one of that name is somebody else, with another `sub`."""
+        """Forget the user. A new one of the same name is somebody else, with another `sub`."""
         with self._lock:
             del self._ledger.users[self._ledger.user(username).username]
 
@@ -382,7 +382,7 @@ class LocalUserPool:
             return self._ledger.keys.rotate(keep_old=keep_old)
 
     def sign_in(self, username: str, *, scope: str = SELF_SERVICE_SCOPE) -> TokenSet:
-        """Fresh tokens for a user, whatever the user's state; nothing goes over HTTP."""
+        """Fresh tokens for a user in any state; nothing goes over HTTP."""
         with self._lock:
             ledger = self._ledger
             sign_in = ledger.begin(ledger.user(username), scope, int(ledger.clock()))

@@ -1,9 +1,9 @@
-"""Faults of the redirect that brings a browser back from the local user pool to the app.
+"""Faults of the redirect from the local user pool back to the app.
 
 Rules:
 - `AuthorizeError` is for `authorize`, `login` and `signup`. It goes to any absolute redirect URI:
   the lists of the pool are not asked.
-- `AlteredRedirect` changes only a redirect that has a `code` or an `error` in it.
+- `AlteredRedirect` changes only a redirect with a `code` or an `error` in it.
 """
 
 from collections.abc import Mapping

@@ -1,11 +1,10 @@
-"""A small HTTP server on 127.0.0.1, and the faults that can be put in a request's way.
+"""A small HTTP server on 127.0.0.1, and the faults to put in a request's way.
 
 Rules:
 - A request is noted first. Then it waits at every closed gate of its operation, then it meets the
   newest fault set for it, and only without one is it answered. So a held request sees the world
   as it is when it is released.
-- A fault is a frozen value with one method, `meet`. What it does not do itself it asks of the
-  `Exchange`.
+- A fault is a frozen value with one method, `meet`. For everything else it calls the `Exchange`.
 - Closing ends everything: held requests are dropped unanswered, connections are cut, every thread
   is joined.
 - `start` and `close` are for one thread at a time; everything else is for any.
@@ -35,7 +34,7 @@ ANY_OPERATION: Final = "*"
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What a request asks for: the operation's name, and how it is answered."""
+    """A request's operation: its name, and the function to answer it."""
 
     operation: str
     answer: Callable[[], Response]
@@ -45,7 +44,7 @@ class Call:
 class Exchange:
     """One request, as a fault meets it.
 
-    `request` is what came; `answer()` carries the operation out after all; `hang_up()` cuts the
+    `request` came in; `answer()` carries the operation out after all; `hang_up()` cuts the
     connection and does not return; `closing` is set when the server ends.
     """
 
@@ -56,7 +55,7 @@ class Exchange:
 
 
 class Fault(Protocol):
-    """What happens to a request in place of its answer."""
+    """An event to happen to a request in place of its answer."""
 
     def meet(self, exchange: Exchange, /) -> Response:
         """The response to send instead."""
@@ -126,7 +125,7 @@ class CognitoError:
 
 @dataclass(frozen=True, slots=True)
 class Throttling:
-    """Cognito's way to say that there were too many requests: HTTP 400 with a `__type`."""
+    """Too many requests, as Cognito says it: HTTP 400 with a `__type`."""
 
     def meet(self, _exchange: Exchange, /) -> Response:
         """The error's answer, without an error type header."""
@@ -136,7 +135,7 @@ class Throttling:
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """An answer with status 200 and a body that is not the pool's: garbage, a login page."""
+    """An answer with status 200 and a foreign body: garbage, a login page."""
 
     content: bytes = field(repr=False)
     content_type: str = "application/json"
@@ -148,7 +147,7 @@ class Body:
 
 @dataclass(frozen=True, slots=True)
 class Redirect:
-    """An answer that sends the client elsewhere."""
+    """A redirect to another address."""
 
     url: str
     code: int = 302
@@ -160,7 +159,7 @@ class Redirect:
 
 @dataclass(frozen=True, slots=True)
 class Drip:
-    """An answer that never ends: headers, a space, and one more every `interval` seconds.
+    """An endless answer: headers, a space, and one more every `interval` seconds.
 
     It stops when the client goes away, and breaks off when the server closes.
     """
@@ -203,7 +202,7 @@ class Gate:
                 )
 
     def release(self) -> None:
-        """Let the held requests go on, and all that come later."""
+        """Let the held requests go on, and all later ones."""
         with self._changed:
             self._is_open = True
             self._changed.notify_all()
@@ -217,7 +216,7 @@ class Gate:
 
 
 class LoopbackServer:
-    """Serves what `route` makes of a request on 127.0.0.1. Started again, it keeps its port."""
+    """Serves requests on 127.0.0.1, as `route` decides. Started again, it keeps its port."""
 
     def __init__(self, route: Callable[[Request], Call]) -> None:
         self.requests: list[str] = []
@@ -300,7 +299,7 @@ class LoopbackServer:
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> "Iterable[bytes]":
         request = Request(environ)
-        request.get_data()  # read, so that hanging up is a clean end and not a reset
+        request.get_data()  # read first: else hanging up would be a reset, not a clean end
         call = self._route(request)
         exchange = Exchange(request, call.answer, partial(_hang_up, environ), self._closing)
         for gate in self._note(call.operation):
@@ -341,7 +340,7 @@ class _Listener(ThreadedWSGIServer):
         self._ending, self._end = socket.socketpair()
 
     def serve(self) -> None:
-        """Accept connections until `end` is called. (`serve_forever` looks for that by polling.)"""
+        """Accept connections until `end` is called. (`serve_forever` would have to poll.)"""
         with self._ending, selectors.DefaultSelector() as selector:
             selector.register(self, selectors.EVENT_READ)
             selector.register(self._ending, selectors.EVENT_READ)
@@ -370,7 +369,7 @@ class _Listener(ThreadedWSGIServer):
         self._connections[thread] = request
 
     def cut_connections(self) -> None:
-        """End what is still served. Only when nothing more is accepted."""
+        """End all open connections, after the last one was accepted."""
         for connection in self._connections.values():
             _cut(connection)
         for thread in self._connections:

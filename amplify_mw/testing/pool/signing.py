@@ -1,8 +1,8 @@
-"""The signing keys of the local user pool, and the JWTs that are made with them.
+"""The signing keys of the local user pool, and the JWTs made with them.
 
 Rules:
-- The newest key signs; the published ones are in the key set. A key that has left the set is kept,
-  so that tokens can still be made with it.
+- The newest key signs; the published ones are in the key set. A key taken out of the set is kept
+  for `mint`.
 - Making an RSA key is slow, so the pools of a process share keys unless they are given one. Pools
   are told apart by `iss`; the key proves only which process a token is from.
 - No key is ever written anywhere; each process makes its own.
@@ -27,7 +27,7 @@ KEY_BITS: Final = 2048
 
 
 class BadToken(ValueError):
-    """No token that one of the published keys has signed."""
+    """The token is not signed by a published key."""
 
 
 class SigningKeys:
@@ -73,7 +73,7 @@ class SigningKeys:
         return f"{signed}.{_base64url(_sign(signed.encode(), chosen, algorithm))}"
 
     def read(self, token: str) -> dict[str, Any]:
-        """The claims of a token that a published key has signed. Raises `BadToken`."""
+        """The claims of a token signed by a published key. Raises `BadToken`."""
         published = KeySet([*self._published()])
         try:
             return jwt.decode(token, published, algorithms=["RS256"]).claims
@@ -115,14 +115,14 @@ def merged(members: Mapping[str, Any], changes: Mapping[str, Any] | None) -> dic
 
 
 def opaque_token() -> str:
-    """A random token that looks like Cognito's refresh tokens (a compact JWE) and is as long."""
+    """A random token, in form and length like Cognito's refresh tokens (a compact JWE)."""
     header = _segment({"cty": "JWT", "enc": "A256GCM", "alg": "RSA-OAEP"})
     key, nonce, text, tag = (_base64url(secrets.token_bytes(size)) for size in (256, 12, 950, 16))
     return f"{header}.{key}.{nonce}.{text}.{tag}"
 
 
 def new_signing_key() -> RSAKey:
-    """A new RSA key with a `kid` of the form Cognito's have, for a pool that shares none.
+    """A new RSA key, with a `kid` like Cognito's, for a pool with a key of its own.
 
     `LocalUserPool(key=new_signing_key())`. Making one takes about a tenth of a second.
     """
@@ -137,8 +137,8 @@ _shared_keys: Final[dict[int | str, RSAKey]] = {}
 def _shared_key(name: int | str) -> RSAKey:
     """The key of this process under a name, made when it is first needed.
 
-    There is no lock, which a fork could leave held for good: two threads that come first at once
-    both make a key, and both get the same one.
+    There is no lock, since a fork could leave one held for good: two threads at once may both make
+    a key, and both get the same one.
     """
     key = _shared_keys.get(name)
     return key if key is not None else _shared_keys.setdefault(name, new_signing_key())
@@ -148,8 +148,8 @@ def _sign(signed: bytes, key: RSAKey, algorithm: str) -> bytes:
     if algorithm == "none":
         return b""
     if algorithm == "HS256":
-        # The confusion attack: a verifier that lets the token choose would take the public key
-        # for the shared secret (RFC 8725 2.1).
+        # The confusion attack: a careless verifier lets the token choose the algorithm, and takes
+        # the public key for a shared secret (RFC 8725 2.1).
         return hmac.new(key.as_pem(private=False), signed, hashlib.sha256).digest()
     return JWSRegistry.algorithms[algorithm].sign(signed, key)
 

@@ -6,8 +6,8 @@ class TestMyStore(StoreContract):
     def make_store(self):
         return MyStore(clock=self.clock)
 
-pytest runs every case on a new store. It needs pytest and nothing else. What a store does not do,
-the class says: `has_leases`, `has_lists`, `turns_clock`, `forks`.
+pytest runs every case on a new store. It needs pytest and nothing else. The options `has_leases`,
+`has_lists`, `turns_clock` and `forks` of the class leave out the parts a store does not have.
 """
 
 import pytest

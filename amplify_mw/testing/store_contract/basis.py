@@ -2,9 +2,9 @@
 
 Rules:
 - Each case gets a new store from `make_store`, or from a `store` fixture of the test class.
-- By default the suite turns the store's clock, and no case waits. A store that takes no clock says
+- By default the suite turns the store's clock, and no case waits. A store without a `clock` needs
   `turns_clock = False`; then a few cases wait for parts of a second.
-- A case that a store cannot pass by its nature is skipped by an option, and shown as skipped.
+- An option of the class skips the cases a store cannot pass by its nature. They show as skipped.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ T = TypeVar("T")
 KEY: Final = hashlib.sha256(b"a session").digest()
 OTHER: Final = hashlib.sha256(b"another session").digest()
 THIRD: Final = hashlib.sha256(b"a third session").digest()
-LONG: Final = 3600.0  # seconds that no case waits for
+LONG: Final = 3600.0  # seconds; no case waits for them
 PATIENCE: Final = 120.0  # seconds until something counts as hung
 
 leases = pytest.mark.usefixtures("with_leases")
@@ -139,7 +139,7 @@ class Basis:
         return record
 
     def soon(self) -> float:
-        """An `expires_at` that is soon over."""
+        """An `expires_at` in the near future."""
         return self.now() + self.brief
 
     def expired(self, store: SessionStore, key: bytes = KEY) -> None:

@@ -83,7 +83,7 @@ class Leases(Basis):
 
     @leases
     def test_a_lease_runs_out(self, store: SessionStore) -> None:
-        """A holder that was killed holds up the others for the lease's seconds only."""
+        """A killed holder holds up the others for the lease's seconds only."""
         self.kept(store)
         first = store.acquire(KEY, self.brief)
 
@@ -301,7 +301,7 @@ class Leases(Basis):
     def test_what_a_holder_writes_is_newer_than_what_a_former_one_does(
         self, store: SessionStore
     ) -> None:
-        """A holder that was too slow loses to its successor, whoever writes last."""
+        """A slow holder loses to its successor, even if it writes last."""
         self.kept(store)
         slow = store.acquire(KEY, self.brief)
         assert slow is not None

@@ -1,7 +1,7 @@
 """Lists: the sessions of a user.
 
 Rules:
-- `of_user` returns the live records of exactly that user, the one seen last first.
+- `of_user` returns the live records of exactly one user, the last seen first.
 - A record of nobody (`user=""`) is in no list.
 """
 
@@ -18,7 +18,7 @@ class Lists(Basis):
 
     @lists
     def test_a_users_are_listed_the_last_seen_first(self, store: SessionStore) -> None:
-        """The order is that of `seen_at`, fractions of a second included."""
+        """They are sorted by `seen_at`, fractions of a second included."""
         for key, seen_at in ((KEY, 20.0), (OTHER, 30.5), (THIRD, 10.0)):
             self.kept(store, key, seen_at=seen_at)
 

@@ -1,9 +1,9 @@
 """Records: found, created, replaced and deleted.
 
 Rules:
-- A record comes back equal to the one that was written, every member exactly.
+- A record comes back as it was written, every member exactly.
 - Absent, expired, malformed and deleted are all *not found*, in every method.
-- A key is created once; a write counts only over a version that is not higher.
+- A key is created once; a write counts only over an equal or a lower version.
 """
 
 import os
@@ -41,7 +41,7 @@ class Records(Basis):
     # Finding
 
     def test_what_was_created_is_found(self, store: SessionStore) -> None:
-        """`load` returns a record equal to the one that `create` got."""
+        """`load` returns a record equal to the one given to `create`."""
         record = self.kept(store)
 
         assert store.load(KEY) == record
@@ -55,7 +55,7 @@ class Records(Basis):
 
     @pytest.mark.parametrize("version", [0, 1, 2**31, 2**32, ENDED - 1, ENDED])
     def test_every_version_is_kept_exactly(self, store: SessionStore, version: int) -> None:
-        """Versions go up to 2**53 - 1; one that is rounded would decide writes wrongly."""
+        """Versions go up to 2**53 - 1; a rounded one would decide writes wrongly."""
         self.kept(store, version=version)
 
         found = store.load(KEY)
@@ -175,7 +175,7 @@ class Records(Basis):
         assert store.load(KEY) == there
 
     def test_a_session_that_has_ended_stays_so(self, store: SessionStore) -> None:
-        """`ENDED` is the highest version: nothing revives a session that was signed out."""
+        """`ENDED` is the highest version: nothing revives a session after its end."""
         self.kept(store, version=7)
         ended = self.record(version=ENDED, value=b"")
         store.replace(KEY, ended)
@@ -204,7 +204,7 @@ class Records(Basis):
         assert store.load(KEY) == ended
 
     def test_what_is_not_there_is_not_replaced(self, store: SessionStore) -> None:
-        """`replace` creates nothing: a session that was deleted must stay deleted."""
+        """`replace` creates nothing: a deleted session must stay deleted."""
         assert not store.replace(KEY, self.record())
         assert store.load(KEY) is None
 
@@ -217,7 +217,7 @@ class Records(Basis):
         assert store.of_user("ada") == []
 
     def test_what_was_deleted_does_not_come_back(self, store: SessionStore) -> None:
-        """A write that comes after `delete` is lost, whatever its version."""
+        """A write after `delete` is lost, even with a higher version."""
         self.kept(store)
         store.delete(KEY)
 

@@ -1,7 +1,7 @@
-"""Sharing: threads, event loops, forked children, and a store that is closed amid work.
+"""Sharing: threads, event loops, forked children, and `close` amid work.
 
 Rules:
-- Every change is atomic: of many at once, one wins, and everybody learns who.
+- Every change is atomic: of many at once, one wins, and the others know it.
 - An event loop never ends up with another loop's connection, nor a child with its parent's.
 """
 
@@ -31,7 +31,7 @@ def in_a_child(act: Callable[[], object]) -> bool:
     if child == 0:
         status = 1
         with suppress(BaseException):
-            signal.alarm(int(PATIENCE))  # a child that hangs
+            signal.alarm(int(PATIENCE))  # in case it hangs
             status = 0 if act() else 1
         os._exit(status)
     return os.waitpid(child, 0)[1] == 0
@@ -50,7 +50,7 @@ def at_once(count: int, act: Callable[[int], T]) -> list[T]:
 
 
 class Sharing(Basis):
-    """The cases about sharing. A store for processes that never fork says `forks = False`."""
+    """The cases about sharing. A store not made for forks says `forks = False`."""
 
     # Threads
 
@@ -98,7 +98,7 @@ class Sharing(Basis):
             taken = 0
             while taken < 5:
                 if (fence := store.acquire(KEY, LONG)) is not None:
-                    fences.append(fence)  # before the release, so that the order counts
+                    fences.append(fence)  # before the release: their order counts
                     store.release(KEY, fence)
                     taken += 1
 
@@ -162,7 +162,7 @@ class Sharing(Basis):
         assert asyncio.run(ask()).count(True) == 1
 
     def test_a_waiter_that_is_cancelled_spoils_nothing(self, store: SessionStore) -> None:
-        """A visitor who goes away cancels the task; the next answer is not the one it left."""
+        """A task is cancelled when its visitor leaves; the next one must not get its answer."""
         record = self.kept(store)
 
         async def give_up() -> Any:
@@ -209,7 +209,7 @@ class Sharing(Basis):
     @forked
     @_quiet
     def test_a_child_that_ends_takes_nothing_along(self, store: SessionStore) -> None:
-        """A child that closes the store closes nothing of its parent's."""
+        """Closing the store in a child closes nothing of its parent's."""
         record = self.kept(store)
 
         def use_and_close() -> bool:
@@ -224,7 +224,7 @@ class Sharing(Basis):
     @forked
     @_quiet
     def test_a_fork_amid_other_threads_work_blocks_nobody(self, store: SessionStore) -> None:
-        """A lock that another thread holds at the fork would be held in the child for good."""
+        """A lock held by another thread at the fork would be held in the child for good."""
         self.kept(store)
         over: list[bool] = []
 

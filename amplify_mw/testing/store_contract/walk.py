@@ -2,7 +2,7 @@
 
 Rules:
 - A walk is made from its number alone, so a failed one can be walked again.
-- Each walk has keys and users of its own: what earlier walks left does not matter.
+- Each walk has keys and users of its own: records of earlier walks do not matter.
 """
 
 import hashlib
