@@ -31,6 +31,7 @@ from .shell.shell import answer_for as _answer_for
 from .web.answers import Answer, Asked, problem
 from .web.mounts import Before, before_scope, reread_scope
 from .web.paths import Access, AccessRules
+from .web.requests import header_list
 
 if TYPE_CHECKING:
     from asgiref.typing import ASGI3Application
@@ -84,7 +85,7 @@ class AmplifyASGIMiddleware(Shell):
                     break
                 cookies = value
         access = _OPEN if self._rules is None else self._access(self._rules, scope)
-        visit = self.enter(access, cookies, headers, scope)
+        visit = self.enter(access, cookies, scope)
         if type(visit) is not Visit:
             if isinstance(visit, PassOn):
                 await self._pass_on(visit, scope, receive, send)
@@ -169,8 +170,9 @@ class AmplifyASGIMiddleware(Shell):
             path = self._place(*split_path(request), request)[1]
         return path
 
-    def _is_same(self, outer: Visit, cookies: bytes | None, request: Any) -> bool:  # noqa: ARG002
-        return outer.headers is request["headers"]
+    def _is_same(self, outer: Visit, cookies: bytes | None, request: Any) -> bool:
+        # Frameworks copy a scope for what they mount, but not its header list.
+        return outer.cookies == cookies and header_list(outer.headers) is request["headers"]
 
     async def aclose(self) -> None:
         """End the library's threads and connections; never required. A later request works."""

@@ -76,7 +76,7 @@ class Visit:
     started or ended a session. `is_socket`: a WebSocket.
     `attributes`: the answer to an earlier `fetch_user_attributes` of this request.
     `cookies`: the request's `Cookie` header. `headers`: its headers (a WSGI environ, until the
-    response has begun, or an ASGI header list). `outer`: the visit bound around this one.
+    response has begun, or an ASGI scope). `outer`: the visit bound around this one.
     """
 
     # A default that a class holds is slow to read through an instance on Python 3.11.

@@ -88,9 +88,9 @@ class Refused(NamedTuple):
     these stops the request: a page that merely asks for the user is open to all.
     `reason`: an error's `reason`, or `foreign_origin`. `status`: the HTTP status of the answer, or
     the usual one for the reason; 503 if the session could not be checked, and is kept. `at`:
-    "cookie", "require_auth", "answer" (the library answered in the app's place), "app" (a verb
-    raised), or a verb by its name. `detail`: more, in words: the page's origin; or the issuer or
-    app client in an unverified token.
+    "cookie", "header", "require_auth", "answer" (the library answered in the app's place), "app" (a
+    verb raised), or a verb by its name. `detail`: more, in words: the page's origin; or the issuer
+    or app client in an unverified token.
     """
 
     reason: str

@@ -59,7 +59,7 @@ class AmplifyWSGIMiddleware(Shell):
         access = _OPEN if self._rules is None else self._access(self._rules, environ)
         cookie = environ.get("HTTP_COOKIE")
         cookies = None if cookie is None else cookie.encode("latin-1", "replace")
-        visit = self.enter(access, cookies, environ, environ)
+        visit = self.enter(access, cookies, environ)
         if type(visit) is not Visit:
             if isinstance(visit, PassOn):
                 return self._pass_on(visit, environ, start_response)

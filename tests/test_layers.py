@@ -41,7 +41,9 @@ HOUSE = {
         redis.listener redis.store
         sqlite.errors sqlite.file sqlite.connections sqlite.database sqlite.table sqlite.store
     """,
-    "engine": "network http flights cache lines reporting driver engine inheriting context reports",
+    "engine": """
+        network http flights cache lines reporting driver engine inheriting context refusals
+    """,
     "verbs": "user given change start end fetch devices guards",
     "routes": """
         target attempt provider pages failures site queries failing exchange

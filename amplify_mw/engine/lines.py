@@ -50,9 +50,9 @@ def _write_refusal(event: Refused, *, loudly: bool, error: BaseException | None)
             line_of(event.method, event.path),
             exc_info=error,
         )
-    elif event.at == "cookie":
+    elif event.at in ("cookie", "header"):
         claims = f", claims {detail}" if detail else ""
-        tell("cookie refused: %s%s (%s)", reason, claims, line_of(event.method, event.path))
+        tell("%s refused: %s%s (%s)", event.at, reason, claims, line_of(event.method, event.path))
     elif event.at == "answer" and reason == "speculative_request":
         tell("answered %d: %s (%s: %s)", status, reason, detail, line_of(event.method, event.path))
     elif event.at == "answer":

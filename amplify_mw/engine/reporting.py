@@ -14,6 +14,7 @@ import inspect
 import weakref
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, Literal, TypeAlias
+from urllib.parse import unquote
 
 from .. import events
 from ..authenticator import Authenticator, Visit
@@ -26,7 +27,7 @@ from ..log import Once, logger
 from ..sessions.verdicts import Refused, SignedIn, Verdict
 from ..web.answers import Asked
 from ..web.requests import excerpt, request_path
-from .lines import CUT, LONGEST_PATH, write_line
+from .lines import CUT, LONGEST_PATH, line_of, write_line
 
 Listener: TypeAlias = Callable[[Event], object]
 Reporters: TypeAlias = "dict[int, weakref.ref[Reporter]]"
@@ -193,6 +194,11 @@ def signed_out_elsewhere(visit: Visit, pool_id: str, user_id: str) -> Report:
     return Report(event)
 
 
+def request_line(asked: Asked) -> str:
+    """A request in a line of the log."""
+    return line_of(*escaped(asked))
+
+
 def escaped(asked: Asked) -> tuple[str, str]:
     r"""The method and the path of a request, fit for a log.
 
@@ -210,8 +216,9 @@ def _request(visit: Visit) -> tuple[str | None, str | None]:
     request: Any = visit.headers
     if not isinstance(request, dict):
         return None, None
-    _, path = visit.home.mounts.place_of("", request_path(request), request)
-    return escaped(Asked(request.get("REQUEST_METHOD", "GET"), path, ""))
+    _, path = visit.home.mounts.place_of("", unquote(request_path(request)), request)
+    method = request.get("REQUEST_METHOD") or request.get("method", "GET")
+    return escaped(Asked(method, path, ""))
 
 
 def _origin(

@@ -14,8 +14,7 @@ from urllib.parse import urlencode
 
 from ..authenticator import Visit
 from ..effects import Flow, Report, Tell
-from ..engine.reporting import sign_in_failed
-from ..engine.reports import request_line
+from ..engine.reporting import request_line, sign_in_failed
 from ..log import logger
 from ..models import SignInFailure
 from ..web.answers import Answer, Asked

@@ -19,8 +19,7 @@ from typing import Final, NamedTuple, TypeAlias
 from ..authenticator import Authenticator, Visit
 from ..config.routes import AuthRoutes
 from ..effects import Flow
-from ..engine.reporting import report_answer
-from ..engine.reports import request_line
+from ..engine.reporting import report_answer, request_line
 from ..log import logger
 from ..web.answers import Answer, Asked, problem
 from ..web.requests import is_speculative

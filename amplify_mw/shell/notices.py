@@ -1,7 +1,7 @@
 """Notices for the operator: a middleware and its app do not fit together.
 
 Rules:
-- Each notice is logged once per middleware (the one on preflights: once per process), and names the
+- Each notice is told once per middleware (the one on preflights: once per process), and names the
   setting to write. Later refusals of foreign origins are logged at DEBUG.
 - Paths and headers come from a client: they are escaped and cut.
 """
@@ -10,13 +10,15 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ..authenticator import Visit
-from ..engine.reporting import report_refusal
-from ..log import Once, logger
+from ..log import Once
 from ..web.answers import Asked
 from ..web.requests import page_of
+
+if TYPE_CHECKING:
+    from ..events import Reporting
 
 _LONGEST: Final = 120  # characters of a path
 _IN_THIS_PROCESS: Final = Once()
@@ -25,48 +27,48 @@ _IN_THIS_PROCESS: Final = Once()
 class Notices:
     """The notices of one middleware."""
 
-    def __init__(self) -> None:
+    def __init__(self, reporter: Reporting) -> None:
+        self._reporter = reporter
         self._once = Once()
 
     def cors_inside(self, layers: Sequence[str]) -> None:
         """CORS layers are inside the middleware, and never see preflights of protected paths."""
-        logger.warning(
-            "%s is inside the middleware, and preflights of protected paths are answered without "
-            "it. If it is to answer them, put it around the middleware, or write preflight='app'",
-            ", ".join(layers),
+        self._reporter.notice(
+            f"{', '.join(layers)} is inside the middleware, and preflights of protected paths are "
+            "answered without it. If it is to answer them, put it around the middleware, or write "
+            "preflight='app'"
         )
 
     def other_mount(self, mount: str) -> None:
-        """API Gateway tells of a mount that is not configured."""
+        """API Gateway names a mount that is not configured."""
         if self._once.is_first("mount"):
-            logger.warning(
-                "API Gateway says that the public path begins with %a, and the configuration does "
-                "not: write that as mount='/...'",
-                mount[:_LONGEST],
+            self._reporter.notice(
+                f"API Gateway says that the public path begins with {mount[:_LONGEST]!a}, and the "
+                "configuration does not: write that as mount='/...'"
             )
 
     def other_routes(self, path: str, route: str) -> None:
         """A path ends like a sign-in route, and is none. `route`: one of them."""
         if self._once.is_first("routes"):
-            logger.warning(
-                "the path %a was asked for, which is none of the sign-in routes: they are at %a "
-                "and beside it. If something stands in front of them in the site's public address, "
-                "write that into the configuration: mount='/...'",
-                *(path[:_LONGEST], route),
+            self._reporter.notice(
+                f"the path {path[:_LONGEST]!a} was asked for, which is none of the sign-in routes: "
+                f"they are at {route!a} and beside it. If something stands in front of them in the "
+                "site's public address, write that into the configuration: mount='/...'"
             )
 
     def withheld(self, path: str, read: str) -> None:
         """A response was withheld: the app has read `path` as the protected path `read`."""
         if self._once.is_first("withheld"):
-            logger.warning(
-                "a response was withheld: the app has read the path %a as %a, which `protect` "
-                "names. If it takes a prefix off by itself, write that into the configuration: "
-                "mount='/...'",
-                *(path[:_LONGEST], read[:_LONGEST]),
+            self._reporter.notice(
+                f"a response was withheld: the app has read the path {path[:_LONGEST]!a} as "
+                f"{read[:_LONGEST]!a}, which `protect` names. If it takes a prefix off by itself, "
+                "write that into the configuration: mount='/...'"
             )
 
     def foreign_origin(self, visit: Visit, asked: Asked) -> None:
         """A page of another origin was refused: it may be the site's own, and not configured."""
+        from ..engine.reporting import report_refusal  # loaded with the first refusal
+
         report_refusal(
             *(visit, "foreign_origin", 403),
             at="answer",
@@ -75,14 +77,12 @@ class Notices:
             loudly=self._once.is_first("foreign_origin"),
         )
 
-
-def preflight_refused(asked: Asked) -> None:
-    """The first CORS preflight of a protected path was answered without the app."""
-    if _IN_THIS_PROCESS.is_first("preflight"):
-        logger.warning(
-            "a CORS preflight of the protected path %a was answered without permission, and "
-            "without the app. If pages of other origins may ask for it: put the CORS layer around "
-            "this middleware, or write preflight='app' if one inside answers all preflights. "
-            "(This is said once.)",
-            asked.path[:_LONGEST],
-        )
+    def preflight(self, path: str) -> None:
+        """The first CORS preflight of a protected path was answered without the app."""
+        if _IN_THIS_PROCESS.is_first("preflight"):
+            self._reporter.notice(
+                f"a CORS preflight of the protected path {path[:_LONGEST]!a} was answered without "
+                "permission, and without the app. If pages of other origins may ask for it: put "
+                "the CORS layer around this middleware, or write preflight='app' if one inside "
+                "answers all preflights. (This is said once.)"
+            )

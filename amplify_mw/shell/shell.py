@@ -13,8 +13,8 @@ Rules:
 - The mounts named by the wrapped app are taken over once, when the middleware is built. If it has
   read a protected path under another mount, only signed-in users get its response.
 - A CORS preflight of a protected path reaches the app with a signed-in user, or `preflight="app"`.
-- Each refusal is logged at DEBUG (see `reports`); the first one of a foreign origin at WARNING, as
-  it may be the site's own and missing in the configuration (see `notices`).
+- Each refusal is an event (see `engine.refusals`). The first one of a foreign origin is logged at
+  WARNING: it may be the site's own and missing in the configuration (see `notices`).
 """
 
 # Annotations stay unevaluated: each one costs every import some microseconds.
@@ -31,7 +31,6 @@ from ..credentials import Credential, Source
 from ..effects import Flow
 from ..engine.context import bound
 from ..engine.engine import Engine
-from ..engine.reports import tell_answer, tell_cookie
 from ..errors import AuthError, ConfigurationError
 from ..sessions.verdicts import SignedIn
 from ..web.answers import PREFLIGHT, Answer, Asked, problem
@@ -39,7 +38,7 @@ from ..web.mounts import PLAIN, Inside, gateway_path
 from ..web.paths import Access, AccessRules
 from ..web.requests import SAFE_METHODS
 from .inside import look_inside
-from .notices import Notices, preflight_refused
+from .notices import Notices
 
 if TYPE_CHECKING:
     from ..config.routes import AuthRoutes
@@ -98,7 +97,7 @@ class Shell:
         self._withholds = self._rules is not None and self._rules.protects
         # As with `ignore`: a path is exempt only if every reading of it is.
         self._exempt = AccessRules((), (), config.csrf_exempt, config.mount, inside)
-        self._notices = Notices()
+        self._notices = Notices(self._home.reporter)
         if inside.cors and self._withholds and config.preflight != "app":
             self._notices.cors_inside(inside.cors)
         self._routes: Mapping[str, Route] | None = None
@@ -130,37 +129,32 @@ class Shell:
     # The way in.
 
     def enter(
-        self, access: Access, cookies: bytes | None, headers: object, request: Request
+        self, access: Access, cookies: bytes | None, request: Request
     ) -> Visit | PassOn | Flow[Visit]:
         """The visit of a request, at once if its credential is known.
 
-        `cookies`: the `Cookie` header. `headers`: as `request_header` takes them. Raises
-        `ConfigurationError` for two pools under one cookie name.
+        `cookies`: the `Cookie` header. Raises `ConfigurationError` for two pools under one cookie
+        name.
         """
         outer = bound()
         if outer is not None:
-            found = self._within(outer, access, cookies, headers, request)
+            found = self._within(outer, access, cookies, request)
             if found is not None:
                 return found
         if access is _IGNORED:
             return PassOn(None)
         value = None if cookies is None else self._read(cookies)
         if value is None:
-            visit = _visit_of(self._home, self._nobody, cookies, headers, outer)
+            visit = _visit_of(self._home, self._nobody, cookies, request, outer)
             return self._elsewhere(visit, request) if self._others else visit
         verdict = self._known(value)
         if verdict is not None and self._clock() < verdict.fresh_until:
-            return _visit_of(self._home, verdict, cookies, headers, outer)
-        visit = _visit_of(self._home, self._nobody, cookies, headers, outer)
+            return _visit_of(self._home, verdict, cookies, request, outer)
+        visit = _visit_of(self._home, self._nobody, cookies, request, outer)
         return self._look_up(self._home.source, value, visit, request)
 
     def _within(
-        self,
-        outer: Visit,
-        access: Access,
-        cookies: bytes | None,
-        headers: object,
-        request: Request,
+        self, outer: Visit, access: Access, cookies: bytes | None, request: Request
     ) -> Visit | PassOn | None:
         """How a request is served while `outer` is bound; None: as if it were not."""
         is_same = self._is_same(outer, cookies, request)
@@ -170,7 +164,7 @@ class Shell:
             answer = self._guard(outer, self._asked(request)) if access is _PROTECTED else None
             return PassOn(outer, answer)
         if outer.pinned and access is not _IGNORED:
-            return outer.pinned_at(self._home, cookies, headers)
+            return outer.pinned_at(self._home, cookies, request)
         return None
 
     def _elsewhere(self, visit: Visit, request: Request) -> Visit | Flow[Visit]:
@@ -191,7 +185,9 @@ class Shell:
         credential = Credential(source, value)
         found = yield from self._home.authenticate(credential, self._clock())
         found.of_request(visit.cookies, visit.headers, visit.outer)
-        tell_cookie(found, self._asked, request)
+        from ..engine.refusals import report_credential  # loaded with the first new credential
+
+        report_credential(found, self._asked, request)
         return found
 
     def _shares_visit(self, outer: Visit, cookies: bytes | None, *, is_same: bool) -> bool:
@@ -255,7 +251,7 @@ class Shell:
         if isinstance(verdict, SignedIn):
             return None
         if asked.is_preflight:
-            preflight_refused(asked)
+            self._notices.preflight(asked.path)
             return PREFLIGHT
         if verdict is self._nobody and visit.source.is_withheld(asked, visit.cookies):
             from ..routes.pages import hop_here  # for sites with strict cookies
@@ -352,5 +348,7 @@ def answer_for(visit: Visit, asked: Asked, error: AuthError) -> Answer:
     verdict = visit.ask()
     signed_in = isinstance(verdict, SignedIn)
     answer = visit.source.refusals.answer_for(asked, error, signed_in=signed_in)
-    tell_answer(visit, asked, answer, error)
+    from ..engine.refusals import report_answer_to  # loaded with the first refusal
+
+    report_answer_to(visit, asked, answer, error)
     return answer

@@ -16,8 +16,8 @@ from ..cognito.keys import KeysUnavailable
 from ..cognito.verifier import VerifiedToken, agree
 from ..effects import Flight, Flow, Join, Remember, Report, Unreachable
 from ..engine.context import current_visit, refuse_on_event_loop
+from ..engine.refusals import notice_other_pool
 from ..engine.reporting import sign_in_failed, signed_in, signed_out
-from ..engine.reports import tell_stranger
 from ..errors import AuthError, ResponseStartedError, SessionTooLargeError
 from ..events import SignInFailed
 from ..models import AuthUser, TokenSet
@@ -158,7 +158,7 @@ def _verified(
     except KeysUnavailable as error:
         raise keys_unavailable(error).exception() from error
     except InvalidToken as error:
-        tell_stranger(home, error.reason, error.claimed, _VERB)
+        notice_other_pool(home, error.reason, error.claimed, lambda: _VERB)
         raise refused(error).exception() from None
     refresh_token = None if tokens.refresh_token is None else tokens.refresh_token.encode()
     return NewSession(id_token, access_token, refresh_token, user_agent)

@@ -19,7 +19,7 @@ _HOST: Final = r"([a-z0-9._-]{1,255}|\[[0-9a-f:.]{2,45}\])(:[0-9]{1,5})?"
 class Hosts:
     """The hosts of recent sign-ins.
 
-    `request`: a WSGI environ or an ASGI header list. `origin`: the site's.
+    `request`: a WSGI environ or an ASGI scope. `origin`: the site's.
     """
 
     def __init__(self) -> None:

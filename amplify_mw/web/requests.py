@@ -27,20 +27,27 @@ _OWN_SITES: Final = {"same-origin", "none"}  # "none": typed, or from a bookmark
 def request_header(request: object, name: str) -> list[str]:
     """The values of a request's header `name`, in the order they came; none without a request.
 
-    `request`: a WSGI environ, or an ASGI header list. `name`: as in `Sec-Fetch-Site`. A WSGI server
-    joins repeated headers into one value.
+    `request`: a WSGI environ, an ASGI scope or its header list. `name`: as in `Sec-Fetch-Site`. A
+    WSGI server joins repeated headers into one value.
 
     >>> request_header({"HTTP_SEC_FETCH_SITE": "same-origin"}, "Sec-Fetch-Site")
     ['same-origin']
     >>> request_header([(b"origin", b"null"), (b"origin", b"https://a.example")], "Origin")
     ['null', 'https://a.example']
     """
-    if isinstance(request, dict):
-        value = request.get("HTTP_" + name.upper().replace("-", "_"))
+    pairs = header_list(request)
+    if isinstance(pairs, dict):
+        value = pairs.get("HTTP_" + name.upper().replace("-", "_"))
         return [] if value is None else [value]
     wanted = name.lower().encode("ascii")
-    pairs: Iterable[tuple[bytes, bytes]] = request if isinstance(request, Iterable) else ()
-    return [value.decode("latin-1") for key, value in pairs if key.lower() == wanted]
+    found: Iterable[tuple[bytes, bytes]] = pairs if isinstance(pairs, Iterable) else ()
+    return [value.decode("latin-1") for key, value in found if key.lower() == wanted]
+
+
+def header_list(request: object) -> object:
+    """The header list of an ASGI scope; anything else as it is."""
+    is_scope = isinstance(request, dict) and "headers" in request
+    return request["headers"] if is_scope else request  # type: ignore[index]
 
 
 def came_by_hop(request: object, cookies: bytes | None) -> bool:

@@ -1,13 +1,11 @@
-"""What the log is told of requests that were refused.
+"""Refused requests: their events, and notices of the likely mistake in the configuration.
 
 Rules:
-- Each refusal is a line at DEBUG, with its reason, method and path; a failed sign-in is one at
-  INFO, or at WARNING if an operator can mend it.
-- What an operator should know of everybody's requests is told at WARNING, once: tokens of another
-  issuer or app client, a session cookie of another name, a Bearer header that nobody reads.
-- Nothing is looked at for that but in a request that is refused anyway.
-- Ids are no secrets. What has not been verified is told as a claim. What a client sent is escaped
-  and cut; tokens, the values of cookies, codes and states are never told.
+- Each refusal is an event. A mistake that may concern the requests of all is a notice, once: tokens
+  of another issuer or app client, a session cookie of another name, a Bearer header.
+- Only a refused request is searched for mistakes.
+- Ids are no secrets. Unverified ones are called claims. Text of a client is escaped and cut; no
+  token, cookie value, code or state is told.
 """
 
 import re
@@ -20,8 +18,7 @@ from ..errors import AuthError, Reason
 from ..sessions.verdicts import Refused
 from ..web.answers import Answer, Asked
 from ..web.requests import excerpt, request_header
-from .lines import line_of
-from .reporting import escaped, report_refusal
+from .reporting import report_refusal, request_line
 
 _USUAL: Final = "amplify-session"
 _PREFIXES: Final = ("", "__Host-", "__Secure-")
@@ -35,20 +32,10 @@ _DIFFERENT_USERS: Final = (
 _MAX_LOOKED_AT: Final = 16_384  # bytes of cookies: servers take no more
 
 
-def request_line(asked: Asked) -> str:
-    r"""A request in a line of the log.
+def report_credential(visit: Visit, asking: Callable[[Any], Asked], request: Any) -> None:
+    """Report a request's credential, if it was refused, and flaws in how cookies are set.
 
-    >>> print(request_line(Asked("GET", "/a\nb", "code=secret")))
-    GET '/a\nb'
-    """
-    method, path = escaped(asked)
-    return line_of(method, path)
-
-
-def tell_cookie(visit: Visit, asking: Callable[[Any], Asked], request: Any) -> None:
-    """Tell why a cookie signed nobody in, and once what is wrong with how cookies are set.
-
-    `asking`: gives what `request` asked for.
+    `asking`: makes an `Asked` of `request`.
     """
     verdict, reporter = visit.verdict, visit.home.reporter
     complaint = visit.home.cookie.complaint(visit.cookies or b"")
@@ -58,49 +45,51 @@ def tell_cookie(visit: Visit, asking: Callable[[Any], Asked], request: Any) -> N
         return
     if verdict.reason == "different_users" and reporter.is_first(verdict.reason):
         reporter.notice(_DIFFERENT_USERS)
+    at = "cookie" if visit.source.is_ambient else "header"
     asked = partial(asking, request)
     detail = excerpt(verdict.claimed) if verdict.claimed else ""
     status = verdict.error.status_code
-    report_refusal(visit, verdict.reason, status, at="cookie", detail=detail, asked=asked)
+    report_refusal(visit, verdict.reason, status, at=at, detail=detail, asked=asked)
     if verdict.claimed:
-        tell_stranger(visit.home, verdict.reason, verdict.claimed, request_line(asked()))
+        notice_other_pool(
+            visit.home, verdict.reason, verdict.claimed, lambda: request_line(asked())
+        )
 
 
-def tell_stranger(home: Authenticator, reason: Reason, claimed: str, where: str) -> None:
-    """Tell, once, that a token is another pool's or app client's. `where`: it was refused."""
+def notice_other_pool(
+    home: Authenticator, reason: Reason, claimed: str, place: Callable[[], str]
+) -> None:
+    """Notice a token of another pool or app client. `place`: gives the place of its refusal."""
     expected: Iterable[str]
     if reason == "wrong_client":
-        what, expected, option = "app client", home.config.clients or (), "client_id"
+        kind, expected, option = "app client", home.config.clients or (), "client_id"
     elif reason == "wrong_issuer":
-        what, expected, option = "issuer", home.issuers, "user_pool_id"
+        kind, expected, option = "issuer", home.issuers, "user_pool_id"
     else:
         return
     claim = excerpt(claimed)
     if claimed and home.reporter.is_first(reason, claim):
         home.reporter.notice(
-            f"a token was refused ({reason}): it claims to be of {what} {claim}, and those that "
-            f"count are of {_listed(expected)} ({where}); correct {option}, or, if another site of "
-            "this host name has set the cookie, give yours a name of its own"
+            f"a token was refused ({reason}): it claims to be of {kind} {claim}, and those that "
+            f"count are of {_listed(expected)} ({place()}); correct {option}, or, if another site "
+            "of this host name has set the cookie, give yours a name of its own"
         )
 
 
-def tell_answer(visit: Visit, asked: Asked, answer: Answer, error: AuthError) -> None:
-    """Tell of an answer in the app's place; and, if nobody is signed in, what may be behind it."""
-    fault = error if answer.status == 500 else None  # nobody's cookie: a fault to be found
+def report_answer_to(visit: Visit, asked: Asked, answer: Answer, error: AuthError) -> None:
+    """Report an answer in the app's place, and notice a likely mistake if nobody is signed in."""
+    fault = error if answer.status == 500 else None  # no refusal of a user: a fault to be found
     report_refusal(
-        visit, error.reason, answer.status, at="answer", asked=lambda: asked, error=fault
+        *(visit, error.reason, answer.status), at="answer", asked=lambda: asked, error=fault
     )
-    if fault is not None:
-        return
-    line = request_line(asked)
     if error.status_code == 401 and visit.verdict.user is None and not visit.pinned:
         if visit.verdict is visit.home.nobody and visit.cookies is not None:
-            _tell_other_cookie(visit, visit.cookies[:_MAX_LOOKED_AT], line)
-        _tell_bearer(visit, line)
+            _notice_other_cookie(visit, visit.cookies[:_MAX_LOOKED_AT], asked)
+        _notice_bearer(visit, asked)
 
 
-def _tell_other_cookie(visit: Visit, cookies: bytes, line: str) -> None:
-    """Tell, once, that a session cookie was sent of a name that nobody reads here."""
+def _notice_other_cookie(visit: Visit, cookies: bytes, asked: Asked) -> None:
+    """Notice a session cookie of a name that is not read here."""
     home, names = visit.home, visit.home.cookie.names
     while visit.outer is not None:  # a middleware further out may read it
         visit = visit.outer
@@ -111,7 +100,7 @@ def _tell_other_cookie(visit: Visit, cookies: bytes, line: str) -> None:
         if home.reporter.is_first("cookie_name", name):
             home.reporter.notice(
                 f"nobody is signed in, and a cookie {name!r} was sent; the session is read from "
-                f"{_listed(names)} ({line}): if this site sets it, correct "
+                f"{_listed(names)} ({request_line(asked)}): if this site sets it, correct "
                 "cookie=CookiePolicy(name=...) or session="
             )
     sent = {match.decode("latin-1") for match in _CLIENT.findall(cookies)}
@@ -119,14 +108,15 @@ def _tell_other_cookie(visit: Visit, cookies: bytes, line: str) -> None:
     if others and len(others) == len(sent) and home.reporter.is_first("front_end", others[0]):
         home.reporter.notice(
             "nobody is signed in, and cookies of Amplify JS were sent, which claim to be of app "
-            f"client {excerpt(others[0])}; the session is read from {_listed(names)} ({line}): "
-            "correct client_id, or write session=AmplifyCookies() to read them"
+            f"client {excerpt(others[0])}; the session is read from {_listed(names)} "
+            f"({request_line(asked)}): correct client_id, or write session=AmplifyCookies() to "
+            "read them"
         )
 
 
 @lru_cache(maxsize=64)
 def _others(names: frozenset[str]) -> re.Pattern[bytes]:
-    """What finds a session cookie of another name: the usual one, and theirs by another prefix."""
+    """The pattern of a session cookie of another name: the usual one, or with another prefix."""
     own = {name for name in names if not name.startswith(_FRONT_END)}
     bare = {name.removeprefix("__Host-").removeprefix("__Secure-") for name in own} | {_USUAL}
     others = sorted({prefix + name for prefix in _PREFIXES for name in bare} - own)
@@ -134,13 +124,14 @@ def _others(names: frozenset[str]) -> re.Pattern[bytes]:
     return re.compile(rb"(?:\A|[;,])[ \t]*(" + listed + rb")(?:\.[0-9])?[ \t]*=")
 
 
-def _tell_bearer(visit: Visit, line: str) -> None:
+def _notice_bearer(visit: Visit, asked: Asked) -> None:
     sent = request_header(visit.headers, "Authorization")
     reporter = visit.home.reporter
     if any(value[:7].lower() == "bearer " for value in sent) and reporter.is_first("bearer"):
+        names = _listed(visit.home.cookie.names)
         reporter.notice(
             "nobody is signed in, and a request brought an Authorization: Bearer header, which is "
-            f"not read here; the session is read from {_listed(visit.home.cookie.names)} ({line})"
+            f"not read here; the session is read from {names} ({request_line(asked)})"
         )
 
 
