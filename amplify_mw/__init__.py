@@ -79,11 +79,11 @@ getCurrentUser = get_current_user  # noqa: N816  # Amplify's own spelling
 fetchUserAttributes = fetch_user_attributes  # noqa: N816
 
 if TYPE_CHECKING:
-    from .models import AuthSession as AuthSession
-    from .models import Jwt as Jwt
-    from .models import SessionInfo as SessionInfo
-    from .models import Tokens as Tokens
-    from .models import TokenSet as TokenSet
+    from .models.session import AuthSession as AuthSession
+    from .models.session import Jwt as Jwt
+    from .models.session import SessionInfo as SessionInfo
+    from .models.session import Tokens as Tokens
+    from .models.session import TokenSet as TokenSet
     from .sessions.amplify.sessions import AmplifyCookies as AmplifyCookies
     from .sessions.sealed import SealedSession as SealedSession
     from .sessions.stored import StoredSession as StoredSession
@@ -100,14 +100,14 @@ if TYPE_CHECKING:
 
 _LATER: Final = {
     "AmplifyCookies": ".sessions.amplify.sessions",
-    "AuthSession": ".models",
-    "Jwt": ".models",
+    "AuthSession": ".models.session",
+    "Jwt": ".models.session",
     "SealedSession": ".sessions.sealed",
     "ServerAuthManager": ".verbs.guards",
-    "SessionInfo": ".models",
+    "SessionInfo": ".models.session",
     "StoredSession": ".sessions.stored",
-    "TokenSet": ".models",
-    "Tokens": ".models",
+    "TokenSet": ".models.session",
+    "Tokens": ".models.session",
     "end_session": ".verbs.end",
     "end_session_by_handle": ".verbs.devices",
     "fetch_auth_session": ".verbs.fetch",

@@ -13,7 +13,8 @@ from asgiref.sync import markcoroutinefunction
 from .engine.context import carry as carry
 from .engine.context import current_visit
 from .errors import AuthError
-from .models import AuthSession, AuthUser, SessionInfo
+from .models import AuthUser
+from .models.session import AuthSession, SessionInfo
 from .verbs.devices import ending_one, listing
 from .verbs.end import ending
 from .verbs.fetch import fetching

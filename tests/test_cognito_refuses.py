@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from amplify_mw.models import TokenSet
+from amplify_mw.models.session import TokenSet
 from amplify_mw.testing import CognitoError, LocalUserPool
 from tests.shells import Got, Shell
 from tests.sites import HOUR, NAME, Browser, Clock, Site, session_of, town

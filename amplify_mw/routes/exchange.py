@@ -22,7 +22,7 @@ from ..cognito.pace import Caller
 from ..cognito.verifier import VerifiedToken
 from ..effects import Flight, Flow, Join, Unreachable
 from ..errors import AuthError, NetworkError, SessionTooLargeError
-from ..models import TokenSet
+from ..models.session import TokenSet
 from ..verbs.start import starting_new
 from ..web.requests import request_header
 from .attempt import Attempt

@@ -17,7 +17,7 @@ from .verdicts import CookieValue, Refused, Resolution, SignedIn, Write
 if TYPE_CHECKING:
     from ..cognito.grants import Grants
     from ..cognito.verifier import VerifiedToken, Verifier
-    from ..models import SessionInfo
+    from ..models.session import SessionInfo
     from .bundle import Bundle
     from .store import Memory
 

@@ -28,7 +28,7 @@ from typing import Any, Final, TypeAlias
 from ..cognito.keys import KeysUnavailable
 from ..effects import Cache, Flow, Remember, Unreachable
 from ..errors import NetworkError
-from ..models import SessionInfo
+from ..models.session import SessionInfo
 from ..web.cookie_policy import CookiePolicy
 from ..web.cookies import DUPLICATE, CookieLine, SessionCookies
 from .base import (

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 from ..cognito.verifier import MAX_TOKEN_BYTES
 from ..effects import Draw, Flow, Unreachable
 from ..errors import SessionTooLargeError, check_number
-from ..models import SessionInfo
+from ..models.session import SessionInfo
 from ..web import base64url
 from ..web.cookie_policy import CookiePolicy
 from ..web.cookies import NewCookie, SessionCookie

@@ -11,7 +11,7 @@ from ..effects import Flow, Unreachable
 from ..engine.context import current_visit, refuse_on_event_loop, signed_in_verdict
 from ..engine.reporting import signed_out_elsewhere
 from ..errors import ConfigurationError
-from ..models import SessionInfo
+from ..models.session import SessionInfo
 from ..sessions.base import SessionList
 from ..sessions.verdicts import STORE_UNAVAILABLE, SignedIn, user_key
 from .change import refuse_foreign, refuse_speculative

@@ -11,7 +11,7 @@ from ..cognito.jwt import parse_segment
 from ..effects import Flow, Unreachable
 from ..engine.context import current_visit, refuse_on_event_loop, signed_in_verdict
 from ..errors import NotAuthorizedException
-from ..models import AuthSession, Jwt, Tokens
+from ..models.session import AuthSession, Jwt, Tokens
 from ..sessions.base import Postponed
 from ..sessions.verdicts import STORE_UNAVAILABLE, Refused, Resolution, SignedIn
 from .change import refuse_late

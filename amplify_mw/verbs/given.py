@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from ..cognito.verifier import MAX_TOKEN_BYTES
 from ..errors import NotAuthorizedException
-from ..models import TokenSet
+from ..models.session import TokenSet
 
 TokenSource = TokenSet | Mapping[str, Any]
 _MEMBERS: Final = {  # as OAuth says, and as Cognito's AuthenticationResult does

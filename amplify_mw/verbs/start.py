@@ -20,7 +20,8 @@ from ..engine.refusals import notice_other_pool
 from ..engine.reporting import sign_in_failed, signed_in, signed_out
 from ..errors import AuthError, ResponseStartedError, SessionTooLargeError
 from ..events import SignInFailed
-from ..models import AuthUser, TokenSet
+from ..models import AuthUser
+from ..models.session import TokenSet
 from ..sessions.base import NewSession, PartlyEnded
 from ..sessions.bundle import Bundle
 from ..sessions.token import keys_unavailable, refused

@@ -18,7 +18,7 @@ import pytest
 
 from amplify_mw import AmplifyConfig, StoredSession
 from amplify_mw.engine.engine import Engine
-from amplify_mw.models import TokenSet
+from amplify_mw.models.session import TokenSet
 from amplify_mw.stores.memory import MemoryStore
 from tests.amplify_js.installation import Unavailable, installed, node
 from tests.moto.test_moto import call

@@ -28,7 +28,7 @@ from amplify_mw.cognito.api import (
 )
 from amplify_mw.effects import Request, Response
 from amplify_mw.engine.engine import Engine
-from amplify_mw.models import TokenSet
+from amplify_mw.models.session import TokenSet
 from amplify_mw.stores.memory import MemoryStore
 from tests.shells import Ask, Got, Shell
 from tests.sites import Browser, Site

@@ -13,7 +13,7 @@ import pytest
 
 from amplify_mw import start_session
 from amplify_mw.engine.engine import Engine
-from amplify_mw.models import TokenSet
+from amplify_mw.models.session import TokenSet
 from amplify_mw.testing import LocalUserPool
 from amplify_mw.wsgi import AmplifyWSGIMiddleware
 from tests.processes.cluster import Cluster

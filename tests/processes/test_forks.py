@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from amplify_mw.models import TokenSet
+from amplify_mw.models.session import TokenSet
 from tests.processes.cluster import Cluster, Member
 from tests.processes.conftest import HOUR, Cognito, Places
 from tests.processes.sites import Spec

@@ -16,7 +16,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from amplify_mw.models import TokenSet
+from amplify_mw.models.session import TokenSet
 from tests.patience import PATIENCE
 from tests.processes.conftest import HOUR, Cognito, Places
 from tests.processes.sites import Spec

@@ -14,7 +14,7 @@ import pytest
 
 from amplify_mw import end_session, get_current_user, start_session
 from amplify_mw.engine.engine import Engine
-from amplify_mw.models import TokenSet
+from amplify_mw.models.session import TokenSet
 from amplify_mw.testing.store_contract import in_a_child
 from tests.processes.cluster import Cluster
 from tests.processes.conftest import HOUR, Cognito, Places, enter

@@ -32,7 +32,7 @@ from amplify_mw.effects import (
     Unreachable,
 )
 from amplify_mw.engine.engine import Engine
-from amplify_mw.models import AuthSession, TokenSet
+from amplify_mw.models.session import AuthSession, TokenSet
 from amplify_mw.sessions.verdicts import NO_COOKIE, NO_SESSION, SignedIn
 from amplify_mw.stores.base import StoreUnavailable
 from amplify_mw.stores.memory import MemoryStore

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from werkzeug.wrappers import Request, Response
 
-from ...models import TokenSet
+from ...models.session import TokenSet
 from . import discovery
 from .authorization import AppClient
 from .codes import Codes

@@ -1,0 +1,8 @@
+"""The values that users of the library see. They are frozen.
+
+Those of `models.session` are imported from there: they are needed later, if at all.
+"""
+
+from .user import AuthUser as AuthUser
+from .user import SignInDetails as SignInDetails
+from .user import SignInFailure as SignInFailure

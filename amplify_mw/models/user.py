@@ -1,0 +1,67 @@
+"""The user, and a sign-in that failed: values that users of the library see."""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+
+@dataclass(frozen=True, slots=True)
+class SignInDetails:
+    """How the user signed in, as the front end reports it (Amplify's `AuthSignInDetails`)."""
+
+    login_id: str | None = None
+    """The text typed as the user name."""
+
+    auth_flow_type: str | None = None
+    """The authentication flow, such as `USER_SRP_AUTH`."""
+
+    def to_dict(self) -> dict[str, str]:
+        """In Amplify's spelling, without what is None."""
+        facts = {"loginId": self.login_id, "authFlowType": self.auth_flow_type}
+        return {name: value for name, value in facts.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class AuthUser:
+    """The signed-in user.
+
+    >>> AuthUser("ada", "0f3c").to_dict()
+    {'username': 'ada', 'userId': '0f3c'}
+    """
+
+    username: str
+    """The pool's name for the user (`cognito:username`), never empty."""
+
+    user_id: str
+    """The `sub` claim, which never changes."""
+
+    sign_in_details: SignInDetails | None = None
+    """None, except with `AmplifyCookies`: the browser's word, which nobody has verified."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """In Amplify's spelling, for JSON: `userId`, and `signInDetails` if they are known."""
+        user: dict[str, Any] = {"username": self.username, "userId": self.user_id}
+        if self.sign_in_details is not None:
+            user["signInDetails"] = self.sign_in_details.to_dict()
+        return user
+
+
+class SignInFailure(NamedTuple):
+    """A failed sign-in, for `AuthRoutes(on_sign_in_failed=...)`.
+
+    It holds no secret, and nothing that identifies the visitor.
+    """
+
+    code: str
+    """The stable code, as in the README's table."""
+
+    pool_error: str | None
+    """The user pool's own code, such as `invalid_scope` (letters, digits and `_`), or None."""
+
+    status: int
+    """The HTTP status that goes with the code."""
+
+    method: str
+    """The request's method."""
+
+    path: str
+    """The request's path."""
