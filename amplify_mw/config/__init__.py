@@ -1,4 +1,4 @@
-"""What users write, checked when it is made."""
+"""The configuration, checked when it is made."""
 
 from .config import AmplifyConfig as AmplifyConfig
 from .pool import UserPool as UserPool

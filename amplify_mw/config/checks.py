@@ -1,8 +1,8 @@
 """The checks of single options.
 
 Rules:
-- A check returns the value as it is kept, or raises a `ConfigurationError` that names the option
-  and says what to write instead.
+- A check returns the value in the form to keep, or raises a `ConfigurationError` with the option's
+  name and what to write instead.
 - An address is https, or http on this machine; on another only with `allow_insecure_http`.
 """
 
@@ -11,32 +11,30 @@ import json
 import os
 import re
 from collections.abc import Hashable, Mapping, Sequence
-from enum import Enum
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from ..errors import ConfigurationError, kind_of
 from ..web.origins import app_origin, is_host, is_loopback, split_origin
 
-_PATTERN = re.compile(r"(?!.*//)/[^*?%\\\x00-\x1F]*(?:(?<=/)\*)?")  # a path, or all below one
+_PATTERN: Final = re.compile(r"(?!.*//)/[^*?%\\\x00-\x1F]*(?:(?<=/)\*)?")  # a path, or all below
+_NO_PATH: Final = re.compile(r"\s*(?:https?://|[{\[])", re.IGNORECASE)  # an address, or JSON text
+_DEFAULT_PORTS: Final = {"https": 443, "http": 80}
+_ELSEWHERE: Final = "http:// only for localhost, or for an emulator with allow_insecure_http=True"
 
 
-NO_PATH = re.compile(r"\s*(?:https?://|[{\[])", re.IGNORECASE)  # an address, or JSON text
-
-
-DEFAULT_PORTS: Final = {"https": 443, "http": 80}
-
-
-class Missing(Enum):
-    """What was not given. A member of an Enum stays itself when it is copied or pickled."""
-
-    MISSING = "missing"
+class Missing:
+    """The type of `MISSING`, which stays itself when it is copied or pickled."""
 
     def __repr__(self) -> str:
         return "<required>"
 
+    def __reduce__(self) -> str:
+        return "MISSING"
 
-MISSING: Final[Any] = Missing.MISSING
+
+MISSING: Final[Any] = Missing()
+"""The default of an option that has to be given."""
 
 
 def set_fields(target: object, **values: Any) -> None:
@@ -70,12 +68,12 @@ def check_listener(listener: object) -> None:
         )
 
 
-_ELSEWHERE: Final = "http:// only for localhost, or for an emulator with allow_insecure_http=True"
-
-
 def check_address(name: str, url: Any, *, insecure: bool) -> str:
-    """An address that may be trusted to be the one that is meant. `insecure`: http will do."""
-    # urlsplit passes over some of what is not printable
+    """Return `url` if it is https (or http on loopback) without user, query or fragment.
+
+    `insecure`: http to other machines is accepted too.
+    """
+    # urlsplit drops some characters that are not printable
     is_clean = isinstance(url, str) and url.isascii() and url.isprintable() and " " not in url
     try:
         parts = urlsplit(url if is_clean else "")
@@ -105,7 +103,7 @@ def check_proxy(proxy: object) -> None:
     """Refuse a proxy that is neither None, "environment" nor an address."""
     if proxy is None or proxy == "environment":
         return
-    from ..web.proxy import parse_proxy  # for those who have one
+    from ..web.proxy import parse_proxy  # only with a proxy
 
     try:
         parse_proxy(proxy)
@@ -123,8 +121,8 @@ def check_strings(name: str, values: object) -> tuple[str, ...]:
 
 
 def check_keys(keys: object) -> str | os.PathLike[str] | None:
-    """Preloaded keys in a form that can be compared: JSON text, or the path of a file."""
-    if isinstance(keys, str) and not isinstance(keys, KeyText) and NO_PATH.match(keys):
+    """Return preloaded keys in a form that can be compared: JSON text, or the path of a file."""
+    if isinstance(keys, str) and not isinstance(keys, KeyText) and _NO_PATH.match(keys):
         raise ConfigurationError(
             "keys: write a file's path or a mapping; key sets at an address are fetched without "
             "being told"
@@ -158,7 +156,7 @@ def check_paths(name: str, patterns: object) -> tuple[str, ...]:
 
 
 def check_page_origin(origin: str, *, insecure: bool) -> str:
-    """One of the `origins`. `insecure`: the site itself is over plain http."""
+    """Return one of the `origins`. `insecure`: the site itself is on plain http."""
     try:
         apps = app_origin(origin)
     except ConfigurationError as error:
@@ -167,7 +165,7 @@ def check_page_origin(origin: str, *, insecure: bool) -> str:
 
 
 def check_origin(name: str, origin: str, *, insecure: bool) -> str:
-    """An origin as browsers write it (RFC 6454 6.2)."""
+    """Return an origin as browsers write it (RFC 6454 6.2)."""
     try:
         scheme, host, port = split_origin(origin.lower())
     except ConfigurationError as error:
@@ -178,7 +176,7 @@ def check_origin(name: str, origin: str, *, insecure: bool) -> str:
             f"itself is over plain http: CookiePolicy(secure=False)); got {origin!r}"
         )
     host = f"[{host}]" if ":" in host else host
-    suffix = "" if port in (None, DEFAULT_PORTS[scheme]) else f":{port}"
+    suffix = "" if port in (None, _DEFAULT_PORTS[scheme]) else f":{port}"
     return f"{scheme}://{host}{suffix}"
 
 

@@ -9,7 +9,7 @@ Rules:
   configured here. An issuer that is only compared is plain text.
 - A configuration is a value. Equal ones share key sets and caches within a process (see `Core`). A
   copied or unpickled one equals its original; a store in it stays the same store in its process.
-- Fields hold the user's options, in one form each; everything that follows from them is a property.
+- Fields hold the user's options, in one form each; values derived from them are properties.
 """
 
 import os
@@ -59,9 +59,9 @@ _PATHS: Final = ("protect", "public", "ignore", "csrf_exempt")
 class Core(NamedTuple):
     """The part of a configuration that decides how sessions are verified, fetched and remembered.
 
-    Configurations of equal cores share all of that within a process; their paths, guards and cookie
-    attributes may differ. The cookie's name is part of it: a value sealed for one cookie is not
-    valid in another.
+    Configurations of equal cores share key sets, caches and flights within a process; their paths,
+    guards and cookie attributes may differ. The cookie's name belongs to the core: a value sealed
+    for one cookie is not valid in another.
     """
 
     pools: tuple[UserPool, ...]
@@ -124,9 +124,9 @@ class AmplifyConfig(PoolOptions):
     leeway: float = 5.0
     """Seconds that this machine's clock may differ from the pool's. Default: 5, at most 60.
 
-    A token is accepted from that long before its `iat` until that long after its `exp`. With a
-    larger difference no session ends, but requests get 503 (`token_not_yet_valid`,
-    `token_expired`), and the log says so.
+    A token is accepted from `leeway` before its `iat` until `leeway` after its `exp`. With a larger
+    difference no session ends, but requests get 503 (`token_not_yet_valid`, `token_expired`), and
+    the log says so.
     """
 
     protect: Sequence[str] = ()
@@ -176,7 +176,7 @@ class AmplifyConfig(PoolOptions):
     csrf_exempt: Sequence[str] = ()
     """Paths that `csrf` does not apply to, written as in `protect`. Default: none.
 
-    For webhooks and the like, which prove who sends them in another way.
+    For webhooks and the like, which have a signature of their sender.
     """
 
     origins: Sequence[str] = ()
@@ -195,15 +195,15 @@ class AmplifyConfig(PoolOptions):
 
     "answer": the middleware answers 204 without any permission, and the app does not see them.
     "app": the app gets them. Write it only if a CORS layer inside the middleware answers every
-    preflight: a view that takes any method would run for somebody who is not signed in. With a
-    signed-in user a preflight always goes to the app.
+    preflight: a view that takes any method would run without a signed-in user. With a user, a
+    preflight always goes to the app.
     """
 
     cache_control: Literal["no-store", "private"] | None = None
     """The `Cache-Control` of signed-in answers that have none of their own. Default: None.
 
     None: "no-store" behind `protect` and `require_auth`, so that a browser's Back button asks again
-    after a sign-out, and "private" elsewhere. "no-store" or "private": that one for all of them.
+    after a sign-out, and "private" elsewhere. "no-store" or "private": the same for all of them.
     """
 
     attributes_ttl: float = 60.0
@@ -418,7 +418,7 @@ class AmplifyConfig(PoolOptions):
     def cookie_domains(self) -> tuple[str, ...]:
         """The domains whose cookies browsers may send to this site, by its configured names.
 
-        Request headers have no say in it. Browsers ignore domains that do not match the site.
+        Request headers have no say in it. Browsers ignore domains of other sites.
         """
         routes = () if self.routes is None else (self.routes.origin,)
         hosts = [urlsplit(origin).hostname or "" for origin in (*routes, *self.origins)]

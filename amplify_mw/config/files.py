@@ -5,8 +5,8 @@
     read_keys      a preloaded key set
 
 Rules:
-- A file that cannot be read, or lacks what is needed, is a `ConfigurationError` that names the key.
-- Explicit options win over a file, and nothing is taken from the environment unasked.
+- An unreadable file, or one without a needed key, is a `ConfigurationError` with the key's name.
+- Explicit options override a file, and the environment is read by `from_env` only.
 """
 
 import json
@@ -21,10 +21,13 @@ from .routes import AuthRoutes
 
 
 class Variable(NamedTuple):
-    """What an environment variable sets: an option, or the source of `from_outputs`."""
+    """An environment variable's meaning."""
 
     option: str
+    """The option it sets; or `from_outputs`, for the source of that."""
+
     meaning: str
+    """Its value, in a few words."""
 
 
 VARIABLES: Final = {
@@ -80,7 +83,7 @@ def from_outputs(make: Callable[..., T], source: Source, options: Mapping[str, A
 
 
 class Outputs(NamedTuple):
-    """What a file of Amplify's says of auth. The last four are its `oauth` block's."""
+    """The auth settings in a file of Amplify's. The last four are of its `oauth` block."""
 
     user_pool_id: str
     client_id: str

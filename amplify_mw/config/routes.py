@@ -1,10 +1,10 @@
-"""`AuthRoutes`: where the sign-in routes are, and where people are sent.
+"""`AuthRoutes`: the options of the sign-in routes.
 
 Rules:
-- The site's origin comes from here and from nowhere else: no header of a request has a say in where
-  anybody is sent.
-- An origin on plain http is a matter of the whole configuration, which refuses it (`config.py`).
-- A redirect URI that Amplify's own list does not have is refused when the configuration is made.
+- The site's origin comes from here, never from a request's headers. So do all redirects.
+- An origin on plain http is refused with the whole configuration in view (`check_site`).
+- A redirect URI that is not in the app client's list, if that is known, is refused when the
+  configuration is made.
 - All paths here are below the app's mount (`AmplifyConfig(mount=...)`), which is put in front once.
 """
 
@@ -34,47 +34,78 @@ class AuthRoutes:
 
         GET        /auth/sign-in            to the pool's sign-in page; ?next= and ?provider=
         GET        /auth/sign-up            to its page for new users
-        GET        /auth/sign-in-callback   where it sends people back to
-        GET, POST  /auth/sign-out           ends the session here and there
-        GET        /auth/sign-out-callback  where it sends people back to
-
-    `origin`: the site's own, such as `https://app.example.com`. `prefix`: the path above them.
-    With `AmplifyConfig(mount="/shop")` it is below that: "/auth" stands for `/shop/auth`. Without
-    `mount` it is the whole path, whatever a server says.
-    `keys`: seal what a browser keeps during a sign-in, as `amplify-mw keygen` prints them; all
-    processes need the same. The first one seals, all of them open. To change keys, give them to all
-    processes as `[old, new]`, then `[new, old]`, then `[new]`. By default those of the
-    `SealedSession`.
-    `scopes`: what is asked for; by default those of `amplify_outputs.json`, or openid, email,
-    profile and aws.cognito.signin.user.admin. Without `openid` there is no ID token.
-    `after_sign_in`, `after_sign_out`: paths to go to where no `next` says otherwise; below the
-    mount, as `prefix` is. Outside of it, write the whole address: `https://app.example.com/`.
-    `on_error`: a path to go to when a sign-in comes to nothing, with `?error=` and a code, and
-    `&pool_error=` and the user pool's own, if it sent one; by default a plain page says so.
-    `on_sign_in_failed`: a function that is called then with a `SignInFailure`, before the answer
-    goes. Behind ASGI it may be async; one that is not runs on a thread there. What it raises is
-    logged.
-    `attempt_lifetime`: seconds in which a sign-in has to be completed (default 300).
-    `get_sign_out`: whose links may sign out: "same-origin" (the site's own), "same-site" (its
-    subdomains' too), or "never" (a form has to post).
-    `redirect_sign_in`, `redirect_sign_out`: the URIs that the app client allows, if known.
+        GET        /auth/sign-in-callback   back from there, signed in
+        GET, POST  /auth/sign-out           ends the session here and at the pool
+        GET        /auth/sign-out-callback  back from there, signed out
 
     >>> AuthRoutes(origin="https://app.example.com").callback_url
     'https://app.example.com/auth/sign-in-callback'
     """
 
     origin: str
+    """The site's own origin, such as `https://app.example.com`. Required."""
+
     prefix: str = "/auth"
+    """The path above the routes. Default: `/auth`.
+
+    With `AmplifyConfig(mount="/shop")` it is below that: `/auth` stands for `/shop/auth`. Without
+    `mount` it is the whole path, and a server's own prefix is not added.
+    """
+
     keys: Sequence[str | bytes] = field(default=(), repr=False)
+    """Keys that seal a browser's state during a sign-in. Default: those of the `SealedSession`.
+
+    `amplify-mw keygen` prints one; all processes need the same. The first one seals, all of them
+    open. To change keys, give all processes `[old, new]`, then `[new, old]`, then `[new]`.
+    """
+
     scopes: Sequence[str] | None = None
+    """The scopes to ask for. Default: those of `amplify_outputs.json`.
+
+    Without such a file: openid, email, profile and aws.cognito.signin.user.admin. Without `openid`
+    there is no ID token, so it is required.
+    """
+
     after_sign_in: str = "/"
+    """The path to go to after a sign-in without `next`. Default: `/`.
+
+    Below the mount, like `prefix`. Outside of it, write the whole address:
+    `https://app.example.com/`.
+    """
+
     after_sign_out: str = "/"
+    """The path to go to after a sign-out without `next`, likewise. Default: `/`."""
+
     on_error: str | None = None
+    """The path to go to after a failed sign-in. Default: None, the library's own plain page.
+
+    It gets `?error=` with a code, and `&pool_error=` with the user pool's own, if it sent one.
+    """
+
     on_sign_in_failed: Callable[[SignInFailure], object] | None = None
+    """A function that is called with each failed sign-in, before the answer goes. Default: None.
+
+    Behind ASGI it may be async, and a plain function runs on a thread. An exception of its own is
+    logged.
+    """
+
     attempt_lifetime: int = 300
+    """Seconds to complete a sign-in. Default: 300, from 30 to 3,600."""
+
     get_sign_out: Literal["same-origin", "same-site", "never"] = "same-origin"
+    """The pages whose links may sign out. Default: "same-origin", the site's own.
+
+    "same-site": its subdomains' too. "never": a form has to post.
+    """
+
     redirect_sign_in: Sequence[str] | None = None
+    """The sign-in redirect URIs that the app client allows. Default: those of the file, if any.
+
+    If they are known, a redirect URI that is missing there is refused at construction.
+    """
+
     redirect_sign_out: Sequence[str] | None = None
+    """The sign-out redirect URIs that the app client allows, likewise."""
 
     def __post_init__(self) -> None:
         split_origin(self.origin)
@@ -166,15 +197,15 @@ class AuthRoutes:
 
     @property
     def scope(self) -> str:
-        """What is asked for (RFC 6749 3.3)."""
+        """The scopes to ask for, as one text (RFC 6749 3.3)."""
         return " ".join(_SCOPES if self.scopes is None else self.scopes)
 
     @property
     def ask_again(self) -> CookiePolicy:
-        """The cookie with which `sign-in` has the pool ask for the password again.
+        """The cookie that makes `sign-in` ask for the password again.
 
-        A browser gets it whose session was ended from elsewhere: the pool, which remembers the
-        browser, would sign it in silently. Whoever plants one has somebody asked once more.
+        A browser gets it if its session was ended from elsewhere: the pool remembers the browser,
+        and would sign it in silently. Planting one only makes somebody type a password once more.
         """
         return CookiePolicy(
             name=_ASK_AGAIN,
@@ -188,7 +219,7 @@ class AuthRoutes:
     def tried(self) -> CookiePolicy:
         """The cookie that remembers an attempt to clear one of two session cookies.
 
-        It keeps sign-ins from going round in circles where a browser keeps both.
+        It keeps sign-ins from going round in circles in a browser that keeps both.
         """
         return CookiePolicy(
             name=_TRIED,
@@ -208,7 +239,7 @@ class AuthRoutes:
         return self.paths.get(path)
 
     def completed(self, **given: Any) -> "AuthRoutes":
-        """With what a file says of the app client, where nothing was said before."""
+        """With the app client's settings from a file, for options that were not given."""
         missing = {name: value for name, value in given.items() if getattr(self, name) is None}
         return replace(self, **missing)
 
@@ -216,7 +247,7 @@ class AuthRoutes:
 def _keys(keys: Sequence[str | bytes]) -> tuple[bytes, ...]:
     if not keys:
         return ()
-    from ..sessions.seal import parse_key  # 10 ms: for those who give some
+    from ..sessions.seal import parse_key  # 10 ms: only with keys
 
     return tuple(parse_key(key) for key in keys)
 
