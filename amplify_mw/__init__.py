@@ -2,8 +2,23 @@
 
     from amplify_mw import get_current_user, fetch_user_attributes
 
-The middlewares are `amplify_mw.wsgi.AmplifyWSGIMiddleware` and
-`amplify_mw.asgi.AmplifyASGIMiddleware`; the awaited verbs are in `amplify_mw.aio`.
+The public modules:
+
+    amplify_mw                         configuration, session kinds, functions, values, errors
+    amplify_mw.aio                     the same functions, awaited
+    amplify_mw.wsgi                    AmplifyWSGIMiddleware
+    amplify_mw.asgi                    AmplifyASGIMiddleware
+    amplify_mw.errors                  every error, and the reasons of an AuthError
+    amplify_mw.events                  the events of AmplifyConfig(on_event=...)
+    amplify_mw.stores                  the session stores, and their contract
+    amplify_mw.integrations.bottle     handle_auth_errors
+    amplify_mw.integrations.django     AuthErrorMiddleware
+    amplify_mw.integrations.flask      handle_auth_errors
+    amplify_mw.integrations.starlette  handle_auth_errors, for FastAPI too
+    amplify_mw.testing                 a local user pool, and a signed-in user without a middleware
+    amplify_mw.testing.plugin          the same as pytest fixtures
+
+All other modules may change in any release.
 """
 
 from typing import TYPE_CHECKING, Any, Final
@@ -119,7 +134,7 @@ _LATER: Final = {
 
 
 def __getattr__(name: str) -> Any:
-    """What a middleware can do without takes 20 ms to import: only those who use it pay."""
+    """Import the names that a middleware does without when they are used: they take 20 ms."""
     spelled = "fetch_auth_session" if name == "fetchAuthSession" else name
     if spelled not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -10,8 +10,7 @@ from flask import Flask
 from starlette.testclient import TestClient
 
 from amplify_mw import AmplifyConfig
-from amplify_mw.testing import LocalUserPool
-from amplify_mw.testing.pool.pool import Down
+from amplify_mw.testing import Down, LocalUserPool
 from tests.examples import (
     api_route,
     cookie_configuration,
