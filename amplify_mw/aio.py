@@ -1,8 +1,8 @@
 """The verbs, awaited: the same names as in `amplify_mw`, for async code.
 
-What raises here raises at the call what it can tell at once, so that a forgotten `await` lets
-nobody through. (`handle_server_auth` and the manager's other methods answer with values instead.)
-They are marked as coroutine functions, so that FastAPI's `Depends(get_current_user)` awaits them.
+Errors known at once are raised by the call, not by the `await`: a forgotten `await` lets nobody
+through. (`handle_server_auth` and most methods of the manager return values instead.)
+All are marked as coroutine functions, so that FastAPI's `Depends(get_current_user)` awaits them.
 """
 
 from collections.abc import Coroutine
@@ -57,7 +57,7 @@ async def _known(value: T) -> T:
 
 
 def _named(verb: str, coroutine: Coroutine[Any, Any, T]) -> Coroutine[Any, Any, T]:
-    """The coroutine by the verb's name: Python warns by it where it was never awaited."""
+    """Name a coroutine like its function, for Python's warning about a forgotten `await`."""
     named: Any = coroutine  # typeshed's Coroutine has no names
     named.__name__ = named.__qualname__ = verb
     return coroutine
@@ -93,7 +93,7 @@ def fetch_auth_session(*, force_refresh: bool = False) -> Coroutine[Any, Any, Au
 def start_session(
     tokens: TokenSource, *, user_agent: str = "", allow_cross_site: bool = False
 ) -> Coroutine[Any, Any, AuthUser]:
-    """See `amplify_mw.start_session`. What comes too late, or is foreign, raises at the call."""
+    """See `amplify_mw.start_session`. A late or foreign call raises at once."""
     visit = current_visit()
     flow = starting(visit, tokens, user_agent=user_agent, allow_cross_site=allow_cross_site)
     return _named("start_session", visit.arun(flow))
@@ -103,7 +103,7 @@ def start_session(
 def end_session(
     *, everywhere: bool = False, allow_cross_site: bool = False
 ) -> Coroutine[Any, Any, None]:
-    """See `amplify_mw.end_session`. What comes too late, or is foreign, raises at the call."""
+    """See `amplify_mw.end_session`. A late or foreign call raises at once."""
     visit = current_visit()
     flow = ending(visit, everywhere=everywhere, allow_cross_site=allow_cross_site)
     return _named("end_session", visit.arun(flow))

@@ -1,21 +1,21 @@
 """Every error this library raises.
 
-    AuthError                       something about the user; `status_code` says what to answer
+    AuthError                       about the user; `status_code` is the status to answer
     ├── NotAuthorizedException      401  nobody is signed in, or no longer
-    │   └── TokenExpiredException   401  somebody was, but the token has run out
+    │   └── TokenExpiredException   401  the token has expired
     ├── ForbiddenException          403  signed in, but lacks a group or a scope
     ├── UserNotConfirmedException   403  the account waits for its confirmation
-    └── NetworkError                503  cannot be told now; nothing was cleared, try again
+    └── NetworkError                503  cannot be checked now; nothing was cleared, try again
     OutsideRequestError             no middleware around this code (a RuntimeError)
-    ResponseStartedError            too late: the headers have gone (a RuntimeError)
-    SessionTooLargeError            these tokens do not fit the cookies, or the store (a ValueError)
-    BlockingCallError               a verb that may wait, called on an event loop (a RuntimeError)
-    ConfigurationError              the set-up is wrong, and what to write instead (a ValueError)
+    ResponseStartedError            too late: the headers are sent (a RuntimeError)
+    SessionTooLargeError            the tokens do not fit the cookies, or the store (a ValueError)
+    BlockingCallError               a blocking function, called on an event loop (a RuntimeError)
+    ConfigurationError              a wrong setting, and what to write instead (a ValueError)
 
 Rules:
-- The subclass says what a caller would do differently, `name` is Amplify's own name for the error
-  (Cognito's names without a class here arrive as a plain `AuthError` of that `name`), and `reason`
-  says exactly why. Reasons are for logs; they never reach a client's body.
+- Each subclass is for callers that handle it differently. `name` is Amplify's own name for the
+  error (a plain `AuthError` has one of Cognito's names), and `reason` is the exact cause. Reasons
+  are for logs; they never reach a client's body.
 - No message, attribute or repr holds a token, a cookie, a code or a key.
 """
 
@@ -62,21 +62,29 @@ Reason = Literal[
     "trigger_failed",  # a Lambda trigger of the user pool failed
     "cognito_error",  # any other error of Cognito's
 ]
-"""Why a user could not be told or was refused: stable, lower_snake, for logs."""
+"""The exact cause of a refusal: stable, lower_snake, for logs."""
 
 
 class AuthError(Exception):
-    """What went wrong with the user of this request.
+    """The user of this request cannot be signed in, or may not do this."""
 
-    `name`: Amplify's name for it. `message` and `recovery_suggestion`: English sentences.
-    `status_code`: the HTTP status to answer. `reason`: one of `Reason`. `retry_after`: seconds
-    after which to try again, or None.
-    """
+    name: str = "AuthError"
+    """Amplify's name for the error."""
 
-    name = "AuthError"
-    status_code = 500
-    message = "The authentication service refused the request."
-    recovery_suggestion = "Look up the name of this error in the Amazon Cognito API reference."
+    status_code: int = 500
+    """The HTTP status to answer."""
+
+    message: str = "The authentication service refused the request."
+    """A sentence in English, fit to be shown to users."""
+
+    recovery_suggestion: str = "Look up the name of this error in the Amazon Cognito API reference."
+    """A sentence in English: how to go on."""
+
+    reason: Reason
+    """The exact cause, for logs."""
+
+    retry_after: float | None
+    """Seconds after which to try again, or None."""
 
     def __init__(
         self,
@@ -119,14 +127,14 @@ class NotAuthorizedException(AuthError):
 
 
 class TokenExpiredException(NotAuthorizedException):
-    """A token that was good has run out (401)."""
+    """The token has expired (401)."""
 
     name = "TokenExpiredException"
     message = "The session has expired."
 
 
 class ForbiddenException(AuthError):
-    """Signed in, but without a group or scope that is needed here (403)."""
+    """Signed in, but without a required group or scope (403)."""
 
     name = "ForbiddenException"
     status_code = 403
@@ -144,7 +152,7 @@ class UserNotConfirmedException(AuthError):
 
 
 class NetworkError(AuthError):
-    """The user cannot be told now, because something else is down (503)."""
+    """The user cannot be checked now, because something else is down (503)."""
 
     name = "NetworkError"
     status_code = 503
@@ -153,7 +161,7 @@ class NetworkError(AuthError):
 
 
 class OutsideRequestError(RuntimeError):
-    """A verb was called where no middleware has bound a request."""
+    """A function was called outside of any request with a middleware."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -168,7 +176,7 @@ class OutsideRequestError(RuntimeError):
 
 
 class ResponseStartedError(RuntimeError):
-    """A session was to be started or ended after the response's headers had gone."""
+    """A session cannot be started or ended: the response's headers are sent."""
 
     def __init__(self, verb: str) -> None:
         super().__init__(
@@ -197,9 +205,9 @@ _TOO_LARGE = {
 
 
 class SessionTooLargeError(ValueError):
-    """A session that would take more than allowed. `size`, `limit`: in bytes.
+    """A session takes more bytes than allowed: `size` of `limit`.
 
-    `of`: of its cookies together, or of one token in a store.
+    `of`: the size of all its cookies together, or of one token in a store.
     """
 
     def __init__(self, size: int, limit: int, of: Literal["cookies", "token"] = "cookies") -> None:
@@ -217,7 +225,7 @@ class SessionTooLargeError(ValueError):
 
 
 class BlockingCallError(RuntimeError):
-    """A synchronous verb that may wait was called on a running event loop's thread."""
+    """A function that blocks was called on a running event loop's thread."""
 
     def __init__(self, verb: str) -> None:
         super().__init__(
@@ -231,7 +239,7 @@ class BlockingCallError(RuntimeError):
 
 
 class ConfigurationError(ValueError):
-    """The configuration is missing something or contradicts itself; the message says the mend."""
+    """A setting is missing, wrong, or contradicts another. The message says what to write."""
 
 
 def check_number(name: str, value: object, least: float, most: float) -> None:
@@ -244,5 +252,5 @@ def check_number(name: str, value: object, least: float, most: float) -> None:
 
 
 def kind_of(value: object) -> str:
-    """What was given instead of what was wanted: `the class MemoryStore`, or the type's name."""
+    """Describe a wrong value for an error: `the class MemoryStore`, or its type's name."""
     return f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__

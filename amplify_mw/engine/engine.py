@@ -54,7 +54,7 @@ _warned: Final[set[str]] = set()
 
 
 class Registry:
-    """The engines of one process, and what they share. Engines keep it alive, not it them."""
+    """The engines of one process, and the state they share. It does not keep them alive."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock: Final = clock
@@ -87,18 +87,18 @@ class Registry:
         return shared
 
     def all_verdicts(self) -> list[Cache]:
-        """All caches of verdicts: a session that has ended is removed from each."""
+        """All caches of verdicts. A session's end removes it from each."""
         return [shared.verdicts for shared in list(self._shared.values())]
 
-    def memory(self, what: str) -> "MemoryStore":
-        """What this process knows of sessions in cookies, shared by all of its engines."""
+    def memory(self, name: str) -> "MemoryStore":
+        """The process's record of sessions in cookies, by its name in `_REMEMBERED`."""
         from ..stores.memory import MemoryStore
 
         with self._lock:
-            if what not in self._memories:
-                most = _REMEMBERED[what]
-                self._memories[what] = MemoryStore(max_sessions=most, clock=self.clock)
-            return self._memories[what]
+            if name not in self._memories:
+                most = _REMEMBERED[name]
+                self._memories[name] = MemoryStore(max_sessions=most, clock=self.clock)
+            return self._memories[name]
 
     def after_fork(self) -> None:
         """In a child: use none of the parent's threads, locks and sockets."""
@@ -111,8 +111,8 @@ class SharedState:
     """The part that verifies, fetches and remembers, for all configurations of one core."""
 
     def __init__(self, core: Core, registry: Registry) -> None:
-        from ..cognito.grants import Grants  # like the next, only for those who build a middleware
-        from .cache import BoundedCache  # 15 ms
+        from ..cognito.grants import Grants  # this and the next take 15 ms: on construction only
+        from .cache import BoundedCache
         from .driver import Driver
 
         self.driver: Driver = Driver(

@@ -1,14 +1,14 @@
-"""The HTTP client: one, kept, synchronous, made when first needed; only flights use it.
+"""The HTTP client: synchronous, made on first use, kept. Only flights use it.
 
 Rules:
-- Only the configured addresses are asked: no redirects, no credentials from the environment, no
-  cookies. So it is httpcore, the transport under httpx, which knows none of them.
-- What is not on this very machine goes through a proxy if the configuration says so; the
-  environment's only if it says that. Nothing shows a proxy's password.
-- An answer has one deadline in all (`network.py`), which every wait on the socket counts towards: a
-  server that goes on sending byte after byte, of a body or of its headers, gains nothing by it.
-- An answer has a size it may not pass. Anything else than an answer is `Unreachable`, which says
-  what happened and, where that is known, what to do.
+- Only configured addresses are asked: no redirects, no credentials from the environment, no
+  cookies. So it is httpcore, the transport under httpx, which has none of them.
+- Requests to other machines go through a proxy only if the configuration says so; the
+  environment's proxy needs `proxy="environment"`. A proxy's password is never shown.
+- An exchange has one deadline (`network.py`) for all its waits: sending byte after byte, of a body
+  or of headers, gains a server no time.
+- An answer has a maximum size. Every failure is `Unreachable`, with the cause and, if known, the
+  remedy.
 - After `fork()` the child makes connections of its own and leaves the parent's alone.
 """
 
@@ -41,11 +41,11 @@ Pools: TypeAlias = "dict[tuple[Proxy | None, bool], httpcore2.ConnectionPool]"
 
 
 class HttpClient:
-    """Sends requests; each must be answered within `timeout` seconds times its patience.
+    """Sends requests. Each has `timeout` seconds, times its patience.
 
-    `proxy`: the address of one; or "environment", whose variables are read now, as Python's own
-    `urllib` does. Raises `ConfigurationError` for what is none.
-    `resolve` looks the addresses of a host up.
+    `proxy`: an address; or "environment", to read its variables now, like Python's own `urllib`.
+    Raises `ConfigurationError` for a malformed one.
+    `resolve`: looks up the addresses of a host.
     """
 
     def __init__(
@@ -68,8 +68,8 @@ class HttpClient:
         self._end = weakref.finalize(self, _close, self._pools)
 
     def send(self, request: Request) -> Response:
-        """The answer. Raises `Unreachable`, which says what happened and not what was sent."""
-        import httpcore2  # 70 ms: only those who fetch pay
+        """The answer. Raises `Unreachable` with the cause, and without the request's content."""
+        import httpcore2  # 70 ms, on the first request
 
         from .network import TlsFailure
 
@@ -80,9 +80,9 @@ class HttpClient:
             httpcore2.ProxyError,
             TlsFailure,
             OSError,
-            UnicodeError,  # a host name that cannot be looked up
+            UnicodeError,  # a malformed host name
         )
-        # Failures of what was reached, which no proxy would mend.
+        # Failures after the server was reached: a proxy would not help.
         later = (
             httpcore2.ReadTimeout,
             httpcore2.ReadError,
@@ -103,7 +103,7 @@ class HttpClient:
             raise Unreachable(why) from error
 
     def _open(self, url: str, proxy: Proxy | None, seconds: float) -> "httpcore2.ConnectionPool":
-        """The connections by that way, for an exchange of this thread that may take so long."""
+        """The connections through `proxy`, with `seconds` for the next exchange of this thread."""
         with_tls = url.startswith("https:") or (proxy is not None and proxy.scheme == "https")
         kit = self._kit
         if kit is None:
@@ -120,13 +120,13 @@ class HttpClient:
             return pool
 
     def after_fork(self) -> None:
-        """In a child: leave the parent's connections be; closing them would need its locks."""
+        """In a child: leave the parent's connections alone; closing them would need its locks."""
         self._parents.append(self._pools)
         self._end.detach()
         self._renew()
 
     def retire(self) -> Callable[[], object]:
-        """Let the next request open new connections; what is returned closes the old ones."""
+        """Let the next request open new connections. Returns a function to close the old ones."""
         with self._lock:
             end = self._end
             self._pools = {}
@@ -144,9 +144,9 @@ def _close(pools: Pools) -> None:
 
 
 class _Kit:
-    """What all connections of a client are made with: once, not for each.
+    """The parts shared by all connections of a client.
 
-    The certificates are loaded for the first address that is asked by TLS.
+    The certificates are loaded with the first https address.
     """
 
     def __init__(self, resolve: "Resolve") -> None:
@@ -182,7 +182,7 @@ class _Kit:
 
 
 class _Way:
-    """Which proxy an address is asked through; what is on this very machine through none."""
+    """The choice of a proxy for an address. Addresses on this machine have none."""
 
     def __init__(self, proxy: str | None) -> None:
         self._by_environment = proxy == ENVIRONMENT
@@ -205,7 +205,7 @@ class _Way:
         return None if self._by_environment and _is_excepted(url) else proxy
 
     def hint(self, url: str) -> str:
-        """What to say of an address that could not be reached, while a proxy lies unused."""
+        """A hint at an unused proxy, for the message about an unreachable address; or ""."""
         parts = urlsplit(url)
         if not self._is_unsaid or is_loopback(parts.hostname or ""):
             return ""
@@ -219,8 +219,8 @@ class _Way:
 
 
 def _variable(scheme: str) -> tuple[str, str | None]:
-    """The environment's proxy for a scheme, and the variable that says so."""
-    from urllib.request import getproxies  # 10 ms: for those whose network has one
+    """The variable of the environment's proxy for a scheme, and its value."""
+    from urllib.request import getproxies  # 10 ms: only with a proxy
 
     proxies = getproxies()
     for kind in (scheme, "all"):
@@ -250,7 +250,7 @@ def _tls_context() -> "ssl.SSLContext":
 
     try:
         return httpcore2.default_ssl_context()
-    except OSError as error:  # of files that the operator has named
+    except OSError as error:  # about files named by the operator
         name = next(
             (name for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if os.environ.get(name)), ""
         )
@@ -258,7 +258,7 @@ def _tls_context() -> "ssl.SSLContext":
 
 
 def _why(error: Exception) -> str:
-    """What happened, without what was sent and without what was answered."""
+    """The cause of a failure, without the request's content and the answer's."""
     import httpcore2
 
     from .network import TlsFailure

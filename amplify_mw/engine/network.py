@@ -1,10 +1,10 @@
-"""Connections whose every wait ends at one deadline, and what is said when TLS fails on one.
+"""Connections with one deadline for all their waits, and messages about failed TLS.
 
 Rules:
-- A thread's exchange has one deadline in all: connecting, TLS, writing and reading count towards
-  it, through a proxy too. Only looking a host name up cannot be cut short.
-- A certificate that is refused is told by its cause and the mend; what a system's verifier says of
-  it is escaped and cut.
+- An exchange has one deadline: connecting, TLS, writing and reading count towards it, through a
+  proxy too. Only the lookup of a host name cannot be cut short.
+- The message about a refused certificate has its cause and the remedy. Text from a system's
+  verifier is escaped and cut.
 """
 
 import math
@@ -45,13 +45,13 @@ _CAUSES: Final = {
 
 
 class TlsFailure(Exception):
-    """TLS could not be begun. Says with whom, why, and what to do."""
+    """TLS could not be established. The message has the host, the cause and the remedy."""
 
 
 class Deadline(threading.local):
-    """Until when this thread's exchange may take, on the monotonic clock."""
+    """The end of this thread's exchange, on the monotonic clock."""
 
-    at = math.inf
+    at: float = math.inf
 
     def left(self) -> float:
         """The seconds left. Raises `TimeoutError` when there are none."""
@@ -62,11 +62,11 @@ class Deadline(threading.local):
 
 
 class Network(httpcore2.NetworkBackend):
-    """Makes connections whose every wait ends at the deadline, whatever `timeout`."""
+    """Makes connections with the deadline for every wait; `timeout` is ignored."""
 
     def __init__(self, deadline: Deadline, resolve: Resolve) -> None:
         self._backend = httpcore2.SyncBackend()
-        self.deadline = deadline
+        self.deadline: Deadline = deadline
         self._resolve = resolve
 
     def connect_tcp(
@@ -94,7 +94,7 @@ class Network(httpcore2.NetworkBackend):
 
 
 class Stream(httpcore2.NetworkStream):
-    """A connection whose every wait ends at the deadline, whatever `timeout`."""
+    """A connection with the deadline for every wait; `timeout` is ignored."""
 
     def __init__(self, stream: httpcore2.NetworkStream, deadline: Deadline) -> None:
         self._stream = stream
@@ -105,7 +105,7 @@ class Stream(httpcore2.NetworkStream):
         return self._stream.read(max_bytes, self._deadline.left())
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002
-        """Write them all."""
+        """Write all bytes."""
         self._stream.write(buffer, self._deadline.left())
 
     def start_tls(
@@ -132,14 +132,15 @@ class Stream(httpcore2.NetworkStream):
         self._stream.close()
 
     def get_extra_info(self, info: str) -> Any:
-        """What the connection below says of itself."""
+        """The underlying connection's own value."""
         return self._stream.get_extra_info(info)
 
 
 class TlsWithinTls(httpcore2.NetworkStream):
-    """TLS on a connection that has TLS already: through a proxy that is itself asked by TLS.
+    """TLS on a connection with TLS: through a proxy with an https address.
 
-    (A socket cannot do that; httpcore's way around gives each part of a record the time anew.)
+    (Python's sockets cannot do it, and httpcore's own way restarts the time for each part of a
+    record.)
     """
 
     def __init__(self, stream: Stream, context: ssl.SSLContext, hostname: str | None) -> None:
@@ -159,7 +160,7 @@ class TlsWithinTls(httpcore2.NetworkStream):
         return b""
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002
-        """Write them all."""
+        """Write all bytes."""
         while buffer:
             written = self._do(lambda: self._tls.write(buffer))  # noqa: B023  # called at once
             buffer = buffer[written:]
@@ -173,11 +174,11 @@ class TlsWithinTls(httpcore2.NetworkStream):
         self._stream.close()
 
     def get_extra_info(self, info: str) -> Any:
-        """What the connection below says of itself."""
+        """The underlying connection's own value."""
         return self._tls if info == "ssl_object" else self._stream.get_extra_info(info)
 
     def _do(self, step: Callable[[], T]) -> T:
-        """Do a step of TLS, with the reading and writing that it takes."""
+        """Do a step of TLS, with the reading and writing it needs."""
         while True:
             try:
                 result = step()
@@ -199,7 +200,7 @@ class TlsWithinTls(httpcore2.NetworkStream):
 
 
 def why_tls(error: ssl.SSLError) -> str:
-    """What made TLS fail, and what to do about it."""
+    """The cause of a TLS failure, and the remedy."""
     if isinstance(error, ssl.SSLCertVerificationError):
         # The system's own verifiers (macOS, Windows) have other numbers, and quote certificates.
         known = _CAUSES.get(getattr(error, "verify_code", 0))

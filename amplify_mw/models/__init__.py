@@ -1,4 +1,4 @@
-"""The values that users of the library see. They are frozen.
+"""The public values: users, tokens, sessions. They are frozen.
 
 Those of `models.session` are imported from there: they are needed later, if at all.
 """

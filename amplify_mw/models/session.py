@@ -65,10 +65,10 @@ class SessionInfo:
     """The time of the last request, to within a tenth of the session's `idle`."""
 
     expires_at: float
-    """The time that the session ends, without another request."""
+    """The end of the session, without another request."""
 
     user_agent: str
-    """The text that the site gave `start_session` for this device; "" if none."""
+    """The site's own text for this device, from `start_session`; "" if none."""
 
     is_current: bool
     """Whether it is the session of this request."""

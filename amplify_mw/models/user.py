@@ -1,4 +1,4 @@
-"""The user, and a sign-in that failed: values that users of the library see."""
+"""The user, and a failed sign-in."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -48,7 +48,7 @@ class AuthUser:
 class SignInFailure(NamedTuple):
     """A failed sign-in, for `AuthRoutes(on_sign_in_failed=...)`.
 
-    It holds no secret, and nothing that identifies the visitor.
+    It holds no secret, and nothing about the visitor.
     """
 
     code: str
@@ -58,7 +58,7 @@ class SignInFailure(NamedTuple):
     """The user pool's own code, such as `invalid_scope` (letters, digits and `_`), or None."""
 
     status: int
-    """The HTTP status that goes with the code."""
+    """The HTTP status of the code."""
 
     method: str
     """The request's method."""
