@@ -19,7 +19,7 @@ def create_app(config: AmplifyConfig) -> Flask:
     @app.get("/api/me")
     def me() -> Any:
         result = handle_server_auth()
-        if not result["success"]:
+        if result["success"] is False:
             return {"error": result["error"]}, result["status_code"]
         return {"user": result["user"].to_dict()}
 

@@ -30,7 +30,7 @@ def create_app(config: AmplifyConfig) -> Flask:
     @app.get("/api/session")
     def session() -> dict[str, Any]:
         result = auth_manager.get_authenticated_user()
-        if not result["is_authenticated"]:
+        if result["is_authenticated"] is False:
             return {"isAuthenticated": False, "error": result["error"]}
         return {"isAuthenticated": True, "user": result["user"].to_dict()}
 
