@@ -9,11 +9,14 @@ Rules:
   or a client could fill the log. If the first few were made up, later ones are at DEBUG alone.
 """
 
-import logging
-import traceback
 from contextlib import suppress
-from typing import Final
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
 
+if TYPE_CHECKING:
+    import logging
+
+_DEBUG, _INFO, _WARNING, _ERROR = 10, 20, 30, 40  # the levels of `logging`
 _MAX_DETAILS: Final = 4
 _HOUR: Final = 3600.0  # seconds
 
@@ -22,25 +25,31 @@ class Log:
     """The methods of a `logging.Logger` that the library uses. These never raise."""
 
     def __init__(self, name: str) -> None:
-        self._logger: logging.Logger = logging.getLogger(name)
+        self._name = name
+
+    @cached_property
+    def _logger(self) -> "logging.Logger":
+        import logging  # 5 ms: with the first engine, and not with the package
+
+        return logging.getLogger(self._name)
 
     def debug(self, message: str, *values: object) -> None:
         """Write a detail that helps during an investigation."""
-        self._write(logging.DEBUG, message, values)
+        self._write(_DEBUG, message, values)
 
     def info(self, message: str, *values: object) -> None:
         """Write an event that needs no operator."""
-        self._write(logging.INFO, message, values)
+        self._write(_INFO, message, values)
 
     def warning(self, message: str, *values: object) -> None:
         """Write a matter for an operator."""
-        self._write(logging.WARNING, message, values)
+        self._write(_WARNING, message, values)
 
     def error(self, message: str, *values: object, exc_info: BaseException | None = None) -> None:
         """Write a fault, with its traceback."""
-        self._write(logging.ERROR, message, values, exc_info)
+        self._write(_ERROR, message, values, exc_info)
 
-    def is_enabled(self, level: int = logging.DEBUG) -> bool:
+    def is_enabled(self, level: int = _DEBUG) -> bool:
         """Whether lines of a level are written anywhere."""
         return self._logger.isEnabledFor(level)
 
@@ -55,6 +64,9 @@ class Log:
             if self._logger.isEnabledFor(level):
                 self._logger.log(level, message, *values, exc_info=error, stacklevel=3)
         except Exception:  # noqa: BLE001  # of the app's handlers
+            import logging
+            import traceback
+
             if logging.raiseExceptions:
                 with suppress(Exception):  # there may be no standard error to print to
                     traceback.print_exc()
