@@ -16,7 +16,8 @@ The public modules:
     amplify_mw.integrations.flask      handle_auth_errors
     amplify_mw.integrations.starlette  handle_auth_errors, for FastAPI too
     amplify_mw.testing                 a local user pool, and a signed-in user without a middleware
-    amplify_mw.testing.plugin          the same as pytest fixtures
+    amplify_mw.testing.plugin          a local user pool as a pytest fixture
+    amplify_mw.testing.store_contract  tests to inherit for a session store of your own
 
 All other modules may change in any release.
 """

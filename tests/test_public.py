@@ -11,8 +11,11 @@ import pytest
 import amplify_mw
 from amplify_mw import (
     AmplifyConfig,
+    AmplifyCookies,
     AuthRoutes,
     CookiePolicy,
+    SealedSession,
+    StoredSession,
     TokenSession,
     UserPool,
 )
@@ -33,7 +36,9 @@ PUBLIC = {
     "amplify_mw.events": """
         Event SignedIn SignInFailed Refused SignedOut Refreshed Revoked Outage Notice Rejection
     """,
-    "amplify_mw.stores": "SessionStore StoreUnavailable MemoryStore SQLiteStore RedisStore",
+    "amplify_mw.stores": """
+        SessionStore Record ENDED StoreUnavailable MemoryStore SQLiteStore RedisStore
+    """,
     "amplify_mw.integrations.bottle": "handle_auth_errors",
     "amplify_mw.integrations.django": "AuthErrorMiddleware",
     "amplify_mw.integrations.flask": "handle_auth_errors",
@@ -44,11 +49,12 @@ PUBLIC = {
         AlteredRedirect AuthorizeError
     """,
     "amplify_mw.testing.plugin": "user_pool",
+    "amplify_mw.testing.store_contract": "StoreContract",
 }
 
 
 def test_the_package_names_its_public_modules() -> None:
-    named = re.findall(r"^    (amplify_mw[a-z.]*)  ", amplify_mw.__doc__ or "", re.MULTILINE)
+    named = re.findall(r"^    (amplify_mw[a-z._]*)  ", amplify_mw.__doc__ or "", re.MULTILINE)
     assert named == list(PUBLIC)
 
 
@@ -112,7 +118,7 @@ def options(kind: type) -> Iterator[tuple[str, bool]]:
                 yield node.target.id, is_text
 
 
-KINDS = [TokenSession]
+KINDS = [TokenSession, SealedSession, StoredSession, AmplifyCookies]
 
 
 @pytest.mark.parametrize("kind", [AmplifyConfig, UserPool, AuthRoutes, CookiePolicy, *KINDS])

@@ -435,7 +435,7 @@ class AmplifyConfig(PoolOptions):
         return any(pool.allow_insecure_http for pool in self.user_pools)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "AmplifyConfig":
-        """Itself: it is frozen, and a copied listener would hear of what the first is to hear."""
+        """The same object: a copied listener would take the events of the first one."""
         return self
 
     def replace(self, **changes: Any) -> "AmplifyConfig":

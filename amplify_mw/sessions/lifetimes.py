@@ -51,23 +51,35 @@ class Lifetimes(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class LastingSession:
-    """The options of session kinds with a refresh token; times are in seconds.
-
-    `idle`: a session ends after this long without a request (default 7 days).
-    `absolute`: a session ends this long after sign-in in any case (default 30 days, the default
-    life of Cognito's refresh tokens).
-    `refresh_margin`: tokens are refreshed when less than this is left of them (default 60).
-    `lease`: how long a refreshing process keeps others from doing the same, in case it dies
-    meanwhile (default 10). The pool's rotation grace period should be longer.
-    `verify_with_cognito_every`: Cognito is asked again after this long whether the user is still
-    signed in (default None: only refreshes ask).
-    """
+    """The options of session kinds with a refresh token. Times are in seconds."""
 
     idle: float = 7 * _DAY
+    """Seconds without a request after which a session ends. Default: 7 days.
+
+    From 1 minute to 400 days.
+    """
+
     absolute: float = 30 * _DAY
+    """Seconds after sign-in at which a session ends in any case. Default: 30 days.
+
+    Cognito's refresh tokens live that long by default. From 1 minute to 400 days.
+    """
+
     refresh_margin: float = 60.0
+    """Seconds before their expiry at which tokens are refreshed. Default: 60, at most 3,600."""
+
     lease: float = 10.0
+    """Seconds for which a refreshing process keeps others from doing the same. Default: 10.
+
+    It limits the wait if that process dies meanwhile. The grace period of the pool's refresh token
+    rotation should be longer.
+    """
+
     verify_with_cognito_every: float | None = None
+    """Seconds after which Cognito is asked again whether the user is still signed in.
+
+    Default: None, only refreshes ask. From 1 to 86,400.
+    """
 
     def __post_init__(self) -> None:
         check_number("idle", self.idle, 60, 400 * _DAY)

@@ -44,25 +44,10 @@ _MAX_SEALED: Final = MAX_PACKED * 3 // 2  # characters: base64url takes 4 for 3 
 
 @dataclass(frozen=True, kw_only=True)
 class SealedSession(LastingSession):
-    """The cookie holds all tokens, sealed with the first of `keys` and opened with any.
+    """The cookie holds all tokens, encrypted. No store is needed.
 
-    `keys`: the first one seals, all of them open; `amplify-mw keygen` prints one. To change keys
-    without signing anybody out, deploy three times, each time everywhere before the next:
-    `keys=[old, new]`, then `[new, old]`, then `[new]` once the sessions sealed with `old` may end
-    (by then, after `idle`, sessions in use are sealed anew). Sessions are bound to the cookie's
-    name and the app client: they end when `client_id` changes from None to a client, or back.
-    `coordinator`: a `SessionStore` shared by all processes, so that tokens are refreshed once and
-    the end of a session is seen everywhere. Without one, each process does this by itself.
-    `staleness`: with a coordinator, a session that another process has ended may be believed for
-    this many seconds (default 60).
-    `max_bytes`: how many bytes of cookies a session may take (default 12,000; one cookie takes
-    4,096).
-    `idle`, `absolute`: a session ends after this many seconds without a request, and this many
-    seconds after sign-in (7 and 30 days). `refresh_margin`: tokens are refreshed when fewer seconds
-    than this are left of them (60). `lease`: how many seconds a process that refreshes keeps others
-    from it (10).
-    `verify_with_cognito_every`: Cognito is asked again after this many seconds whether the user is
-    still signed in (None: only refreshes ask).
+    Sessions are bound to the cookie's name and to the app client: they end when `client_id` changes
+    from None to a client, or back.
 
     >>> SealedSession(keys=["not a key"])
     Traceback (most recent call last):
@@ -71,9 +56,31 @@ class SealedSession(LastingSession):
     """
 
     keys: Sequence[str | bytes] = field(repr=False)
+    """The keys, as `amplify-mw keygen` prints them. Required.
+
+    The first one seals, all of them open. To change keys without signing anybody out, deploy three
+    times, each time everywhere before the next: `keys=[old, new]`, then `[new, old]`, and `[new]`
+    once the sessions sealed with `old` may end (after `idle`, those in use are sealed anew).
+    """
+
     coordinator: Store | None = None
+    """A `SessionStore` shared by all processes. Default: None.
+
+    With it, tokens are refreshed once and the end of a session is seen everywhere. Without, both
+    hold for each process by itself.
+    """
+
     staleness: float = 60.0
+    """Seconds that a session ended by another process may still be accepted, with a coordinator.
+
+    Default: 60, at most 3,600.
+    """
+
     max_bytes: int = _MAX_BYTES
+    """The most bytes of cookies for a session. Default: 12,000; from 1,024 to 32,768.
+
+    One cookie takes 4,096; a larger session is split over several.
+    """
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -50,22 +50,20 @@ _FORMAT: Final = b"\x01"
 
 @dataclass(frozen=True)
 class StoredSession(LastingSession):
-    """The cookie holds an id; the tokens are kept in `store` (a `SessionStore`).
-
-    `MemoryStore()` for one process, `SQLiteStore(path)` for one machine, `RedisStore(url)` for
-    many. Sessions end at once, in every process that shares the store.
-    `idle`, `absolute`: a session ends after this many seconds without a request, and this many
-    seconds after sign-in (7 and 30 days). `refresh_margin`: tokens are refreshed when fewer seconds
-    than this are left of them (60). `lease`: how many seconds a process that refreshes keeps others
-    from it (10).
-    `verify_with_cognito_every`: Cognito is asked again after this many seconds whether the user is
-    still signed in (None: only refreshes ask).
-    `max_token_bytes`: the largest token (65,536, at most 262,144). Users in many groups, with roles
-    of long names, have tokens of 10 kB and more.
-    """
+    """The cookie holds an id; the tokens are in a store. Sessions end at once for all its users."""
 
     store: Store = field(kw_only=False)
+    """The `SessionStore`. Required.
+
+    `MemoryStore()` for one process, `SQLiteStore(path)` for one machine, `RedisStore(url)` for
+    many.
+    """
+
     max_token_bytes: int = DEFAULT_TOKEN_BYTES
+    """The most bytes of each token. Default: 65,536; from 4,096 to 262,144.
+
+    Users in many groups, with roles of long names, have tokens of 10 kB and more.
+    """
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -70,18 +70,6 @@ class AmplifyCookies:
     They are read as Amplify's server reads them, and written so that Amplify can read them, in
     browsers and on servers. `AmplifyConfig(cookie=...)` has no effect on them.
 
-    `http_only`: False if Amplify JS signs in in the browser and must read the cookies; True if the
-    Next adapter does (its server mode, with `AMPLIFY_APP_ORIGIN`), whose cookies no script reads:
-    only the tokens' and `LastAuthUser` are then written.
-    `same_site`: by default "Lax", and "Strict" with `http_only`. `secure`, `domain`, `path`, and
-    `max_age` in seconds (a year): as Amplify was configured (`new CookieStorage({domain, path})`;
-    the Next adapter has no path but `/`). If they differ, a browser keeps two of each cookie.
-    `priority`: as in `CookiePolicy`; Amplify JS itself writes none.
-    `former_domains`: domains for which these cookies were set in the past; they are deleted there.
-    `refresh_margin`: tokens are refreshed when less than this is left of them (5 seconds).
-    `verify_with_cognito_every`: Cognito is asked again after this many seconds whether the user is
-    still signed in (None: only refreshes ask).
-
     With several app clients, the first one with an access token in its cookies counts. The end of
     a session is remembered by the process that handled it. No `__Host-` prefix protects these
     names: a sibling subdomain can plant a set of its own.
@@ -89,15 +77,45 @@ class AmplifyCookies:
     """
 
     http_only: bool = False
+    """Whether scripts are kept from the cookies. Default: False.
+
+    False if Amplify JS signs in in the browser, and has to read them. True if the Next adapter does
+    (its server mode, with `AMPLIFY_APP_ORIGIN`): only the tokens' cookies and `LastAuthUser` are
+    written then.
+    """
+
     same_site: Literal["Strict", "Lax", "None"] | None = None
+    """As in `CookiePolicy`. Default: None, which is "Lax", or "Strict" with `http_only`.
+
+    Like the next four, as Amplify is configured: a browser would keep two of each cookie otherwise.
+    """
+
     secure: bool = True
+    """Sent over https only. Default: True. False is for a site on plain http."""
+
     domain: str | None = None
+    """The cookies' domain, as in `new CookieStorage({domain})`. Default: None, their own host."""
+
     path: str = "/"
+    """The cookies' path, as in `new CookieStorage({path})`. Default: `/`, the Next adapter's."""
+
     max_age: int = _YEAR
+    """Seconds for which a browser keeps the cookies. Default: a year."""
+
     priority: Literal["Low", "Medium", "High"] | None = None
+    """As in `CookiePolicy`. Default: None, as Amplify JS writes them."""
+
     former_domains: Sequence[str] = ()
+    """Domains of these cookies in the past; the cookies are deleted there. Default: none."""
+
     refresh_margin: float = 5.0
+    """Seconds before their expiry at which tokens are refreshed. Default: 5, at most 3,600."""
+
     verify_with_cognito_every: float | None = None
+    """Seconds after which Cognito is asked again whether the user is still signed in.
+
+    Default: None, only refreshes ask. From 1 to 86,400.
+    """
 
     def __post_init__(self) -> None:
         check_number("refresh_margin", self.refresh_margin, 0, 3600)
