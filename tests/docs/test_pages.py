@@ -1,0 +1,84 @@
+"""The documentation's programs run, its commands exist, and its lists are whole."""
+
+import argparse
+import json
+import re
+import shlex
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.docs.pages import DOCS, PAGES, PROGRAMS, blocks, run
+
+from amplify_mw import AmplifyConfig
+from amplify_mw.__main__ import _parser
+from amplify_mw.testing import LocalUserPool
+
+PYPROJECT = tomllib.loads((DOCS.parent / "pyproject.toml").read_text())
+
+
+@pytest.mark.usefixtures("surroundings")
+@pytest.mark.parametrize("page", PROGRAMS)
+def test_the_programs_of_a_page_run(page: str, pool: LocalUserPool) -> None:
+    namespace = run(page, AmplifyConfig=AmplifyConfig)
+    own = namespace.get("pool")
+    if own is not None and own is not pool:
+        own.close()
+
+
+def test_every_block_says_its_language() -> None:
+    known = {"python", "py", "console", "js", "json", "html", "text", "nginx", "toml", "yaml"}
+    for page, text in PAGES.items():
+        fences = re.findall(r"^```(.*)$", text, re.MULTILINE)
+        languages = {name for name in fences[::2] if not name.startswith("{")}
+        assert languages <= known, page
+
+
+def test_json_and_toml_blocks_parse() -> None:
+    for page in PAGES:
+        for block in blocks(page, "json"):
+            json.loads(block.text)
+        for block in blocks(page, "toml"):
+            tomllib.loads(block.text)
+
+
+def _commands() -> list[tuple[str, list[str]]]:
+    """The page and the words of each line that begins one of our commands, or pip."""
+    found = []
+    for page in PAGES:
+        for block in blocks(page, "console"):
+            for line in block.text.splitlines():
+                words = shlex.split(line.removeprefix("$ "), comments=True)
+                name = Path(words[0]).name if words else ""
+                if name in ("amplify-mw", "pip"):
+                    found.append((page, [name, *words[1:]]))
+    return found
+
+
+def test_commands_of_ours_take_what_the_pages_give_them() -> None:
+    ours = [words[1:] for _, words in _commands() if words[0] == "amplify-mw"]
+    assert ours
+    for words in ours:
+        assert isinstance(_parser().parse_args(words), argparse.Namespace)
+
+
+def test_extras_that_the_pages_install_exist() -> None:
+    extras = PYPROJECT["project"]["optional-dependencies"]
+    for _, words in _commands():
+        for extra in re.findall(r"amplify-mw\[(\w+)\]", " ".join(words)):
+            assert extra in extras
+
+
+@pytest.mark.usefixtures("surroundings")
+def test_the_outputs_of_the_sign_in_page_configure_the_routes(monkeypatch: Any) -> None:
+    monkeypatch.undo()
+    from amplify_mw import AuthRoutes
+
+    (block,) = blocks("sign-in", "json")
+    auth = {"user_pool_id": "eu-west-1_Ab12Cd34E", "user_pool_client_id": "web"}
+    outputs = {"version": "1.4", "auth": {**auth, "oauth": json.loads(block.text)}}
+    routes = AuthRoutes(origin="https://app.example.com", keys=[b"k" * 32])
+    config = AmplifyConfig.from_outputs(outputs, routes=routes)
+    assert config.routes is not None
+    assert config.routes.redirect_sign_in == (config.routes.callback_url,)
