@@ -4,11 +4,13 @@
   wants, an option (`name`: ...) becomes an item of a list, and an indented block is code.
 - The package's public names are documented where users import them. References to the modules
   in which they are defined are led there.
+- An anchor keeps its underscores: an error's `reason` is the address of its explanation.
 - `{diagram} name` puts `_diagrams/name.svg` into the page itself, where it takes its colours from.
 """
 
 import re
 from pathlib import Path
+from typing import ClassVar
 
 from docutils import nodes
 from docutils.parsers.rst import directives
@@ -83,7 +85,7 @@ def skip(
 
 
 def lead_to_public_name(
-    app: Sphinx, env: object, node: nodes.Element, content: nodes.Node
+    app: Sphinx, _env: object, node: nodes.Element, content: nodes.Node
 ) -> object:
     """A reference to a public name by the module that defines it."""
     target = node.get("reftarget", "")
@@ -119,7 +121,7 @@ class Diagram(SphinxDirective):
 
     required_arguments = 1
     final_argument_whitespace = False
-    option_spec = {"alt": directives.unchanged_required}
+    option_spec: ClassVar = {"alt": directives.unchanged_required}
     has_content = False
 
     def run(self) -> list[nodes.Node]:
@@ -132,11 +134,18 @@ class Diagram(SphinxDirective):
         return [nodes.raw("", html, format="html")]
 
 
+def keep_spelling(_app: Sphinx, document: nodes.document) -> None:
+    """Let `errors.html#no_session` be an address: docutils makes a hyphen of each underscore."""
+    for node in document.findall(nodes.inline):
+        node["ids"] += [name for name in node.get("names", ()) if "_" in name]
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register all of it."""
     app.add_directive("diagram", Diagram)
     app.connect("autodoc-process-docstring", write_rst)
     app.connect("autodoc-process-signature", shorten)
     app.connect("autodoc-skip-member", skip)
+    app.connect("doctree-read", keep_spelling)
     app.connect("missing-reference", lead_to_public_name)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
