@@ -7,8 +7,9 @@ Why Sphinx, MyST and Furo:
   or an anchor that is not there. Its search needs no server.
 - Zensical (0.1) is young: of mkdocstrings, which would write the reference, it says itself that
   support is preliminary. Its wheel is 90 MB. MkDocs 1 and Material for it are no longer developed.
-- Of the themes that are kept, Furo needs no font, script or style of another host, has dark mode and
-  a good phone view, and adds 0.6 MB. Shibuya is as good to look at, but asks Google for its font;
+- Of the themes that are kept, Furo needs no font, script or style of another host, has dark mode
+  and a good phone view, and adds 0.6 MB. Shibuya is as good to look at, and released more often,
+  but asks Google for its font, and has links to chats and advertisements to be switched off.
   PyData's is made for sites of many projects, and brings Bootstrap.
 
 Nothing here asks the network: there is no intersphinx, and diagrams are SVG in the page.

@@ -1,5 +1,6 @@
-"""What the pages' programs find: one user pool, a file of Amplify's, keys, a folder of their own."""
+"""What the pages' programs find: a user pool, a file of Amplify's, keys, a folder of their own."""
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -42,3 +43,5 @@ def surroundings(pool: LocalUserPool, tmp_path: Path, monkeypatch: pytest.Monkey
         monkeypatch.setenv(name, "eu-west-1_Ab12Cd34E")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(logging.root, "handlers", [logging.NullHandler()])
+    monkeypatch.setattr(logging.getLogger("amplify_mw"), "level", logging.NOTSET)

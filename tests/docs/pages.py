@@ -44,29 +44,40 @@ def blocks(page: str, *languages: str) -> list[Block]:
     return [block for block in found if block.language in languages]
 
 
-PROGRAMS = [
-    page for page in PAGES if any(not block.file for block in blocks(page, "python"))
-]
+PROGRAMS = [page for page in PAGES if any(not block.file for block in blocks(page, "python"))]
 
 
-def run(page: str, **names: Any) -> dict[str, Any]:
+def run(page: str, only: int | None = None, **names: Any) -> dict[str, Any]:
     """Run the programs of a page; the names there are in the end. `names`: those in the beginning.
 
-    In the list `apps` is each `app` in turn.
+    The lists `apps` and `pools` hold each `app` and each `pool` that the programs make, in turn.
     """
     module = sys.modules["page"] = ModuleType("page")  # where Litestar looks for a function's names
     namespace: dict[str, Any] = module.__dict__
-    namespace.update(names, apps=[])
-    for block in blocks(page, "python"):
+    namespace.update(names, apps=[], pools=[])
+    found = blocks(page, "python")
+    for block in found if only is None else found[only : only + 1]:
         if block.text.startswith(">>>"):
             _check(block, page, namespace)
         elif not block.file:
             lines = "\n" * block.line  # so that a traceback says where
             exec(compile(lines + block.text, str(DOCS / f"{page}.md"), "exec"), namespace)
-            app = namespace.get("app")
-            if app is not None and not any(app is known for known in namespace["apps"]):
-                namespace["apps"].append(app)
+            _note(namespace, names, "app")
+            _note(namespace, names, "pool")
     return namespace
+
+
+def _note(namespace: dict[str, Any], given: dict[str, Any], name: str) -> None:
+    """Keep what a program has made under a name."""
+    found, known = namespace.get(name), namespace[f"{name}s"]
+    if found is not None and found is not given.get(name) and found not in known:
+        known.append(found)
+
+
+def close_pools(namespace: dict[str, Any]) -> None:
+    """End the user pools that the programs of a page have started."""
+    for pool in namespace["pools"]:
+        pool.close()
 
 
 def _check(block: Block, page: str, namespace: dict[str, Any]) -> None:

@@ -6,14 +6,13 @@ import re
 import shlex
 import tomllib
 from pathlib import Path
-from typing import Any
 
 import pytest
-from tests.docs.pages import DOCS, PAGES, PROGRAMS, blocks, run
 
-from amplify_mw import AmplifyConfig
+from amplify_mw import AmplifyConfig, AuthRoutes
 from amplify_mw.__main__ import _parser
 from amplify_mw.testing import LocalUserPool
+from tests.docs.pages import DOCS, PAGES, PROGRAMS, blocks, close_pools, run
 
 PYPROJECT = tomllib.loads((DOCS.parent / "pyproject.toml").read_text())
 
@@ -21,10 +20,7 @@ PYPROJECT = tomllib.loads((DOCS.parent / "pyproject.toml").read_text())
 @pytest.mark.usefixtures("surroundings")
 @pytest.mark.parametrize("page", PROGRAMS)
 def test_the_programs_of_a_page_run(page: str, pool: LocalUserPool) -> None:
-    namespace = run(page, AmplifyConfig=AmplifyConfig)
-    own = namespace.get("pool")
-    if own is not None and own is not pool:
-        own.close()
+    close_pools(run(page, pool=pool))
 
 
 def test_every_block_says_its_language() -> None:
@@ -70,11 +66,7 @@ def test_extras_that_the_pages_install_exist() -> None:
             assert extra in extras
 
 
-@pytest.mark.usefixtures("surroundings")
-def test_the_outputs_of_the_sign_in_page_configure_the_routes(monkeypatch: Any) -> None:
-    monkeypatch.undo()
-    from amplify_mw import AuthRoutes
-
+def test_the_outputs_of_the_sign_in_page_configure_the_routes() -> None:
     (block,) = blocks("sign-in", "json")
     auth = {"user_pool_id": "eu-west-1_Ab12Cd34E", "user_pool_client_id": "web"}
     outputs = {"version": "1.4", "auth": {**auth, "oauth": json.loads(block.text)}}

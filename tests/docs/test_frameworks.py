@@ -1,0 +1,216 @@
+"""The complete apps of the documentation do what their pages say, by their frameworks' clients."""
+
+import os
+import subprocess
+import sys
+import uuid
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import bottle
+import pytest
+from fastapi.testclient import TestClient
+from litestar.testing import TestClient as LitestarClient
+from werkzeug.test import Client
+
+from amplify_mw.asgi import AmplifyASGIMiddleware
+from amplify_mw.testing import LocalUserPool
+from tests.docs.pages import blocks, close_pools, run
+
+pytestmark = pytest.mark.usefixtures("surroundings")
+HTTPS = {"base_url": "https://localhost"}
+
+
+@pytest.fixture
+def ada(pool: LocalUserPool) -> str:
+    return pool.sign_in("ada").id_token
+
+
+@pytest.fixture
+def grace(pool: LocalUserPool) -> str:
+    return pool.sign_in("grace").id_token
+
+
+def as_user(client: Any, token: str, path: str) -> Any:
+    """What a client gets with a token in its cookie."""
+    return client.get(path, headers={"Cookie": f"amplify-session={token}"})
+
+
+def statuses(client: Any, path: str, *tokens: str) -> list[int]:
+    """The status for nobody, and for each token."""
+    found = [client.get(path).status_code]
+    return found + [as_user(client, token, path).status_code for token in tokens]
+
+
+def test_flask(ada: str, grace: str) -> None:
+    client = run("frameworks/flask")["app"].test_client(use_cookies=False)
+    assert client.get("/").text == "Hello, stranger"
+    assert as_user(client, ada, "/").text == "Hello ada"
+    assert as_user(client, ada, "/api/me").json["username"] == "ada"
+    assert [client.get("/account").status_code, client.get("/api/me").status_code] == [401, 401]
+    assert statuses(client, "/admin/", ada, grace) == [401, 200, 403]
+
+
+def test_fastapi(ada: str, grace: str) -> None:
+    client = TestClient(run("frameworks/fastapi")["app"])
+    assert client.get("/").json() == {"hello": "stranger"}
+    assert as_user(client, ada, "/").json() == {"hello": "ada"}
+    assert as_user(client, ada, "/api/me").json()["email"] == "ada@example.com"
+    assert client.get("/api/me").status_code == 401
+    assert statuses(client, "/reports", ada, grace) == [401, 200, 403]
+
+
+@pytest.mark.parametrize("is_wrapped", [False, True], ids=["added", "wrapped"])
+def test_starlette(ada: str, grace: str, is_wrapped: bool) -> None:
+    page = run("frameworks/starlette")
+    app = page["app"]
+    if is_wrapped:
+        bare = page["Starlette"](routes=app.routes)
+        page["handle_auth_errors"](bare)
+        app = AmplifyASGIMiddleware(bare, page["config"])
+    client = TestClient(app)
+    assert client.get("/").text == "Hello, stranger"
+    assert as_user(client, ada, "/api/me").json()["username"] == "ada"
+    assert statuses(client, "/reports", ada, grace) == [401, 200, 403]
+
+
+def test_bottle(ada: str, grace: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bottle, "DEBUG", False)
+    client = Client(run("frameworks/bottle")["app"], use_cookies=False)
+    assert client.get("/").text == "Hello, stranger"
+    assert as_user(client, ada, "/").text == "Hello ada"
+    assert client.get("/account").status_code == 401
+    assert statuses(client, "/api/me", ada, grace) == [401, 200, 403]
+
+
+def test_litestar_and_plain_apps(ada: str) -> None:
+    page = run("frameworks/others")
+    with LitestarClient(page["litestar_app"]) as litestar:
+        assert litestar.get("/private/name").status_code == 401
+        assert as_user(litestar, ada, "/private/name").text == "ada"
+    plain = Client(page["wsgi_app"], use_cookies=False)
+    assert as_user(plain, ada, "/").text == "Hello ada"
+    assert plain.get("/").status_code == 401
+    assert as_user(TestClient(page["asgi_app"]), ada, "/").text == "Hello ada"
+
+
+DJANGO = """
+import sys
+from amplify_mw import AmplifyConfig
+from amplify_mw.testing import LocalUserPool
+
+pool = LocalUserPool()
+pool.start()
+pool.add_user("ada", groups=["editors"])
+AmplifyConfig.from_outputs = classmethod(lambda cls, source, **given: pool.config(**given))
+
+from mysite import asgi, wsgi
+from starlette.testclient import TestClient
+from werkzeug.test import Client
+
+cookie = {"Cookie": f"amplify-session={pool.sign_in('ada').id_token}"}
+site = Client(wsgi.application, use_cookies=False)
+async_site = TestClient(asgi.application, "http://localhost")
+assert "Hello, stranger" in site.get("/").text
+assert "Hello ada" in site.get("/", headers=cookie).text
+assert "Hello ada" in async_site.get("/", headers=cookie).text
+assert site.get("/account/").status_code == async_site.get("/account/").status_code == 401
+assert site.get("/account/", headers=cookie).status_code == 200
+assert site.get("/api/me").status_code == async_site.get("/api/me").status_code == 401
+assert site.get("/api/me", headers=cookie).json["username"] == "ada"
+pool.close()
+
+import unittest
+from django.test.utils import setup_test_environment
+setup_test_environment()
+from mysite import tests
+found = unittest.defaultTestLoader.loadTestsFromModule(tests)
+result = unittest.TextTestRunner(stream=sys.stderr).run(found)
+assert result.testsRun == 2 and result.wasSuccessful()
+"""
+
+
+def test_django(tmp_path: Path) -> None:
+    for block in blocks("frameworks/django", "python", "html"):
+        if block.file:
+            path = tmp_path / block.file
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(block.text)
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "mysite.settings"}
+    environment["PYTHONPATH"] = os.pathsep.join([str(tmp_path), *sys.path])
+    program = [sys.executable, "-c", f"import django\ndjango.setup()\n{DJANGO}"]
+    done = subprocess.run(program, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("number", [0, 1], ids=["flask", "fastapi"])
+def test_the_quickstart_signs_in_and_out(number: int) -> None:
+    page = run("quickstart", only=number)
+    app, site, own = page["app"], page["SITE"], page["pool"]
+    client: Any = app.test_client() if number == 0 else TestClient(app, site)
+    follow = {} if number == 0 else {"follow_redirects": False}
+    browser = {"Accept": "text/html", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Site": "none"}
+
+    def get(url: str) -> Any:
+        return client.get(unescape(url).removeprefix(site), headers=browser, **follow)
+
+    to_sign_in = get("/account").headers["Location"]
+    to_pool = get(to_sign_in).headers["Location"]
+    back = own.authorize(to_pool, "ada", "password")
+    get(back)
+    assert "Hello ada, we write to ada@example.com." in get("/account").text
+    own_page = {"Sec-Fetch-Site": "same-origin"}
+    client.post("/auth/sign-out", headers=own_page, **follow)
+    assert get("/account").status_code == 302
+    close_pools(page)
+
+
+def test_the_sign_in_page_goes_to_the_pool_and_asks_again(pool: LocalUserPool) -> None:
+    client = run("sign-in")["app"].test_client()
+    site = "https://app.example.com"
+    client.get("/auth/sign-in?next=/account", base_url=site)
+    to_pool = client.get("/auth/sign-in?next=/account", base_url=site).location
+    client.get(pool.authorize(to_pool, "ada").removeprefix(site), base_url=site)
+    assert client.get("/account", base_url=site).text.startswith("Hello ada. ")
+    own_page = {"Sec-Fetch-Site": "same-origin"}
+    deleted = client.post("/account/delete", base_url=site, headers=own_page)
+    assert deleted.text == "deleted"
+
+
+def test_the_session_page_signs_in_and_out() -> None:
+    with run("sessions")["app"].test_client() as client:
+        form = {"name": "ada", "password": "correct horse"}
+        wrong = client.post("/sign-in", data={**form, "password": "guessed"}, **HTTPS)
+        assert wrong.status_code == 401
+        assert client.post("/sign-in", data=form, **HTTPS).text == "Hello ada."
+        assert client.get("/", **HTTPS).text == "Hello ada."
+        assert client.post("/sign-out", **HTTPS).text == "Goodbye."
+        assert client.get("/", **HTTPS).status_code == 401
+
+
+def test_the_devices_page_ends_one_and_all(pool: LocalUserPool) -> None:
+    page = run("devices", pool=pool)
+    phone, laptop = page["app"].test_client(), page["app"].test_client()
+    for client in (phone, laptop):
+        assert client.post("/start", **HTTPS).status_code == 200
+    assert laptop.get("/devices", **HTTPS).text.count("a phone") == 2
+    forms = laptop.get("/devices", **HTTPS).text.split("<form")[1:]
+    (other,) = [form for form in forms if "(this one)" not in form]
+    action = other.split('action="')[1].split('"')[0]
+    assert laptop.post(action, **HTTPS).status_code == 303
+    assert phone.get("/devices", **HTTPS).status_code == 401
+    assert laptop.post("/devices/nothing/end", **HTTPS).status_code == 404
+    user_id = str(uuid.uuid4())
+    assert laptop.post(f"/admin/users/{user_id}/sign-out", **HTTPS).status_code == 303
+
+
+def test_amplify_js_beside_tells_nobody_from_somebody() -> None:
+    assert run("amplify-js")["app"].test_client().get("/api/me").status_code == 401
+
+
+def test_the_cors_layer_of_the_page_answers_preflights() -> None:
+    client = TestClient(run("other-sites")["app"])
+    asked = {"Origin": "https://admin.example.com", "Access-Control-Request-Method": "GET"}
+    answer = client.options("/", headers=asked)
+    assert answer.headers["Access-Control-Allow-Origin"] == "https://admin.example.com"
