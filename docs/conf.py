@@ -1,6 +1,6 @@
 """How the documentation is built.
 
-    sphinx-build -n -W -b html docs build/docs
+    sphinx-build --nitpicky --fail-on-warning docs build/docs
 
 Why Sphinx, MyST and Furo:
 - Sphinx's autodoc writes the reference from the package itself, and `-n -W` fails on a name, a page
