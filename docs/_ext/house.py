@@ -71,7 +71,7 @@ def shorten(
 ) -> tuple[str, str]:
     """Leave out of a signature what only a reader of the code would understand."""
     if signature:
-        signature = re.sub(r"<factory>|<amplify_mw[^>]*>", "...", signature)
+        signature = re.sub(r"<(?:factory|required|amplify_mw[^>]*)>", "...", signature)
     return signature, returns
 
 

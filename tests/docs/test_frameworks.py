@@ -3,7 +3,9 @@
 import os
 import subprocess
 import sys
+import time
 import uuid
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -14,8 +16,10 @@ from fastapi.testclient import TestClient
 from litestar.testing import TestClient as LitestarClient
 from werkzeug.test import Client
 
+from amplify_mw import AmplifyConfig
 from amplify_mw.asgi import AmplifyASGIMiddleware
-from amplify_mw.testing import LocalUserPool
+from amplify_mw.testing import LocalUserPool, signed_in, signed_out
+from amplify_mw.wsgi import AmplifyWSGIMiddleware
 from tests.docs.pages import blocks, close_pools, run
 
 pytestmark = pytest.mark.usefixtures("surroundings")
@@ -176,6 +180,62 @@ def test_the_sign_in_page_goes_to_the_pool_and_asks_again(pool: LocalUserPool) -
     own_page = {"Sec-Fetch-Site": "same-origin"}
     deleted = client.post("/account/delete", base_url=site, headers=own_page)
     assert deleted.text == "deleted"
+
+
+def test_the_guards_of_the_page_answer_with_pages_of_its_own() -> None:
+    client = run("guards", AmplifyConfig=AmplifyConfig)["app"].test_client()
+    assert client.get("/orders").text == "<h1>Please sign in</h1>"
+    assert client.get("/account").status_code == client.get("/api").status_code == 401
+    opened = client.get("/account", headers={"Accept": "text/html", "Sec-Fetch-Mode": "navigate"})
+    assert opened.location == "/login?next=%2Faccount"
+    assert client.get("/api/health").status_code == 404  # which is the app's own answer
+
+
+def test_the_functions_of_the_user_page_answer() -> None:
+    page = run("user")
+    with signed_in("ada", groups=["editors"], email="ada@example.com"):
+        assert page["user_or_none"]().username == "ada"
+        assert page["groups"]() == ["editors"]
+        assert page["profile"]() == {"email": "ada@example.com"}
+    with signed_out():
+        assert (page["user_or_none"](), page["groups"]()) == (None, [])
+
+
+def test_behind_the_proxy_of_the_page_people_sign_in_below_its_prefix() -> None:
+    config = run("deployment")["config"]
+    client = Client(AmplifyWSGIMiddleware(run("frameworks/others")["site"], config))
+    opened = client.get("/account", headers={"Accept": "text/html", "Sec-Fetch-Mode": "navigate"})
+    assert opened.location == "/app/auth/sign-in?next=%2Fapp%2Faccount"
+    away = client.get("/auth/sign-in").location
+    assert "https%3A%2F%2Fwww.example.com%2Fapp%2Fauth%2Fsign-in-callback" in away
+
+
+def test_the_store_of_the_page_keeps_sessions() -> None:
+    page = run("stores")
+    store = page["DictStore"]()
+    key, record = b"k" * 32, page["Record"](b"sealed", 1, time.time() + 60, user="ada")
+    assert store.create(key, record)
+    assert not store.create(key, record)
+    assert store.load(key) == record
+    assert [found for found, _ in store.of_user("ada")] == [key]
+    fence = store.acquire(key, 10)
+    assert fence is not None
+    assert (store.acquire(key, 10), store.renew(key, fence, 10)) == (None, True)
+    assert store.replace(key, replace(record, version=fence))
+    assert not store.replace(key, record)
+    store.release(key, fence)
+    assert store.delete(key)
+    assert store.load(key) is None
+
+
+def test_the_listeners_of_the_events_page_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    page = run("events")
+    with caplog.at_level("INFO", logger="audit"):
+        for listener in (page["count"], page["note"]):
+            listener(page["SignedIn"]("routes", user_id="0f3c"))
+            listener(page["SignInFailed"]("access_denied", "routes", 403))
+    assert page["counts"] == {"SignedIn": 1, "SignInFailed": 1, "access_denied": 1}
+    assert caplog.messages == ["signed in: 0f3c"]
 
 
 def test_the_session_page_signs_in_and_out() -> None:
