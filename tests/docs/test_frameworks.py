@@ -18,6 +18,7 @@ from werkzeug.test import Client
 
 from amplify_mw import AmplifyConfig
 from amplify_mw.asgi import AmplifyASGIMiddleware
+from amplify_mw.sessions.record import Record
 from amplify_mw.testing import LocalUserPool, signed_in, signed_out
 from amplify_mw.wsgi import AmplifyWSGIMiddleware
 from tests.docs.pages import blocks, close_pools, run
@@ -213,7 +214,7 @@ def test_behind_the_proxy_of_the_page_people_sign_in_below_its_prefix() -> None:
 def test_the_store_of_the_page_keeps_sessions() -> None:
     page = run("stores")
     store = page["DictStore"]()
-    key, record = b"k" * 32, page["Record"](b"sealed", 1, time.time() + 60, user="ada")
+    key, record = b"k" * 32, Record(b"sealed", 1, time.time() + 60, user="ada")
     assert store.create(key, record)
     assert not store.create(key, record)
     assert store.load(key) == record
@@ -228,7 +229,9 @@ def test_the_store_of_the_page_keeps_sessions() -> None:
     assert store.load(key) is None
 
 
-def test_the_listeners_of_the_events_page_are_told(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_listeners_of_the_events_page_are_told(
+    caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
     page = run("events")
     with caplog.at_level("INFO", logger="audit"):
         for listener in (page["count"], page["note"]):
@@ -236,6 +239,10 @@ def test_the_listeners_of_the_events_page_are_told(caplog: pytest.LogCaptureFixt
             listener(page["SignInFailed"]("access_denied", "routes", 403))
     assert page["counts"] == {"SignedIn": 1, "SignInFailed": 1, "access_denied": 1}
     assert caplog.messages == ["signed in: 0f3c"]
+    page["watch"](page["Refused"]("wrong_client", 401, "cookie"))
+    page["watch"](page["Outage"]("the store", over=True))
+    assert page["refusals"] == {"wrong_client": 1}
+    assert capsys.readouterr().out == "the store answers again\n"
 
 
 def test_the_session_page_signs_in_and_out() -> None:
