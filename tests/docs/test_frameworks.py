@@ -3,9 +3,7 @@
 import os
 import subprocess
 import sys
-import time
 import uuid
-from dataclasses import replace
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,6 @@ from werkzeug.test import Client
 
 from amplify_mw import AmplifyConfig
 from amplify_mw.asgi import AmplifyASGIMiddleware
-from amplify_mw.sessions.record import Record
 from amplify_mw.testing import LocalUserPool, signed_in, signed_out
 from amplify_mw.wsgi import AmplifyWSGIMiddleware
 from tests.docs.pages import blocks, close_pools, run
@@ -211,22 +208,8 @@ def test_behind_the_proxy_of_the_page_people_sign_in_below_its_prefix() -> None:
     assert "https%3A%2F%2Fwww.example.com%2Fapp%2Fauth%2Fsign-in-callback" in away
 
 
-def test_the_store_of_the_page_keeps_sessions() -> None:
-    page = run("stores")
-    store = page["DictStore"]()
-    key, record = b"k" * 32, Record(b"sealed", 1, time.time() + 60, user="ada")
-    assert store.create(key, record)
-    assert not store.create(key, record)
-    assert store.load(key) == record
-    assert [found for found, _ in store.of_user("ada")] == [key]
-    fence = store.acquire(key, 10)
-    assert fence is not None
-    assert (store.acquire(key, 10), store.renew(key, fence, 10)) == (None, True)
-    assert store.replace(key, replace(record, version=fence))
-    assert not store.replace(key, record)
-    store.release(key, fence)
-    assert store.delete(key)
-    assert store.load(key) is None
+def refuse(environ: Any, start_response: Any) -> Any:
+    raise AssertionError("this app is not called")
 
 
 def test_the_listeners_of_the_events_page_are_told(
@@ -239,9 +222,10 @@ def test_the_listeners_of_the_events_page_are_told(
             listener(page["SignInFailed"]("access_denied", "routes", 403))
     assert page["counts"] == {"SignedIn": 1, "SignInFailed": 1, "access_denied": 1}
     assert caplog.messages == ["signed in: 0f3c"]
-    page["watch"](page["Refused"]("wrong_client", 401, "cookie"))
+    app = AmplifyWSGIMiddleware(refuse, page["config"], protect=["/*"], on_event=page["watch"])
+    as_user(Client(app, use_cookies=False), "no-token", "/")
     page["watch"](page["Outage"]("the store", over=True))
-    assert page["refusals"] == {"wrong_client": 1}
+    assert page["refusals"] == {"malformed_token": 1}
     assert capsys.readouterr().out == "the store answers again\n"
 
 

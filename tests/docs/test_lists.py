@@ -8,7 +8,7 @@ import pytest
 from amplify_mw.config.files import VARIABLES
 from amplify_mw.errors import Reason
 from amplify_mw.events import Event
-from amplify_mw.routes.failures import TROUBLES
+from amplify_mw.routes.failures import Code
 from tests.docs.pages import DOCS, PAGES
 
 ERRORS = PAGES["errors"]
@@ -21,16 +21,15 @@ def test_every_reason_has_its_anchor(reason: str) -> None:
 
 
 def test_an_anchor_is_a_reason_or_a_code() -> None:
-    known = {*get_args(Reason), *TROUBLES, "foreign_origin"}
+    known = {*get_args(Reason), *map(str, Code), "foreign_origin"}
     assert {name for pair in ANCHORS for name in pair} == known
 
 
 def test_every_code_of_a_failed_sign_in_has_its_status() -> None:
     section = ERRORS.partition("## Codes of a failed sign-in")[2].partition("\n## ")[0]
     rows = re.findall(r"^\[?`(\w+)`(?:\]\{#\w+\})? \((\d{3})\)$", section, re.MULTILINE)
-    assert {code: int(status) for code, status in rows} == {
-        code: trouble.status for code, trouble in TROUBLES.items()
-    }
+    documented = {code: int(status) for code, status in rows}
+    assert documented == {str(code): code.status for code in Code}
 
 
 def test_every_environment_variable_is_there() -> None:
