@@ -23,6 +23,7 @@ OPTIONS = {
     "UserPool": set(),
     "CookiePolicy": {"for_origin", "host_prefixed", "setting"},
     "AuthRoutes": set(),
+    "LastingSession": set(),
     "TokenSession": set(),
     "SealedSession": set(),
     "StoredSession": set(),
