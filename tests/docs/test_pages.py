@@ -24,7 +24,7 @@ def test_the_programs_of_a_page_run(page: str, pool: LocalUserPool) -> None:
 
 
 def test_every_block_says_its_language() -> None:
-    known = {"python", "py", "console", "js", "json", "html", "text", "nginx", "toml", "yaml"}
+    known = {"python", "py", "console", "sh", "js", "json", "html", "text", "nginx", "toml", "yaml"}
     for page, text in PAGES.items():
         fences = re.findall(r"^```(.*)$", text, re.MULTILINE)
         languages = {name for name in fences[::2] if not name.startswith("{")}
@@ -43,7 +43,7 @@ def _commands() -> list[tuple[str, list[str]]]:
     """The page and the words of each line that begins one of our commands, or pip."""
     found = []
     for page in PAGES:
-        for block in blocks(page, "console"):
+        for block in blocks(page, "console", "sh"):
             for line in block.text.splitlines():
                 words = shlex.split(line.removeprefix("$ "), comments=True)
                 name = Path(words[0]).name if words else ""
