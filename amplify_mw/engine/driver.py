@@ -2,8 +2,8 @@
 
 Rules:
 - The drivers differ in how they wait for a flight or a store, and in nothing else.
-- Each app has a driver of its own, which tells its listener of events. Flights and connections are
-  shared by all apps with the same pools and limits.
+- An app with a listener has a driver of its own, which tells it of events. Flights and connections
+  are shared by all apps with the same pools and limits.
 - A flight is run by the driver that starts it, so its events go to the app that needed it first.
 - After `fork()` the child starts with no flights, threads or connections of its parent.
 """
@@ -53,15 +53,25 @@ class Driver:
     """
 
     def __init__(
-        self, *, timeout: float, clock: Callable[[], float], proxy: str | None = None
+        self,
+        *,
+        timeout: float,
+        clock: Callable[[], float],
+        proxy: str | None = None,
+        reporter: Reporter | None = None,
     ) -> None:
         self.clock: Callable[[], float] = clock
-        self._reporter = Reporter()
+        self._reporter = reporter or Reporter()
         self._flights = Flights(patience=2 * timeout)
         self._http = HttpClient(timeout, proxy=proxy)
 
     def reporting_to(self, reporter: Reporter) -> "Driver":
-        """A driver for one app, with the flights and connections of this one."""
+        """A driver for one app, with the flights and connections of this one.
+
+        It is this one if the app has no listener.
+        """
+        if reporter.listener is None:
+            return self
         made = copy(self)
         made._reporter = reporter
         return made

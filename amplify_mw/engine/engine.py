@@ -114,11 +114,15 @@ class SharedState:
         from ..cognito.grants import Grants  # this and the next take 15 ms: on construction only
         from .cache import BoundedCache
         from .driver import Driver
+        from .reporting import Reporter
 
-        self.driver: Driver = Driver(
-            timeout=core.http_timeout, clock=registry.clock, proxy=core.proxy
-        )
         self.reporters: Reporters = {}
+        self.driver: Driver = Driver(
+            timeout=core.http_timeout,
+            clock=registry.clock,
+            proxy=core.proxy,
+            reporter=Reporter(shared=self.reporters),
+        )
         self._caches = [BoundedCache(core.cache_entries, core.cache_bytes) for _ in range(2)]
         self.verdicts: BoundedCache = self._caches[0]
         self.verifier: Verifier = Verifier(_trusted(core, self.verdicts), core.leeway)

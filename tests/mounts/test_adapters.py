@@ -188,7 +188,7 @@ def configured(pool: LocalUserPool, origin: str, **options: Any) -> AmplifyConfi
 
 def said(caplog: pytest.LogCaptureFixture) -> list[str]:
     """What the middlewares have told the log (and not that this pool is for tests alone)."""
-    return [record.getMessage() for record in caplog.records if record.module == "notices"]
+    return [record.getMessage() for record in caplog.records if record.module == "lines"]
 
 
 def next_page(body: str) -> str:
