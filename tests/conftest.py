@@ -1,22 +1,61 @@
-"""What every test may use: a user pool on this machine, and a configuration for it."""
+"""What every test may use: a user pool, a clock, a shell, and sites behind it.
+
+Each test has its own of all of these. A file that needs another overrides the fixture, and may take
+the one it overrides: `def build(build): return partial(build, protect=["/account"])`.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from amplify_mw import AmplifyConfig
+from amplify_mw import AmplifyConfig, AmplifyCookies
 from amplify_mw.testing import LocalUserPool
 from tests.certificates import Authority
-from tests.shells import ASGIShell, Shell, WSGIShell
+from tests.shells import ASGIShell, Shell, WSGIShell, shells
+from tests.sites import Build, Clock, Site, session_of, town
+
+# What is started once for all of a folder's tests: servers, a browser, Node.
+TOGETHER = ("amplify_js", "browser", "frameworks", "processes")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With `--dist loadfile`, give a folder whose tests share something slow to one worker."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file: str = super()._split_scope(nodeid)
+            folder = file.removeprefix("tests/").partition("/")[0]
+            return folder if folder in TOGETHER else file
+
+    return Scheduling(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.fixture
-def pool() -> Iterator[LocalUserPool]:
-    """A user pool with one user, `ada`."""
-    with LocalUserPool() as pool:
-        pool.add_user("ada", email="ada@example.com", name="Ada")
-        yield pool
+def clock() -> Clock:
+    """The time of this test's pool and sites, which only the test moves."""
+    return Clock()
+
+
+@pytest.fixture
+def pool_options() -> dict[str, Any]:
+    """Options of `LocalUserPool` for the pool."""
+    return {}
+
+
+@pytest.fixture
+def pool(request: pytest.FixtureRequest, pool_options: dict[str, Any]) -> Iterator[LocalUserPool]:
+    """A user pool with `ada`. In a test with a `clock` it goes by that, and has `grace`, too."""
+    if "clock" in request.fixturenames:
+        with town(request.getfixturevalue("clock"), **pool_options) as pool:
+            yield pool
+    else:
+        with LocalUserPool(**pool_options) as pool:
+            pool.add_user("ada", email="ada@example.com", name="Ada")
+            yield pool
 
 
 @pytest.fixture
@@ -32,8 +71,39 @@ def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Authority:
     return authority
 
 
-@pytest.fixture(params=[WSGIShell, ASGIShell], ids=["wsgi", "asgi"])
-def shell(request: pytest.FixtureRequest) -> Shell:
-    """One of the two shells."""
-    made: Shell = request.param()
-    return made
+shell = shells(WSGIShell, ASGIShell)
+
+
+@pytest.fixture
+def open_site(shell: Shell, pool: LocalUserPool, clock: Clock) -> Iterator[Build]:
+    """Makes a site: `open_site(session, **fields of its configuration)`. It ends with the test."""
+    made: list[Site] = []
+
+    def open_site(session: Any, *, pool: LocalUserPool = pool, **options: Any) -> Site:
+        made.append(Site(shell, pool, clock, session, **options))
+        return made[-1]
+
+    yield open_site
+    for site in made:
+        site.close()
+
+
+@pytest.fixture
+def build(open_site: Build, clock: Clock, request: pytest.FixtureRequest) -> Build:
+    """Makes a site: `build("sealed", session={...}, **fields of its configuration)`.
+
+    Kinds of session are given or named: those of `session_of`, and "amplify". Several are a list.
+    """
+
+    def kind_of(kind: Any, options: dict[str, Any]) -> Any:
+        if not isinstance(kind, str):
+            return kind
+        if kind == "amplify":
+            return AmplifyCookies(**options)
+        return session_of(kind, clock, lambda: request.getfixturevalue("tmp_path"), **options)
+
+    def build(*kinds: Any, session: Any = (), **options: Any) -> Site:
+        made = [kind_of(kind, dict(session)) for kind in kinds or ("memory",)]
+        return open_site(made if len(made) > 1 else made[0], **options)
+
+    return build

@@ -11,6 +11,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
+
 import amplify_mw
 from amplify_mw import aio
 from amplify_mw.asgi import AmplifyASGIMiddleware
@@ -220,6 +222,18 @@ class _Stream:
 
 
 Shell = WSGIShell | ASGIShell
+
+
+def shells(*kinds: type[Shell]) -> Any:
+    """A fixture for each of these kinds of shell: `shell = shells(WSGIShell, AwaitingShell)`."""
+
+    @pytest.fixture(params=kinds, ids=[kind.kind for kind in kinds])
+    def shell(request: pytest.FixtureRequest) -> Shell:
+        """One of the shells."""
+        made: Shell = request.param()
+        return made
+
+    return shell
 
 
 def _as_answer(result: str | AppAnswer) -> AppAnswer:

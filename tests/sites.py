@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +14,15 @@ from amplify_mw.sessions.verdicts import user_key
 from amplify_mw.stores.memory import MemoryStore
 from amplify_mw.stores.sqlite.store import SQLiteStore
 from amplify_mw.testing import LocalUserPool
-from tests.shells import AppAnswer, Ask, Got, Shell
+from tests.shells import Ask, Got, Handler, Shell
 
 NAME = "amplify-session"
 HOUR, DAY = 3600.0, 86_400.0
 KEYS = [key_text(bytes([number]) * 32) for number in range(1, 4)]
 
 Action = Callable[[], object]
+_HANDLER: ContextVar[Handler] = ContextVar("handler")
+Build = Callable[..., "Site"]  # as the fixtures `build` and `open_site` make sites
 
 
 class Clock:
@@ -49,7 +53,9 @@ IN_COOKIE = ("sealed", "coordinated")
 STORED = ("memory", "sqlite")
 
 
-def session_of(kind: str, clock: Callable[[], float], folder: Path, **options: Any) -> Any:
+def session_of(
+    kind: str, clock: Callable[[], float], folder: Path | Callable[[], Path], **options: Any
+) -> Any:
     """A session kind of the configuration, with what it keeps sessions in."""
     if kind == "token":
         return TokenSession(**options)
@@ -60,6 +66,7 @@ def session_of(kind: str, clock: Callable[[], float], folder: Path, **options: A
         return SealedSession(**{"keys": KEYS[:1], "coordinator": store, **options})
     if kind == "memory":
         return StoredSession(MemoryStore(clock=clock), **options)
+    folder = folder() if callable(folder) else folder
     return StoredSession(SQLiteStore(folder / "sessions.db", clock=clock), **options)
 
 
@@ -78,7 +85,20 @@ class Site:
         self.config = pool.config(**{"session": session, "keys": pool.jwks(), **options})
         self.engine = Engine(self.config, clock=clock)
 
-    def app(self, handler: Callable[[], str | AppAnswer]) -> Any:
+    @cached_property
+    def own_app(self) -> Any:
+        """The app of all its visitors, which does what `send` is given."""
+        return self.app(lambda: _HANDLER.get()())
+
+    def send(self, handler: Handler, ask: Ask) -> Got:
+        """Ask the site's own app, which does this for once."""
+        token = _HANDLER.set(handler)
+        try:
+            return self.shell.send(self.own_app, ask)
+        finally:
+            _HANDLER.reset(token)
+
+    def app(self, handler: Handler) -> Any:
         return self.shell.middleware(self.shell.app(handler), self.engine)
 
     def browser(self, cookies: "dict[str, str] | None" = None) -> "Browser":
@@ -153,9 +173,9 @@ class Browser:
         doing = actions or (self.site.who,)
         return self.ask(lambda: ", ".join([outcome(action) for action in doing]), **facts)
 
-    def ask(self, handler: Callable[[], str | AppAnswer], **facts: Any) -> Got:
+    def ask(self, handler: Handler, **facts: Any) -> Got:
         ask = Ask(cookies=self.header or None, **facts)
-        got = self.site.shell.send(self.site.app(handler), ask)
+        got = self.site.send(handler, ask)
         self.keep(got)
         return got
 

@@ -205,7 +205,7 @@ class TestSpellings:
     def test_a_megabyte_of_tricks_is_answered(self, path: str) -> None:
         assert rules("/account").of(path) is PROTECTED
 
-    @settings(max_examples=500, deadline=None)
+    @settings(max_examples=150, deadline=None)
     @given(st.text(st.sampled_from("/.\\%25fFcCeEa\n\ud800\x00é"), max_size=24))
     def test_any_path_gets_an_answer(self, path: str) -> None:
         some = rules("/a/*", public=("/a/a",), ignore=("/f/*",))
@@ -286,7 +286,7 @@ def _plain(text: str) -> bool:
 
 
 class TestEscapes:
-    @settings(max_examples=600, deadline=None)
+    @settings(max_examples=200, deadline=None)
     @given(disguises("/account/a"))
     @example("/q%2fz/../%61ccount/a")
     def test_no_spelling_of_a_protected_path_escapes(self, path: str) -> None:
@@ -294,7 +294,7 @@ class TestEscapes:
         if reference_reads(path, "/account/a"):
             assert some.of(path) is PROTECTED
 
-    @settings(max_examples=300, deadline=None)
+    @settings(deadline=None)
     @given(
         st.lists(
             st.sampled_from(
@@ -540,12 +540,12 @@ class TestNext:
     def test_next_stays_on_this_site(self, path: str, query: str) -> None:
         assert_is_local(local_target(path, query))
 
-    @settings(max_examples=500, deadline=None)
+    @settings(max_examples=150, deadline=None)
     @given(path=st.text(st.characters()), query=st.text(st.characters()))
     def test_next_stays_on_this_site_whatever_was_asked_for(self, path: str, query: str) -> None:
         assert_is_local(local_target(path, query))
 
-    @settings(max_examples=300, deadline=None)
+    @settings(deadline=None)
     @given(
         st.text(st.sampled_from("/\\.:@?#%25c \t\r\n\x00evil\ud800é")),
         st.text(st.sampled_from("/\\.:@?#%25c \t\r\n\x00evil\ud800é&=")),
@@ -561,7 +561,7 @@ class TestNext:
         [target] = parse_qs(urlsplit(location).query)["next"]
         assert_is_local(target)
 
-    @settings(max_examples=200, deadline=None)
+    @settings(deadline=None)
     @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\\")))
     def test_an_ordinary_path_comes_back_as_it_was(self, rest: str) -> None:
         path = "/" + rest.lstrip("/")
@@ -628,7 +628,7 @@ class TestWork:
             assert readings <= 20
             assert steps <= 80
 
-    @settings(max_examples=500, deadline=None)
+    @settings(max_examples=150, deadline=None)
     @given(st.lists(st.sampled_from([*CRAFTED, "a" * 50, "é"]), max_size=80).map("".join))
     def test_whatever_it_is_made_of(self, path: str) -> None:
         with pytest.MonkeyPatch.context() as monkeypatch:

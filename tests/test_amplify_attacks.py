@@ -32,10 +32,9 @@ from tests.amplify import (
     spelled_value,
     written,
 )
-from tests.shells import Got, Shell
-from tests.sites import HOUR, KEYS, NAME, Clock, Site, town
+from tests.shells import Got
+from tests.sites import HOUR, KEYS, NAME, Build, Clock, Site, town
 
-Build = Callable[..., Site]
 Left = Callable[..., AmplifyBrowser]
 REVOKED = "UserUnAuthenticatedException session_revoked"
 ALL = ("accessToken", "idToken", "refreshToken", "signInDetails", "clockDrift")
@@ -64,37 +63,22 @@ class SickStore(MemoryStore):
             raise StoreUnavailable("down")
 
 
-@pytest.fixture(scope="module")
-def clock() -> Clock:
-    return Clock()
+@pytest.fixture
+def build(open_site: Build) -> Build:
+    """Makes a site: `build(AmplifyCookies(), ..., pool=pool)`."""
+
+    def build(*kinds: Any, **options: Any) -> Site:
+        session = list(kinds) if len(kinds) > 1 else (*kinds, AmplifyCookies())[0]
+        return open_site(session, **options)
+
+    return build
 
 
-@pytest.fixture(scope="module")
-def pool(clock: Clock) -> Iterator[LocalUserPool]:
-    with town(clock) as pool:
-        yield pool
-
-
-@pytest.fixture(scope="module")
+@pytest.fixture
 def rotating(clock: Clock) -> Iterator[LocalUserPool]:
     """A pool whose refresh tokens are good once."""
     with town(clock, rotate_refresh_tokens=True, rotation_grace=0) as pool:
         yield pool
-
-
-@pytest.fixture
-def build(shell: Shell, pool: LocalUserPool, clock: Clock) -> Iterator[Build]:
-    """Makes a site: `build(AmplifyCookies(), ..., of=pool)`."""
-    sites: list[Site] = []
-
-    def make(*kinds: Any, of: LocalUserPool = pool) -> Site:
-        session = list(kinds) if len(kinds) > 1 else (*kinds, AmplifyCookies())[0]
-        sites.append(Site(shell, of, clock, session))
-        return sites[-1]
-
-    yield make
-    for site in sites:
-        site.settle()
 
 
 @pytest.fixture
@@ -187,7 +171,7 @@ def test_an_end_without_the_refresh_token_is_that_of_all_copies(site: Site, part
 def test_a_copy_of_before_a_refresh_elsewhere_is_signed_out(
     build: Build, rotating: LocalUserPool
 ) -> None:
-    site, elsewhere = build(of=rotating), build(of=rotating)
+    site, elsewhere = build(pool=rotating), build(pool=rotating)
     old = signed_in(site)
     browser = AmplifyBrowser(elsewhere, old.cookies)
     assert visit(old).body == "ada"
@@ -202,7 +186,7 @@ def test_a_copy_of_before_a_refresh_elsewhere_is_signed_out(
 def test_a_copy_of_before_many_refreshes_is_signed_out(
     build: Build, rotating: LocalUserPool, changes: dict[str, Any]
 ) -> None:
-    site = build(of=rotating)
+    site = build(pool=rotating)
     with rotating.tamper("access", claims=changes), rotating.tamper("id", claims=changes):
         browser = signed_in(site)
         old = browser.copy()

@@ -39,10 +39,9 @@ from tests.amplify import (
     written,
 )
 from tests.shells import Ask, Got, Shell
-from tests.sites import DAY, HOUR, KEYS, Clock, Site, attributes, outcome, town
+from tests.sites import DAY, HOUR, KEYS, Build, Clock, Site, attributes, outcome, town
 from tests.test_one_refresh import WAYS, Way, everybody
 
-Build = Callable[..., Site]
 REFRESH = "GetTokensFromRefreshToken"
 NOBODY = "UserUnAuthenticatedException"
 ALL = ("accessToken", "idToken", "refreshToken", "signInDetails", "clockDrift")
@@ -53,39 +52,21 @@ DUE = HOUR - 4  # seconds after a sign-in: tokens are to be refreshed, and good 
 OVER = HOUR + LEEWAY + 1  # seconds after a sign-in: they are good no longer
 
 
-@pytest.fixture(scope="module")
-def clock() -> Clock:
-    return Clock()
+@pytest.fixture
+def build(open_site: Build) -> Build:
+    """Makes a site: `build(session={...}, pool=pool, **fields of its configuration)`."""
+
+    def build(session: Any = (), kinds: Any = None, **options: Any) -> Site:
+        return open_site(kinds or AmplifyCookies(**dict(session)), **options)
+
+    return build
 
 
-@pytest.fixture(scope="module")
-def pool(clock: Clock) -> Iterator[LocalUserPool]:
-    with town(clock) as pool:
-        yield pool
-
-
-@pytest.fixture(scope="module")
+@pytest.fixture
 def rotating(clock: Clock) -> Iterator[LocalUserPool]:
     """A pool whose refresh tokens are good once."""
     with town(clock, rotate_refresh_tokens=True, rotation_grace=0) as pool:
         yield pool
-
-
-@pytest.fixture
-def build(shell: Shell, pool: LocalUserPool, clock: Clock) -> Iterator[Build]:
-    """Makes a site: `build(session={...}, of=pool, **fields of its configuration)`."""
-    sites: list[Site] = []
-
-    def make(
-        session: "dict[str, Any] | None" = None, of: LocalUserPool = pool, **options: Any
-    ) -> Site:
-        made = options.pop("kinds", None) or AmplifyCookies(**(session or {}))
-        sites.append(Site(shell, of, clock, made, **options))
-        return sites[-1]
-
-    yield make
-    for site in sites:
-        site.settle()
 
 
 @pytest.fixture
@@ -98,7 +79,7 @@ def either(
     request: pytest.FixtureRequest, build: Build, pool: LocalUserPool, rotating: LocalUserPool
 ) -> Site:
     """A site whose refresh tokens go on, and one where each is good once."""
-    return build(of=rotating if request.param else pool)
+    return build(pool=rotating if request.param else pool)
 
 
 def user(site: Site) -> Any:
@@ -465,7 +446,7 @@ def test_what_was_refreshed_is_read_again_by_anybody(
     browser = signed_in(either)
     clock.advance(OVER)
     visit(browser)
-    afterwards = build(of=either.pool)
+    afterwards = build(pool=either.pool)
     assert (visit(AmplifyBrowser(afterwards, browser.cookies)).body) == "ada"
     assert afterwards.pool.requests == []
 
@@ -801,7 +782,7 @@ def test_a_user_who_is_out_is_out_at_the_next_refresh(
     build: Build, clock: Clock, state: str
 ) -> None:
     with town(clock) as pool:
-        site = build(of=pool)
+        site = build(pool=pool)
         browser = signed_in(site)
         {
             "disabled": pool.disable_user,
@@ -852,7 +833,7 @@ def test_when_cognito_is_not_there_or_does_not_answer(
     build: Build, clock: Clock, seconds: float
 ) -> None:
     with town(clock) as pool:
-        site = build(of=pool, http_timeout=0.1)
+        site = build(pool=pool, http_timeout=0.1)
         browser, other = signed_in(site), signed_in(site, "grace")
         clock.advance(seconds)
         with pool.hold(REFRESH):
@@ -880,7 +861,10 @@ def test_a_refresh_token_that_was_used_elsewhere_clears_nothing(
 def test_and_the_newer_cookies_count_when_they_come(
     rotating: LocalUserPool, build: Build, clock: Clock
 ) -> None:
-    one, other = build(of=rotating), build(of=rotating)  # two processes, without a common memory
+    one, other = (
+        build(pool=rotating),
+        build(pool=rotating),
+    )  # two processes, without a common memory
     browser = signed_in(one)
     late = AmplifyBrowser(other, browser.cookies)
     clock.advance(OVER)
@@ -1197,7 +1181,7 @@ def test_a_refresh_that_grows_beyond_a_cookie_goes_on_with_the_older_ones(
     build: Build, clock: Clock
 ) -> None:
     with town(clock) as pool:
-        site = build(of=pool)
+        site = build(pool=pool)
         pool.add_user("eve")
         browser = signed_in(site, "eve")
         late = browser.copy()
@@ -1431,7 +1415,7 @@ def test_two_pools_under_the_same_cookies_are_a_mistake(
 ) -> None:
     outer = build()
     with town(clock) as pool:
-        inner = build(of=pool)
+        inner = build(pool=pool)
         cookies = header_of(cookies_of(outer.pool.sign_in("ada")))
         with pytest.raises(ConfigurationError, match="different user pools"):
             shell.send(nested(outer, inner), Ask(cookies=cookies))
@@ -1449,7 +1433,7 @@ def test_two_clients_of_different_pools_go_together(
 ) -> None:
     outer = build()
     with town(clock, client_id="another") as pool:
-        inner = build(of=pool)
+        inner = build(pool=pool)
         cookies = cookies_of(pool.sign_in("grace"), "grace", "another")
         cookies |= cookies_of(outer.pool.sign_in("ada"))
         assert shell.send(nested(outer, inner), Ask(cookies=header_of(cookies))).body == "grace"

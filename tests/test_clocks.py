@@ -1,6 +1,6 @@
 """A machine whose clock differs from the pool's: nobody is signed out, and the log says so once."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +10,12 @@ from amplify_mw import AmplifyCookies, SealedSession, StoredSession, TokenSessio
 from amplify_mw.stores.memory import MemoryStore
 from amplify_mw.testing import LocalUserPool
 from tests.amplify import cookies_of
-from tests.shells import AwaitingShell, Shell, WSGIShell
-from tests.sites import HOUR, KEYS, LASTING, NAME, Browser, Clock, Site, session_of, town
+from tests.shells import AwaitingShell, Shell, WSGIShell, shells
+from tests.sites import HOUR, KEYS, LASTING, NAME, Browser, Build, Clock, Site, session_of, town
 
 BEHIND = "NetworkError token_not_yet_valid"
 REFRESH = "GetTokensFromRefreshToken"
 LIFETIME = 3600.0
-Build = Callable[..., Site]
 
 
 @pytest.fixture
@@ -37,41 +36,33 @@ def rotates() -> bool:
     return True
 
 
+rotating_or_not = pytest.mark.parametrize("rotates", [False, True])
+
+
+KINDS = ("token", *LASTING, "amplify", "amplify and sealed", "token and sealed")
+
+
+shell = shells(WSGIShell, AwaitingShell)
+
+
+@pytest.fixture
+def clock(ours: Clock) -> Clock:
+    return ours
+
+
 @pytest.fixture
 def pool(rotates: bool, cognitos: Clock) -> Iterator[LocalUserPool]:
     with town(cognitos, rotate_refresh_tokens=rotates, rotation_grace=60.0) as pool:
         yield pool
 
 
-@pytest.fixture(params=[WSGIShell, AwaitingShell], ids=["wsgi", "awaiting"])
-def shell(request: pytest.FixtureRequest) -> Shell:
-    made: Shell = request.param()
-    return made
-
-
-rotating_or_not = pytest.mark.parametrize("rotates", [False, True])
-
-
 @pytest.fixture
-def build(shell: Shell, pool: LocalUserPool, ours: Clock, tmp_path: Path) -> Iterator[Build]:
-    made: list[Site] = []
-
-    def build(kind: str, **options: Any) -> Site:
-        named: dict[str, Callable[[], Any]] = {
-            "amplify": AmplifyCookies,
-            "amplify and sealed": lambda: [SealedSession(keys=KEYS[:1]), AmplifyCookies()],
-            "token and sealed": lambda: [SealedSession(keys=KEYS[:1]), TokenSession()],
-        }
-        session = named[kind]() if kind in named else session_of(kind, ours, tmp_path)
-        made.append(Site(shell, pool, ours, session, **options))
-        return made[-1]
-
-    yield build
-    for site in made:
-        site.close()
-
-
-KINDS = ("token", *LASTING, "amplify", "amplify and sealed", "token and sealed")
+def build(build: Build) -> Build:
+    named: dict[str, list[Any]] = {
+        "amplify and sealed": [SealedSession(keys=KEYS[:1]), AmplifyCookies()],
+        "token and sealed": [SealedSession(keys=KEYS[:1]), TokenSession()],
+    }
+    return lambda kind, **options: build(*named.get(kind, [kind]), **options)
 
 
 def signed_in(site: Site, kind: str) -> Browser:

@@ -1,16 +1,16 @@
 """What Cognito refuses: what the visitor sees, what is kept, who waits, and what the log says."""
 
 import logging
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 
 from amplify_mw.models.session import TokenSet
-from amplify_mw.testing import CognitoError, LocalUserPool
-from tests.shells import Got, Shell
-from tests.sites import HOUR, NAME, Browser, Clock, Site, session_of, town
+from amplify_mw.testing import CognitoError
+from tests.shells import Got
+from tests.sites import HOUR, NAME, Browser, Build, Site
 
 GET_TOKENS, INITIATE = "GetTokensFromRefreshToken", "InitiateAuth"
 PAGE = {"Accept": "text/html", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
@@ -51,6 +51,11 @@ USERS = [
 USERS_OF_OAUTH = [("invalid_request", NO_TRIGGER), ("an_error_of_tomorrow", "")]
 
 
+@pytest.fixture
+def build(build: Build) -> Build:
+    return partial(build, protect=["/account"], login_url="/login")
+
+
 def ways(*groups: tuple[str, str, list[tuple[str, str]]]) -> Any:
     """`refresh_api`, the operation that is asked, and the error it answers."""
     return pytest.mark.parametrize(
@@ -61,35 +66,6 @@ def ways(*groups: tuple[str, str, list[tuple[str, str]]]) -> Any:
             for error in errors
         ],
     )
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def pool(clock: Clock) -> Iterator[LocalUserPool]:
-    with town(clock) as pool:
-        yield pool
-
-
-Build = Callable[..., Site]
-
-
-@pytest.fixture
-def build(shell: Shell, pool: LocalUserPool, clock: Clock, tmp_path: Path) -> Iterator[Build]:
-    made: list[Site] = []
-
-    def build(kind: str = "memory", session: Any = (), **options: Any) -> Site:
-        rules = {"protect": ["/account"], "login_url": "/login"}
-        kinds = session_of(kind, clock, tmp_path, **dict(session))
-        made.append(Site(shell, pool, clock, kinds, **rules, **options))
-        return made[-1]
-
-    yield build
-    for site in made:
-        site.close()
 
 
 @pytest.fixture
@@ -287,7 +263,7 @@ def test_a_refused_question_for_attributes_is_asked_once_and_told_once(
 def test_cognitos_word_holds_for_as_long_again_while_it_refuses_to_confirm_it(
     build: Build, code: str
 ) -> None:
-    site = build("memory", {"verify_with_cognito_every": 60})
+    site = build("memory", session={"verify_with_cognito_every": 60})
     browser = site.sign_in()
     assert page(browser).body == "ada"
     with site.pool.fault("GetUser", CognitoError(code)):

@@ -279,7 +279,7 @@ def policies(draw: st.DrawFn) -> CookiePolicy:
     )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(policies())
 def test_clearing_repeats_every_attribute(policy: CookiePolicy) -> None:
     line = cleared(policy)
@@ -300,7 +300,7 @@ def test_clearing_a_cookie_with_a_very_long_name_warns_nobody() -> None:
 OCTETS = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '",;\\')
 
 
-@settings(max_examples=200, deadline=None)
+@settings(deadline=None)
 @given(policies(), st.text(OCTETS, max_size=50))
 def test_setting_has_the_attributes_by_which_the_cookie_is_cleared(
     policy: CookiePolicy, value: str
@@ -342,7 +342,7 @@ def test_a_value_may_have_another_age_than_the_policys(max_age: int | None, said
     assert line.get("max-age") == said
 
 
-@settings(max_examples=300, deadline=None)
+@settings(deadline=None)
 @given(policies(), st.sets(st.sampled_from(["example.com", "a.b-c.example", "b-c.example"])))
 def test_what_clears_cookies_elsewhere_never_clears_its_own(
     policy: CookiePolicy, domains: set[str]

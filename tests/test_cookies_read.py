@@ -59,21 +59,21 @@ def trimmed(text: bytes) -> bytes:
     return text
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(HEADERS)
 def test_any_header_reads_as_the_rules_say(header: bytes) -> None:
     assert read_cookie(header, NAME) == reference(header, NAME)
 
 
 @pytest.mark.parametrize("max_bytes", [4096, 12_288])
-@settings(max_examples=300, deadline=None)
+@settings(deadline=None)
 @given(header=HEADERS)
 def test_a_sessions_cookie_that_is_no_chunk_reads_alike(max_bytes: int, header: bytes) -> None:
     cookie = SessionCookie(CookiePolicy(), max_bytes)
     assert cookie.read(header) == reference(header, NAME)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(deadline=None)
 @given(HEADERS, st.binary(min_size=1, max_size=3))
 def test_any_name_reads_as_the_rules_say(header: bytes, name: bytes) -> None:
     # A name of the header's own alphabet, which may overlap itself ("aa" in "aaa=").
@@ -82,7 +82,7 @@ def test_any_name_reads_as_the_rules_say(header: bytes, name: bytes) -> None:
     assert read_cookie(header, name) == reference(header, name)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(deadline=None)
 @given(before=HEADERS, value=st.binary(max_size=40), after=HEADERS)
 def test_bytes_around_the_cookie_change_nothing(before: bytes, value: bytes, after: bytes) -> None:
     before, after = before.replace(NAME, b"theme"), after.replace(NAME, b"theme")

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,27 +14,17 @@ from amplify_mw.asgi import AmplifyASGIMiddleware
 from amplify_mw.testing import LocalUserPool, signed_in
 from tests.mounts.apps import ask_asgi
 from tests.routes.going import ORIGIN, auth_routes
-from tests.shells import ASGIShell, Ask, Got, Shell, WSGIShell
-from tests.sites import Clock, Site, session_of, town
+from tests.shells import ASGIShell, Ask, Got, WSGIShell
+from tests.sites import Build, Clock, Site, session_of, town
 
 EVIL, SIBLING = "https://evil.example", "https://other.example.com"
 FOREIGN = {"Sec-Fetch-Site": "cross-site", "Origin": EVIL}
-Build = Callable[..., Site]
 
 
 @pytest.fixture
-def build(shell: Shell, tmp_path: Path) -> Iterator[Build]:
-    clock = Clock()
-    made: list[Site] = []
-    with town(clock) as pool:
-
-        def build(kind: str = "sealed", **options: Any) -> Site:
-            made.append(Site(shell, pool, clock, session_of(kind, clock, tmp_path), **options))
-            return made[-1]
-
-        yield build
-        for site in made:
-            site.close()
+def build(build: Build) -> Build:
+    """Makes a site with sealed sessions, if no other kind is named."""
+    return lambda kind="sealed", **options: build(kind, **options)
 
 
 def asks(site: Site, path: str = "/a", method: str = "POST", **facts: Any) -> Got:

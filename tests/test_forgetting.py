@@ -1,38 +1,15 @@
 """What a browser may keep of a signed-in user, and what it is told to forget afterwards."""
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from amplify_mw import AmplifyCookies, CookiePolicy, require_auth
 from tests.routes.going import Visitor, auth_routes
-from tests.shells import AppAnswer, ASGIShell, AwaitingShell, Shell, WSGIShell
-from tests.sites import KINDS, LASTING, NAME, Browser, Clock, Site, session_of, town
+from tests.shells import AppAnswer, ASGIShell, AwaitingShell, WSGIShell
+from tests.sites import KINDS, LASTING, NAME, Browser, Build, Clock, Site
 
 AHEAD = '"prefetchCache", "prerenderCache"'
-Build = Callable[..., Site]
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def build(shell: Shell, clock: Clock, tmp_path: Path) -> Iterator[Build]:
-    made: list[Site] = []
-    with town(clock) as pool:
-
-        def build(kind: Any = "memory", **options: Any) -> Site:
-            session = session_of(kind, clock, tmp_path) if isinstance(kind, str) else kind
-            made.append(Site(shell, pool, clock, session, **options))
-            return made[-1]
-
-        yield build
-        for site in made:
-            site.close()
 
 
 class TestKeeping:

@@ -364,14 +364,14 @@ class TestRequestPath:
         assert request_path(request_) == "/"
 
 
-@settings(max_examples=200, deadline=None)
+@settings(deadline=None)
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=20).map(lambda text: f"/{text}"))
 def test_every_server_says_the_same_path(text: str) -> None:
     path = quote(text, safe="/!$&'()*+,:;=@~")
     assert {request_path(request) for request in requests_for(path).values()} == {path}
 
 
-@settings(max_examples=200, deadline=None)
+@settings(deadline=None)
 @given(st.text(max_size=20), st.text(max_size=20))
 def test_no_wsgi_path_is_anything_but_printable_ascii(mount: str, path: str) -> None:
     found = request_path({"SCRIPT_NAME": mount, "PATH_INFO": path})
@@ -389,7 +389,7 @@ HEADERS = st.lists(st.tuples(HEADER, VALUE), max_size=6)
 
 
 @pytest.mark.parametrize("shell", WRITERS)
-@settings(max_examples=150, deadline=None)
+@settings(deadline=None)
 @given(said=HEADERS, signed_in=st.booleans())
 def test_the_apps_list_is_never_changed_in_place(
     shell: str, said: Headers, signed_in: bool
@@ -404,7 +404,7 @@ def test_the_apps_list_is_never_changed_in_place(
     assert result is not headers
 
 
-@settings(max_examples=300, deadline=None)
+@settings(deadline=None)
 @given(said=HEADERS, signed_in=st.booleans())
 def test_vary_always_covers_cookie_and_gains_at_most_one(said: Headers, signed_in: bool) -> None:
     before = fields(said, "vary")
@@ -413,7 +413,7 @@ def test_vary_always_covers_cookie_and_gains_at_most_one(said: Headers, signed_i
     assert sorted(after) == sorted(before if {"cookie", "*"} & set(before) else [*before, "cookie"])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(deadline=None)
 @given(said=HEADERS, signed_in=st.booleans())
 def test_both_spellings_say_the_same(said: Headers, signed_in: bool) -> None:
     wsgi, asgi = WRITERS["wsgi"], WRITERS["asgi"]
@@ -483,7 +483,7 @@ def test_a_long_header_is_searched_for_a_hop_in_linear_time(unit: bytes) -> None
     assert not has_hopped(unit * (1_000_000 // len(unit)))  # a quadratic search does not come back
 
 
-@settings(max_examples=300, deadline=None)
+@settings(deadline=None)
 @given(st.lists(st.sampled_from([b"amplify-hop", b"=", b";", b"; ", b"a", b" "])).map(b"".join))
 def test_a_hop_is_found_as_the_rules_of_cookies_say(header: bytes) -> None:
     names = [pair.partition(b"=") for pair in header.split(b";")]

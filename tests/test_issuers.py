@@ -1,7 +1,5 @@
 """A pool has two issuers, and may switch from one to the other: nobody is signed out by that."""
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,8 +11,7 @@ from amplify_mw.stores.memory import MemoryStore
 from amplify_mw.testing import LocalUserPool
 from tests.amplify import cookies_of
 from tests.routes.going import Visitor, auth_routes, code_of, sent
-from tests.shells import Shell
-from tests.sites import HOUR, LASTING, NAME, Browser, Clock, Site, infos, session_of, town
+from tests.sites import HOUR, LASTING, NAME, Browser, Build, Clock, Site, infos
 
 POOL_ID = "us-east-1_Ab12Cd34E"
 ORIGINAL = f"https://cognito-idp.us-east-1.amazonaws.com/{POOL_ID}"
@@ -29,40 +26,17 @@ ELSEWHERE = [  # what is not this pool's
 ]
 REFRESH = "GetTokensFromRefreshToken"
 KINDS = (*LASTING, "amplify")
-Build = Callable[..., Site]
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def pool_options(rotates: bool) -> dict[str, Any]:
+    options: dict[str, Any] = {"rotate_refresh_tokens": rotates, "adds_iss": True}
+    return {"user_pool_id": POOL_ID, "issuer": ORIGINAL, **options}
 
 
 @pytest.fixture
 def rotates() -> bool:
     return False
-
-
-@pytest.fixture
-def pool(clock: Clock, rotates: bool) -> Iterator[LocalUserPool]:
-    options: dict[str, Any] = {"rotate_refresh_tokens": rotates, "adds_iss": True}
-    with town(clock, user_pool_id=POOL_ID, issuer=ORIGINAL, **options) as pool:
-        yield pool
-
-
-@pytest.fixture
-def build(shell: Shell, pool: LocalUserPool, clock: Clock, tmp_path: Path) -> Iterator[Build]:
-    made: list[Site] = []
-
-    def build(kind: Any, **options: Any) -> Site:
-        if kind == "amplify":
-            kind = AmplifyCookies()
-        session = session_of(kind, clock, tmp_path) if isinstance(kind, str) else kind
-        made.append(Site(shell, pool, clock, session, **options))
-        return made[-1]
-
-    yield build
-    for site in made:
-        site.close()
 
 
 def signed_in(site: Site, kind: str, name: str = "ada") -> Browser:

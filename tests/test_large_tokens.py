@@ -1,7 +1,7 @@
 """Users in many groups, whose tokens are large: they work where they fit, and are nobody else's."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -20,51 +20,32 @@ from amplify_mw.stores.sqlite.store import SQLiteStore
 from amplify_mw.testing import Body, LocalUserPool
 from tests.amplify import cookies_of
 from tests.routes.going import Visitor, auth_routes, code_of
-from tests.shells import AwaitingShell, Shell, WSGIShell
-from tests.sites import HOUR, KEYS, NAME, Browser, Clock, Site, town
+from tests.shells import AwaitingShell, WSGIShell, shells
+from tests.sites import HOUR, KEYS, NAME, Browser, Build, Clock, Site
 
 APIS = ["GetTokensFromRefreshToken", "InitiateAuth", "oauth"]
 GROUPS = [f"group-{number:03}-".ljust(128, "x") for number in range(100)]  # Cognito's most
 TOO_LARGE = "NetworkError token_too_large"
-Build = Callable[..., Site]
+
+
+shell = shells(WSGIShell, AwaitingShell)
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def pool_options(rotates: bool) -> dict[str, Any]:
+    return {"rotate_refresh_tokens": rotates}
+
+
+@pytest.fixture
+def pool(pool: LocalUserPool) -> LocalUserPool:
+    """A pool with `ada`, `grace`, and `linus` of many groups."""
+    pool.add_user("linus", groups=GROUPS)
+    return pool
 
 
 @pytest.fixture
 def rotates() -> bool:
     return False
-
-
-@pytest.fixture
-def pool(clock: Clock, rotates: bool) -> Iterator[LocalUserPool]:
-    """A pool with `ada`, `grace`, and `linus` of many groups."""
-    with town(clock, rotate_refresh_tokens=rotates) as pool:
-        pool.add_user("linus", groups=GROUPS)
-        yield pool
-
-
-@pytest.fixture(params=[WSGIShell, AwaitingShell], ids=["wsgi", "awaiting"])
-def shell(request: pytest.FixtureRequest) -> Shell:
-    made: Shell = request.param()
-    return made
-
-
-@pytest.fixture
-def build(shell: Shell, pool: LocalUserPool, clock: Clock) -> Iterator[Build]:
-    made: list[Site] = []
-
-    def build(session: Any = None, **options: Any) -> Site:
-        session = session or StoredSession(MemoryStore(clock=clock))
-        made.append(Site(shell, pool, clock, session, **options))
-        return made[-1]
-
-    yield build
-    for site in made:
-        site.close()
 
 
 def small(site: Site, name: str) -> Any:

@@ -41,7 +41,7 @@ from amplify_mw.stores.redis.store import RedisStore
 from amplify_mw.stores.sqlite.store import SQLiteStore
 from amplify_mw.testing import CognitoError, Down, LocalUserPool, Status, signed_in, signed_out
 from tests.patience import PATIENCE
-from tests.shells import AppAnswer, ASGIShell, Ask, AwaitingShell, Got, Shell, WSGIShell
+from tests.shells import AppAnswer, ASGIShell, Ask, AwaitingShell, Got, Shell, WSGIShell, shells
 from tests.sites import (
     DAY,
     HOUR,
@@ -52,6 +52,7 @@ from tests.sites import (
     STORED,
     Action,
     Browser,
+    Build,
     Clock,
     Site,
     attributes,
@@ -61,41 +62,11 @@ from tests.sites import (
     town,
 )
 
-Build = Callable[..., Site]
 LATE = "ResponseStartedError"
 SIGNED_OUT = "NotAuthorizedException no_session"
 
 
-@pytest.fixture(params=[WSGIShell, ASGIShell, AwaitingShell], ids=["wsgi", "asgi", "awaiting"])
-def shell(request: pytest.FixtureRequest) -> Shell:
-    made: Shell = request.param()
-    return made
-
-
-@pytest.fixture(scope="module")
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture(scope="module")
-def pool(clock: Clock) -> Iterator[LocalUserPool]:
-    with town(clock) as pool:
-        yield pool
-
-
-@pytest.fixture
-def build(shell: Shell, pool: LocalUserPool, clock: Clock, tmp_path: Path) -> Iterator[Build]:
-    """Makes a site: `build(kind, session={...}, **fields of its configuration)`."""
-    sites: list[Site] = []
-
-    def make(kind: str, session: "dict[str, Any] | None" = None, **options: Any) -> Site:
-        made = session_of(kind, clock, tmp_path, **(session or {}))
-        sites.append(Site(shell, pool, clock, made, **options))
-        return sites[-1]
-
-    yield make
-    for site in sites:
-        site.close()
+shell = shells(WSGIShell, ASGIShell, AwaitingShell)
 
 
 @pytest.fixture(params=KINDS)
@@ -857,7 +828,7 @@ def test_an_end_after_a_refresh_in_one_request_ends_the_refreshed_one(lasting: S
 
 @pytest.mark.parametrize("kind", LASTING)
 def test_a_session_that_cognito_ends_as_it_is_rolled_is_cleared(build: Build, kind: str) -> None:
-    site = build(kind, {"idle": 600, "verify_with_cognito_every": 30})
+    site = build(kind, session={"idle": 600, "verify_with_cognito_every": 30})
     browser = site.sign_in()
     site.clock.advance(60)
     with site.pool.fault("GetUser", CognitoError("NotAuthorizedException", "revoked")):

@@ -1,6 +1,5 @@
 """How long a session lasts: `idle`, `absolute` and rolling, whatever a client does with cookies."""
 
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,11 +16,11 @@ from tests.sites import (
     LASTING,
     NAME,
     STORED,
+    Build,
     Clock,
     Site,
     attributes,
     session_of,
-    town,
 )
 
 # A stored session that has run out is not found; a sealed one says itself that it has.
@@ -30,34 +29,17 @@ OVER = {
     **dict.fromkeys(STORED, "NotAuthorizedException invalid_session"),
 }
 REVOKED = "NotAuthorizedException session_revoked"
-Build = Callable[..., Site]
-
-
-@pytest.fixture(scope="module")
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture(scope="module")
-def pool(clock: Clock) -> Iterator[LocalUserPool]:
-    with town(clock) as pool:
-        yield pool
 
 
 @pytest.fixture
-def build(shell: Shell, pool: LocalUserPool, clock: Clock, tmp_path: Path) -> Iterator[Build]:
+def build(build: Build) -> Build:
     """Makes a site: `build(kind, **options of the session)`."""
-    sites: list[Site] = []
 
-    def make(kind: str, **options: Any) -> Site:
-        session = session_of(kind, clock, tmp_path, **options)
+    def make(kind: str, **session: Any) -> Site:
         # What lasts longer than a day is the session, not the cookie's policy.
-        sites.append(Site(shell, pool, clock, session, cookie=CookiePolicy(max_age=60)))
-        return sites[-1]
+        return build(kind, session=session, cookie=CookiePolicy(max_age=60))
 
-    yield make
-    for site in sites:
-        site.close()
+    return make
 
 
 def max_age(got: Got) -> int | None:

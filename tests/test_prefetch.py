@@ -2,8 +2,6 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,8 +11,8 @@ from hypothesis import strategies as st
 from amplify_mw import require_auth
 from amplify_mw.web.requests import is_speculative
 from tests.routes.going import auth_routes
-from tests.shells import ASGIShell, Ask, AwaitingShell, Got, Shell, WSGIShell
-from tests.sites import KINDS, Browser, Clock, Site, infos, outcome, session_of, town
+from tests.shells import ASGIShell, Ask, AwaitingShell, Got, WSGIShell, shells
+from tests.sites import KINDS, Browser, Build, infos, outcome
 
 # As Chromium 156 sends them, for a page of this site and for one of a sibling's alike.
 TYPED = {"Sec-Fetch-Site": "none", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
@@ -35,28 +33,9 @@ PURPOSES = [
     "\xff\x00\xe9",
     "prefetch" * 12_500,
 ]
-Build = Callable[..., Site]
 
 
-@pytest.fixture(params=[WSGIShell, ASGIShell, AwaitingShell], ids=lambda kind: kind.kind)
-def shell(request: pytest.FixtureRequest) -> Shell:
-    made: Shell = request.param()
-    return made
-
-
-@pytest.fixture
-def build(shell: Shell, tmp_path: Path) -> Iterator[Build]:
-    clock = Clock()
-    made: list[Site] = []
-    with town(clock) as pool:
-
-        def build(kind: str = "memory", **options: Any) -> Site:
-            made.append(Site(shell, pool, clock, session_of(kind, clock, tmp_path), **options))
-            return made[-1]
-
-        yield build
-        for site in made:
-            site.close()
+shell = shells(WSGIShell, ASGIShell, AwaitingShell)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -24,7 +24,7 @@ from amplify_mw import (
 from amplify_mw.cognito.verifier import MAX_TOKEN_BYTES
 from amplify_mw.testing import LocalUserPool
 from tests.shells import Got, Shell, WSGIShell
-from tests.sites import DAY, HOUR, KEYS, NAME, Browser, Clock, Site, attributes, town
+from tests.sites import DAY, HOUR, KEYS, NAME, Browser, Build, Clock, Site, attributes, town
 
 INVALID = "NotAuthorizedException invalid_session"
 UNKNOWN = "NotAuthorizedException unknown_session_key"
@@ -44,22 +44,15 @@ def pool(clock: Clock) -> Iterator[LocalUserPool]:
         yield pool
 
 
-Build = Callable[..., Site]
-
-
 @pytest.fixture
-def build(shell: Shell, pool: LocalUserPool, clock: Clock) -> Iterator[Build]:
+def build(open_site: Build) -> Build:
     """Makes a site with sealed sessions: `build({of SealedSession}, **of the configuration)`."""
-    sites: list[Site] = []
 
-    def make(sealed: "dict[str, Any] | None" = None, **options: Any) -> Site:
+    def build(sealed: "dict[str, Any] | None" = None, **options: Any) -> Site:
         session = SealedSession(**{"keys": KEYS[:1], **(sealed or {})})
-        sites.append(Site(shell, pool, clock, session, protect=[PROTECTED], **options))
-        return sites[-1]
+        return open_site(session, protect=[PROTECTED], **options)
 
-    yield make
-    for site in sites:
-        site.settle()
+    return build
 
 
 @pytest.fixture

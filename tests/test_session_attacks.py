@@ -5,7 +5,7 @@ import base64
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -36,47 +36,18 @@ from tests.sites import (
     NAME,
     STORED,
     Action,
+    Build,
     Clock,
     Site,
     infos,
     outcome,
-    session_of,
     town,
 )
 
-Build = Callable[..., Site]
 SIGNED_OUT = "NotAuthorizedException no_session"
 ENDED = "NotAuthorizedException session_revoked"
 REFRESH = "GetTokensFromRefreshToken"
 FOREIGN = {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}
-
-
-@pytest.fixture(scope="module")
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture(scope="module")
-def pool(clock: Clock) -> Iterator[LocalUserPool]:
-    with town(clock) as pool:
-        yield pool
-
-
-@pytest.fixture
-def build(shell: Shell, pool: LocalUserPool, clock: Clock, tmp_path: Path) -> Iterator[Build]:
-    """Makes a site: `build(a kind, or its name, session={...}, **fields of the configuration)`."""
-    sites: list[Site] = []
-
-    def make(kind: Any, session: "dict[str, Any] | None" = None, **options: Any) -> Site:
-        made = kind
-        if isinstance(kind, str):
-            made = session_of(kind, clock, tmp_path, **(session or {}))
-        sites.append(Site(shell, pool, clock, made, **options))
-        return sites[-1]
-
-    yield make
-    for site in sites:
-        site.close()
 
 
 @pytest.fixture(params=LASTING)
@@ -140,7 +111,7 @@ def stolen_from(path: Path) -> list[bytes]:
 def robbed(build: Build, tmp_path: Path, clock: Clock) -> tuple[Site, str, list[bytes]]:
     """A site, the cookie of a session that was refreshed, and what is in the coordinator."""
     path = tmp_path / "coordinator.db"
-    site = build("coordinated", {"coordinator": SQLiteStore(path, clock=clock)})
+    site = build("coordinated", session={"coordinator": SQLiteStore(path, clock=clock)})
     browser = site.sign_in()
     clock.advance(HOUR - 30)
     assert browser.does().body == "ada"
@@ -238,7 +209,7 @@ def test_a_session_outlives_a_token_that_runs_out_under_throttling(
 def test_a_confirmed_session_outlives_a_token_that_runs_out_under_throttling(
     build: Build, kind: str, clock: Clock
 ) -> None:
-    site = build(kind, {"verify_with_cognito_every": 30})
+    site = build(kind, session={"verify_with_cognito_every": 30})
     browser = site.sign_in()
     clock.advance(HOUR + 1)
     with site.pool.fault(REFRESH, Throttling()):
@@ -253,7 +224,7 @@ def test_a_confirmed_session_outlives_a_token_that_runs_out_under_throttling(
 def test_a_session_that_was_just_started_is_confirmed_as_often(
     build: Build, kind: str, clock: Clock
 ) -> None:
-    site = build(kind, {"verify_with_cognito_every": 30})
+    site = build(kind, session={"verify_with_cognito_every": 30})
     browser = site.sign_in()
     clock.advance(31)
     assert browser.does().body == "ada"
@@ -428,7 +399,7 @@ def test_two_kinds_of_session_under_two_names_go_together(build: Build, shell: S
 
 
 def test_an_old_cookie_is_rolled_to_the_same_one_each_time(build: Build, clock: Clock) -> None:
-    site = build("sealed", {"idle": HOUR})
+    site = build("sealed", session={"idle": HOUR})
     old = site.sign_in()
     clock.advance(HOUR / 10 + 1)
     rolled, believed = set(), set()
@@ -558,7 +529,7 @@ def test_a_sign_out_is_told_to_cognito_while_the_coordinator_is_down(
     build: Build, clock: Clock, staleness: float
 ) -> None:
     store = FailingStore(clock=clock)
-    site = build("coordinated", {"coordinator": store, "staleness": staleness})
+    site = build("coordinated", session={"coordinator": store, "staleness": staleness})
     browser = site.sign_in()
     store.is_down = True
     got = browser.does(site.end())

@@ -73,13 +73,13 @@ LARGE = st.builds(stretched, SEEDS, st.integers(4096, LARGEST))
 
 
 @pytest.mark.parametrize("cookie", [COOKIE, PRODUCTION], ids=["plain", "host"])
-@settings(max_examples=100, deadline=None)
+@settings(deadline=None)
 @given(value=VALUES.map(lambda text: text[: LARGEST - 3 * len("__Host-")]))
 def test_what_a_browser_keeps_reads_as_the_value(cookie: SessionCookie, value: str) -> None:
     assert cookie.read(jar_of(value, cookie).header()) == value.encode("ascii")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(deadline=None)
 @given(value=VALUES)
 def test_the_size_is_that_of_the_names_and_values_a_browser_keeps(value: str) -> None:
     assert COOKIE.size(NewCookie(value)) == sum(
@@ -95,7 +95,7 @@ def test_a_value_takes_as_few_cookies_as_hold_it(size: int, count: int) -> None:
     assert jar_of("a" * size).keys() == family(count)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(deadline=None)
 @given(
     stale=st.dictionaries(
         st.sampled_from(sorted({NAME} | family(MAX_CHUNKS))), st.text(OCTETS, max_size=9)
@@ -131,7 +131,7 @@ def test_only_what_was_sent_is_cleared_beside_the_single_cookie() -> None:
 # What comes back in another state than it was set.
 
 
-@settings(max_examples=200, deadline=None)
+@settings(deadline=None)
 @given(one=LARGE, other=LARGE, choices=st.lists(st.booleans(), min_size=3, max_size=3))
 def test_a_mix_of_two_values_never_reads_as_either(
     one: str, other: str, choices: list[bool]
@@ -409,7 +409,7 @@ PIECES = st.sampled_from(
 HEADERS = st.lists(st.one_of(PIECES, PIECES, st.binary(max_size=3)), max_size=14).map(b"".join)
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(HEADERS)
 def test_any_header_reads_as_the_rules_say(header: bytes) -> None:
     assert COOKIE.read(header) == reference(header, 3)
@@ -422,14 +422,14 @@ CHUNKS = st.tuples(
 ).map(lambda parts: b"amplify-session%b=%b%b" % parts)
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(st.lists(CHUNKS, max_size=5), st.sampled_from([b"; ", b";", b" ;\t", b"; a=b; "]))
 def test_any_chunks_read_as_the_rules_say(chunks: list[bytes], joint: bytes) -> None:
     header = joint.join(chunks)
     assert COOKIE.read(header) == reference(header, 3)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(deadline=None)
 @given(HEADERS)
 def test_clearing_leaves_nothing_of_ours_whatever_was_sent(header: bytes) -> None:
     cleared = {line.name.encode() for line in COOKIE.clearing(header)}

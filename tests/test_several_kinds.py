@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -25,7 +25,7 @@ from amplify_mw.stores.memory import MemoryStore
 from amplify_mw.testing import CognitoError, Down, LocalUserPool
 from tests.patience import PATIENCE
 from tests.shells import AppAnswer, ASGIShell, Ask, Got, Shell
-from tests.sites import DAY, HOUR, KEYS, NAME, Browser, Clock, Site, infos, town
+from tests.sites import DAY, HOUR, KEYS, NAME, Browser, Build, Clock, Site, infos, town
 
 SIGNED_OUT = "NotAuthorizedException no_session"
 REFRESH = "GetTokensFromRefreshToken"
@@ -58,7 +58,6 @@ TRIPLES = [
 ]
 OUR_KINDS = ["sealed", "stored", "token"]
 Jar = dict[str, str]
-Build = Callable[..., Site]
 SignIn = Callable[..., Jar]
 
 
@@ -84,24 +83,13 @@ class FailingStore(MemoryStore):
             raise StoreUnavailable("down")
 
 
-@pytest.fixture(scope="module")
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture(scope="module")
-def pool(clock: Clock) -> Iterator[LocalUserPool]:
-    with town(clock) as pool:
-        yield pool
-
-
 @pytest.fixture
 def store(clock: Clock) -> FailingStore:
     return FailingStore(clock=clock)
 
 
 @pytest.fixture
-def build(shell: Shell, pool: LocalUserPool, clock: Clock, store: FailingStore) -> Iterator[Build]:
+def build(open_site: Build, store: FailingStore) -> Build:
     """Makes a site with kinds of session, named or given: `build("sealed", "amplify")`."""
     named: dict[str, Callable[[], Any]] = {
         "token": TokenSession,
@@ -109,16 +97,12 @@ def build(shell: Shell, pool: LocalUserPool, clock: Clock, store: FailingStore) 
         "stored": lambda: StoredSession(store),
         "amplify": AmplifyCookies,
     }
-    sites: list[Site] = []
 
-    def make(*kinds: Any, **options: Any) -> Site:
+    def build(*kinds: Any, **options: Any) -> Site:
         session = [named[kind]() if isinstance(kind, str) else kind for kind in kinds]
-        sites.append(Site(shell, pool, clock, session, **options))
-        return sites[-1]
+        return open_site(session, **options)
 
-    yield make
-    for site in sites:
-        site.settle()
+    return build
 
 
 @pytest.fixture

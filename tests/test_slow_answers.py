@@ -5,7 +5,7 @@ A slow request does something, and waits within the app while others come and go
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,27 +19,29 @@ from amplify_mw.asgi import AmplifyASGIMiddleware
 from amplify_mw.stores.base import StoreUnavailable
 from amplify_mw.stores.memory import MemoryStore
 from amplify_mw.testing import LocalUserPool
-from tests.shells import AppAnswer, ASGIShell, Ask, AwaitingShell, Got, Shell, WSGIShell
+from tests.shells import AppAnswer, ASGIShell, Ask, AwaitingShell, Got, WSGIShell, shells
 from tests.sites import (
     HOUR,
     KEYS,
     NAME,
     Action,
     Browser,
+    Build,
     Clock,
     Site,
     attributes,
     infos,
     outcome,
     session_of,
-    town,
 )
 
-Build = Callable[..., Site]
 PATIENCE = 60  # seconds; nothing here takes one
 SHARED = ("coordinated", "memory", "sqlite")
 OURS = ("sealed", *SHARED)
 IDLE = 600.0
+
+
+shell = shells(WSGIShell, ASGIShell, AwaitingShell)
 
 
 class FailingStore(MemoryStore):
@@ -51,45 +53,6 @@ class FailingStore(MemoryStore):
         if self.is_down:
             raise StoreUnavailable("down")
         return super().load(key)
-
-
-@pytest.fixture(params=[WSGIShell, ASGIShell, AwaitingShell], ids=["wsgi", "asgi", "awaiting"])
-def shell(request: pytest.FixtureRequest) -> Shell:
-    made: Shell = request.param()
-    return made
-
-
-@pytest.fixture(scope="module")
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture(scope="module")
-def pool(clock: Clock) -> Iterator[LocalUserPool]:
-    with town(clock) as pool:
-        yield pool
-
-
-@pytest.fixture
-def build(shell: Shell, pool: LocalUserPool, clock: Clock, tmp_path: Path) -> Iterator[Build]:
-    """Makes a site: `build("sealed", session={...})`, or with several kinds, or the kinds given."""
-    sites: list[Site] = []
-
-    def kind_of(kind: Any, session: dict[str, Any]) -> Any:
-        if not isinstance(kind, str):
-            return kind
-        if kind == "amplify":
-            return AmplifyCookies()
-        return session_of(kind, clock, tmp_path, **session)
-
-    def make(*kinds: Any, session: Any = (), **options: Any) -> Site:
-        made = [kind_of(kind, dict(session)) for kind in kinds]
-        sites.append(Site(shell, pool, clock, made if len(made) > 1 else made[0], **options))
-        return sites[-1]
-
-    yield make
-    for site in sites:
-        site.close()
 
 
 def another_process(site: Site) -> Site:

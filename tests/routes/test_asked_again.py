@@ -12,10 +12,9 @@ from amplify_mw.stores.memory import MemoryStore
 from amplify_mw.stores.redis.store import RedisStore
 from amplify_mw.stores.sqlite.store import SQLiteStore
 from amplify_mw.testing import Down
-from tests.routes.conftest import Build
 from tests.routes.going import NAVIGATION, Visitor, hop_of, pool_of, sent
 from tests.shells import AppAnswer, Got
-from tests.sites import HOUR, KEYS, NAME, Clock, Site, attributes, infos, outcome
+from tests.sites import HOUR, KEYS, NAME, Build, Clock, Site, attributes, infos, outcome
 from tests.valkey import redis_url as redis_url
 
 MARK = "amplify-ask-again"

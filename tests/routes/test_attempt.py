@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from amplify_mw import SealedSession
 from amplify_mw.routes.attempt import MAX_ATTEMPTS, MAX_BYTES, RANDOM, Attempt, Attempts, Way
-from tests.routes.conftest import Build
 from tests.routes.going import (
     CALLBACK,
     Visitor,
@@ -23,7 +22,7 @@ from tests.routes.going import (
     hop_of,
     sent,
 )
-from tests.sites import KEYS, NAME, Clock, attributes
+from tests.sites import KEYS, NAME, Build, Clock, attributes
 
 NOW = 1_800_000_000.5
 BYTES = [bytes([number]) * 32 for number in range(1, 4)]
@@ -102,7 +101,7 @@ def test_keys_are_changed_in_three_steps_that_lose_no_attempt() -> None:
             assert attempts(keys=there).find(attempt.state, pair(line), NOW) == attempt
 
 
-@settings(max_examples=200, deadline=None)
+@settings(deadline=None)
 @given(st.data())
 def test_one_flipped_bit_is_refused(data: st.DataObject) -> None:
     attempt, [line] = begun(attempts())
@@ -194,14 +193,14 @@ def test_the_newest_of_many_at_once_are_kept(step: float) -> None:
     assert found == kept[-MAX_ATTEMPTS:]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(deadline=None)
 @given(st.text() | st.from_regex(r"[0-9a-f]{1,17}\.[\w.-]{0,60}"))
 def test_no_state_makes_the_way_stumble(state: str) -> None:
     way = attempts().way(state)
     assert (way.query, 0 <= way.turns <= 9) == ("", True)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(deadline=None)
 @given(st.text(alphabet="abc=&%/", max_size=900), st.integers(0, 5), st.data())
 def test_a_way_comes_back_as_it_was_unless_it_is_long(
     query: str, turns: int, data: st.DataObject
@@ -257,7 +256,7 @@ def test_the_cookies_attributes(options: dict[str, str], expected: dict[str, str
     assert attributes(line) == always | expected
 
 
-@settings(max_examples=300, deadline=None)
+@settings(deadline=None)
 @given(st.text() | st.from_regex(r"[0-9a-f]{1,14}\.[\w-]{0,30}"), st.binary() | st.none())
 def test_no_state_and_no_cookies_make_it_stumble(state: str, cookies: bytes | None) -> None:
     assert attempts().find(state, cookies, NOW) is None
@@ -267,7 +266,7 @@ def test_no_state_and_no_cookies_make_it_stumble(state: str, cookies: bytes | No
     assert attempts().find(attempt.state, pair(lines[0]), NOW) == attempt
 
 
-@settings(max_examples=100, deadline=None)
+@settings(deadline=None)
 @given(st.lists(st.from_regex(rb"[ \t]*amplify-auth\.[\x00-\xff]{0,12}", fullmatch=True)))
 def test_whatever_names_cookies_have_only_cookies_of_attempts_are_dropped(
     names: list[bytes],

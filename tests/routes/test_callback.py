@@ -19,7 +19,6 @@ from amplify_mw.testing import (
     Lost,
     Status,
 )
-from tests.routes.conftest import Build
 from tests.routes.going import (
     CALLBACK,
     NAVIGATION,
@@ -33,7 +32,7 @@ from tests.routes.going import (
     sent,
 )
 from tests.shells import ASGIShell, Ask, Got
-from tests.sites import KEYS, NAME, Clock, attributes, infos, town
+from tests.sites import KEYS, NAME, Build, Clock, attributes, infos, town
 
 MARKUP = "\"'><script>alert(1)</script>\r\nSet-Cookie: a=b"
 

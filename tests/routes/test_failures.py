@@ -13,10 +13,9 @@ from hypothesis import strategies as st
 from amplify_mw import AuthRoutes, ConfigurationError, SignInFailure
 from amplify_mw.testing import AlteredRedirect, AuthorizeError, CognitoError, LocalUserPool, Status
 from amplify_mw.wsgi import AmplifyWSGIMiddleware
-from tests.routes.conftest import Build
 from tests.routes.going import ORIGIN, Visitor, altered, auth_routes, hop_of, pool_of, sent
 from tests.shells import ASGIShell, Ask, Got, WSGIShell
-from tests.sites import Clock
+from tests.sites import Build, Clock
 
 CALLBACK = "/auth/sign-in-callback"
 CALLBACK_LINE = f"GET '{CALLBACK}'"

@@ -6,9 +6,8 @@ import pytest
 
 from amplify_mw import end_session
 from amplify_mw.web.requests import MAX_HOPS
-from tests.routes.conftest import Build
 from tests.routes.going import Visitor, hop_of, pool_of
-from tests.sites import outcome
+from tests.sites import Build, outcome
 
 LINK = {"Accept": "text/html", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
 BY_HAND = {**LINK, "Sec-Fetch-User": "?1"}

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from tests.routes.conftest import Build
 from tests.routes.going import NAVIGATION, Visitor, hop_of, pool_of
 from tests.shells import Got
+from tests.sites import Build
 
 TYPED = {**NAVIGATION, "Sec-Fetch-Site": "none", "Sec-Fetch-Dest": "document"}
 ROUTES = [

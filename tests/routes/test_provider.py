@@ -17,9 +17,8 @@ from amplify_mw.effects import Response
 from amplify_mw.routes.attempt import Attempt
 from amplify_mw.routes.provider import Provider, identity_provider
 from amplify_mw.testing import LocalUserPool
-from tests.routes.conftest import Build
 from tests.routes.going import CALLBACK, NAVIGATION, ORIGIN, Visitor, is_here, sent
-from tests.sites import NAME, Clock, town
+from tests.sites import NAME, Build, Clock, town
 
 ATTEMPT = Attempt("1.state", "the-nonce", "the-verifier", 1, "/", None)
 MARKUP = "\"'><script>alert(1)</script>"
@@ -75,7 +74,7 @@ def test_a_client_with_a_secret_shows_it_form_encoded() -> None:
     assert b"client_secret" not in request.content
 
 
-@settings(max_examples=200, deadline=None)
+@settings(deadline=None)
 @given(st.text(st.characters(exclude_categories=["Cs"])))
 def test_any_code_is_passed_on_as_it_came(code: str) -> None:
     content = provider().token_request(code, ATTEMPT).content.decode("ascii")
@@ -121,7 +120,7 @@ def test_an_answer_without_tokens_is_a_failure(status: int, content: bytes, reas
     assert outcome.reason == reason
 
 
-@settings(max_examples=200, deadline=None)
+@settings(deadline=None)
 @given(st.integers(100, 599), st.binary())
 def test_no_answer_makes_it_stumble(status: int, content: bytes) -> None:
     outcome = provider().read_tokens(Response(status, {}, content))
@@ -339,7 +338,7 @@ ANSWERS = {200, 303, 400, 403, 405, 502}
 
 
 @settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
     query=QUERIES,

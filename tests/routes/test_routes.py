@@ -6,10 +6,9 @@ from typing import Any
 import pytest
 
 from amplify_mw.testing import signed_in
-from tests.routes.conftest import Build
 from tests.routes.going import Visitor
 from tests.shells import ASGIShell, Ask
-from tests.sites import Site
+from tests.sites import Build, Site
 
 
 def test_without_routes_their_paths_are_the_apps(build: Build) -> None:

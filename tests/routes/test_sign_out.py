@@ -8,10 +8,9 @@ import pytest
 from amplify_mw import AmplifyCookies, SealedSession, StoredSession
 from amplify_mw.effects import Unreachable
 from amplify_mw.stores.memory import MemoryStore
-from tests.routes.conftest import Build
 from tests.routes.going import ORIGIN, Visitor, pool_of, sent
 from tests.shells import Got
-from tests.sites import KEYS, NAME, Clock, town
+from tests.sites import KEYS, NAME, Build, Clock, town
 
 OUT = "/auth/sign-out"
 EVIL = "https://evil.example"

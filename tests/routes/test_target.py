@@ -179,7 +179,7 @@ def test_a_target_is_at_most_2048_characters_as_it_is_written(character: str) ->
 TRICKY = st.text(st.sampled_from("/\\.:@?#%25cfF0d9aA \t\r\n\x00\x7fevil\ud800é\u2028;&="))
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(TRICKY | TRICKY.map("/".__add__) | st.text(st.characters()).map("/".__add__))
 def test_whatever_is_wanted_the_target_is_on_this_site(wanted: str) -> None:
     target = safe_target(wanted, ROUTES, DEFAULT)
@@ -190,7 +190,7 @@ def test_whatever_is_wanted_the_target_is_on_this_site(wanted: str) -> None:
         assert is_here(quote(path, safe="/\\%"))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(deadline=None)
 @given(TRICKY.map("/".__add__), st.sampled_from(sorted(ROUTES)))
 def test_no_dot_segment_leads_to_a_route(start: str, route: str) -> None:
     target = safe_target(f"{start}/..{route}", ROUTES, DEFAULT)
@@ -200,7 +200,7 @@ def test_no_dot_segment_leads_to_a_route(start: str, route: str) -> None:
 PLAIN = st.text(st.sampled_from("abcXYZ019-_~.!$&'()*+,;=:@/?"))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(deadline=None)
 @given(st.text(st.sampled_from("abcXYZ019-_~/"), min_size=1), PLAIN, PLAIN)
 def test_an_ordinary_address_is_kept(path: str, query: str, fragment: str) -> None:
     wanted = f"/x{path}?{query}#{fragment}"

@@ -20,10 +20,9 @@ from amplify_mw.stores.memory import MemoryStore
 from amplify_mw.web.cookie_policy import paths_above
 from amplify_mw.web.cookies import SessionCookie
 from amplify_mw.web.origins import domains_above
-from tests.routes.conftest import Build
 from tests.routes.going import ORIGIN
 from tests.routes.jar import HOST, Keeper, Place
-from tests.sites import KEYS, NAME, Browser, Clock, Site, attributes
+from tests.sites import KEYS, NAME, Browser, Build, Clock, Site, attributes
 
 OWN = Place()
 ACCOUNT = "GET /account"
@@ -340,7 +339,7 @@ HEADERS = st.lists(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(deadline=None)
 @given(st.sampled_from(POLICIES), HEADERS.map("".join), st.text(max_size=40), st.booleans())
 def test_whatever_is_sent_the_lines_are_ours_and_few(
     policy: CookiePolicy, sent: str, path: str, anywhere: bool
@@ -364,7 +363,7 @@ def test_whatever_is_sent_the_lines_are_ours_and_few(
     assert bool(lines) <= (policy.name.encode() in header)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(deadline=None)
 @given(st.text(max_size=60))
 def test_the_paths_above_any_path_are_few_and_plain(path: str) -> None:
     found = paths_above(path)

@@ -238,7 +238,7 @@ NAMES = st.text(min_size=1, max_size=20).filter(lambda text: text.isprintable())
 TEXTS = st.text(OCTETS, min_size=1, max_size=60)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(deadline=None)
 @given(user=NAMES, texts=st.tuples(TEXTS, TEXTS | st.just(""), TEXTS | st.just("")))
 def test_any_session_is_read_back(user: str, texts: tuple[str, str, str]) -> None:
     mine = AmplifySet(CLIENT, user, *[text.encode() for text in texts], b"")
@@ -246,7 +246,7 @@ def test_any_session_is_read_back(user: str, texts: tuple[str, str, str]) -> Non
     assert read(jar_of(), browser) == [mine]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(deadline=None)
 @given(st.lists(st.none() | st.tuples(NAMES, TEXTS), max_size=5), st.sampled_from([*POLICIES]))
 def test_nothing_stale_remains_whatever_came_before(steps: list[Any], mode: str) -> None:
     jar, browser = jar_of(POLICIES[mode]), Browser().plant(b"theme=dark")
@@ -533,7 +533,7 @@ def test_a_name_that_would_end_a_header_is_not_repeated(hostile: str) -> None:
         assert not [line for line in lines if hostile in line.value]
 
 
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     sent=st.lists(HOSTILE, max_size=14).map(lambda parts: "".join(parts).encode("latin-1")),
     path=PATHS,

@@ -99,7 +99,7 @@ def test_sign_in_details_are_spelled_as_js_cookie_spells_them() -> None:
     assert decoded(spelled.encode()) == details
 
 
-@settings(max_examples=300, deadline=None)
+@settings(deadline=None)
 @given(st.text(max_size=40))
 def test_any_text_is_spelled_as_the_writers_spell_it_and_read_back(text: str) -> None:
     assert server_name(text) == adapter_name(text)
@@ -209,7 +209,7 @@ def test_codes_in_small_letters_are_the_same_name() -> None:
     assert [mine.access_token for mine in read(sent)] == [b"A"]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(deadline=None)
 @given(user=TEXTS.filter(bool))
 def test_any_username_is_read_back(user: str) -> None:
     assert read(header(last(user), *signed_in(user))) == [expected(user)]
@@ -356,14 +356,14 @@ COOKIES = st.sampled_from(
 ROWS = st.lists(st.tuples(BETWEEN, COOKIES), max_size=6).map(lambda row: b"".join(sum(row, ())))
 
 
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(HEADERS | ROWS)
 def test_the_fast_way_to_find_cookies_finds_what_the_slow_one_does(sent: bytes) -> None:
     family = CookieFamily(CLIENT)
     assert family.sent(sent) == family._sent_in_any_spelling(sent)
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(HEADERS)
 def test_what_is_read_of_any_bytes_is_sets_of_the_client(sent: bytes) -> None:
     value = reader(CLIENT, OTHER_CLIENT).read(sent)
@@ -376,7 +376,7 @@ def test_what_is_read_of_any_bytes_is_sets_of_the_client(sent: bytes) -> None:
         assert sets_in(mine.value) == (mine,)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(deadline=None)
 @given(st.lists(HEADERS, max_size=5))
 def test_a_reader_remembers_nothing_of_other_headers(sent: list[bytes]) -> None:
     used = reader()

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from uuid import UUID
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from amplify_mw.sessions import bundle as bundles
@@ -313,7 +313,6 @@ def test_unpacking_bytes_raises_value_error_at_most(noise):
     assert unpacked(noise) is None
 
 
-@settings(max_examples=300)
 @given(st.binary(min_size=40, max_size=300), st.sampled_from([b"\x01", b"\x02"]))
 def test_unpacking_bytes_that_begin_well_raises_value_error_at_most(noise, version):
     unpacked(version + bytes(16) + noise)

@@ -156,7 +156,7 @@ def verdict_of(found: list[Verdict]) -> Verdict | None:
     return next(iter([*signed_in, *not_now, *found]), None)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(deadline=None)
 @given(data=st.data())
 def test_any_header_means_to_all_kinds_what_it_means_to_each(
     street: Street, data: st.DataObject
@@ -169,7 +169,7 @@ def test_any_header_means_to_all_kinds_what_it_means_to_each(
         assert (visit.verdict.error, visit.verdict.reason) == (expected.error, expected.reason)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(deadline=None)
 @given(data=st.data())
 def test_what_any_header_leads_to_can_be_written_and_names_no_other_cookie(
     street: Street, data: st.DataObject
@@ -183,7 +183,7 @@ def test_what_any_header_leads_to_can_be_written_and_names_no_other_cookie(
     assert len(lines) == len(set(lines))
 
 
-@settings(max_examples=250, deadline=None)
+@settings(deadline=None)
 @given(header=headers())
 def test_whatever_a_header_brings_can_be_ended(street: Street, header: bytes) -> None:
     home = street.all.authenticator
