@@ -362,7 +362,7 @@ def test_a_cookie_that_the_app_itself_sets_is_left_to_it(build: Build, kind: str
 
 def test_nobody_fills_this_processs_memory_with_sessions_that_never_were(build: Build) -> None:
     site = build("memory")
-    remembered = site.engine.authenticator.sessions._shelf._memory
+    remembered = site.engine.authenticator.sessions._store._memory
     for number in range(20):
         value = f"{number:043d}"
         assert site.browser({NAME: value}).does(site.end()).clears_cookie
