@@ -126,6 +126,10 @@ class Shell:
         """Whether `outer` was made for this very request."""
         raise NotImplementedError
 
+    def _socket_refusal(self, visit: Visit, access: Access, request: Request) -> Answer | None:
+        """The answer to a WebSocket that may not pass; None if it may."""
+        raise NotImplementedError
+
     # The way in.
 
     def enter(
@@ -217,7 +221,9 @@ class Shell:
 
         `method`: None for a WebSocket.
         """
-        if self._routes is not None and method is not None:
+        if method is None:
+            return self._socket_refusal(visit, access, request)
+        if self._routes is not None:
             route = self._find_route(self._public_path(request), self._routes)
             if route is not None:
                 return route(visit, self._asked(request))
