@@ -29,7 +29,7 @@ class Refused(Exception):
 
     def __init__(self, code: str, message: str = "") -> None:
         super().__init__(code)
-        self.error = CognitoError(code, message)
+        self.error: CognitoError = CognitoError(code, message)
 
 
 class Operations:

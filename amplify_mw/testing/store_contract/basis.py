@@ -27,10 +27,10 @@ THIRD: Final = hashlib.sha256(b"a third session").digest()
 LONG: Final = 3600.0  # seconds; no case waits for them
 PATIENCE: Final = 120.0  # seconds until something counts as hung
 
-leases = pytest.mark.usefixtures("with_leases")
-lists = pytest.mark.usefixtures("with_lists")
-turned_clock = pytest.mark.usefixtures("with_turned_clock")
-forked = pytest.mark.usefixtures("with_forks")
+leases: pytest.MarkDecorator = pytest.mark.usefixtures("with_leases")
+lists: pytest.MarkDecorator = pytest.mark.usefixtures("with_lists")
+turned_clock: pytest.MarkDecorator = pytest.mark.usefixtures("with_turned_clock")
+forked: pytest.MarkDecorator = pytest.mark.usefixtures("with_forks")
 
 
 class Basis:
@@ -101,6 +101,10 @@ class Basis:
         """Seconds since the epoch, as the suite turns them."""
         return self.time
 
+    def advance(self, seconds: float) -> None:
+        """Turn the clock; back, if `seconds` are negative."""
+        self.time += seconds
+
     def now(self) -> float:
         """The time by the store's clock."""
         return self.time if self.turns_clock else time.time()
@@ -112,7 +116,7 @@ class Basis:
         while not (result := condition()):
             if self.turns_clock:
                 assert self.time < end, "it never came true"
-                self.time += self.brief / 4
+                self.advance(self.brief / 4)
             else:
                 assert time.monotonic() < deadline, "it never came true"
                 time.sleep(0.01)

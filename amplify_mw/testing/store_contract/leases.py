@@ -130,7 +130,7 @@ class Leases(Basis):
         self.kept(store)
         first = store.acquire(KEY, 10)
         assert first is not None
-        self.time -= 3600
+        self.advance(-3600)
 
         second = store.acquire(KEY, 10)
 
@@ -147,7 +147,7 @@ class Leases(Basis):
         """A clock set ahead ends the lease; the fence keeps the two holders apart."""
         self.kept(store, expires_at=self.now() + 2 * LONG)
         first = store.acquire(KEY, 10)
-        self.time += 3600
+        self.advance(3600)
 
         second = store.acquire(KEY, 10)
 

@@ -40,7 +40,8 @@ class Walk(Basis):
         for method in chance.choices(methods, k=STEPS):
             taken.append(method)
             if method == "wait":
-                self.time += chance.choice([1.0, 50.0, 500.0]) if self.turns_clock else 0.0
+                if self.turns_clock:
+                    self.advance(chance.choice([1.0, 50.0, 500.0]))
                 continue
             if method == "of_user":
                 arguments: tuple[Any, ...] = (chance.choice(users),)
