@@ -86,7 +86,7 @@ def asked(draw: st.DrawFn) -> tuple[str, str, str, str, Any]:
 
 
 @pytest.mark.parametrize("name", ASGI)
-@settings(deadline=None)
+@settings(max_examples=40, deadline=None)  # for each app
 @given(asked())
 def test_no_path_leads_nobody_to_the_page_of_an_asgi_app(name: str, asked: Any) -> None:
     page, path, root, said, mount = asked
@@ -97,7 +97,7 @@ def test_no_path_leads_nobody_to_the_page_of_an_asgi_app(name: str, asked: Any) 
 
 
 @pytest.mark.parametrize("name", ["fastapi", "fastapi-below", "starlette-late", "path-late"])
-@settings(deadline=None)
+@settings(max_examples=40, deadline=None)  # for each app
 @given(asked())
 def test_no_path_leads_nobody_to_a_websocket(name: str, asked: Any) -> None:
     _, path, root, said, mount = asked
@@ -106,7 +106,7 @@ def test_no_path_leads_nobody_to_a_websocket(name: str, asked: Any) -> None:
 
 
 @pytest.mark.parametrize("name", WSGI)
-@settings(deadline=None)
+@settings(max_examples=40, deadline=None)  # for each app
 @given(asked(), st.sampled_from(["", "/api", "/x", "/prod/"]))
 def test_no_path_leads_nobody_to_the_page_of_a_wsgi_app(name: str, asked: Any, header: str) -> None:
     page, path, root, said, mount = asked
