@@ -65,14 +65,12 @@ class _Check:
         visit = current_visit()
         visit.guard()
         verdict = signed_in_verdict(visit, by=_GUARD)
-        reason: Literal["missing_group", "missing_scope"]
         if self._groups and not self._groups & verdict.groups:
-            reason = "missing_group"
+            error = ForbiddenException(reason="missing_group")
         elif not self._scopes <= verdict.scopes:
-            reason = "missing_scope"
+            error = ForbiddenException(reason="missing_scope")
         else:
             return
-        error = ForbiddenException(reason=reason)
         report_verdict(visit, error, at=_GUARD)
         raise error
 
