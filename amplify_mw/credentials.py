@@ -51,8 +51,8 @@ class Credential:
     __slots__ = ("source", "value")
 
     def __init__(self, source: Source, value: Any) -> None:
-        self.source = source
-        self.value = value
+        self.source: Source = source
+        self.value: Any = value
 
     def __repr__(self) -> str:
         return f"<Credential from a {self.source.name}>"

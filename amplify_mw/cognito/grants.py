@@ -78,7 +78,7 @@ class Grants:
         self._pools = pools
         self._refreshes = Paces("token refresh", _PAUSING)
         self._revocations = Paces("token revocation", meanwhile=_UNREVOKED)
-        self.sign_ins = Paces("sign-in", (), "sign-ins come to nothing meanwhile")
+        self.sign_ins: Paces = Paces("sign-in", (), "sign-ins come to nothing meanwhile")
 
     def refresh(
         self,

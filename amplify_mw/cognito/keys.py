@@ -145,7 +145,9 @@ class KeySource:
         self._flight = Flight(("keys", url), self._fetch, lane="keys")
         self._url = url
         self._verdicts = verdicts
-        self.state = KeyState() if preloaded is None else KeyState(preloaded, FOREVER, FOREVER)
+        self.state: KeyState = (
+            KeyState() if preloaded is None else KeyState(preloaded, FOREVER, FOREVER)
+        )
 
     def fresh_until(self, now: float) -> float:
         """The end of a verdict made now: then the key set is consulted again."""

@@ -68,9 +68,9 @@ class PassOn:
     def __init__(
         self, visit: Visit | None, answer: Answer | None = None, *, is_apart: bool = False
     ) -> None:
-        self.visit = visit
-        self.answer = answer
-        self.is_apart = is_apart
+        self.visit: Visit | None = visit
+        self.answer: Answer | None = answer
+        self.is_apart: bool = is_apart
 
 
 class Shell:
