@@ -17,7 +17,7 @@ import pytest
 from amplify_mw import AmplifyConfig, get_current_user
 from amplify_mw.asgi import AmplifyASGIMiddleware
 from amplify_mw.cognito.keys import COOL_DOWN, MAX_AGE, RETRY_PAUSE
-from amplify_mw.engine.engine import Engine
+from amplify_mw.engine.engine import Engine, Registry
 from amplify_mw.errors import ConfigurationError
 from amplify_mw.testing import LocalUserPool
 from amplify_mw.testing.pool.pool import Body, Down, Status
@@ -102,6 +102,24 @@ def test_a_used_engine_goes_too(pool: LocalUserPool) -> None:
     del engine
     gc.collect()
     assert gone() is None
+
+
+def test_an_app_that_is_built_meanwhile_fails_no_sessions_end() -> None:
+    class Switching(weakref.KeyedRef[Any, Any]):
+        """Lets another thread build an app, as Python may between any two steps."""
+
+        def __call__(self) -> Any:
+            registry.engine(AmplifyConfig(**CONFIG, leeway=len(built)))
+            built.append(self)
+            return super().__call__()
+
+    registry, built = Registry(time.time), list[Any]()
+    one = registry.engine(AmplifyConfig(**CONFIG))
+    table: Any = registry._shared.data
+    core, shared = next((key, reference()) for key, reference in table.items())
+    table[core] = Switching(shared, lambda _: None, core)
+    assert one.authenticator.verdicts in registry.all_verdicts()
+    assert built
 
 
 # --- what is found out at construction

@@ -88,7 +88,12 @@ class Registry:
 
     def all_verdicts(self) -> list[Cache]:
         """All caches of verdicts. A session's end removes it from each."""
-        return [shared.verdicts for shared in list(self._shared.values())]
+        return [shared.verdicts for shared in self._shared_states()]
+
+    def _shared_states(self) -> "list[SharedState]":
+        # `values()` fails if another thread adds one meanwhile. `valuerefs()` takes one step.
+        found = [reference() for reference in self._shared.valuerefs()]
+        return [shared for shared in found if shared is not None]
 
     def memory(self, name: str) -> "MemoryStore":
         """The process's record of sessions in cookies, by its name in `_REMEMBERED`."""
@@ -103,7 +108,7 @@ class Registry:
     def after_fork(self) -> None:
         """In a child: use none of the parent's threads, locks and sockets."""
         self._lock = threading.RLock()
-        for shared in list(self._shared.values()):
+        for shared in self._shared_states():
             shared.after_fork()
 
 
