@@ -534,6 +534,20 @@ def test_middlewares_that_are_nested_tell_once(shell: Shell, pool: LocalUserPool
         told.clear()
 
 
+def test_middlewares_that_are_nested_tell_once_in_a_stream_too(
+    shell: Shell, pool: LocalUserPool
+) -> None:
+    def handler() -> AppAnswer:
+        moments = ("started", "streaming", "over")
+        return AppAnswer("page", later=dict.fromkeys(moments, lambda: caught(get_current_user)))
+
+    told: list[Event] = []
+    config = pool.config(keys=pool.jwks(), on_event=told.append)
+    inside = shell.middleware(shell.app(handler), config.replace(cache_control="private"))
+    shell.send(shell.middleware(inside, config), Ask(cookie="junk"))
+    assert [type(event) for event in told] == [Refused]
+
+
 def test_a_configuration_that_is_dropped_tells_nobody_any_more(
     shell: Shell, pool: LocalUserPool
 ) -> None:

@@ -252,7 +252,9 @@ def _is_new(visit: Visit, reason: str) -> bool:
         if reason in getattr(each, "told", ()) and each.home.reporter.listener == listener:
             return False
         outer = each.outer
-        is_same = outer is not None and outer.cookies == visit.cookies and not outer.begun
+        # A request made after the outer response has begun, say in its stream, is another one.
+        has_begun = outer is not None and outer.begun and not visit.begun
+        is_same = outer is not None and outer.cookies == visit.cookies and not has_begun
         each = outer if is_same else None
     visit.told = frozenset({reason, *getattr(visit, "told", ())})
     return True
