@@ -22,6 +22,7 @@ class InvalidToken(Exception):
     """The token is refused, for `reason`.
 
     `claimed`: the token's own issuer or app client, if it is the wrong one. Anybody can write that.
+    It is empty if it may hold a token: the log and the events name it.
     """
 
     def __init__(
@@ -30,7 +31,8 @@ class InvalidToken(Exception):
         """`facts`: builds the texts below, in this order."""
         super().__init__(reason)
         self.reason: Reason = reason
-        self.claimed: str = claimed if isinstance(claimed, str) else ""
+        is_shown = isinstance(claimed, str) and not _may_hold_token(claimed)
+        self.claimed: str = str(claimed) if is_shown else ""
         self._facts = facts
 
     @property
@@ -63,10 +65,14 @@ def shown(value: object) -> str:
     'web' 7 an array absent a token
     """
     if isinstance(value, str):
-        return "a token" if "eyJ" in value else excerpt(value)
+        return "a token" if _may_hold_token(value) else excerpt(value)
     if isinstance(value, int | float):
         return str(value)[:_LONGEST_NUMBER]
     return _KINDS.get(type(value), "absent")
+
+
+def _may_hold_token(text: str) -> bool:
+    return "eyJ" in text  # base64url of `{"`
 
 
 def listed(names: Iterable[str]) -> str:

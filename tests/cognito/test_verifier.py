@@ -819,6 +819,7 @@ def test_a_shown_value_is_escaped_cut_and_no_token(claim: str, name: str) -> Non
         assert text.isprintable()
         assert len(text) <= 1100
         assert "eyJ" not in text
+    assert "eyJ" not in error.claimed  # the log and the events name it
 
 
 @given(st.binary(max_size=200))
