@@ -359,6 +359,10 @@ class TestRequestPath:
         request = requests_for("/app")[server] | {"QUERY_STRING": "a=/b", "query_string": b"a=/b"}
         assert request_path(request) == "/app"
 
+    def test_a_query_that_a_server_puts_into_the_raw_path_is_not_either(self) -> None:
+        request = {"path": "/caf\u00e9?", "raw_path": b"/caf%C3%A9%3F?code=secret?"}
+        assert request_path(request) == "/caf%C3%A9%3F"
+
     @pytest.mark.parametrize("request_", [{}, {"raw_path": b""}, {"path": "/", "raw_path": b""}])
     def test_where_nothing_is_said_it_is_the_root(self, request_: dict[str, Any]) -> None:
         assert request_path(request_) == "/"

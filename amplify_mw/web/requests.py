@@ -119,7 +119,7 @@ def request_path(request: Mapping[str, Any]) -> str:
         return quote(path.encode("latin-1", "replace"), safe=_IN_PATH) or "/"
     raw: bytes | None = request.get("raw_path")
     if raw:
-        return raw.decode("latin-1")
+        return raw.partition(b"?")[0].decode("latin-1")  # some put the query there, with its codes
     return quote(request.get("path", "/"), safe=_IN_PATH, errors="replace")
 
 
