@@ -84,6 +84,7 @@ class Server:
             base_url=f"http://127.0.0.1:{self.port}",
             limits=httpx2.Limits(max_keepalive_connections=0),
             trust_env=False,
+            verify=False,  # plain HTTP: no certificates to read
             timeout=PATIENCE,
         )
 

@@ -85,7 +85,9 @@ def call(url: str, operation: str, **members: Any) -> Any:
         "Content-Type": "application/x-amz-json-1.1",
         "X-Amz-Target": f"AWSCognitoIdentityProviderService.{operation}",
     }
-    answer = httpx2.post(f"{url}/", headers=headers, content=json.dumps(members), trust_env=False)
+    answer = httpx2.post(
+        f"{url}/", headers=headers, content=json.dumps(members), trust_env=False, verify=False
+    )
     answer.raise_for_status()
     return answer.json()
 

@@ -88,6 +88,7 @@ class Server:
             cookies=None if cookie is None else {"amplify-session": cookie},
             limits=httpx2.Limits(max_keepalive_connections=0),
             trust_env=False,
+            verify=False,  # plain HTTP: no certificates to read
             timeout=PATIENCE,
         )
 
