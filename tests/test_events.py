@@ -638,6 +638,25 @@ def test_a_function_that_answers_with_a_coroutine_is_told(
     assert "without async" in caplog.text
 
 
+def test_a_function_that_hands_on_to_a_task_has_not_failed(
+    build: Build, caplog: pytest.LogCaptureFixture
+) -> None:
+    futures: list[asyncio.Future[None]] = []
+
+    def listen(event: Event) -> asyncio.Future[None]:  # as `loop.create_task` answers
+        futures.append(loop.create_future())
+        return futures[-1]
+
+    loop = asyncio.new_event_loop()
+    try:
+        site = build("token", on_event=listen)
+        site.browser({NAME: "junk"}).does(site.who)
+    finally:
+        loop.close()
+    assert len(futures) == 1
+    assert "on_event" not in caplog.text
+
+
 def test_a_log_that_fails_keeps_nothing_from_the_listener(build: Build) -> None:
     class Broken(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:

@@ -102,7 +102,8 @@ class Reporter:
 def _call(listener: Listener, event: Event) -> None:
     try:
         answer = listener(event)
-        if isinstance(answer, Awaitable):
+        # A task or a future needs nobody to await it.
+        if isinstance(answer, Awaitable) and not hasattr(answer, "add_done_callback"):
             if inspect.iscoroutine(answer):
                 answer.close()  # else Python warns of it
             raise TypeError("on_event is not awaited: write a function without async")
