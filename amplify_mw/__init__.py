@@ -45,6 +45,7 @@ from .models import SignInFailure as SignInFailure
 from .sessions.token import TokenSession as TokenSession
 from .verbs.user import fetch_user_attributes as fetch_user_attributes
 from .verbs.user import get_current_user as get_current_user
+from .verbs.user import user_or_none as user_or_none
 from .web.cookie_policy import CookiePolicy as CookiePolicy
 
 __all__ = [
@@ -89,6 +90,7 @@ __all__ = [
     "list_sessions",
     "require_auth",
     "start_session",
+    "user_or_none",
 ]
 
 getCurrentUser = get_current_user  # noqa: N816  # Amplify's own spelling

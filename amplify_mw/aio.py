@@ -31,6 +31,7 @@ from .verbs.guards import require_auth as require_auth
 from .verbs.start import starting
 from .verbs.user import attributes_flow, attributes_result
 from .verbs.user import get_current_user as _get_current_user
+from .verbs.user import user_or_none as _user_or_none
 
 __all__ = [
     "ServerAuthManager",
@@ -47,6 +48,7 @@ __all__ = [
     "list_sessions",
     "require_auth",
     "start_session",
+    "user_or_none",
 ]
 
 T = TypeVar("T")
@@ -67,6 +69,12 @@ def _named(verb: str, coroutine: Coroutine[Any, Any, T]) -> Coroutine[Any, Any, 
 def get_current_user() -> Coroutine[Any, Any, AuthUser]:
     """See `amplify_mw.get_current_user`. Raises at the call."""
     return _named("get_current_user", _known(_get_current_user()))
+
+
+@markcoroutinefunction
+def user_or_none() -> Coroutine[Any, Any, AuthUser | None]:
+    """See `amplify_mw.user_or_none`. Raises at the call."""
+    return _named("user_or_none", _known(_user_or_none()))
 
 
 @markcoroutinefunction

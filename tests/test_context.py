@@ -26,12 +26,19 @@ from amplify_mw import (
     fetch_auth_session,
     fetch_user_attributes,
     get_current_user,
+    user_or_none,
 )
-from amplify_mw.testing import signed_in
+from amplify_mw.testing import signed_in, signed_out
 
-VERBS: list[Callable[[], Any]] = [get_current_user, fetch_user_attributes, fetch_auth_session]
+VERBS: list[Callable[[], Any]] = [
+    get_current_user,
+    user_or_none,
+    fetch_user_attributes,
+    fetch_auth_session,
+]
 AWAITED: list[Callable[[], Any]] = [
     aio.get_current_user,
+    aio.user_or_none,
     aio.fetch_user_attributes,
     aio.fetch_auth_session,
 ]
@@ -88,6 +95,20 @@ def test_fastapi_awaits_an_awaited_verb_as_a_dependency() -> None:
 
     with signed_in("ada"):
         assert TestClient(app).get("/").json() == "ada"
+
+
+@pytest.mark.parametrize("verb", [user_or_none, aio.user_or_none])
+def test_fastapi_gives_the_user_or_none_as_a_dependency(verb: Callable[[], Any]) -> None:
+    app = FastAPI()
+
+    @app.get("/")
+    async def page(user: Annotated[AuthUser | None, Depends(verb)]) -> str:
+        return user.username if user else "nobody"
+
+    with signed_in("ada"):
+        assert TestClient(app).get("/").json() == "ada"
+    with signed_out():
+        assert TestClient(app).get("/").json() == "nobody"
 
 
 def test_a_forgotten_await_is_noticed() -> None:

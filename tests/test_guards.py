@@ -19,8 +19,9 @@ from amplify_mw import (
     aio,
     handle_server_auth,
     require_auth,
+    user_or_none,
 )
-from amplify_mw.authenticator import Visit
+from amplify_mw.authenticator import ASKED, Visit
 from amplify_mw.engine.context import CURRENT
 from amplify_mw.engine.engine import Engine
 from amplify_mw.errors import AuthError, NetworkError, Reason, TokenExpiredException
@@ -221,3 +222,43 @@ def test_a_user_is_a_value() -> None:
     with signed_in("ada", attributes={"sub": "0f3c", "custom:plan": "gold"}) as user:
         assert user == AuthUser("ada", "0f3c")
         assert ServerAuthManager().get_user_attribute("custom:plan") == "gold"
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (NotAuthorizedException, "no_session"),
+        (NotAuthorizedException, "bad_signature"),
+        (NotAuthorizedException, "duplicate_cookie"),
+        (TokenExpiredException, "token_expired"),
+    ],
+)
+def test_a_visitor_who_is_not_signed_in_is_none(refused: Any, error: Any, reason: Any) -> None:
+    refused(error, reason)
+    assert user_or_none() is None
+    assert asyncio.run(aio.user_or_none()) is None
+
+
+def test_a_user_who_cannot_be_told_now_is_not_none(refused: Any) -> None:
+    refused(NetworkError, "keys_unavailable")
+    with pytest.raises(NetworkError):
+        user_or_none()
+    with pytest.raises(NetworkError):
+        aio.user_or_none()  # at the call
+
+
+def test_the_user_is_none_once_the_token_has_expired(refused: Any) -> None:
+    with signed_in("ada") as ada:
+        assert user_or_none() is ada
+        visit = CURRENT.get()
+        assert visit is not None
+        visit.outlive()
+        visit.verdict.expires_at = 0  # type: ignore[union-attr, misc]
+        assert user_or_none() is None
+
+
+def test_a_page_that_asks_for_the_user_or_none_depends_on_the_user(refused: Any) -> None:
+    assert user_or_none() is None
+    visit = CURRENT.get()
+    assert visit is not None
+    assert visit.depends == ASKED

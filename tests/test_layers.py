@@ -258,7 +258,7 @@ AMPLIFY_SPELLINGS = {
     "fetchAuthSession": "fetch_auth_session",
 }
 VERBS = {
-    *("get_current_user", "fetch_user_attributes", "fetch_auth_session", "carry"),
+    *("get_current_user", "user_or_none", "fetch_user_attributes", "fetch_auth_session", "carry"),
     *("require_auth", "handle_server_auth", "ServerAuthManager"),
     *("start_session", "end_session", "list_sessions", "end_session_by_handle"),
 }

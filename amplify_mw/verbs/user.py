@@ -1,7 +1,7 @@
-"""The user of the current request: `get_current_user` and `fetch_user_attributes`.
+"""The user of the current request, and the user's attributes.
 
 Rules:
-- `get_current_user` never waits.
+- `get_current_user` and `user_or_none` never wait.
 - `fetch_user_attributes` may wait, and refuses to do so on an event loop's thread.
 """
 
@@ -11,7 +11,7 @@ from typing import Any
 from ..authenticator import ASKED, Visit
 from ..cognito.api import Failure
 from ..engine.context import bound, current_visit, refuse_on_event_loop, signed_in_verdict
-from ..errors import OutsideRequestError
+from ..errors import NotAuthorizedException, OutsideRequestError
 from ..log import logger
 from ..models import AuthUser
 from ..sessions.verdicts import Refused, SignedIn
@@ -31,6 +31,28 @@ def get_current_user() -> AuthUser:
     if type(verdict) is SignedIn and not visit.stage:  # nearly always, and without another call
         return verdict.user
     return signed_in_verdict(visit).user
+
+
+def user_or_none() -> AuthUser | None:
+    """The signed-in user, or None for a visitor who is not signed in. Never waits.
+
+    None: there is no session, or it is invalid, expired or ended. For pages that are open to all.
+
+    Raises `NetworkError` when the user cannot be told now: with None, the page would greet a
+    signed-in user as a stranger, and might ask for a sign-in that cannot succeed either. Raises
+    `OutsideRequestError` outside a request: there a middleware is missing, and with None every
+    user would look signed out.
+    """
+    visit = bound()
+    if visit is None:
+        raise OutsideRequestError
+    verdict = visit.ask()
+    if isinstance(verdict, Refused) and issubclass(verdict.error, NotAuthorizedException):
+        return None
+    try:
+        return signed_in_verdict(visit).user
+    except NotAuthorizedException:  # the token has expired since the response began
+        return None
 
 
 def fetch_user_attributes() -> dict[str, str]:
