@@ -155,9 +155,9 @@ class Crowd:
     def put(self) -> None:
         number = next(self._numbers)
         value = b"%032d%b" % (number, self._model.cookie[32:])
-        user = AuthUser(f"user-{number:031d}", f"0f3c9a52-6d1e-4b7a-9c55-{number:012d}")
-        groups = frozenset([*self._model.groups])
-        told = {"user": user, "cookie": value, "id_token": value, "groups": groups}
+        names = f"user-{number:031d}", f"0f3c9a52-6d1e-4b7a-9c55-{number:012d}"
+        user = AuthUser(*names, groups=(*self._model.user.groups,))
+        told = {"user": user, "cookie": value, "id_token": value}
         self.cache.put(value, replace(self._model, **told))
 
     def some(self) -> list[bytes]:

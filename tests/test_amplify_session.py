@@ -116,7 +116,7 @@ def test_the_user_is_who_the_tokens_say(site: Site) -> None:
         browser.token("accessToken").encode(), site.clock()
     ).sub
     details = {"loginId": "Ada@Example.com", "authFlowType": "USER_PASSWORD_AUTH"}
-    said = {"username": "ada", "userId": sub, "signInDetails": details}
+    said = {"username": "ada", "userId": sub, "groups": [], "signInDetails": details}
     got = browser.does(user(site))
     assert (got.body, kept(got)) == (str(said), True)
 

@@ -1,5 +1,6 @@
 """The values a caller receives."""
 
+import pickle
 from dataclasses import FrozenInstanceError
 from typing import Any
 
@@ -17,12 +18,17 @@ SESSION = AuthSession(TOKENS, "0f3c")
 @pytest.mark.parametrize(
     ("value", "written"),
     [
-        (AuthUser("ada", "0f3c"), {"username": "ada", "userId": "0f3c"}),
+        (AuthUser("ada", "0f3c"), {"username": "ada", "userId": "0f3c", "groups": []}),
+        (
+            AuthUser("ada", "0f3c", groups=("b", "a")),
+            {"username": "ada", "userId": "0f3c", "groups": ["b", "a"]},
+        ),
         (
             ADA,
             {
                 "username": "ada",
                 "userId": "0f3c",
+                "groups": [],
                 "signInDetails": {"loginId": "ada@example.com", "authFlowType": "USER_SRP_AUTH"},
             },
         ),
@@ -31,7 +37,7 @@ SESSION = AuthSession(TOKENS, "0f3c")
         (SignInDetails(), {}),
         (
             AuthUser("ada", "0f3c", SignInDetails()),
-            {"username": "ada", "userId": "0f3c", "signInDetails": {}},
+            {"username": "ada", "userId": "0f3c", "groups": [], "signInDetails": {}},
         ),
     ],
 )
@@ -41,6 +47,8 @@ def test_to_dict_is_amplifys_spelling_without_what_is_none(value: Any, written: 
 
 def test_to_dict_is_the_callers_own() -> None:
     ADA.to_dict()["signInDetails"]["loginId"] = "eve"
+    ADA.to_dict()["groups"].append("admins")
+    assert ADA.to_dict()["groups"] == []
     assert ADA.to_dict()["signInDetails"]["loginId"] == "ada@example.com"
 
 
@@ -77,7 +85,13 @@ def test_values_take_no_further_attributes(value: Any) -> None:
 
 def test_users_are_compared_and_hashed_by_value() -> None:
     assert AuthUser("ada", "0f3c") == AuthUser("ada", "0f3c") != AuthUser("ada", "other")
+    assert AuthUser("ada", "0f3c", groups=("a",)) != AuthUser("ada", "0f3c")
     assert len({AuthUser("ada", "0f3c"), AuthUser("ada", "0f3c"), ADA}) == 2
+
+
+def test_a_user_survives_a_pickle_with_its_groups() -> None:
+    ada = AuthUser("ada", "0f3c", DETAILS, ("editors", "admins"))
+    assert pickle.loads(pickle.dumps(ada)) == ada
 
 
 def test_a_session_without_a_user_is_empty() -> None:

@@ -24,8 +24,8 @@ class SignInDetails:
 class AuthUser:
     """The signed-in user.
 
-    >>> AuthUser("ada", "0f3c").to_dict()
-    {'username': 'ada', 'userId': '0f3c'}
+    >>> AuthUser("ada", "0f3c", groups=("editors",)).to_dict()
+    {'username': 'ada', 'userId': '0f3c', 'groups': ['editors']}
     """
 
     username: str
@@ -37,9 +37,22 @@ class AuthUser:
     sign_in_details: SignInDetails | None = None
     """None, except with `AmplifyCookies`: the browser's word, which nobody has verified."""
 
+    groups: tuple[str, ...] = ()
+    """The pool's groups of the user, from the verified token, in its order (`cognito:groups`).
+
+    They are as old as the token: a change in the pool shows after the next refresh or sign-in.
+    """
+
     def to_dict(self) -> dict[str, Any]:
-        """In Amplify's spelling, for JSON: `userId`, and `signInDetails` if they are known."""
-        user: dict[str, Any] = {"username": self.username, "userId": self.user_id}
+        """In Amplify's spelling, for JSON: `userId`, and `signInDetails` if they are known.
+
+        `groups` is always there, if only as an empty list. (Amplify's own value has none.)
+        """
+        user: dict[str, Any] = {
+            "username": self.username,
+            "userId": self.user_id,
+            "groups": list(self.groups),
+        }
         if self.sign_in_details is not None:
             user["signInDetails"] = self.sign_in_details.to_dict()
         return user

@@ -25,7 +25,7 @@ from .lifetimes import LastingSession
 from .refreshing import IV, RETRY, Pair
 from .settling import Settler
 from .store import Memory, Store
-from .token import keys_unavailable, refused
+from .token import keys_unavailable, refused, user_in
 from .verdicts import STORE_UNAVAILABLE, Refused, Resolution, user_key
 
 _SID: Final = 16  # bytes
@@ -74,7 +74,7 @@ class LastingForm:
 
     def user(self, loaded: LoadedSession, pair: Pair) -> AuthUser:  # noqa: ARG002
         """The user of the ID token."""
-        return AuthUser(pair.id_token.username, pair.id_token.sub)
+        return user_in(pair.id_token)
 
     def new_cookie(self, loaded: LoadedSession, now: float) -> NewCookie | None:
         """The cookie for a session, until the session ends; None if it is too large."""

@@ -21,7 +21,7 @@ from .codec import LoadedSession, RecordCodec
 from .lifetimes import Lifetimes
 from .refreshing import RETRY, REVOKED, Outcome, Pair, Refresher
 from .store import Store
-from .token import groups_of, keys_unavailable, refused, scopes_of, size_of
+from .token import keys_unavailable, refused, scopes_of, size_of
 from .verdicts import LastingState, Refused, Resolution, SignedIn
 
 _TOKEN_EXPIRED: Final = Resolution(Refused(TokenExpiredException, "token_expired", clears=True))
@@ -161,22 +161,21 @@ class Settler:
     ) -> SignedIn:
         bundle, (id_token, access_token, _) = loaded.bundle, pair
         due_at = self._due_at(loaded, pair, retry_at)
-        groups, scopes = groups_of(id_token), scopes_of(access_token)
+        user, scopes = self._form.user(loaded, pair), scopes_of(access_token)
         cookie = loaded.codec.cookie(loaded.sealed)
         length = len(bundle.id_token) + len(bundle.access_token) + len(bundle.refresh_token or b"")
         kept = len(cookie) if cookie == loaded.sealed else len(cookie) + len(loaded.sealed)
         return SignedIn(
-            user=self._form.user(loaded, pair),
+            user=user,
             cookie=cookie,
             issuer=id_token.issuer,
             pool=id_token.pool,
             id_token=id_token.encoded if id_token is not access_token else None,
             access_token=bundle.access_token,
-            groups=groups,
             scopes=scopes,
             expires_at=min(id_token.expires_at, access_token.expires_at),
             fresh_until=self.fresh_until(due_at, now),
-            size=length + kept + size_of(groups, scopes),
+            size=length + kept + size_of(user.groups, scopes),
             held=LastingState(bundle, loaded.sealed, due_at),
         )
 

@@ -66,7 +66,6 @@ class SignedIn:
     """The user pool's id. With the user's id it identifies the user for good."""
     id_token: Final[bytes | None]
     access_token: Final[bytes | None]
-    groups: Final[frozenset[str]]
     scopes: Final[frozenset[str]]
     expires_at: Final[float]
     """Seconds since the epoch: the end of the tokens, plus the leeway."""

@@ -47,8 +47,8 @@ def signed_in(
     values = {**(attributes or {}), **more_attributes}
     _refuse_other_types(values, groups=groups, scopes=scopes)
     values.setdefault("sub", str(uuid.uuid5(uuid.NAMESPACE_URL, username)))
-    user = AuthUser(username, values["sub"])
-    with _bound(_verdict(user, values, groups, scopes), values):
+    user = AuthUser(username, values["sub"], groups=tuple(dict.fromkeys(groups)))
+    with _bound(_verdict(user, values, scopes), values):
         yield user
 
 
@@ -86,17 +86,15 @@ def _bound(verdict: Verdict, attributes: Mapping[str, str] | None = None) -> Ite
         unbind(token)
 
 
-def _verdict(
-    user: AuthUser, attributes: Mapping[str, str], groups: Iterable[str], scopes: Iterable[str]
-) -> SignedIn:
-    groups, scopes = frozenset(groups), frozenset(scopes)
+def _verdict(user: AuthUser, attributes: Mapping[str, str], scopes: Iterable[str]) -> SignedIn:
+    scopes = frozenset(scopes)
     expires_at = int(time.time()) + 3600
     issuer = _CONFIG.user_pools[0].iss
     common = {
         "sub": user.user_id,
         "iss": issuer,
         "exp": expires_at,
-        "cognito:groups": sorted(groups),
+        "cognito:groups": list(user.groups),
     }
     id_claims = {**attributes, **common, "cognito:username": user.username, "token_use": "id"}
     access_claims = {**common, "username": user.username, "token_use": "access"}
@@ -107,7 +105,6 @@ def _verdict(
         pool=_CONFIG.user_pools[0].user_pool_id,
         id_token=_token(id_claims),
         access_token=_token({**access_claims, "scope": " ".join(sorted(scopes))}),
-        groups=groups,
         scopes=scopes,
         expires_at=expires_at,
         fresh_until=expires_at,

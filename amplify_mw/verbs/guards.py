@@ -65,7 +65,7 @@ class _Check:
         visit = current_visit()
         visit.guard()
         verdict = signed_in_verdict(visit, by=_GUARD)
-        if self._groups and not self._groups & verdict.groups:
+        if self._groups and self._groups.isdisjoint(verdict.user.groups):
             error = ForbiddenException(reason="missing_group")
         elif not self._scopes <= verdict.scopes:
             error = ForbiddenException(reason="missing_scope")

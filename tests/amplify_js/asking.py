@@ -120,7 +120,9 @@ class _App:
             return {"session": self._session()}
         if self._operation == "getCurrentUser twice":
             amplify_mw.get_current_user()
-        return {"user": amplify_mw.get_current_user().to_dict()}
+        user = amplify_mw.get_current_user().to_dict()
+        del user["groups"]  # Amplify's own value has none
+        return {"user": user}
 
     def _session(self) -> dict[str, Any]:
         session = amplify_mw.fetch_auth_session()

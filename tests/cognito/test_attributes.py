@@ -50,7 +50,6 @@ def verdict(
         pool="eu-west-1_Ab12Cd34E",
         id_token=id_token,
         access_token=access_token,
-        groups=frozenset(),
         scopes=frozenset(scopes),
         expires_at=T + 3600,
         fresh_until=T + 3600,

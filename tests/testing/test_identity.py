@@ -42,7 +42,8 @@ def test_a_name_has_one_user_id_unless_told() -> None:
 
 
 def test_the_session_has_tokens_of_cognitos_shape() -> None:
-    with signed_in("ada", groups=["editors"], email="ada@example.com"):
+    with signed_in("ada", groups=["editors"], email="ada@example.com") as ada:
+        assert ada.groups == get_current_user().groups == ("editors",)
         tokens = fetch_auth_session().tokens
     assert tokens is not None
     assert tokens.id_token is not None

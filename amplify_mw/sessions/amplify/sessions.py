@@ -37,7 +37,7 @@ from ..lifetimes import DEFAULT_TOKEN_BYTES
 from ..record import Record, tombstone
 from ..refreshing import Pair
 from ..settling import Settler
-from ..token import keys_unavailable, refused
+from ..token import keys_unavailable, refused, user_in
 from ..verdicts import NO_COOKIE, Refused, Resolution, SignedIn, user_key
 from .codec import B64TOKEN, AmplifyCodec, sign_in_details
 from .jar import AmplifyJar
@@ -191,8 +191,7 @@ class _Form:
     def user(self, loaded: LoadedSession, pair: Pair) -> AuthUser:
         """The user that the ID token names. The sign-in's newest access token is noted."""
         self._memory.note(pair.access_token)
-        identity = pair.id_token
-        return AuthUser(identity.username, identity.sub, _codec(loaded).details)
+        return user_in(pair.id_token, _codec(loaded).details)
 
     def new_cookie(self, loaded: LoadedSession, now: float) -> NewCookie | None:  # noqa: ARG002
         return None if self.too_large(loaded) else NewCookie(loaded.sealed.decode())
