@@ -70,6 +70,8 @@ __all__ = [
     "SessionTooLargeError",
     "SignInDetails",
     "SignInFailure",
+    "SignedInSession",
+    "SignedInTokens",
     "StoredSession",
     "TokenExpiredException",
     "TokenSession",
@@ -100,6 +102,8 @@ if TYPE_CHECKING:
     from .models.session import AuthSession as AuthSession
     from .models.session import Jwt as Jwt
     from .models.session import SessionInfo as SessionInfo
+    from .models.session import SignedInSession as SignedInSession
+    from .models.session import SignedInTokens as SignedInTokens
     from .models.session import Tokens as Tokens
     from .models.session import TokenSet as TokenSet
     from .sessions.amplify.sessions import AmplifyCookies as AmplifyCookies
@@ -123,6 +127,8 @@ _LATER: Final = {
     "SealedSession": ".sessions.sealed",
     "ServerAuthManager": ".verbs.guards",
     "SessionInfo": ".models.session",
+    "SignedInSession": ".models.session",
+    "SignedInTokens": ".models.session",
     "StoredSession": ".sessions.stored",
     "TokenSet": ".models.session",
     "Tokens": ".models.session",

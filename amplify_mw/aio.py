@@ -6,7 +6,7 @@ All are marked as coroutine functions, so that FastAPI's `Depends(get_current_us
 """
 
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, overload
 
 from asgiref.sync import markcoroutinefunction
 
@@ -14,10 +14,10 @@ from .engine.context import carry as carry
 from .engine.context import current_visit
 from .errors import AuthError
 from .models import AuthUser
-from .models.session import AuthSession, SessionInfo
+from .models.session import AuthSession, SessionInfo, SignedInSession
 from .verbs.devices import ending_one, listing
 from .verbs.end import ending
-from .verbs.fetch import fetching
+from .verbs.fetch import fetching, requiring
 from .verbs.given import TokenSource
 from .verbs.guards import (
     AuthenticatedUser,
@@ -89,10 +89,27 @@ def fetch_user_attributes() -> Coroutine[Any, Any, dict[str, str]]:
     return _named("fetch_user_attributes", fetch())
 
 
+@overload
+def fetch_auth_session(
+    *, force_refresh: bool = False, required: Literal[False] = False
+) -> Coroutine[Any, Any, AuthSession]: ...
+
+
+@overload
+def fetch_auth_session(
+    *, force_refresh: bool = False, required: Literal[True]
+) -> Coroutine[Any, Any, SignedInSession]: ...
+
+
 @markcoroutinefunction
-def fetch_auth_session(*, force_refresh: bool = False) -> Coroutine[Any, Any, AuthSession]:
+def fetch_auth_session(
+    *, force_refresh: bool = False, required: bool = False
+) -> Coroutine[Any, Any, AuthSession] | Coroutine[Any, Any, SignedInSession]:
     """See `amplify_mw.fetch_auth_session`. Raises at the call."""
     visit = current_visit()
+    if required:
+        needed = requiring(visit, force_refresh=force_refresh)
+        return _named("fetch_auth_session", visit.arun(needed))
     flow = fetching(visit, force_refresh=force_refresh)
     return _named("fetch_auth_session", visit.arun(flow))
 

@@ -41,7 +41,7 @@ Reason = Literal[
     "session_expired",  # not used for too long, or begun too long ago
     "token_too_large",  # Cognito's new tokens do not fit the session
     "token_mismatch",  # the tokens of one session name different users, pools or clients
-    "missing_token",  # a session is started with an ID token and an access token
+    "missing_token",  # a session is started with both tokens; or one that it lacks is asked for
     "cross_site",  # another site asked for a session to be started or ended
     "speculative_request",  # or a browser did, ahead of any click: a prefetch, a prerender
     "refresh_token_reused",  # rotation has replaced it; a newer cookie may be on its way

@@ -6,12 +6,14 @@ Rules:
 - A refresh that needs a new cookie is refused once the response's headers have gone.
 """
 
+from typing import Literal, overload
+
 from ..authenticator import Visit
 from ..cognito.jwt import parse_segment
 from ..effects import Flow, Unreachable
 from ..engine.context import current_visit, refuse_on_event_loop, signed_in_verdict
 from ..errors import NotAuthorizedException
-from ..models.session import AuthSession, Jwt, Tokens
+from ..models.session import AuthSession, Jwt, SignedInSession, SignedInTokens, Tokens
 from ..sessions.base import Postponed
 from ..sessions.verdicts import STORE_UNAVAILABLE, Refused, Resolution, SignedIn
 from .change import refuse_late
@@ -19,19 +21,42 @@ from .change import refuse_late
 _VERB = "fetch_auth_session"
 
 
-def fetch_auth_session(*, force_refresh: bool = False) -> AuthSession:
+@overload
+def fetch_auth_session(
+    *, force_refresh: bool = False, required: Literal[False] = False
+) -> AuthSession: ...
+
+
+@overload
+def fetch_auth_session(
+    *, force_refresh: bool = False, required: Literal[True]
+) -> SignedInSession: ...
+
+
+def fetch_auth_session(
+    *, force_refresh: bool = False, required: bool = False
+) -> AuthSession | SignedInSession:
     """The session's tokens, verified (Amplify's `fetchAuthSession`).
 
     When nobody is signed in, both members are None. `force_refresh`: refresh them first, even if
-    they are still valid.
+    they are still valid. `required`: nothing is None. Nobody being signed in raises the errors of
+    `get_current_user`, and so does reading a token that the session does not have
+    (`NotAuthorizedException`, `missing_token`).
 
     Raises `NetworkError` when this cannot be told or done now; with `force_refresh`,
     `NotAuthorizedException` (`not_refreshable`) for a session without a refresh token, and
     `ResponseStartedError` if the new tokens need a new cookie and the headers have gone;
     `BlockingCallError` on an event loop.
+
+    >>> from amplify_mw.testing import signed_in
+    >>> with signed_in("ada", email="ada@example.com"):
+    ...     fetch_auth_session(required=True).tokens.id_token.payload["email"]
+    'ada@example.com'
     """
     refuse_on_event_loop(_VERB)
     visit = current_visit()
+    if required:
+        return visit.run(requiring(visit, force_refresh=force_refresh))
     return visit.run(fetching(visit, force_refresh=force_refresh))
 
 
@@ -47,6 +72,19 @@ def fetching(visit: Visit, *, force_refresh: bool) -> Flow[AuthSession]:
     return _fetch(visit, signed_in, refreshes=force_refresh)
 
 
+def requiring(visit: Visit, *, force_refresh: bool) -> Flow[SignedInSession]:
+    """The same with `required=True`. The call itself raises the errors known already."""
+    signed_in = signed_in_verdict(visit)
+    if force_refresh:
+        _refuse_refresh(visit, signed_in)
+    return _require(visit, signed_in, refreshes=force_refresh)
+
+
+def _require(visit: Visit, verdict: SignedIn, *, refreshes: bool) -> Flow[SignedInSession]:
+    tokens, user_sub = yield from _tokens(visit, verdict, refreshes=refreshes)
+    return SignedInSession(SignedInTokens(tokens), user_sub)
+
+
 def _refuse_refresh(visit: Visit, verdict: SignedIn) -> None:
     """Raise the error of a session that cannot be refreshed in this request."""
     if verdict.held is None or verdict.held.bundle.refresh_token is None:
@@ -60,11 +98,17 @@ def _refuse_refresh(visit: Visit, verdict: SignedIn) -> None:
 def _fetch(visit: Visit, verdict: SignedIn | None, *, refreshes: bool) -> Flow[AuthSession]:
     if verdict is None:
         return AuthSession()
+    tokens, user_sub = yield from _tokens(visit, verdict, refreshes=refreshes)
+    return AuthSession(tokens, user_sub)
+
+
+def _tokens(visit: Visit, verdict: SignedIn, *, refreshes: bool) -> Flow[tuple[Tokens, str]]:
+    """The tokens of a verdict, and the user's `sub`."""
     if refreshes:
         verdict = yield from _refreshed(visit, verdict)
     details = verdict.user.sign_in_details
     tokens = Tokens(_jwt(verdict.id_token), _jwt(verdict.access_token), details)
-    return AuthSession(tokens, verdict.user.user_id)
+    return tokens, verdict.user.user_id
 
 
 def _refreshed(visit: Visit, verdict: SignedIn) -> Flow[SignedIn]:
