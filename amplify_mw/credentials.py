@@ -9,12 +9,14 @@ here: its visit points to the source.
 
 Rules:
 - Browsers send cookies with requests of other sites' pages, too, and keep them until told
-  otherwise. The source therefore decides on CSRF, on hops, on clearing, on `Vary`, on the challenge
-  of a 401, and on two nested middlewares which read one name.
+  otherwise. The source therefore decides on CSRF, on hops (a page that loads itself again, to get
+  `SameSite=Strict` cookies), on clearing, on `Vary`, on the challenge of a 401, and on the conflict
+  of two nested middlewares that read cookies of one name.
 - The defaults of `Source` are those of a header that a program sets on purpose: no page can forge
   it, no response clears it, and it starts or ends no session.
-- Another source is a subclass with `read`, listed in `Authenticator.other_sources`. Those are asked
-  in order, if the session's cookie was not sent. Neither shell changes.
+- Another source is a subclass with `read` and the spellings of its header for `Vary`, listed in
+  `Authenticator.other_sources` (none is yet). Those are asked in order, if the session's cookie was
+  not sent. Neither shell changes. The session kind has to understand its values.
 """
 
 # Annotations stay unevaluated: each one costs every import some microseconds.

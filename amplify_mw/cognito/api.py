@@ -3,14 +3,15 @@
 Rules:
 - The wire is Amazon's JSON 1.1: POST, the operation in `X-Amz-Target`, unsigned.
 - An error's code is read as the AWS SDKs read it (`x-amzn-errortype`, else `code`, `__type`; cut
-  at `,` and `:`, after `#`), and becomes one of our errors by one table. Throttling arrives as
-  HTTP 400.
-- Every error in Cognito's service model for one of these operations has its line in the
-  operation's table (`FAILURES`). Any other is `cognito_error`, and concerns one user alone.
+  at `,` and `:`, after `#`). Throttling arrives as HTTP 400.
+- A new code is a line in `_FAILURES` (all operations), `_REFRESH_FAILURES` or
+  `_REVOCATION_FAILURES`; `FAILURES` gives each operation its table. Every error in Cognito's
+  service model has its line. Any other is `cognito_error`, and concerns one user alone. Codes of
+  the token endpoint are in `oauth`.
 - Cognito's messages are not passed on: they may quote the request. They are read only if one code
   has several meanings (`_closer`).
-- More errors end a session when it is refreshed. A refusal of the app client itself is never taken
-  for a refusal of the user.
+- Errors of a refresh end more sessions than those of other operations. A refusal of the app client
+  itself is never taken for a refusal of the user.
 - A deleted app client ends a session only if Amazon's own endpoint of the pool reports it, for the
   client in the pool's signed token. Any other endpoint may be the wrong one.
 - An answer from Cognito with unusable content is no outage: it concerns one user.

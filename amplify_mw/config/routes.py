@@ -5,6 +5,7 @@ Rules:
 - An origin on plain http is refused with the whole configuration in view (`check_site`).
 - A redirect URI that is not in the app client's list, if that is known, is refused when the
   configuration is made.
+- The routes' names are here (`ROUTES`); the function behind each is in `routes.handler`.
 - All paths here are below the app's mount (`AmplifyConfig(mount=...)`), which is put in front once.
 """
 
@@ -25,7 +26,7 @@ _TRIED: Final = "amplify-tried"
 _TRIED_LASTS: Final = 60  # seconds: a circle takes less than one
 _POOL_REMEMBERS: Final = 3600  # seconds for which Cognito's pages know a browser
 _TARGETS: Final = ("after_sign_in", "after_sign_out", "on_error")
-_ROUTES: Final = ("sign-in", "sign-up", "sign-in-callback", "sign-out", "sign-out-callback")
+ROUTES: Final = ("sign-in", "sign-up", "sign-in-callback", "sign-out", "sign-out-callback")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +110,7 @@ class AuthRoutes:
 
     def __post_init__(self) -> None:
         split_origin(self.origin)
-        longest = f"{self.prefix}/{max(_ROUTES, key=len)}"  # the cookies of hops have it as Path
+        longest = f"{self.prefix}/{max(ROUTES, key=len)}"  # the cookies of hops have it as Path
         is_plain = is_path(longest) and "//" not in longest and "/." not in longest
         if not is_plain or not self.prefix or "%" in self.prefix:
             raise ConfigurationError("AuthRoutes.prefix: write a decoded path such as '/auth'")
@@ -232,7 +233,7 @@ class AuthRoutes:
     @property
     def paths(self) -> dict[str, str]:
         """The routes' names by their paths."""
-        return {f"{self.prefix}/{name}": name for name in _ROUTES}
+        return {f"{self.prefix}/{name}": name for name in ROUTES}
 
     def route_of(self, path: str) -> str | None:
         """The name of the route at a path; None if it is none."""

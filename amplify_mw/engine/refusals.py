@@ -1,8 +1,10 @@
-"""Refused requests: their events, and notices of the likely mistake in the configuration.
+"""Refused credentials: what is reported of them, and notices of the likely mistake.
 
 Rules:
-- Each refusal is an event. A mistake that may concern the requests of all is a notice, once: tokens
-  of another issuer or app client, a session cookie of another name, a Bearer header.
+- Every refusal becomes an event in `reporting.report_refusal`, those of guards, verbs and routes
+  too. Count them there, or by `AmplifyConfig(on_event=...)`.
+- A mistake that may concern the requests of all is a notice, once: tokens of another issuer or app
+  client, a session cookie of another name, a Bearer header.
 - Only a refused request is searched for mistakes.
 - Ids are no secrets. Unverified ones are called claims. Text of a client is escaped and cut; no
   token, cookie value, code or state is told.

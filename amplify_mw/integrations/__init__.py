@@ -7,6 +7,7 @@
 
 Rules:
 - Each module imports its one framework; nothing else in the package imports any.
-- The answer is the one the middleware gives: status, headers and body.
+- The answer is the one the middleware gives (`wsgi.answer_for`, `asgi.answer_for`): status, headers
+  and body.
 - Without a middleware around the app the error stays an error: it never turns into a 401.
 """

@@ -6,9 +6,10 @@
     sign-out-callback    back from there                              sign_out.py
 
 Rules:
+- The names of the routes are in `config.routes` too, which the middleware looks for.
 - Other methods than a route's own get 405.
-- A prefetch or a prerender does nothing and gets 403, without a cookie. Browsers call it typed;
-  they throw the answer away, and ask again when the user clicks.
+- A prefetch or a prerender does nothing and gets 403, without a cookie. Browsers mark it as typed
+  by the user (`Sec-Fetch-Site: none`), throw the answer away, and ask again at the click.
 - HEAD gets the headers of GET.
 """
 

@@ -3,8 +3,8 @@
 Rules:
 - A link on another site leads to a question first; nobody is signed in by another site's page.
 - A signed-in user goes straight to the target, unless the link asks for a new sign-in.
-- A user who is signed in here, but not at the target, has a second cookie there that only its path
-  brings: this is cleared, once.
+- A user may be signed in here, but not at the target: the browser has a second session cookie, set
+  for the target's path. This one is cleared, once.
 """
 
 from typing import Final

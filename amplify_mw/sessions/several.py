@@ -5,12 +5,12 @@ Rules:
   if the earlier ones refuse or are unavailable.
 - If no kind signs a user in, "unavailable" is the answer before "invalid".
 - If an earlier kind is unavailable, use a later kind's user until the earlier one can be retried.
-- If a later kind signs another user in, nobody is signed in: scripts in the page might show one
-  user while the server acts for the other. All cookies are kept. A sign-in replaces them, a
+- If a later kind's cookies are another user's, nobody is signed in: scripts in the page might show
+  one user while the server acts for the other. All cookies are kept. A sign-in replaces them, a
   sign-out ends all sessions. (A later kind whose cookies name the same user is not resolved or
   refreshed.)
-- Resolving a request clears a kind's cookies only if they were sent, the kind says so, and no other
-  kind reads the same cookies and accepts them or is unavailable.
+- Resolving a request clears a kind's cookies only if they were sent and the kind says so. They are
+  kept if another kind reads the same cookies, and either accepts them or is unavailable.
 - A sign-in starts a session of the first kind and clears the cookies of the others. A sign-out ends
   the sessions of all kinds. A refresh leaves the other kinds' cookies alone.
 
@@ -18,7 +18,7 @@ The cookies of a request read as a tuple of `Part`s, one for each kind whose coo
 write is a tuple of `Change`s, one for each kind to set or to clear. Both name a kind by its index.
 
 A verdict is cached twice: under the whole tuple of parts, for requests; and under the `Part` of its
-own kind, for this kind. (A part is an index and bytes, so no part equals a tuple of parts.)
+own kind, for this kind. (The two keys never equal each other.)
 """
 
 from collections.abc import Sequence

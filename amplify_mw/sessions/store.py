@@ -1,8 +1,8 @@
 """The calls of a session store, as types. Their contract is in `amplify_mw.stores.base`.
 
 Rules:
-- With these types every call of a store is checked: `client.ask(Store.load, key)`. A store need not
-  inherit from them; one by a user inherits from `SessionStore`.
+- A type checker sees every call of a store by them: `client.ask(Store.load, key)`. A store need not
+  inherit from them; stores of users inherit from `SessionStore`.
 - Only the store in this process's own memory can `exchange`.
 """
 

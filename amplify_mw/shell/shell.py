@@ -4,9 +4,10 @@
     stop     what is answered in the app's place: a sign-in route, a refusal; None lets it pass
 
 Rules:
-- A middleware inside another of the same configuration uses the outer one's visit, and adds its
-  own rules for the path as it sees it. One of another configuration shadows; two pools, or two
-  kinds of session, under one cookie name are refused: each would clear the other's sessions.
+- A middleware inside another of the same configuration uses the outer one's visit, and adds its own
+  rules for the path as it sees it. One of another configuration has a visit of its own, which hides
+  the outer one. Two pools, or two kinds of session, under one cookie name are refused: each would
+  clear the other's sessions.
 - The same request is recognised by the mark that the outer middleware left in it. A request made by
   the app within a request is another one, and sees nothing of the first.
 - A visit pinned by a test (`signed_in`) wins over every middleware inside it.

@@ -1,4 +1,7 @@
-"""Session stores: the contract (`SessionStore`), and the stores that fulfil it."""
+"""Session stores: the contract (`SessionStore`), and the stores that fulfil it.
+
+A new store is named here twice: for type checkers, and in `_LATER`.
+"""
 
 from typing import TYPE_CHECKING, Any, Final
 

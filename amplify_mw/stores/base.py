@@ -10,9 +10,10 @@ Not found. A record is *not found*, which is never an error, if it is
 A record that was tampered with may be returned as it is: its session does not open.
 
 Versions. A write is kept unless the record under its key has a higher version. (So an equal version
-may be written again.) A late writer therefore never undoes newer work. A session that has ended
-leaves a tombstone, a record of the highest version (`ENDED`), which only a tombstone can replace.
-`create` keeps a record of any version, and only if none is found under the key.
+may be written again. `replace` also needs a record to be found.) A late writer therefore never
+undoes newer work. A session that has ended leaves a tombstone, a record of the highest version
+(`ENDED`), which only a tombstone can replace. `create` keeps a record of any version, and only if
+none is found under the key.
 
 Leases. Refreshing a session's tokens takes a lease, so that one process does it at a time.
 - A lease belongs to a record that is found, and is gone with it. It lasts `LONGEST_LEASE` (300 s)

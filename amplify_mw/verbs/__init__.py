@@ -1,1 +1,1 @@
-"""The functions without arguments: the user, the session, the devices, guards."""
+"""What an app calls in a request, without handing it over: user, session, devices, guards."""

@@ -2,6 +2,8 @@
 
 Rules:
 - One flow in both worlds, run blocking here and awaited in `amplify_mw.aio`.
+- More to fetch would be a flow with a cached flight, as in `cognito.attributes`: nothing is sent
+  here.
 - Without a user the session is empty. If the user cannot be told now, this raises.
 - A refresh that needs a new cookie is refused once the response's headers have gone.
 """

@@ -4,9 +4,10 @@
 `ServerAuthManager` return values instead of raising. `amplify_mw.aio` has them awaited.
 
 Rules:
-- A guard checks before any of the guarded function runs, generators included. It notes this, so
-  that browsers do not cache the answer (`cache_control`).
-- Groups and scopes come from verified claims; nothing here waits.
+- A guard checks before any of the guarded function runs, generators included. The visit is marked
+  as guarded, so that browsers do not cache the answer (`cache_control`).
+- Groups and scopes come from verified claims (`sessions.token`) and are kept with the user and the
+  verdict; nothing here waits.
 - Only an `AuthError` is turned into an answer. A missing middleware stays an error.
 """
 

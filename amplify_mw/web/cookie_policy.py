@@ -2,8 +2,9 @@
 
 Rules:
 - A policy whose cookie browsers would drop or misread raises `ConfigurationError` when it is made.
-- Clearing repeats every attribute of setting. A browser deletes one cookie: of this name, path and
-  domain, in this partition. (No Domain, and a Domain equal to the host, are two cookies.)
+- `clearing` repeats every attribute of setting. `clearing_elsewhere` writes those without which a
+  browser would keep the cookie. A browser deletes one cookie: of this name, path and domain, in
+  this partition. (No Domain, and a Domain equal to the host, are two cookies.)
 - Only the characters of a cookie's value (RFC 6265 4.1.1) are ever written.
 """
 

@@ -16,6 +16,8 @@ from amplify_mw import (
     UserPool,
 )
 from amplify_mw.asgi import AmplifyASGIMiddleware
+from amplify_mw.config.routes import ROUTES
+from amplify_mw.routes import handler
 from amplify_mw.sessions.seal import parse_key
 from amplify_mw.stores.memory import MemoryStore
 from amplify_mw.wsgi import AmplifyWSGIMiddleware
@@ -31,6 +33,10 @@ def configured(routes: Any = None, **options: Any) -> AmplifyConfig:
 
 def raw(*keys: str) -> tuple[bytes, ...]:
     return tuple(parse_key(key) for key in keys)
+
+
+def test_every_route_has_a_function() -> None:
+    assert set(ROUTES) == handler.ROUTES.keys()
 
 
 def test_the_defaults() -> None:
