@@ -4,10 +4,12 @@ Each test has its own of all of these. A file that needs another overrides the f
 the one it overrides: `def build(build): return partial(build, protect=["/account"])`.
 """
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from amplify_mw import AmplifyConfig, AmplifyCookies
@@ -32,6 +34,23 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
             return folder if folder in TOGETHER else file
 
     return Scheduling(config, log) if config.getvalue("dist") == "loadfile" else None
+
+
+# How long an example takes depends on what else the machine does.
+hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.load_profile("any machine")
+
+
+@pytest.fixture(autouse=True)
+def root_logger() -> Iterator[None]:
+    """The root logger as it was: some frameworks set it up when an app of theirs starts."""
+    root = logging.getLogger()
+    level = root.level
+    yield
+    root.setLevel(level)
+    for handler in list(root.handlers):
+        if not type(handler).__module__.startswith("_pytest"):
+            root.removeHandler(handler)
 
 
 @pytest.fixture

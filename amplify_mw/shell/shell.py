@@ -14,7 +14,7 @@ Rules:
 - The mounts named by the wrapped app are taken over once, when the middleware is built. If it has
   read a protected path under another mount, only signed-in users get its response.
 - A CORS preflight of a protected path reaches the app with a signed-in user, or `preflight="app"`.
-- Each refusal is an event (see `engine.refusals`). The first one of a foreign origin is logged at
+- Each refusal is an event (see `engine.reporting`). The first one of a foreign origin is logged at
   WARNING: it may be the site's own and missing in the configuration (see `notices`).
 """
 
