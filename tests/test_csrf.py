@@ -62,6 +62,21 @@ def test_it_is_so_for_each_kind_of_session(build: Build, kind: str) -> None:
     assert asks(build(kind)).status == 403
 
 
+def test_the_sites_origins_are_read_once_and_not_on_each_request(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(*_: Any, **__: Any) -> str:
+        raise AssertionError("an origin was read again")
+
+    site = build(routes=auth_routes())
+    browser = site.sign_in()
+    monkeypatch.setattr("amplify_mw.config.config.check_origin", read)
+    monkeypatch.setattr("amplify_mw.config.config.domains_above", read)
+    assert browser.does(path="/a", method="POST", headers={"Origin": ORIGIN}).body == "ada"
+    assert browser.does(path="/a", method="POST", headers=FOREIGN).status == 403
+    assert browser.does(site.end(), method="POST").body == "None"
+
+
 def test_a_refusal_changes_nothing(build: Build) -> None:
     site = build("memory")
     browser = site.sign_in()

@@ -392,7 +392,7 @@ class AmplifyConfig(PoolOptions):
         found = [own, *(getattr(kind, "keys", ()) for kind in self._kinds)]
         return tuple(next(filter(None, found), ()))
 
-    @property
+    @cached_property  # requests ask for it
     def known_origins(self) -> frozenset[str]:
         """The site's own origins."""
         if self.routes is None:
@@ -414,7 +414,7 @@ class AmplifyConfig(PoolOptions):
         """Whether the login page is the routes' own."""
         return self.routes is not None and self.login_url == f"{self.routes.prefix}/sign-in"
 
-    @property
+    @cached_property  # requests ask for it
     def cookie_domains(self) -> tuple[str, ...]:
         """The domains whose cookies browsers may send to this site, by its configured names.
 
