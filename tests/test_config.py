@@ -348,8 +348,8 @@ class TestAppClientSecrets:
         assert "hunter2" not in str(caught.value)
 
     def test_a_repr_shows_no_secret(self) -> None:
-        some = config(client_secret="hunter22")
-        assert "hunter22" not in repr(some) + repr(some.user_pools)
+        some = config(client_secret="hunter22", proxy="http://ada:hunter22@proxy:3128")
+        assert "hunter22" not in repr(some) + repr(some.user_pools) + repr(some.core)
 
 
 class TestDomains:

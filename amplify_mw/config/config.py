@@ -74,6 +74,9 @@ class Core(NamedTuple):
     cache_entries: int
     cache_bytes: int
 
+    def __repr__(self) -> str:
+        return f"<Core of {self.pools}>"  # the proxy may hold a password
+
     @property
     def pools_by_issuer(self) -> dict[str, UserPool]:
         """The pool of each issuer that counts. A pool's configured issuer is no other pool's."""
