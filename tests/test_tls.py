@@ -142,15 +142,16 @@ def test_a_server_that_is_silent_has_the_one_deadline(authority: Authority) -> N
         done.set()
 
 
+@pytest.mark.parametrize("scheme", ["https", "HTTPS"])
 @pytest.mark.parametrize("content", [None, b"", b"no certificate"])
 def test_a_file_of_authorities_that_cannot_be_used_is_named(
-    content: bytes | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    content: bytes | None, scheme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "authorities.pem"
     if content is not None:
         path.write_bytes(content)
     monkeypatch.setenv("SSL_CERT_FILE", str(path))
-    assert "SSL_CERT_FILE cannot be used" in outcome(f"https://{HOST}:9/")
+    assert "SSL_CERT_FILE cannot be used" in outcome(f"{scheme}://{HOST}:9/")
 
 
 def test_an_address_without_tls_needs_no_authorities(

@@ -104,7 +104,7 @@ class HttpClient:
 
     def _open(self, url: str, proxy: Proxy | None, seconds: float) -> "httpcore2.ConnectionPool":
         """The connections through `proxy`, with `seconds` for the next exchange of this thread."""
-        with_tls = url.startswith("https:") or (proxy is not None and proxy.scheme == "https")
+        with_tls = url[:6].lower() == "https:" or (proxy is not None and proxy.scheme == "https")
         kit = self._kit
         if kit is None:
             made = _Kit(self._resolve)
