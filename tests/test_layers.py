@@ -19,6 +19,7 @@ PACKAGE = Path(amplify_mw.__file__).parent
 # `wsgi` and the like are files of the package itself.
 HOUSE = {
     "errors": "",
+    "naming": "",
     "models": "user session",
     "effects": "",
     "events": "",

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, cast
 from urllib.parse import urlsplit
 
 from ..errors import ConfigurationError, check_number, kind_of
+from ..naming import check_names, named_options
 from ..sessions.base import SessionKind
 from ..sessions.token import TokenSession
 from ..web.cookie_policy import CookiePolicy
@@ -94,6 +95,7 @@ class Core(NamedTuple):
         return tuple(dict.fromkeys(c for pool in self.pools for c in pool.client_id or ()))
 
 
+@named_options
 @dataclass(frozen=True, kw_only=True)
 class AmplifyConfig(PoolOptions):
     """Every option of the middlewares and functions. Each has a docstring of its own.
@@ -443,9 +445,7 @@ class AmplifyConfig(PoolOptions):
 
     def replace(self, **changes: Any) -> "AmplifyConfig":
         """The same configuration with some options changed, checked again."""
-        known = [field.name for field in fields(self)]
-        for name in changes.keys() - known:
-            raise ConfigurationError(_unknown_option(name, known))
+        check_names(AmplifyConfig, changes)
         if self.has_own_login:
             changes = {"login_url": None, **changes}  # it goes with the routes
         return replace(self, **changes)
@@ -469,13 +469,6 @@ class AmplifyConfig(PoolOptions):
         from .files import from_env
 
         return from_env(cls, environ, options)
-
-
-def _unknown_option(name: str, known: list[str]) -> str:
-    from difflib import get_close_matches  # only for typing errors
-
-    nearest = get_close_matches(name, known, n=1, cutoff=0)
-    return f"AmplifyConfig has no field {name!r}; write {nearest[0]!r}, if that is what was meant"
 
 
 def _kinds(session: object) -> tuple[Any, ...]:

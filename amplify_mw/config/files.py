@@ -206,9 +206,25 @@ def _read_json(path: Path, name: str) -> Mapping[str, Any]:
     try:
         document = json.loads(path.read_bytes())
     except OSError as error:
-        raise ConfigurationError(f"{name}: {path} cannot be read ({error.strerror})") from error
+        mend = _mend_missing(path, name) if isinstance(error, FileNotFoundError) else ""
+        raise ConfigurationError(
+            f"{name}: {path} cannot be read ({error.strerror}){mend}"
+        ) from error
     except (ValueError, RecursionError) as error:
         raise ConfigurationError(f"{name}: {path} is not JSON") from error
     if not isinstance(document, dict):
         raise ConfigurationError(f"{name}: {path} holds no JSON object")
     return document
+
+
+def _mend_missing(path: Path, name: str) -> str:
+    """The folder that was searched, and the ways to get a file there."""
+    folder = path.absolute().parent
+    mend = f"; the folder searched is {folder}"
+    if not folder.is_dir():
+        mend += ", which does not exist"
+    if not path.is_absolute():
+        mend += f": write the whole path, such as Path(__file__).parent / {str(path)!r}"
+    if name == "from_outputs":
+        mend += "; `npx ampx generate outputs` writes the file"
+    return mend

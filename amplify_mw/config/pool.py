@@ -15,6 +15,7 @@ from typing import Any, Final, Literal, get_args
 from urllib.parse import urlsplit
 
 from ..errors import ConfigurationError
+from ..naming import named_options
 from .checks import (
     MISSING,
     check_address,
@@ -91,6 +92,7 @@ class PoolOptions:
     """
 
 
+@named_options
 @dataclass(frozen=True, kw_only=True)
 class UserPool(PoolOptions):
     """One Amazon Cognito user pool, and its app clients whose tokens are accepted.

@@ -16,6 +16,7 @@ from typing import Any, Final, Literal
 
 from ..errors import ConfigurationError, check_number, kind_of
 from ..models import SignInFailure
+from ..naming import named_options
 from ..web.cookie_policy import CookiePolicy, is_covered, is_path
 from ..web.origins import is_loopback, split_origin
 from .checks import set_fields
@@ -29,6 +30,7 @@ _TARGETS: Final = ("after_sign_in", "after_sign_out", "on_error")
 ROUTES: Final = ("sign-in", "sign-up", "sign-in-callback", "sign-out", "sign-out-callback")
 
 
+@named_options
 @dataclass(frozen=True, kw_only=True)
 class AuthRoutes:
     """Routes for hosted sign-in, under Amplify's names.

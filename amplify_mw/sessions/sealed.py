@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 from ..effects import Flow, Notice, Unreachable
 from ..errors import ConfigurationError, NotAuthorizedException, SessionTooLargeError, check_number
+from ..naming import named_options
 from ..web.cookie_policy import CookiePolicy
 from ..web.cookies import MAX_COOKIE_BYTES, NewCookie, SessionCookie
 from .base import Dependencies, NewSession, Postponed
@@ -42,6 +43,7 @@ _SHORTEST: Final = 2_500  # bytes: two of Cognito's tokens, sealed
 _MAX_SEALED: Final = MAX_PACKED * 3 // 2  # characters: base64url takes 4 for 3 bytes
 
 
+@named_options
 @dataclass(frozen=True, kw_only=True)
 class SealedSession(LastingSession):
     """The cookie holds all tokens, encrypted. No store is needed.

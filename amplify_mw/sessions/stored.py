@@ -19,6 +19,7 @@ from ..cognito.verifier import MAX_TOKEN_BYTES
 from ..effects import Draw, Flow, Unreachable
 from ..errors import SessionTooLargeError, check_number
 from ..models.session import SessionInfo
+from ..naming import named_options
 from ..web import base64url
 from ..web.cookie_policy import CookiePolicy
 from ..web.cookies import NewCookie, SessionCookie
@@ -48,6 +49,7 @@ _TIMES: Final = struct.Struct(">Qddd")
 _FORMAT: Final = b"\x01"
 
 
+@named_options
 @dataclass(frozen=True)
 class StoredSession(LastingSession):
     """The cookie holds an id; the tokens are in a store. Sessions end at once for all its users."""

@@ -16,6 +16,7 @@ from ..cognito.verifier import InvalidToken, NotYetValid, VerifiedToken, Verifie
 from ..effects import Ask, Flow
 from ..errors import NetworkError, NotAuthorizedException, TokenExpiredException, check_number
 from ..models import AuthUser, SignInDetails
+from ..naming import named_options
 from ..web.cookie_policy import CookiePolicy
 from ..web.cookies import NewCookie, SessionCookie
 from .base import Dependencies, NewSession
@@ -35,6 +36,7 @@ _NONE: Final[frozenset[str]] = frozenset()
 _LONGEST_WAIT: Final = 10.0  # seconds: a clock may be set any moment
 
 
+@named_options
 @dataclass(frozen=True)
 class TokenSession:
     """The cookie's value is an ID token or an access token of the pool (a JWT)."""

@@ -16,6 +16,7 @@ from itertools import product
 from typing import Final, Literal
 
 from ..errors import ConfigurationError
+from ..naming import named_options
 from .origins import is_domain, is_loopback, split_origin
 
 MAX_AGE_LIMIT: Final = 400 * 24 * 3600  # RFC 6265bis 5.5: browsers cap ages at 400 days
@@ -29,6 +30,7 @@ _EPOCH: Final = "Thu, 01 Jan 1970 00:00:00 GMT"
 _OCTETS: Final = r"[!#-+\--:<-\[\]-~]*"  # RFC 6265 4.1.1: the characters of a value
 
 
+@named_options
 @dataclass(frozen=True)
 class CookiePolicy:
     """The attributes of the session cookie.

@@ -28,6 +28,7 @@ from ...errors import (
     check_number,
 )
 from ...models import AuthUser
+from ...naming import named_options
 from ...web.cookie_policy import CookiePolicy
 from ...web.cookies import NewCookie
 from ..base import Dependencies, NewSession, Postponed
@@ -63,6 +64,7 @@ NOBODY: Final = Refused(NotAuthorizedException, "no_session", name=_UNAUTHENTICA
 _TWO_USERS: Final = Refused(NotAuthorizedException, "duplicate_cookie", name=_UNAUTHENTICATED)
 
 
+@named_options
 @dataclass(frozen=True, kw_only=True)
 class AmplifyCookies:
     """The session is in Amplify JS's own cookies, `CognitoIdentityServiceProvider.*`.
