@@ -20,6 +20,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, overload
 
 from .authenticator import Visit
+from .config.checks import MISSING
 from .config.config import AmplifyConfig
 from .engine.context import bind, leave, unbind
 from .engine.engine import Engine
@@ -34,11 +35,17 @@ from .web.paths import Access, AccessRules
 from .web.requests import header_list
 
 if TYPE_CHECKING:
-    from asgiref.typing import ASGI3Application
+    from collections.abc import Awaitable, Callable
+    from typing import TypeAlias, Unpack
+
     from asgiref.typing import ASGIReceiveCallable as Receive
     from asgiref.typing import ASGISendCallable as Send
 
+    from .config.options import Options
     from .effects import Flow
+
+    # Starlette's types of a scope and its messages are not asgiref's.
+    App: TypeAlias = Callable[[Any, Any, Any], Awaitable[None]]
 
 # Read off its Enum on each request, a member costs 0.05 µs on Python 3.11.
 _OPEN, _PROTECTED = Access.OPEN, Access.PROTECTED
@@ -57,16 +64,17 @@ class AmplifyASGIMiddleware(Shell):
     # `app` by name is for Litestar. One signature for both is none that Starlette's types take.
     @overload
     def __init__(
-        self, app: ASGI3Application, /, config: AmplifyConfig | Engine, **options: Any
+        self, app: App, /, config: AmplifyConfig | Engine, **options: Unpack[Options]
     ) -> None: ...
 
     @overload
     def __init__(
-        self, *, app: ASGI3Application, config: AmplifyConfig | Engine, **options: Any
+        self, *, app: App, config: AmplifyConfig | Engine, **options: Unpack[Options]
     ) -> None: ...
 
-    def __init__(  # type: ignore[misc]  # (`options` cannot hold another `app`)
-        self, app: ASGI3Application, config: AmplifyConfig | Engine, **options: Any
+    # (`config` has a default for the error that says what to write without one.)
+    def __init__(
+        self, app: App, config: AmplifyConfig | Engine = MISSING, **options: Unpack[Options]
     ) -> None:
         super().__init__(app, config, **options)
         self.app: Any = app

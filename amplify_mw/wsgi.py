@@ -16,9 +16,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextvars import copy_context
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from .authenticator import Visit
+from .config.checks import MISSING
 from .config.config import AmplifyConfig
 from .engine.context import bind
 from .engine.engine import Engine
@@ -32,8 +33,11 @@ from .web.mounts import Before, before_environ, reread_environ
 from .web.paths import Access, AccessRules
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
+    from .config.options import Options
     from .effects import Flow
 
 # Read off its Enum on each request, a member costs 0.05 µs on Python 3.11.
@@ -50,8 +54,22 @@ class AmplifyWSGIMiddleware(Shell):
         app.wsgi_app = AmplifyWSGIMiddleware(app.wsgi_app, config, protect=["/account/*"])
     """
 
+    @overload
     def __init__(
-        self, app: WSGIApplication, config: AmplifyConfig | Engine, **options: Any
+        self, app: WSGIApplication, /, config: AmplifyConfig | Engine, **options: Unpack[Options]
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self, *, app: WSGIApplication, config: AmplifyConfig | Engine, **options: Unpack[Options]
+    ) -> None: ...
+
+    # (`config` has a default for the error that says what to write without one.)
+    def __init__(
+        self,
+        app: WSGIApplication,
+        config: AmplifyConfig | Engine = MISSING,
+        **options: Unpack[Options],
     ) -> None:
         super().__init__(app, config, **options)
         self.app: WSGIApplication = app

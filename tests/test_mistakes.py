@@ -1,7 +1,8 @@
 """Mistakes that teach: what the library says when it is not used as it has to be."""
 
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 
@@ -16,6 +17,7 @@ from amplify_mw import (
     TokenSession,
     UserPool,
 )
+from amplify_mw.config.options import Options
 from amplify_mw.stores import MemoryStore
 
 IDS: dict[str, Any] = {"user_pool_id": "eu-west-1_Ab12Cd34E", "client_id": "web"}
@@ -52,6 +54,11 @@ class TestOptions:
     def test_all_are_named_if_none_is_near(self) -> None:
         with pytest.raises(ConfigurationError, match=r"no field 'zzz'; write one of name, max_age"):
             CookiePolicy(zzz=1)  # type: ignore[call-arg]
+
+    def test_the_options_of_type_checkers_are_the_configurations(self) -> None:
+        assert get_type_hints(Options) == {
+            field.name: get_type_hints(AmplifyConfig)[field.name] for field in fields(AmplifyConfig)
+        }
 
     def test_an_option_by_position_works_as_before(self) -> None:
         assert CookiePolicy("sid").name == "sid"

@@ -16,7 +16,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Unpack, cast
 from urllib.parse import urlsplit
 
 from ..errors import ConfigurationError, check_number, kind_of
@@ -41,8 +41,10 @@ from .routes import AuthRoutes, check_scopes, check_site
 
 if TYPE_CHECKING:
     from ..events import Event
-else:
-    Event = tuple  # as all of them are: for tools that read annotations at run time
+    from .options import Options
+else:  # for tools that read annotations at run time
+    Event = tuple  # as all of them are
+    Options = dict
 
 MAX_LEEWAY: Final = 60.0
 MEBIBYTE: Final = 1024 * 1024
@@ -443,16 +445,16 @@ class AmplifyConfig(PoolOptions):
         """The same object: a copied listener would take the events of the first one."""
         return self
 
-    def replace(self, **changes: Any) -> "AmplifyConfig":
+    def replace(self, **changes: Unpack[Options]) -> "AmplifyConfig":
         """The same configuration with some options changed, checked again."""
         check_names(AmplifyConfig, changes)
         if self.has_own_login:
-            changes = {"login_url": None, **changes}  # it goes with the routes
+            changes.setdefault("login_url", None)  # it goes with the routes
         return replace(self, **changes)
 
     @classmethod
     def from_outputs(
-        cls, source: str | os.PathLike[str] | Mapping[str, Any], **options: Any
+        cls, source: str | os.PathLike[str] | Mapping[str, Any], **options: Unpack[Options]
     ) -> "AmplifyConfig":
         """The configuration in `amplify_outputs.json`, or Gen 1's `amplifyconfiguration.json`.
 
@@ -464,7 +466,9 @@ class AmplifyConfig(PoolOptions):
         return from_outputs(cls, source, options)
 
     @classmethod
-    def from_env(cls, environ: Mapping[str, str] | None = None, **options: Any) -> "AmplifyConfig":
+    def from_env(
+        cls, environ: Mapping[str, str] | None = None, **options: Unpack[Options]
+    ) -> "AmplifyConfig":
         """The configuration in environment variables; see `amplify_mw.config.files.VARIABLES`."""
         from .files import from_env
 

@@ -42,6 +42,9 @@ from .inside import look_inside
 from .notices import Notices
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
+    from ..config.options import Options
     from ..config.routes import AuthRoutes
 
     Route: TypeAlias = Callable[[Visit, Asked], Flow[Answer]]
@@ -82,7 +85,9 @@ class Shell:
 
     _awaits = False  # whether the results of the app's functions are awaited
 
-    def __init__(self, app: object, config: AmplifyConfig | Engine, **options: Any) -> None:
+    def __init__(
+        self, app: object, config: AmplifyConfig | Engine, **options: Unpack[Options]
+    ) -> None:
         config = _changed(config, options)
         inside = look_inside(app)
         self.engine: Engine = Engine.of(config).mounted(inside.mounts)
@@ -324,7 +329,7 @@ class Shell:
         return mount, whole
 
 
-def _changed(config: AmplifyConfig | Engine, options: Mapping[str, Any]) -> AmplifyConfig | Engine:
+def _changed(config: AmplifyConfig | Engine, options: Options) -> AmplifyConfig | Engine:
     """`config` with a middleware's own options."""
     if not options:
         return config

@@ -1,0 +1,59 @@
+"""`Options`: the options of `AmplifyConfig` as keyword arguments, for type checkers and editors.
+
+    def configured(**options: Unpack[Options]) -> AmplifyConfig:
+        return AmplifyConfig.from_env(**options, protect=["/account/*"])
+
+Rule: it has the fields of `AmplifyConfig`, with their types; a test compares them.
+"""
+
+# Annotations stay unevaluated: they are for readers of the source.
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
+
+from ..sessions.base import SessionKind
+from ..web.cookie_policy import CookiePolicy
+from .pool import RefreshApi, UserPool
+from .routes import AuthRoutes
+
+if TYPE_CHECKING:
+    from ..events import Event
+else:
+    Event = tuple
+
+
+class Options(TypedDict, total=False):
+    """Any of the options of `AmplifyConfig`, which says what each is."""
+
+    user_pool_id: str | None
+    client_id: str | Sequence[str] | None
+    endpoint_url: str | None
+    issuer: str | None
+    keys: Mapping[str, Any] | str | os.PathLike[str] | None
+    client_secret: str | None
+    domain: str | None
+    refresh_api: RefreshApi
+    allow_insecure_http: bool
+    pools: Sequence[UserPool]
+    cookie: CookiePolicy
+    session: SessionKind | Sequence[SessionKind]
+    leeway: float
+    protect: Sequence[str]
+    public: Sequence[str]
+    ignore: Sequence[str]
+    mount: str | Sequence[str]
+    login_url: str | None
+    routes: AuthRoutes | None
+    csrf: Literal["origin"] | None
+    csrf_exempt: Sequence[str]
+    origins: Sequence[str]
+    preflight: Literal["answer", "app"]
+    cache_control: Literal["no-store", "private"] | None
+    attributes_ttl: float
+    http_timeout: float
+    proxy: str | None
+    on_event: Callable[[Event], object] | None
+    cache_entries: int
+    cache_bytes: int
