@@ -51,7 +51,7 @@ HOUSE = {
         sign_in callback sign_out handler
     """,
     "shell": """
-        inside notices shell
+        inside kinds notices shell
         wsgi_request wsgi_response wsgi_withheld asgi_request asgi_response
     """,
     "wsgi": "",

@@ -34,10 +34,10 @@ def look_inside(app: object) -> Inside:
     found: dict[str, bool] = {}
     is_line, families = True, set()
     cors: list[str] = []
-    for thing, width in _things(app):
-        own = _families(thing)
+    for thing, width in things_in(app):
+        own = families_of(thing)
         families |= own
-        is_line = is_line and width <= 1 and not isinstance(_own(thing).get("mounts"), dict)
+        is_line = is_line and width <= 1 and not isinstance(own_of(thing).get("mounts"), dict)
         cors += _cors_layers(thing, own)
         for mount, is_stripped in _said(thing, own):
             found[mount] = found.get(mount, False) or is_stripped
@@ -58,7 +58,7 @@ def look_inside(app: object) -> Inside:
 
 def _said(thing: object, families: set[str]) -> Iterator[tuple[str, bool]]:
     """The mounts of one object, each with whether it takes them off a path."""
-    root = _own(thing).get("root_path")
+    root = own_of(thing).get("root_path")
     if root and families & {"fastapi", "starlette"}:  # (Flask's is a folder)
         name = f"{type(thing).__name__}.root_path (or mount=, in its place)"
         yield from ((mount, True) for mount in parse_mounts(root, name))
@@ -70,29 +70,29 @@ def _said(thing: object, families: set[str]) -> Iterator[tuple[str, bool]]:
 
 def _cors_layers(thing: object, families: set[str]) -> list[str]:
     """Layers answering CORS preflights: the object itself, or those added to an app."""
-    own = _own(thing)
+    own = own_of(thing)
     found: list[object] = [thing]
     added = own.get("user_middleware")  # Starlette, FastAPI
-    found += [_own(each).get("cls") for each in added] if isinstance(added, list) else []
+    found += [own_of(each).get("cls") for each in added] if isinstance(added, list) else []
     hooks = own.get("after_request_funcs")  # Flask, Quart: by blueprint
     if isinstance(hooks, dict):
         found += [hook for some in hooks.values() for hook in some]
-    names = [_name(each) for each in found]
+    names = [name_of(each) for each in found]
     if "django" in families:
-        names += getattr(_django_settings(), "MIDDLEWARE", ())
+        names += getattr(django_settings(), "MIDDLEWARE", ())
     if "litestar" in families and own.get("cors_config") is not None:
         names.append("litestar.CORSConfig")
     return [name for name in names if re.search(_CORS, name)]
 
 
-def _name(thing: object) -> str:
+def name_of(thing: object) -> str:
     """The full name of a class or function, or of an object's class."""
     is_named = issubclass(type(thing), type) or type(thing) is FunctionType
     named: Any = thing if is_named else type(thing)
     return f"{named.__module__}.{named.__qualname__}"
 
 
-def _django_settings() -> object:
+def django_settings() -> object:
     """Django's settings, where it is in use; None elsewhere."""
     settings = getattr(sys.modules.get("django.conf"), "settings", None)
     return settings if getattr(settings, "configured", False) else None
@@ -100,12 +100,12 @@ def _django_settings() -> object:
 
 def _forced_script_name() -> str | None:
     """Django's setting `FORCE_SCRIPT_NAME`, where Django is in use."""
-    name = getattr(_django_settings(), "FORCE_SCRIPT_NAME", None)
+    name = getattr(django_settings(), "FORCE_SCRIPT_NAME", None)
     found = parse_mounts(name, "FORCE_SCRIPT_NAME (or mount=, in its place)") if name else ()
     return next(iter(found), None)
 
 
-def _things(app: object) -> Iterator[tuple[object, int]]:
+def things_in(app: object) -> Iterator[tuple[object, int]]:
     """`app` and all apps inside it, each once, with the number of apps directly inside."""
     seen: set[int] = set()
     pending = [app]
@@ -128,20 +128,20 @@ def _inner(thing: object) -> list[object]:
     if kind is FunctionType:
         cells = [_content(cell) for cell in thing.__closure__ or ()]  # type: ignore[attr-defined]
         return [cell for cell in cells if _is_app(cell)]
-    own = _own(thing)
+    own = own_of(thing)
     found = [own[name] for name in _NEXT if _is_app(own.get(name))]
     for table in (own.get("application_mapping"), own.get("mounts")):
         found += table.values() if isinstance(table, dict) else ()
     if isinstance(own.get("routes"), list):
-        found += [_own(route)["app"] for route in own["routes"] if _is_at_top(route)]
+        found += [own_of(route)["app"] for route in own["routes"] if _is_at_top(route)]
     return found
 
 
 def _is_at_top(route: object) -> bool:
     """Whether a route of Starlette's hands all paths on as they are (`Mount("/")`, `Host`)."""
     name = type(route).__name__
-    is_whole = name == "Host" or (name == "Mount" and _own(route).get("path") == "")
-    return is_whole and "starlette" in _families(route) and "app" in _own(route)
+    is_whole = name == "Host" or (name == "Mount" and own_of(route).get("path") == "")
+    return is_whole and "starlette" in families_of(route) and "app" in own_of(route)
 
 
 def _is_app(thing: object) -> bool:
@@ -155,7 +155,7 @@ def _content(cell: Any) -> object:
         return None
 
 
-def _own(thing: object) -> dict[str, Any]:
+def own_of(thing: object) -> dict[str, Any]:
     """Stored attributes: no property and no `__getattr__` of the app runs."""
     try:
         found = object.__getattribute__(thing, "__dict__")
@@ -164,6 +164,6 @@ def _own(thing: object) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _families(thing: object) -> set[str]:
+def families_of(thing: object) -> set[str]:
     """The packages of an object's classes."""
     return {str(cls.__module__).partition(".")[0] for cls in type(thing).__mro__}

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import unquote
 
 from ..authenticator import Visit
+from ..config.checks import MISSING
 from ..config.config import AmplifyConfig
 from ..credentials import Credential, Source
 from ..effects import Flow
@@ -88,6 +89,10 @@ class Shell:
     def __init__(
         self, app: object, config: AmplifyConfig | Engine, **options: Unpack[Options]
     ) -> None:
+        from .kinds import check_app, check_config  # with the first middleware
+
+        check_config(is_missing=config is MISSING, is_asgi=self._awaits)
+        check_app(app, is_asgi=self._awaits)
         config = _changed(config, options)
         inside = look_inside(app)
         self.engine: Engine = Engine.of(config).mounted(inside.mounts)
