@@ -45,7 +45,10 @@ class PoolOptions:
     """
 
     client_id: str | Sequence[str] | None = MISSING
-    """The app client's id, a list of several, or None for any client of the pool. Required."""
+    """The app client's id, a list of several, or None for any client of the pool. Required.
+
+    The log warns of None, once: an environment variable that is not set may be the reason.
+    """
 
     endpoint_url: str | None = None
     """The address of the pool's API. Default: Amazon's, for the Region of the pool.

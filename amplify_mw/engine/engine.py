@@ -220,7 +220,7 @@ _here: Final = Registry(time.time)
 
 
 def _warn(config: AmplifyConfig) -> None:
-    """Warn the operator, once, of settings that are for development only."""
+    """Warn the operator, once, of settings that are for development only, or likely a mistake."""
     for warning in _dangers(config):
         with _here._lock:
             is_new = warning not in _warned
@@ -240,6 +240,14 @@ def _dangers(config: AmplifyConfig) -> Iterator[str]:
             f"allow_insecure_http: tokens and codes go over plain http to {', '.join(addresses)}; "
             "that is for emulators and tests, never for people's accounts"
         )
+    for pool in config.user_pools:
+        if pool.client_ids is None:
+            yield (
+                f"client_id=None: tokens of every app client of {pool.user_pool_id} are accepted. "
+                "If it is meant to come from an environment variable, that one is not set: "
+                "os.environ['...'] says so, where os.environ.get('...') gives None. To accept "
+                "some clients, write client_id=['...', '...']"
+            )
     site = next((origin for origin in sorted(config.known_origins) if _is_public(origin)), None)
     for pool in config.user_pools:
         if site is not None and pool.api_url.startswith("http:") and _is_here(pool.api_url):
