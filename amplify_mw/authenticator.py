@@ -40,8 +40,9 @@ from .sessions.verdicts import (
 )
 from .web.cookies import DUPLICATE, SessionCookies
 from .web.headers import Spelling, varied
-from .web.hosts import Hosts
+from .web.hosts import Hosts, plain_http_host
 from .web.mounts import Mounts
+from .web.requests import excerpt
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -385,11 +386,34 @@ class Authenticator:
             return found
         verdict = visit.verdict
         asks_again = isinstance(verdict, Refused) and verdict.asks_again
-        return self.source.write(
+        written = self.source.write(
             *(found, words, visit.writes, visit.cookies, request),
             by_app=visit.by_app,
             asks_again=asks_again,
         )
+        if visit.writes is not NO_COOKIE:
+            self._notice_plain_http(written, words, request)
+        return written
+
+    def _notice_plain_http(
+        self,
+        headers: Iterable[tuple[AnyStr, AnyStr]],
+        words: Spelling[AnyStr],
+        request: Mapping[str, Any],
+    ) -> None:
+        """Notice a session's cookie that a browser drops: it is Secure, and the site on http."""
+        secure = words.write("; Secure")
+        is_secure = any(
+            name.lower() == words.set_cookie and secure in value for name, value in headers
+        )
+        host = plain_http_host(request) if is_secure else ""
+        if host and self.reporter.is_first("plain_http"):
+            self.reporter.notice(
+                f"a session's cookie is set over plain http, at {excerpt(host)}, and browsers drop "
+                "it there, since it is Secure: serve the site over https, or open it as "
+                "http://localhost in development; cookie=CookiePolicy(secure=False), or "
+                "AmplifyCookies(secure=False), sends sessions in the clear"
+            )
 
     def fetch_attributes(
         self, visit: Visit, verdict: SignedIn, now: float

@@ -14,6 +14,8 @@ from ..authenticator import Visit
 from ..effects import Draw, Flow
 from ..sessions.verdicts import Refused, SignedIn
 from ..web.answers import TWO_COOKIES, Answer, Asked
+from ..web.hosts import other_origin
+from ..web.requests import excerpt
 from .attempt import RANDOM, Way
 from .failing import fail
 from .failures import Code, Refusal
@@ -39,6 +41,7 @@ def sign_in(site: Site, visit: Visit, asked: Asked, name: str = "sign-in") -> Fl
     if query is None:
         return (yield from fail(site, asked, Refusal(Code.BAD_REQUEST)))
     site.home.hosts.note(visit.headers, site.routes.origin)
+    _notice_origin(site, visit)
     target = site.target(query.get("next"))
     if is_cross_site(visit, "same-site"):
         return question(f"{site.routes.prefix}/{name}?{sign_in_query(query, target)}")
@@ -54,6 +57,17 @@ def sign_in(site: Site, visit: Visit, asked: Asked, name: str = "sign-in") -> Fl
 def sign_up(site: Site, visit: Visit, asked: Asked) -> Flow[Answer]:
     """The same, with the pool's page for new users."""
     return sign_in(site, visit, asked, "sign-up")
+
+
+def _notice_origin(site: Site, visit: Visit) -> None:
+    """Notice a sign-in which begins at another origin than it will end at."""
+    found, reporter = other_origin(visit.headers, site.routes.origin), site.home.reporter
+    if found and reporter.is_first("origin", found):
+        reporter.notice(
+            f"a sign-in begins at {excerpt(found)}, and AuthRoutes sends browsers to its origin, "
+            f"{site.routes.origin!r}, afterwards: open the site there alone, or, if the first is "
+            "the site's own address, correct AuthRoutes(origin=...)"
+        )
 
 
 def _turns(query: dict[str, str]) -> int:
