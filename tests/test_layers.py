@@ -45,13 +45,13 @@ HOUSE = {
     "engine": """
         network http flights cache lines reporting driver engine inheriting context refusals
     """,
-    "verbs": "user given change start end fetch devices guards",
+    "verbs": "user given change start end fetch devices guarded guards",
     "routes": """
         target attempt provider pages failures site queries failing exchange
         sign_in callback sign_out handler
     """,
     "shell": """
-        inside kinds notices shell
+        inside kinds notices routes first shell
         wsgi_request wsgi_response wsgi_withheld asgi_request asgi_response
     """,
     "wsgi": "",

@@ -92,5 +92,7 @@ def _called(app: object) -> tuple[FunctionType | None, int]:
     if kind is MethodType:
         call = app.__func__  # type: ignore[attr-defined]
     elif not issubclass(kind, type):
-        call = next((vars(cls)["__call__"] for cls in kind.__mro__ if "__call__" in vars(cls)), None)
+        call = next(
+            (vars(cls)["__call__"] for cls in kind.__mro__ if "__call__" in vars(cls)), None
+        )
     return (call, 1) if type(call) is FunctionType else (None, 0)

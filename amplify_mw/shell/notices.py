@@ -65,6 +65,30 @@ class Notices:
                 "write that into the configuration: mount='/...'"
             )
 
+    def unmatched(self, patterns: Sequence[str], routes: Sequence[str]) -> None:
+        """Patterns of `protect` match no route. `routes`: the app's, up to a parameter."""
+        listed = ", ".join(map(repr, patterns))
+        if not self._reporter.is_first("unmatched", listed):
+            return
+        from difflib import get_close_matches  # only for typing errors
+
+        near = {close for path in patterns for close in get_close_matches(path, routes, n=1)}
+        mend = f"; did you mean {' or '.join(map(repr, sorted(near)))}?" if near else ""
+        self._reporter.notice(
+            f"protect: the app has no route for {listed}, so nothing is guarded by it{mend} "
+            "(Paths are written as the app's own routes are; '/*' behind one covers all below it.)"
+        )
+
+    def unguarded(self, views: Sequence[tuple[str, str]]) -> None:
+        """`require_auth` is above a route's decorator. `views`: their names and paths."""
+        listed = ", ".join(f"{name} ({path})" for name, path in views)
+        if self._reporter.is_first("unguarded", listed):
+            self._reporter.notice(
+                f"@require_auth guards nothing at {listed}: it stands above the route's decorator, "
+                "which has registered the function without it. Write it right above the function, "
+                "below the route's decorator"
+            )
+
     def foreign_origin(self, visit: Visit, asked: Asked) -> None:
         """A page of another origin was refused: it may be the site's own, and not configured."""
         from ..engine.reporting import report_refusal  # loaded with the first refusal

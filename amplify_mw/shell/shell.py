@@ -39,8 +39,6 @@ from ..web.answers import PREFLIGHT, Answer, Asked, problem
 from ..web.mounts import PLAIN, Inside, gateway_path
 from ..web.paths import Access, AccessRules
 from ..web.requests import SAFE_METHODS
-from .inside import look_inside
-from .notices import Notices
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -89,7 +87,10 @@ class Shell:
     def __init__(
         self, app: object, config: AmplifyConfig | Engine, **options: Unpack[Options]
     ) -> None:
-        from .kinds import check_app, check_config  # with the first middleware
+        # Loaded with the first middleware.
+        from .inside import look_inside
+        from .kinds import check_app, check_config
+        from .notices import Notices
 
         check_config(is_missing=config is MISSING, is_asgi=self._awaits)
         check_app(app, is_asgi=self._awaits)
@@ -118,6 +119,20 @@ class Shell:
         self._is_mounted = bool(config.mount)
         if config.routes is not None:
             self._serve_routes(config.routes)
+        self._look_at(app)
+
+    def _look_at(self, app: object) -> None:
+        """Look at the app once more at the first request, when its routes are there."""
+        from .first import FirstLook, FirstRules  # with the first middleware
+
+        rules = self._rules
+        first = FirstLook(app, self._home.config, self._notices)
+
+        def look() -> None:
+            if first.take(self):
+                self._rules = rules
+
+        self._rules = FirstRules(rules, look)
 
     # What WSGI and ASGI spell differently.
 

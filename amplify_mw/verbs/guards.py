@@ -20,6 +20,7 @@ from ..engine.context import current_visit, signed_in_verdict
 from ..engine.reporting import report_verdict
 from ..errors import AuthError, ConfigurationError, ForbiddenException
 from ..models import AuthUser
+from .guarded import note_guarded
 from .user import fetch_user_attributes, get_current_user
 
 _GUARD = "require_auth"
@@ -81,6 +82,7 @@ class _Check:
                 "require_auth: write it right above a function or a method, below @staticmethod or "
                 "a route's decorator; groups and scopes by name, as in require_auth(groups=['a'])"
             )
+        note_guarded(function)
         if inspect.iscoroutinefunction(function):
 
             @functools.wraps(function)
