@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from flask import Flask
 from starlette.applications import Starlette
 
-from amplify_mw import AmplifyConfig
+from amplify_mw import AmplifyConfig, CookiePolicy
 from amplify_mw.asgi import AmplifyASGIMiddleware
 from amplify_mw.wsgi import AmplifyWSGIMiddleware
 
@@ -21,6 +21,8 @@ def configurations() -> None:
     AmplifyConfig.from_env(protect=1)  # type: ignore[arg-type]
     AmplifyConfig.from_outputs("amplify_outputs.json", login_url="/login")
     AmplifyConfig.from_outputs("amplify_outputs.json", loginUrl="/login")  # type: ignore[call-arg]
+    AmplifyConfig(user_pool_id="a", client_id="b", protected=[])  # type: ignore[call-arg]
+    CookiePolicy(samesite="Lax")  # type: ignore[call-arg]
     config.replace(leeway=10, pools=[])
     config.replace(leway=10)  # type: ignore[call-arg]
 

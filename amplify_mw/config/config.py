@@ -445,7 +445,7 @@ class AmplifyConfig(PoolOptions):
         """The same object: a copied listener would take the events of the first one."""
         return self
 
-    def replace(self, **changes: Unpack[Options]) -> "AmplifyConfig":
+    def replace(self, **changes: "Unpack[Options]") -> "AmplifyConfig":
         """The same configuration with some options changed, checked again."""
         check_names(AmplifyConfig, changes)
         if self.has_own_login:
@@ -454,7 +454,7 @@ class AmplifyConfig(PoolOptions):
 
     @classmethod
     def from_outputs(
-        cls, source: str | os.PathLike[str] | Mapping[str, Any], **options: Unpack[Options]
+        cls, source: str | os.PathLike[str] | Mapping[str, Any], **options: "Unpack[Options]"
     ) -> "AmplifyConfig":
         """The configuration in `amplify_outputs.json`, or Gen 1's `amplifyconfiguration.json`.
 
@@ -467,7 +467,7 @@ class AmplifyConfig(PoolOptions):
 
     @classmethod
     def from_env(
-        cls, environ: Mapping[str, str] | None = None, **options: Unpack[Options]
+        cls, environ: Mapping[str, str] | None = None, **options: "Unpack[Options]"
     ) -> "AmplifyConfig":
         """The configuration in environment variables; see `amplify_mw.config.files.VARIABLES`."""
         from .files import from_env

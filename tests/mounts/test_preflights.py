@@ -217,10 +217,21 @@ def test_a_layer_inside_is_named_with_the_option(
     assert messages(caplog) == []
 
 
-@pytest.mark.parametrize("build", [starlette, flask, bottle, lambda: plain, lambda: plain_asgi])
-def test_no_layer_is_named_where_none_is(build: Any, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(
+    ("wrap", "build"),
+    [
+        (AmplifyASGIMiddleware, starlette),
+        (AmplifyASGIMiddleware, lambda: plain_asgi),
+        (AmplifyWSGIMiddleware, flask),
+        (AmplifyWSGIMiddleware, bottle),
+        (AmplifyWSGIMiddleware, lambda: plain),
+    ],
+)
+def test_no_layer_is_named_where_none_is(
+    wrap: Any, build: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.DEBUG, "amplify_mw")
-    AmplifyWSGIMiddleware(build(), config())
+    wrap(build(), config())
     assert messages(caplog) == []
 
 
