@@ -61,6 +61,7 @@ __all__ = [
     "ForbiddenException",
     "Jwt",
     "NetworkError",
+    "NewSignIn",
     "NotAuthorizedException",
     "OutsideRequestError",
     "ResponseStartedError",
@@ -101,6 +102,7 @@ fetchUserAttributes = fetch_user_attributes  # noqa: N816
 if TYPE_CHECKING:
     from .models.session import AuthSession as AuthSession
     from .models.session import Jwt as Jwt
+    from .models.session import NewSignIn as NewSignIn
     from .models.session import SessionInfo as SessionInfo
     from .models.session import SignedInSession as SignedInSession
     from .models.session import SignedInTokens as SignedInTokens
@@ -124,6 +126,7 @@ _LATER: Final = {
     "AmplifyCookies": ".sessions.amplify.sessions",
     "AuthSession": ".models.session",
     "Jwt": ".models.session",
+    "NewSignIn": ".models.session",
     "SealedSession": ".sessions.sealed",
     "ServerAuthManager": ".verbs.guards",
     "SessionInfo": ".models.session",

@@ -264,7 +264,7 @@ class Notice(NamedTuple):
 class Tell(NamedTuple):
     """Call a function of the app with `value`; await the result if it is awaitable.
 
-    Its exceptions are logged, and go no further.
+    The answer is the exception that it raised, or None. Nothing is logged.
     """
 
     listener: Callable[[Any], object]

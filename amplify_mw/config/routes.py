@@ -12,7 +12,7 @@ Rules:
 import re
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from ..errors import ConfigurationError, check_number, kind_of
 from ..models import SignInFailure
@@ -20,6 +20,11 @@ from ..naming import named_options
 from ..web.cookie_policy import CookiePolicy, is_covered, is_path
 from ..web.origins import is_loopback, split_origin
 from .checks import set_fields
+
+if TYPE_CHECKING:
+    from ..models.session import NewSignIn
+else:
+    NewSignIn = object  # loaded later; tools that read annotations at run time see this
 
 _SCOPES: Final = ("openid", "email", "profile", "aws.cognito.signin.user.admin")
 _ASK_AGAIN: Final = "amplify-ask-again"
@@ -85,6 +90,21 @@ class AuthRoutes:
     It gets `?error=` with a code, and `&pool_error=` with the user pool's own, if it sent one.
     """
 
+    on_sign_in: Callable[[NewSignIn], object] | None = None
+    """A function that is called once with each sign-in, before it begins. Default: None.
+
+    For one's own user row, an invitation, a block. It gets a `NewSignIn`: user, attributes, tokens.
+    An exception of its own ends the sign-in: no session begins, an earlier one stays, the tokens
+    are revoked, and a page says so. Raise `PermissionError` or an `AuthError` to refuse the user
+    (403, `sign_in_denied`). Anything else is a fault, and logged with its traceback (500,
+    `sign_in_error`).
+
+    Behind ASGI it may be async, and a plain function runs on a thread; behind WSGI an async one is
+    refused at construction. The user is in its argument: `get_current_user()` has nobody yet. If
+    the session cannot be stored afterwards, the next attempt calls it again. `start_session` does
+    not call it.
+    """
+
     on_sign_in_failed: Callable[[SignInFailure], object] | None = None
     """A function that is called with each failed sign-in, before the answer goes. Default: None.
 
@@ -118,7 +138,8 @@ class AuthRoutes:
             raise ConfigurationError("AuthRoutes.prefix: write a decoded path such as '/auth'")
         for name in _TARGETS:
             self._check_target(name, getattr(self, name))
-        self._check_listener(self.on_sign_in_failed)
+        _check_listener("on_sign_in", self.on_sign_in, "NewSignIn")
+        _check_listener("on_sign_in_failed", self.on_sign_in_failed, "SignInFailure")
         check_number("attempt_lifetime", self.attempt_lifetime, 30, 3600)
         if self.get_sign_out not in ("same-origin", "same-site", "never"):
             raise ConfigurationError(
@@ -144,14 +165,6 @@ class AuthRoutes:
             raise ConfigurationError("AuthRoutes.on_error: the code goes into its query; drop '#'")
         if target is not None and self.route_of(path.partition("?")[0]) is not None:
             raise ConfigurationError(f"AuthRoutes.{name}: {target!r} is one of the routes itself")
-
-    def _check_listener(self, listener: object) -> None:
-        is_usable = callable(listener) and isinstance(listener, Hashable)
-        if listener is not None and (not is_usable or isinstance(listener, type)):
-            raise ConfigurationError(
-                "AuthRoutes.on_sign_in_failed: write a function that takes a SignInFailure; got "
-                f"{kind_of(listener)}"
-            )
 
     def check_listed(self) -> None:
         """Raise `ConfigurationError` if the app client does not allow these redirect URIs."""
@@ -245,6 +258,14 @@ class AuthRoutes:
         """With the app client's settings from a file, for options that were not given."""
         missing = {name: value for name, value in given.items() if getattr(self, name) is None}
         return replace(self, **missing)
+
+
+def _check_listener(name: str, listener: object, value: str) -> None:
+    is_usable = callable(listener) and isinstance(listener, Hashable)
+    if listener is not None and (not is_usable or isinstance(listener, type)):
+        raise ConfigurationError(
+            f"AuthRoutes.{name}: write a function that takes a {value}; got {kind_of(listener)}"
+        )
 
 
 def _keys(keys: Sequence[str | bytes]) -> tuple[bytes, ...]:

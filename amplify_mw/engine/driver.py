@@ -39,7 +39,6 @@ from ..effects import (
     Unreachable,
 )
 from ..events import Event
-from ..log import logger
 from .flights import Flights, T
 from .http import HttpClient
 from .reporting import Reporter
@@ -92,8 +91,7 @@ class Driver:
                 elif isinstance(effect, Ask):
                     value = _ask(effect)
                 elif isinstance(effect, Tell):
-                    value = None
-                    _tell(effect)
+                    value = _tell(effect)
                 else:
                     value = self._act(effect)
                 advance, argument = flow.send, (value, self.clock())
@@ -119,8 +117,7 @@ class Driver:
                 elif isinstance(effect, Ask):
                     value = await effect.store.ask(effect.method, effect.arguments)
                 elif isinstance(effect, Tell):
-                    value = None
-                    await _atell(effect)
+                    value = await _atell(effect)
                 else:
                     value = self._act(effect)
                 advance, argument = flow.send, (value, self.clock())
@@ -184,42 +181,38 @@ def _ask(effect: Ask[Any]) -> Any:
     return getattr(effect.store, effect.method)(*effect.arguments)
 
 
-def _tell(effect: Tell) -> None:
-    """Call the app's function, on this thread."""
-    answer = _call_listener(effect)
+def _tell(effect: Tell) -> Exception | None:
+    """Call the app's function, on this thread. Returns its exception."""
+    answer, error = _call_listener(effect)
     if isinstance(answer, Awaitable):
         if inspect.iscoroutine(answer):
             answer.close()  # one that is never awaited warns
-        _report_listener(effect, TypeError("WSGI awaits nothing: write a function without async"))
+        return TypeError("WSGI awaits nothing: write a function without async")
+    return error
 
 
-async def _atell(effect: Tell) -> None:
+async def _atell(effect: Tell) -> Exception | None:
     """The same, awaited; on a thread, unless it is a coroutine function."""
     import asyncio
 
     if inspect.iscoroutinefunction(effect.listener):
-        answer = _call_listener(effect)
+        answer, error = _call_listener(effect)
     else:
-        answer = await asyncio.to_thread(_call_listener, effect)
+        answer, error = await asyncio.to_thread(_call_listener, effect)
     if isinstance(answer, Awaitable):
         try:
             await answer
-        except Exception as error:  # noqa: BLE001  # whatever the app does
-            _report_listener(effect, error)
+        except Exception as raised:  # noqa: BLE001  # whatever the app does
+            return raised
+    return error
 
 
-def _call_listener(effect: Tell) -> object:
+def _call_listener(effect: Tell) -> tuple[object, Exception | None]:
     # Caught where it is raised: no thread hands on a StopIteration.
     try:
-        return effect.listener(effect.value)
+        return effect.listener(effect.value), None
     except Exception as error:  # noqa: BLE001  # whatever the app does
-        _report_listener(effect, error)
-        return None
-
-
-def _report_listener(effect: Tell, error: Exception) -> None:
-    what = type(effect.value).__name__
-    logger.error("the app's function that is told of a %s has failed", what, exc_info=error)
+        return None, error
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import NotAuthorizedException
-from .user import SignInDetails
+from .user import AuthUser, SignInDetails
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,20 @@ class TokenSet:
 
     refresh_token: str | None = field(default=None, repr=False)
     """The refresh token, which gets new ones; None if the session is to end with its tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewSignIn:
+    """A sign-in that is about to begin, for `AuthRoutes(on_sign_in=...)`. All of it is verified."""
+
+    user: AuthUser
+    """The user, with its groups."""
+
+    attributes: Mapping[str, str] = field(repr=False)
+    """The user's attributes in the ID token, such as `email`; all values are text."""
+
+    tokens: TokenSet
+    """The tokens that Cognito has just issued."""
 
 
 @dataclass(frozen=True, slots=True)

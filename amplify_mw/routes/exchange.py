@@ -3,6 +3,8 @@
 Rules:
 - The session starts last, once everything has been checked: `iss`, the tokens, `nonce`,
   `auth_time`. (`state` found the attempt.) A failure leaves the earlier session as it was.
+- `on_sign_in` is called when all tokens are verified, and nothing has begun. An exception of its
+  own ends the sign-in.
 - Of several requests with one code, one starts a session. Tokens that stay unused are revoked.
 - A code is redeemed once: the provider accepts no second try.
 - A clock that is behind refuses nobody: the session starts now and counts later.
@@ -10,23 +12,34 @@ Rules:
 """
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Final
 
 from ..authenticator import Visit
 from ..cognito.api import UNAVAILABLE, Failure, Refreshed
+from ..cognito.attributes import attributes_of_claims
 from ..cognito.invalid import InvalidToken
 from ..cognito.keys import KeysUnavailable
 from ..cognito.pace import Caller
 from ..cognito.verifier import VerifiedToken
-from ..effects import Flight, Flow, Join, Unreachable
+from ..effects import Flight, Flow, Join, Tell, Unreachable
 from ..errors import AuthError, NetworkError, SessionTooLargeError
-from ..models.session import TokenSet
+from ..models.session import NewSignIn, TokenSet
+from ..sessions.base import NewSession
+from ..sessions.token import user_in
 from ..verbs.start import starting_new
 from ..web.requests import request_header
 from .attempt import Attempt
-from .failures import Code, Refusal, refusal_by_endpoint, refusal_by_pool, refusal_of_token
+from .failures import (
+    Code,
+    Refusal,
+    refusal_by_app,
+    refusal_by_endpoint,
+    refusal_by_pool,
+    refusal_of_token,
+)
 from .site import Site
 
 _USER_AGENT: Final = 256  # characters
@@ -114,8 +127,10 @@ def _start(
     _check(site, id_token, attempt, now)
     given = TokenSet(*(token.decode("ascii") if token else None for token in tokens))  # type: ignore[arg-type]
     agent = " ".join(request_header(visit.headers, "User-Agent"))[:_USER_AGENT]
+    listener = site.routes.on_sign_in
+    admit = None if listener is None else partial(_ask_app, listener, given)
     try:
-        yield from starting_new(visit, given, user_agent=agent)
+        yield from starting_new(visit, given, user_agent=agent, admit=admit)
     except NetworkError as error:
         raise Refusal(Code.PROVIDER_UNAVAILABLE, error.reason) from None
     except SessionTooLargeError as error:
@@ -124,6 +139,17 @@ def _start(
     except AuthError as error:
         raise Refusal(Code.TOKEN_REFUSED, error.reason) from None
     return id_token.begins_at - site.home.verifier.leeway - site.home.runner.clock()
+
+
+def _ask_app(
+    listener: Callable[[NewSignIn], object], given: TokenSet, new: NewSession
+) -> Flow[None]:
+    """Tell the app's function of a sign-in. Raises `Refusal` if the function raises."""
+    token = new.id_token
+    value = NewSignIn(user_in(token), attributes_of_claims(token.claims), given)
+    error, _ = yield Tell(listener, value)
+    if error is not None:
+        raise refusal_by_app(error)
 
 
 def _verify(site: Site, tokens: Refreshed, now: float) -> Flow[VerifiedToken]:

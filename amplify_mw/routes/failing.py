@@ -41,14 +41,18 @@ def fail(
     yield Report(event, loudly=_is_news(site, refusal))
     if routes.on_sign_in_failed is not None:
         failure = SignInFailure(str(code), pool_error, code.status, asked.method, asked.path)
-        yield Tell(routes.on_sign_in_failed, failure)
+        error, _ = yield Tell(routes.on_sign_in_failed, failure)
+        if error is not None:
+            what = "the app's function that is told of a SignInFailure has failed"
+            logger.error("%s", what, exc_info=error)
     if routes.on_error is not None and code is not Code.DUPLICATE_COOKIE:
         said = {"error": str(code)} | ({"pool_error": pool_error} if pool_error else {})
         joint = "&" if "?" in routes.on_error else "?"
         return hop(f"{routes.on_error}{joint}{urlencode(said)}", headers)
-    link = f"{routes.prefix}/sign-in"
-    if target:
-        link += f"?{urlencode({'next': target})}"
+    query = {"next": target} if target else {}
+    if code is Code.SIGN_IN_DENIED:  # the pool would sign the same user in without a question
+        query["prompt"] = "login"
+    link = f"{routes.prefix}/sign-in" + (f"?{urlencode(query)}" if query else "")
     more = f'<p><a href="{escape(link)}">Sign in</a></p><p><small>{code}</small></p>'
     return page(code.status, "Not signed in", code.text, more=more, headers=headers)
 

@@ -13,6 +13,8 @@ from typing import Final
 
 from ..cognito.api import Failure, printable
 from ..cognito.invalid import InvalidToken
+from ..errors import AuthError, NetworkError
+from ..log import logger
 from ..web.requests import excerpt
 
 
@@ -48,6 +50,15 @@ class Code(Enum):
         "user_pool_id and client_id have to be those of domain, and this machine's clock right",
     )
     SIGN_IN_TOO_OLD = 403, "This page needs a recent sign-in. Please sign in again."
+    SIGN_IN_DENIED = (
+        403,
+        "Your account is not admitted to this site. If you think it should be, please contact "
+        "this site.",
+    )
+    SIGN_IN_ERROR = (
+        500,
+        "Something went wrong at this site, so you are not signed in. Please try again.",
+    )
     SESSION_TOO_LARGE = (
         500,
         "Your account has too much in its tokens to be signed in here. Please contact this site.",
@@ -159,6 +170,23 @@ def refusal_by_endpoint(failure: Failure) -> Refusal:
     if failure.ends_session:  # invalid_grant
         return Refusal(Code.CODE_REJECTED, pool_error=error)
     return Refusal(Code.PROVIDER_MISCONFIGURED, failure.reason, pool_error=error)
+
+
+def refusal_by_app(error: Exception) -> Refusal:
+    """`on_sign_in` has raised. Of an error on purpose, the log gets the type: texts name people.
+
+    On purpose are an `AuthError`, except one that says it cannot be checked now, and a
+    `PermissionError`, except one of the operating system's. All others are logged with a traceback.
+    """
+    kind = type(error).__name__
+    if isinstance(error, PermissionError):
+        is_meant = error.errno is None
+    else:
+        is_meant = isinstance(error, AuthError) and not isinstance(error, NetworkError)
+    if is_meant:
+        return Refusal(Code.SIGN_IN_DENIED, f"on_sign_in raised {kind}")
+    logger.error("on_sign_in has failed, which has ended a sign-in", exc_info=error)
+    return Refusal(Code.SIGN_IN_ERROR, f"on_sign_in raised {kind}")
 
 
 def refusal_of_token(error: InvalidToken, issuer: str, client_id: str) -> Refusal:

@@ -321,12 +321,13 @@ class Shell:
                     f"ignore: it covers {path!r}, one of the sign-in routes, which would not be "
                     "there; leave it out, or give AuthRoutes another prefix"
                 )
-        listener = routes.on_sign_in_failed
-        call = getattr(listener, "__call__", None)  # noqa: B004  # an object's may be async
-        if not self._awaits and any(map(inspect.iscoroutinefunction, (listener, call))):
-            raise ConfigurationError(
-                "AuthRoutes.on_sign_in_failed: WSGI awaits nothing; write a function without async"
-            )
+        for name in ("on_sign_in", "on_sign_in_failed"):
+            listener = getattr(routes, name)
+            call = getattr(listener, "__call__", None)  # noqa: B004  # an object's may be async
+            if not self._awaits and any(map(inspect.iscoroutinefunction, (listener, call))):
+                raise ConfigurationError(
+                    f"AuthRoutes.{name}: WSGI awaits nothing; write a function without async"
+                )
         self._routes = routes_of(self._home, routes)
         self._route_ends = tuple(routes.paths)
 

@@ -37,6 +37,7 @@ from .change import (
 from .given import TokenSource, token_set
 
 Verify = Callable[[bytes, float], Flow[VerifiedToken]]
+Admit = Callable[[NewSession], Flow[None]]
 _USER_AGENT_LENGTH: Final = 256
 _VERB: Final = "start_session"
 
@@ -97,16 +98,18 @@ def _failed(visit: Visit, error: AuthError | SessionTooLargeError) -> SignInFail
     return sign_in_failed(visit.home, visit, reason, status, "app")
 
 
-def starting_new(visit: Visit, tokens: TokenSet, *, user_agent: str) -> Flow[AuthUser]:
+def starting_new(
+    visit: Visit, tokens: TokenSet, *, user_agent: str, admit: Admit | None
+) -> Flow[AuthUser]:
     """The flow of a sign-in that this site began, with tokens that Cognito has just issued.
 
+    `admit`: a flow to run with the verified tokens, before anything begins; it may raise.
     Tokens from the future start a session too: this machine's clock is behind, and the session
     counts once the clock has caught up.
     """
     refuse_late(visit, _VERB)
-    return _start(
-        visit, token_set(tokens), _device(user_agent), visit.home.verifier.verify_new, "routes"
-    )
+    verify = visit.home.verifier.verify_new
+    return _start(visit, token_set(tokens), _device(user_agent), verify, "routes", admit)
 
 
 def _device(user_agent: str) -> str:
@@ -121,10 +124,14 @@ def _start(
     user_agent: str,
     verify: Verify,
     by: Literal["routes", "app"],
+    admit: Admit | None = None,
 ) -> Flow[AuthUser]:
     home, now = visit.home, visit.now()
     generation = home.verdicts.generation
     new_session = yield from _verified(home, tokens, user_agent, verify, now)
+    if admit is not None:
+        yield from admit(new_session)
+        now = visit.now()
     try:
         resolution = yield from home.sessions.start(new_session, now)
         verdict = resolution.verdict
