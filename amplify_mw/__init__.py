@@ -64,6 +64,7 @@ __all__ = [
     "NewSignIn",
     "NotAuthorizedException",
     "OutsideRequestError",
+    "PageContext",
     "ResponseStartedError",
     "SealedSession",
     "ServerAuthManager",
@@ -119,6 +120,7 @@ if TYPE_CHECKING:
     from .verbs.guards import handle_server_auth as handle_server_auth
     from .verbs.guards import require_auth as require_auth
     from .verbs.start import start_session as start_session
+    from .web.pages import PageContext as PageContext
 
     fetchAuthSession = fetch_auth_session  # noqa: N816
 
@@ -127,6 +129,7 @@ _LATER: Final = {
     "AuthSession": ".models.session",
     "Jwt": ".models.session",
     "NewSignIn": ".models.session",
+    "PageContext": ".web.pages",
     "SealedSession": ".sessions.sealed",
     "ServerAuthManager": ".verbs.guards",
     "SessionInfo": ".models.session",

@@ -373,7 +373,7 @@ class TestRefusals:
         assert header(answer, "Content-Type") == "application/problem+json"
         assert header(answer, "Content-Length") == str(len(answer.body))
         assert header(answer, "Cache-Control") == "no-store"
-        assert header(answer, "Vary") == "Cookie, Accept"
+        assert header(answer, "Vary") == "Cookie, Accept, Sec-Fetch-Mode, Sec-Purpose"
 
     def test_only_a_401_challenges(self, refusals: Refusals) -> None:
         challenge = header(refusals.answer_for(asked(), UNAUTHENTICATED), "WWW-Authenticate")
@@ -420,7 +420,7 @@ class TestLoginRedirect:
         assert (answer.status_line, answer.body) == ("302 Found", b"")
         assert header(answer, "Location") == "/login?next=%2Faccount%3Ftab%3D1"
         assert header(answer, "Cache-Control") == "no-store"
-        assert header(answer, "Vary") == "Cookie, Accept"
+        assert header(answer, "Vary") == "Cookie, Accept, Sec-Fetch-Mode, Sec-Purpose"
 
     @pytest.mark.parametrize(
         "request_",

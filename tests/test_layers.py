@@ -25,6 +25,7 @@ HOUSE = {
     "events": "",
     "web": """
         base64url origins cookie_policy proxy cookies mounts requests headers hosts paths answers
+        pages
     """,
     "cognito": "keys invalid jwt verifier api oauth pace grants attributes",
     "sessions": """
@@ -43,7 +44,7 @@ HOUSE = {
         sqlite.errors sqlite.file sqlite.connections sqlite.database sqlite.table sqlite.store
     """,
     "engine": """
-        network http flights cache lines reporting driver engine inheriting context refusals
+        network http flights cache lines reporting driver engine inheriting context refusals pages
     """,
     "verbs": "user given change start end fetch devices guarded guards",
     "routes": """

@@ -20,6 +20,7 @@ from ..web.origins import app_origin, is_host, is_loopback, split_origin
 _PATTERN: Final = re.compile(r"(?!.*//)/[^*?%\\\x00-\x1F]*(?:(?<=/)\*)?")  # a path, or all below
 _NO_PATH: Final = re.compile(r"\s*(?:https?://|[{\[])", re.IGNORECASE)  # an address, or JSON text
 _DEFAULT_PORTS: Final = {"https": 443, "http": 80}
+_PAGES: Final = "write HTML text, or a function that takes a PageContext and returns HTML"
 _ELSEWHERE: Final = "http:// only for localhost, or for an emulator with allow_insecure_http=True"
 
 
@@ -194,3 +195,47 @@ def check_login_url(url: object, *, insecure: bool) -> None:
             f"login_url: write a path such as '/login', or an https:// address ({_ELSEWHERE}), "
             f"without user and '#'; got {url!r}"
         ) from None
+
+
+def check_pages(pages: object) -> dict[Any, Any]:
+    """Return the pages of the app's own, copied: a template or a function each."""
+    if not isinstance(pages, Mapping):
+        raise ConfigurationError("pages: write a mapping, such as {403: page}; " + _PAGES)
+    if not pages:
+        return {}
+    from ..web.pages import KEYS  # only with pages
+
+    for key, own in pages.items():
+        if key not in KEYS:
+            raise ConfigurationError(
+                f"pages: there is none for {key!r}; write 401, 403, 503 or 'sign_in_failed'"
+            )
+        if isinstance(own, str):
+            _check_template(key, own)
+            continue
+        call = getattr(own, "__call__", None)  # noqa: B004  # an object's may be async
+        if any(map(inspect.iscoroutinefunction, (own, call))):
+            raise ConfigurationError(f"pages: {key!r}: it is not awaited; write it without async")
+        if not callable(own) or isinstance(own, type):
+            raise ConfigurationError(f"pages: {key!r}: {_PAGES}; got {kind_of(own)}")
+    return dict(pages)
+
+
+def _check_template(key: object, template: str) -> None:
+    from string import Template
+
+    from ..web.pages import FIELDS
+
+    if "<" not in template:
+        raise ConfigurationError(
+            f"pages: {key!r}: write the page itself, as HTML; for a file, write "
+            "Path('403.html').read_text()"
+        )
+    parsed = Template(template)
+    unknown = set(parsed.get_identifiers()) - FIELDS
+    if unknown or not parsed.is_valid():
+        names = ", ".join(f"${name}" for name in sorted(FIELDS))
+        raise ConfigurationError(
+            f"pages: {key!r}: in a template write {names}, and $$ for a dollar sign; got "
+            f"{', '.join(f'${name}' for name in sorted(unknown)) or 'a lone $'}"
+        )

@@ -31,6 +31,7 @@ from .checks import (
     check_login_url,
     check_origin,
     check_page_origin,
+    check_pages,
     check_paths,
     check_proxy,
     check_strings,
@@ -41,9 +42,10 @@ from .routes import AuthRoutes, check_scopes, check_site
 
 if TYPE_CHECKING:
     from ..events import Event
+    from ..web.pages import PageContext
     from .options import Options
 else:  # for tools that read annotations at run time
-    Event = tuple  # as all of them are
+    Event = PageContext = tuple  # as all of them are
     Options = dict
 
 MAX_LEEWAY: Final = 60.0
@@ -173,6 +175,22 @@ class AmplifyConfig(PoolOptions):
     They need the pool's `domain`. Their `sign-in` becomes the `login_url`, unless another is given.
     """
 
+    pages: Mapping[Literal[401, 403, 503, "sign_in_failed"], str | Callable[[PageContext], str]] = (
+        field(default_factory=dict, hash=False)
+    )
+    """Pages of your own for people in browsers, as `{403: page, ...}`. Default: none, plain pages.
+
+    401: nobody is signed in, and there is no `login_url`. 403: a group, a scope or another site.
+    503: it cannot be checked now. "sign_in_failed": a sign-in at the `routes` came to nothing, and
+    they have no `on_error`. Programs get `application/problem+json` all the same.
+
+    A page is a whole HTML document: a template, in which `$title`, `$text`, `$path`, `$status`,
+    `$sign_in_url`, `$retry_after`, `$code` and `$username` stand for the facts (`$$` for a dollar
+    sign), or a function that takes a `PageContext` and returns HTML. It is not awaited, and has to
+    be quick. If it raises, that is logged, and the plain page goes. Browsers load only files of
+    this site in it, and run no script in its text.
+    """
+
     csrf: Literal["origin"] | None = "origin"
     """Protection against cross-site request forgery. Default: "origin".
 
@@ -252,7 +270,7 @@ class AmplifyConfig(PoolOptions):
             mount=parse_mounts(self.mount),
             **{name: check_paths(name, getattr(self, name)) for name in _PATHS},
         )
-        set_fields(self, origins=self._check_origins())
+        set_fields(self, origins=self._check_origins(), pages=check_pages(self.pages))
         self._check_choices()
         scopes = self.kind.cookies(self.cookie, self.clients).scopes
         if self.routes is not None:

@@ -14,12 +14,14 @@ from urllib.parse import urlencode
 
 from ..authenticator import Visit
 from ..effects import Flow, Report, Tell
+from ..engine.pages import page_of
 from ..engine.reporting import request_line, sign_in_failed
 from ..log import logger
 from ..models import SignInFailure
 from ..web.answers import Answer, Asked
+from ..web.pages import PageContext
 from .failures import Code, Refusal
-from .pages import hop, page
+from .pages import hop
 from .site import Site
 
 
@@ -54,7 +56,10 @@ def fail(
         query["prompt"] = "login"
     link = f"{routes.prefix}/sign-in" + (f"?{urlencode(query)}" if query else "")
     more = f'<p><a href="{escape(link)}">Sign in</a></p><p><small>{code}</small></p>'
-    return page(code.status, "Not signed in", code.text, more=more, headers=headers)
+    context = PageContext(
+        *(code.status, "Not signed in", code.text, asked.path), sign_in_url=link, code=str(code)
+    )
+    return page_of(site.home, "sign_in_failed", context, headers, more)
 
 
 def _is_news(site: Site, refusal: Refusal) -> bool:

@@ -20,6 +20,7 @@ from typing import Final, NamedTuple, TypeAlias
 from ..authenticator import Authenticator, Visit
 from ..config.routes import AuthRoutes
 from ..effects import Flow
+from ..engine.pages import for_reader
 from ..engine.reporting import report_answer, request_line
 from ..log import logger
 from ..web.answers import Answer, Asked, problem
@@ -29,6 +30,7 @@ from .sign_in import sign_in, sign_up
 from .sign_out import sign_out, signed_out
 from .site import Site
 
+_OTHER_METHOD: Final = "This address does not support this method."
 _AHEAD: Final = "This address does nothing until somebody opens it."
 
 
@@ -65,6 +67,7 @@ def _answer(site: Site, route: Route, visit: Visit, asked: Asked) -> Flow[Answer
     if asked.method not in route.methods:
         logger.debug("answered 405 (%s)", request_line(asked))
         answer = problem(405, headers=[("Allow", ", ".join(route.methods))])
+        answer = for_reader(visit, asked, answer, _OTHER_METHOD)
     elif is_speculative(visit.headers):
         report_answer(visit, asked, "speculative_request", 403, "a prefetch")
         answer = problem(403, _AHEAD)

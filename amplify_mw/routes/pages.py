@@ -1,10 +1,8 @@
-"""The pages of the sign-in routes: one that goes on by itself, a question, and a failed sign-in.
+"""The pages of the sign-in routes: one that goes on by itself, and a question.
 
-Rules:
-- No scripts, no styles from elsewhere, no framing: the policy allows nothing at all.
+Rules (beside those of `web.pages`):
 - No page shows anything from the provider. Of a request, a page holds only an address of this site:
-  a route, a target from `safe_target`, or the requested address. All are escaped.
-- Caches keep none of these pages.
+  a route, a target from `safe_target`, or the requested address.
 """
 
 from collections.abc import Sequence
@@ -15,46 +13,12 @@ from urllib.parse import unquote
 
 from ..web.answers import Answer, local_target
 from ..web.cookie_policy import CookiePolicy, is_path
+from ..web.pages import page
 from ..web.paths import spellings
 from ..web.requests import HOP_COOKIE, hops
 
 _HOP_LASTS: Final = 10  # seconds
 _LONGEST_WAIT: Final = 60  # seconds
-_POLICY: Final = (
-    "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; "
-    "frame-ancestors 'none'"
-)
-_PAGE: Final = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8">{head}
-<meta name="viewport" content="width=device-width, initial-scale=1"><title>{title}</title>
-<style>:root{{color-scheme:light dark}}\
-body{{font:16px/1.5 system-ui,sans-serif;margin:20vh auto 0;max-width:32em;padding:0 1em}}\
-a{{color:inherit}}</style></head>
-<body><h1>{title}</h1><p>{text}</p>{more}</body></html>
-"""
-
-
-def page(
-    status: int,
-    title: str,
-    text: str,
-    *,
-    more: str = "",
-    head: str = "",
-    headers: Sequence[tuple[str, str]] = (),
-) -> Answer:
-    """A page. `more` and `head` are HTML."""
-    html = _PAGE.format(title=escape(title), text=escape(text), more=more, head=head)
-    body = html.encode()
-    own = (
-        ("Content-Type", "text/html; charset=utf-8"),
-        ("Content-Length", str(len(body))),
-        ("Cache-Control", "no-store"),
-        ("Content-Security-Policy", _POLICY),
-        ("Referrer-Policy", "no-referrer"),
-        ("X-Content-Type-Options", "nosniff"),
-    )
-    return Answer(status, (*own, *headers), body)
 
 
 def hop_here(path: str, query: str, cookies: bytes | None, *, secure: bool) -> Answer | None:

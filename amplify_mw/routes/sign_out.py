@@ -6,8 +6,11 @@ Rules:
 - If the store cannot be told, the answer is 503, and the browser is not sent to the pool.
 """
 
+from typing import Final
+
 from ..authenticator import Visit
 from ..effects import Flow
+from ..engine.pages import for_reader
 from ..engine.reporting import report_answer
 from ..errors import NetworkError
 from ..verbs.end import end_here
@@ -18,6 +21,9 @@ from .pages import hop, redirect
 from .queries import is_cross_site, is_page
 from .site import Site
 
+_NOT_OURS: Final = "Only this site's own pages can sign you out."
+_NOT_NOW: Final = "You cannot be signed out right now. Please try again in a moment."
+
 
 def sign_out(site: Site, visit: Visit, asked: Asked) -> Flow[Answer]:
     """End the session, and send the browser to the pool to end the sign-in there."""
@@ -25,12 +31,13 @@ def sign_out(site: Site, visit: Visit, asked: Asked) -> Flow[Answer]:
         is_form = asked.method == "POST"
         why = page_of(visit.headers) if is_form else "a link may do it as get_sign_out says"
         report_answer(visit, asked, "cross_site", 403, why)
-        return problem(403, "Only this site's own pages can sign you out.")
+        return for_reader(visit, asked, problem(403, _NOT_OURS), _NOT_OURS)
     try:
         yield from end_here(visit, everywhere=False, asks_again=False)
     except NetworkError as error:
         report_answer(visit, asked, error.reason, 503)
-        return problem(503, headers=[("Retry-After", str(int(error.retry_after or 1)))])
+        answer = problem(503, headers=[("Retry-After", str(int(error.retry_after or 1)))])
+        return for_reader(visit, asked, answer, _NOT_NOW)
     url = site.provider.logout_url(site.routes.sign_out_callback_url)
     # The ended session's own answer has this header. An earlier one may have run out unnoticed.
     is_sent = visit.by_app or not site.home.source.forgets

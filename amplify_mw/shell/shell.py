@@ -262,7 +262,9 @@ class Shell:
         asked = self._asked(request)
         if self._is_forged(visit, asked, request):
             self._notices.foreign_origin(visit, asked)
-            return problem(403, _FORGED)
+            from ..engine.pages import for_reader  # loaded with the first refusal
+
+            return for_reader(visit, asked, problem(403, _FORGED), _FORGED)
         return self._guard(visit, asked) if access is _PROTECTED else None
 
     def _is_forged(self, visit: Visit, asked: Asked, request: Request) -> bool:
@@ -381,7 +383,8 @@ def answer_for(visit: Visit, asked: Asked, error: AuthError) -> Answer:
     verdict = visit.ask()
     signed_in = isinstance(verdict, SignedIn)
     answer = visit.source.refusals.answer_for(asked, error, signed_in=signed_in)
-    from ..engine.refusals import report_answer_to  # loaded with the first refusal
+    from ..engine.pages import for_reader  # both are loaded with the first refusal
+    from ..engine.refusals import report_answer_to
 
     report_answer_to(visit, asked, answer, error)
-    return answer
+    return for_reader(visit, asked, answer)

@@ -3,6 +3,7 @@
 Rules:
 - An answer never says why a cookie was refused: all invalid cookies look the same from outside.
 - `next` is a path of this very site, for any request.
+- A person gets a page in place of a problem document; see `engine.pages`.
 - A prefetch is not sent to sign in: browsers drop an unsuccessful answer, and ask again at a click.
 """
 
@@ -17,7 +18,7 @@ from ..errors import AuthError
 # For the sign-in route: a browser has sent two session cookies to this page.
 TWO_COOKIES: Final = {"cookies": "two"}
 
-
+_VARY: Final = "Cookie, Accept, Sec-Fetch-Mode, Sec-Purpose"
 _DETAILS: Final = {
     401: "Sign in to see this.",
     403: "This request is not allowed.",
@@ -39,7 +40,12 @@ class Answer(NamedTuple):
     @property
     def status_line(self) -> str:
         """Such as `401 Unauthorized`."""
-        return f"{self.status} {_phrase(self.status)}"
+        return f"{self.status} {self.phrase}"
+
+    @property
+    def phrase(self) -> str:
+        """HTTP's name of the status."""
+        return _phrase(self.status)
 
     @property
     def octets(self) -> list[tuple[bytes, bytes]]:
@@ -68,14 +74,18 @@ class Asked(NamedTuple):
         return f"<Asked {self.method} {self.path!r}>"
 
     @property
-    def is_navigation(self) -> bool:
-        """Whether a browser is opening a page (no script is fetching something, no guess made)."""
+    def is_for_person(self) -> bool:
+        """Whether a browser shows the answer as a page (no script fetches it, no guess is made)."""
         return (
-            self.method in ("GET", "HEAD")
-            and "text/html" in self.accept.lower()
+            "text/html" in self.accept.lower()
             and self.sec_fetch_mode in ("", "navigate")
             and not self.is_speculative
         )
+
+    @property
+    def is_navigation(self) -> bool:
+        """Whether a browser is opening a page, and sends no form."""
+        return self.method in ("GET", "HEAD") and self.is_for_person
 
 
 class Refusals:
@@ -107,8 +117,9 @@ class Refusals:
         A signed-in user is not sent to sign in again: that would go round in circles.
         """
         is_for_login = error.status_code == 401 and asked.is_navigation and not signed_in
-        if is_for_login and self._login_url is not None:
-            return self._to_login(asked, error)
+        login_url = self.login_url_for(asked, two=error.reason == "duplicate_cookie")
+        if is_for_login and login_url is not None:
+            return _to_login(login_url)
         headers = []
         if error.status_code == 401:
             headers.append(("WWW-Authenticate", self._challenge))  # RFC 9110 15.5.2 asks for one
@@ -117,25 +128,36 @@ class Refusals:
         answer = problem(error.status_code, headers=headers)
         return answer._replace(body=b"") if asked.method == "HEAD" else answer
 
-    def _to_login(self, asked: Asked, error: AuthError) -> Answer:
-        url = (asked.mount if self._is_below else "") + str(self._login_url)
-        joint = "&" if urlsplit(url).query else "?"
-        query = {"next": local_target(asked.path, asked.query)}
-        if self._tells_of_two and error.reason == "duplicate_cookie":
+    def login_url_for(self, asked: Asked, *, two: bool = False) -> str | None:
+        """The login page, with the way back to a requested page; None if there is no login page.
+
+        A form cannot be sent again, so there is no way back to it. `two`: of two cookies.
+        """
+        if self._login_url is None:
+            return None
+        url = (asked.mount if self._is_below else "") + self._login_url
+        query = {}
+        if asked.method in ("GET", "HEAD"):
+            query["next"] = local_target(asked.path, asked.query)
+        if two and self._tells_of_two:
             query |= TWO_COOKIES
-        location = url + joint + urlencode(query)
-        headers = (
-            ("Location", location),
-            ("Content-Type", "text/plain"),
-            ("Content-Length", "0"),
-            ("Cache-Control", "no-store"),
-            ("Vary", "Cookie, Accept"),
-        )
-        return Answer(302, headers, b"")
+        joint = "&" if urlsplit(url).query else "?"
+        return url + joint + urlencode(query) if query else url
 
 
 # No permission, and no body: a browser does not send the request itself (Fetch, 4.8).
 PREFLIGHT: Final = Answer(204, (("Cache-Control", "no-store"), ("Vary", "Cookie")), b"")
+
+
+def _to_login(url: str) -> Answer:
+    headers = (
+        ("Location", url),
+        ("Content-Type", "text/plain"),
+        ("Content-Length", "0"),
+        ("Cache-Control", "no-store"),
+        ("Vary", _VARY),
+    )
+    return Answer(302, headers, b"")
 
 
 def _path_of_this_site(url: str | None, origins: Sequence[str]) -> str | None:
@@ -171,7 +193,7 @@ def problem(
         ("Content-Type", "application/problem+json"),
         ("Content-Length", str(len(body))),
         ("Cache-Control", "no-store"),
-        ("Vary", "Cookie, Accept"),
+        ("Vary", _VARY),
     )
     return Answer(status, (*own, *headers), body)
 
