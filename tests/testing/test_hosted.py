@@ -177,6 +177,12 @@ def test_the_page_says_what_it_is_and_labels_its_fields(
     assert inputs.values["username"] == "ada"
 
 
+def test_the_page_has_the_pools_notes_about_its_users(browser: httpx2.Client) -> None:
+    with LocalUserPool(notes={"ada": "the password is 'b>a'"}) as pool:
+        page = browser.get(asked(pool, "/login")).text
+    assert "<dt>ada</dt><dd>the password is &#x27;b&gt;a&#x27;</dd>" in page
+
+
 def test_the_page_may_load_and_be_framed_by_nothing(
     pool: LocalUserPool, browser: httpx2.Client
 ) -> None:

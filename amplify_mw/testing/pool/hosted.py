@@ -55,7 +55,7 @@ class Hosted:
     """The endpoints, on the ledger and codes of one pool. `paths`: as those of `Domain`.
 
     `identity_providers`: the other providers' names, and the identifiers of each. `issuer`: the
-    `iss` sent back to the app, or None.
+    `iss` sent back to the app, or None. `notes`: see `LocalUserPool`.
     """
 
     def __init__(
@@ -66,6 +66,7 @@ class Hosted:
         client: AppClient,
         identity_providers: Mapping[str, Iterable[str]],
         issuer: Callable[[], str | None],
+        notes: Mapping[str, str],
     ) -> None:
         self._ledger = ledger
         self._operations = operations
@@ -73,6 +74,7 @@ class Hosted:
         self._client = client
         self._identity_providers = {name: set(ids) for name, ids in identity_providers.items()}
         self._issuer = issuer
+        self._notes = dict(notes)
         self._sessions: dict[str, _Session] = {}
         self.paths: Paths = {
             ("GET", "/oauth2/authorize"): ("authorize", partial(self._answer, self._authorize)),
@@ -220,7 +222,11 @@ class Hosted:
             known = self._known(request, asked)
             name = known.username if known else None
             return partial(
-                pages.sign_in, username=username, known=name, providers=self._providers()
+                pages.sign_in,
+                username=username,
+                known=name,
+                providers=self._providers(),
+                notes=self._notes,
             )
         users = self._ledger.users.values()
         names = [user.username for user in users if user.identity_provider == provider]

@@ -30,6 +30,9 @@ font:inherit;border:1px solid #767676;border-radius:.375rem}
 button{margin-top:1rem;border-color:#0b57d0;background:#0b57d0;color:#fff;cursor:pointer}
 [role=alert]{padding:.75rem;border-left:.25rem solid #b3261e;background:#b3261e1a}
 footer{margin-top:2rem;font-size:.875rem;opacity:.8}
+h2{margin-top:2rem;font-size:1.125rem}
+dt{font-weight:600}
+dd{margin:0 0 .75rem}
 """
 _STYLE_HASH: Final = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 _PLAIN_HOST: Final = re.compile(r"[A-Za-z0-9.-]+(:[0-9]+)?")
@@ -52,6 +55,8 @@ _FIELD: Final = (
 )
 _BUTTON: Final = "<button>{label}</button>"
 _CHOICE: Final = '<button name="{name}" value="{value}">{label}</button>'
+_NOTES: Final = "<h2>Who can sign in</h2><dl>{notes}</dl>"
+_NOTE: Final = "<dt>{name}</dt><dd>{text}</dd>"
 _LINK: Final = '<p><a href="{url}">{label}</a></p>'
 
 
@@ -76,8 +81,17 @@ class Frame:
     status: int = 200
 
 
-def sign_in(frame: Frame, username: str, known: str | None, providers: Iterable[str]) -> Response:
-    """The page for name and password. `known`: the user already signed in with this browser."""
+def sign_in(
+    frame: Frame,
+    username: str,
+    known: str | None,
+    providers: Iterable[str],
+    notes: Mapping[str, str],
+) -> Response:
+    """The page for name and password. `known`: the user already signed in with this browser.
+
+    `notes`: about users, by their names, for the foot of the page.
+    """
     name = _field("username", "User name", "text", "username", username)
     password = _field("password", "Password", "password", "current-password")
     again = _fill(_CHOICE, name="session", value="continue", label=f"Continue as {known}")
@@ -92,6 +106,9 @@ def sign_in(frame: Frame, username: str, known: str | None, providers: Iterable[
         ),
         _link("/signup", frame, "Create an account"),
     ]
+    if notes:
+        listed = "".join(_fill(_NOTE, name=name, text=text) for name, text in notes.items())
+        content.append(_fill(_NOTES, notes=_Html(listed)))
     return _page("Sign in", frame, *content)
 
 

@@ -77,7 +77,7 @@ class LocalUserPool:
     `logout_uris`: the addresses it may redirect to afterwards (None: any). `identity_providers`:
     the other providers' names, each with its identifiers (`idp_identifier`); those of the users
     count as well. `adds_iss`: `iss` goes with the code or error (RFC 9207), which Cognito does not
-    do.
+    do. `notes`: what the sign-in page says of users, by their names, such as a password.
 
     `key`: an RSA key to sign with. By default all pools of this process share one, made when the
     first of them needs it; their tokens differ in `iss`. If two pools of one `issuer` have to
@@ -105,6 +105,7 @@ class LocalUserPool:
         logout_uris: Iterable[str] | None = None,
         identity_providers: Mapping[str, Iterable[str]] = MappingProxyType({}),
         adds_iss: bool = False,
+        notes: Mapping[str, str] = MappingProxyType({}),
         key: "RSAKey | None" = None,
     ) -> None:
         self.user_pool_id = user_pool_id
@@ -127,7 +128,7 @@ class LocalUserPool:
             _listed("redirect_uris", redirect_uris),
             _listed("logout_uris", logout_uris),
         )
-        self._paths = {**self._documents(), **self._domain(client, identity_providers)}
+        self._paths = {**self._documents(), **self._domain(client, identity_providers, notes)}
         self._server = LoopbackServer(self._route)
 
     def _documents(self) -> Paths:
@@ -141,7 +142,12 @@ class LocalUserPool:
             ),
         }
 
-    def _domain(self, client: AppClient, identity_providers: Mapping[str, Iterable[str]]) -> Paths:
+    def _domain(
+        self,
+        client: AppClient,
+        identity_providers: Mapping[str, Iterable[str]],
+        notes: Mapping[str, str],
+    ) -> Paths:
         """The endpoints of the pool's domain."""
         codes = Codes(self._ledger)
         hosted = Hosted(
@@ -151,6 +157,7 @@ class LocalUserPool:
             client,
             identity_providers,
             lambda: self.issuer if self._adds_iss else None,
+            notes,
         )
         domain = Domain(self._ledger, self._operations, codes, self.client_secret)
         return {**domain.paths, **hosted.paths}
