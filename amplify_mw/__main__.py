@@ -30,13 +30,19 @@ def _parser() -> argparse.ArgumentParser:
     demo = commands.add_parser(
         "demo",
         help="a small site with sign-in on this machine; no AWS account needed",
-        description="Serve a small site with sign-in, and a user pool for it, on this machine.",
+        description=(
+            "Serve a small site with sign-in, and a user pool for it, on this machine. It needs "
+            "Flask, or FastAPI and uvicorn: pip install 'amplify-mw[demo]'"
+        ),
     )
     demo.add_argument(
         "--port",
         type=_port,
         metavar="N",
         help="serve at this port, 0 for any free one (default: 8000, a free one if it is taken)",
+    )
+    demo.add_argument(
+        "--fastapi", action="store_true", help="serve the site written in FastAPI, not in Flask"
     )
     demo.set_defaults(run=_demo)
     keygen = commands.add_parser(
@@ -67,12 +73,17 @@ def _keygen(_: argparse.Namespace) -> int:
 
 
 def _demo(options: argparse.Namespace) -> int:
-    from .demo.server import run  # Werkzeug's server and RSA keys: only the demo pays
+    from .demo.server import run  # a framework, a server, RSA keys: only the demo pays
 
     try:
-        run(options.port)
+        run(options.port, fastapi=options.fastapi)
     except OSError as error:
         sys.stderr.write(f"amplify-mw demo: port {options.port}: {error.strerror or error}\n")
+        return 1
+    except ModuleNotFoundError as error:
+        sys.stderr.write(
+            f"amplify-mw demo: {error.name} is not installed: pip install 'amplify-mw[demo]'\n"
+        )
         return 1
     return 0
 

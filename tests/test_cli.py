@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
+from pathlib import Path
 from urllib.request import ProxyHandler, build_opener
 
 import pytest
@@ -43,8 +44,10 @@ class Demo:
     def url(self) -> str:
         return re.search(r"http://localhost:\d+/", self.announcement)[0]
 
-    def get(self) -> str:
-        with build_opener(ProxyHandler({})).open(self.url, timeout=PATIENCE) as response:
+    def get(self, host: str = "localhost") -> str:
+        url = self.url.replace("localhost", host)
+        with build_opener(ProxyHandler({})).open(url, timeout=PATIENCE) as response:
+            assert response.url == self.url
             return response.read().decode()
 
     def end(self, number: signal.Signals) -> tuple[int, str]:
@@ -57,9 +60,9 @@ class Demo:
         self.process.communicate()
 
 
-@pytest.fixture
-def demo() -> Iterator[Demo]:
-    demo = Demo("--port", "0")
+@pytest.fixture(params=[[], ["--fastapi"]], ids=["flask", "fastapi"])
+def demo(request: pytest.FixtureRequest) -> Iterator[Demo]:
+    demo = Demo("--port", "0", *request.param)
     yield demo
     demo.close()
 
@@ -82,6 +85,15 @@ def usual_port_taken() -> Iterator[None]:
 
 def test_the_demo_says_where_it_is_and_answers_there(demo):
     assert "Who is signed in?" in demo.get()
+
+
+def test_the_demo_at_127_0_0_1_leads_to_localhost(demo):
+    assert "Who is signed in?" in demo.get("127.0.0.1")
+
+
+def test_the_demo_names_the_file_to_copy(demo):
+    path = Path(re.search(r"Code +(.+)", demo.announcement)[1])
+    assert "def create_app(" in path.read_text()
 
 
 def test_the_demo_says_who_can_sign_in_and_how_to_end_it(demo):
@@ -107,6 +119,22 @@ def test_a_chosen_port_that_is_taken_is_an_error_in_one_line(taken):
     done = run("demo", "--port", str(taken))
     assert done.returncode == 1
     assert re.fullmatch(rf"amplify-mw demo: port {taken}: .+\n", done.stderr)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "missing"),
+    [([], "flask"), (["--fastapi"], "fastapi"), (["--fastapi"], "uvicorn")],
+)
+def test_a_missing_framework_is_an_error_that_says_how_to_get_it(
+    arguments, missing, monkeypatch, capsys
+):
+    monkeypatch.setitem(sys.modules, missing, None)
+    for name in ("app_flask", "app_fastapi"):
+        monkeypatch.delitem(sys.modules, f"amplify_mw.demo.{name}", raising=False)
+    assert cli.main(["demo", "--port", "0", *arguments]) == 1
+    assert capsys.readouterr().err == (
+        f"amplify-mw demo: {missing} is not installed: pip install 'amplify-mw[demo]'\n"
+    )
 
 
 @pytest.mark.parametrize("port", ["-1", "65536", "http", "", "\u0668", "9" * 5000])

@@ -1,110 +1,24 @@
-"""The demo's pages: values in, HTML out. Nothing here asks for the user.
+"""The demo's pages: values in, HTML out. The frame around them is in `frame.py`.
 
-Rules:
-- A template is a `Markup` literal; values put into it are escaped, unless they are `Markup`, too.
-- No script, and nothing from elsewhere: the one stylesheet is in the page, let in by its digest.
 - No page shows a token or the cookie's id, or why a cookie was refused.
+- `code`: functions for the page to show, as they are.
 """
 
-import base64
-import hashlib
-import inspect
-import textwrap
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
-from importlib.resources import files
 from typing import Any, Final
-from urllib.parse import quote
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from amplify_mw import AuthUser, CookiePolicy, SessionInfo, Tokens
 
 from .device import in_words
+from .frame import SECURITY_HEADERS as SECURITY_HEADERS
+from .frame import excerpt, page, table
 from .people import PASSWORD, PEOPLE
 from .profile import Profile
 
-_STYLE: Final = files(__package__).joinpath("style.css").read_text("utf-8")
-_STYLE_DIGEST: Final = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
-
-SECURITY_HEADERS: Final = {
-    "Content-Security-Policy": (
-        f"default-src 'none'; style-src 'sha256-{_STYLE_DIGEST}'; img-src data:; "
-        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-    ),
-    "Referrer-Policy": "same-origin",
-    "X-Content-Type-Options": "nosniff",
-    "Cache-Control": "no-store",  # Back must not show the last visitor's profile
-}
-
-_ICON: Final = Markup(
-    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E"
-    "%3Ccircle cx='8' cy='5' r='3.4' fill='%231a5fb4'/%3E"
-    "%3Cpath d='M1.5 15a6.5 5.6 0 0 1 13 0z' fill='%231a5fb4'/%3E%3C/svg%3E"
-)
-
-_PAGE: Final = Markup("""\
-<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title} · amplify_mw</title>
-<link rel="icon" href="{icon}">
-<style>{style}</style>
-</head>
-<body>
-<a class="skip" href="#main">Skip to the page</a>
-<header><div class="frame">
-<a class="name" href="/">amplify_mw demo</a>
-<nav aria-label="Pages"><ul>{links}</ul></nav>
-{who}
-</div></header>
-<main id="main" class="frame">
-{main}
-</main>
-<footer><div class="frame">
-<p>The site and its user pool run on this machine. The code is in <code>amplify_mw/demo</code>;
-start at <code>site.py</code>.</p>
-</div></footer>
-</body>
-</html>
-""")
-
-_LINKS: Final = (
-    ("/", "Home"),
-    ("/profile", "Profile"),
-    ("/members", "Members"),
-    ("/devices", "Devices"),
-)
-
-_SIGNED_IN: Final = Markup(
-    '<div class="who"><span>{username}</span>'
-    '<form method="post" action="/auth/sign-out"><button class="second">Sign out</button></form>'
-    "</div>"
-)
-_SIGNED_OUT: Final = Markup(
-    '<div class="who"><a href="/auth/sign-in?next={next}">Sign in</a></div>'
-)
-
-
-def _page(title: str, main: Markup, *, user: AuthUser | None = None, path: str = "") -> str:
-    links = [
-        Markup('<li><a href="{}"{}>{}</a></li>').format(
-            link, Markup(' aria-current="page"') if link == path else "", text
-        )
-        for link, text in _LINKS
-    ]
-    after = quote(path or "/", safe="")
-    return _PAGE.format(
-        title=title,
-        icon=_ICON,
-        style=Markup(_STYLE),  # noqa: S704 - the file beside this one
-        links=Markup().join(links),
-        who=_SIGNED_IN.format(username=user.username) if user else _SIGNED_OUT.format(next=after),
-        main=main,
-    )
-
+Code = Iterable[Callable[..., Any]]
 
 # Home
 
@@ -124,11 +38,13 @@ _TRY_IT: Final = Markup("""\
 <section class="card">
 <h2>Try it</h2>
 <ol>
-<li>Open the <a href="/members">members&rsquo; page</a>. The middleware protects it, and sends you
+<li>Open the <a href="/members">members&rsquo; page</a>. The middleware guards it, and sends you
 to sign in.</li>
-<li>That is the user pool&rsquo;s own page, at another address. Sign in as <code>{username}</code>
-with the password <code>{password}</code>. You are taken back to where you wanted to go.</li>
+<li>That page is the user pool&rsquo;s own, at another address. Sign in as <code>{username}</code>
+with the password <code>{password}</code>. You come back to the page you wanted.</li>
 <li>Look at the <a href="/profile">profile</a>, and at the code that made it.</li>
+<li>Open the <a href="/admins">admins&rsquo; page</a> as <code>ada</code>, and as
+<code>grace</code>: it is for the group <code>admins</code>.</li>
 <li>Sign in once more from another browser or a private window. Each is on the list of
 <a href="/devices">your devices</a>; end one from the other. The next page there is signed out, and
 signing in again takes the password.</li>
@@ -140,8 +56,8 @@ signing in again takes the password.</li>
 _PEOPLE: Final = Markup("""\
 <section class="card">
 <h2>Who can sign in</h2>
-<table>
-<thead><tr><th scope="col">User name</th><th scope="col">Who that is</th></tr></thead>
+<table class="facts">
+<thead><tr><th scope="col">User name</th><th scope="col">Try</th></tr></thead>
 <tbody>{rows}</tbody>
 </table>
 <p class="note">Everybody&rsquo;s password is <code>{password}</code>.</p>
@@ -149,16 +65,15 @@ _PEOPLE: Final = Markup("""\
 """)
 
 
-def welcome() -> str:
-    """Home, without a user."""
+def signed_out(reason: str, cookie: CookiePolicy, notice: str | None) -> str:
+    """Home, without a user. `reason`: of the error by which nobody is signed in."""
+    if reason not in ("no_session", "duplicate_cookie"):
+        return _cookie_refused(cookie, is_ended=reason == "session_revoked")
+    row = Markup('<tr><th scope="row">{}</th><td>{}. {}</td></tr>')
+    rows = Markup().join(row.format(one.username, one.name, one.shows) for one in PEOPLE)
+    people = _PEOPLE.format(rows=rows, password=PASSWORD)
     try_it = _TRY_IT.format(username=PEOPLE[0].username, password=PASSWORD)
-    return _page("Home", _WELCOME.format(try_it=try_it, people=_people()), path="/")
-
-
-def _people() -> Markup:
-    row = Markup('<tr><th scope="row">{}</th><td>{}</td></tr>')
-    rows = Markup().join(row.format(person.username, person.about) for person in PEOPLE)
-    return _PEOPLE.format(rows=rows, password=PASSWORD)
+    return page("Home", _WELCOME.format(try_it=try_it, people=people), "/", notice)
 
 
 _HOME: Final = Markup("""\
@@ -168,8 +83,9 @@ this page&rsquo;s code ran.</p>
 <section class="card">
 <h2>Look around</h2>
 <p>The <a href="/profile">profile</a> knows you three calls deep. The
-<a href="/members">members&rsquo; page</a> is for you, too. <a href="/devices">Your devices</a> are
-listed, and you can sign out any of them.</p>
+<a href="/members">members&rsquo; page</a> is for you too. The
+<a href="/admins">admins&rsquo; page</a> is for a group: {groups}. <a href="/devices">Your
+devices</a> are listed, and you can sign out any of them.</p>
 </section>
 <section class="card">
 <h2>How long this lasts</h2>
@@ -206,10 +122,11 @@ def signed_in(
     user: AuthUser,
     tokens: Tokens | None,
     sessions: Iterable[SessionInfo],
-    cookie_name: str,
+    cookie: CookiePolicy,
     now: float,
+    notice: str | None,
 ) -> str:
-    """Home, for a signed-in user; `now` in seconds since the epoch."""
+    """Home, for a signed-in user. `now`: seconds since the epoch."""
     spans = [
         ("Session", session.created_at, session.expires_at)
         for session in sessions
@@ -224,8 +141,16 @@ def signed_in(
     lasting = Markup().join(
         row.format(name, _moment(since, now), _moment(until, now)) for name, since, until in spans
     )
-    main = _HOME.format(username=user.username, lasting=lasting, cookie=cookie_name)
-    return _page("Home", main, user=user, path="/")
+    main = _HOME.format(
+        username=user.username, groups=_groups(tokens), lasting=lasting, cookie=cookie.name
+    )
+    return page("Home", main, "/", notice)
+
+
+def _groups(tokens: Tokens | None) -> str:
+    token = tokens and tokens.access_token
+    groups: Sequence[str] = token.payload.get("cognito:groups", ()) if token else ()
+    return f"you are in {', '.join(groups)}" if groups else "you are in none"
 
 
 _MOMENT: Final = Markup('<time datetime="{}">{:%H:%M:%S}</time> <span class="quiet">{}</span>')
@@ -258,8 +183,7 @@ def _distance(at: float, now: float) -> str:
 _COOKIE_REFUSED: Final = Markup("""\
 <section class="card bad">
 <h1>You are signed out, and the cookie is cleared.</h1>
-<p>{what} So nobody is signed in, and this
-response clears the cookie:</p>
+<p>{what} So nobody is signed in, and this response clears the cookie:</p>
 <pre class="wraps"><code>Set-Cookie: {clearing}</code></pre>
 <p class="actions"><a class="button" href="/auth/sign-in?next=%2F">Sign in again</a>
 <a href="/">Load this page again</a></p>
@@ -300,14 +224,11 @@ ask the user pool with <code>prompt=login</code>.</p>
 }
 
 
-def cookie_refused(cookie: CookiePolicy, *, is_ended: bool) -> str:
-    """Home, for somebody whose cookie the middleware refused and clears.
-
-    `is_ended`: from another device.
-    """
+def _cookie_refused(cookie: CookiePolicy, *, is_ended: bool) -> str:
+    """Home, after the middleware refused the cookie. `is_ended`: by another device."""
     texts = _WAS_ENDED if is_ended else _MEANS_NOTHING
     main = _COOKIE_REFUSED.format(clearing=cookie.clearing, **texts)
-    return _page("Signed out", main, path="/")
+    return page("Signed out", main, "/")
 
 
 # Profile and members
@@ -318,13 +239,13 @@ _PROFILE: Final = Markup("""\
 <section class="card">
 <h2>The user</h2>
 <p class="note">From <code>get_current_user()</code>. It never waits.</p>
-<table><tbody>{user}</tbody></table>
+{user}
 </section>
 <section class="card">
 <h2>The attributes</h2>
 <p class="note">From <code>fetch_user_attributes()</code>, which asked the user pool
 (<code>GetUser</code>) and remembers the answer for a minute.</p>
-<table><tbody>{attributes}</tbody></table>
+{attributes}
 </section>
 <section class="card">
 <h2>The code that asked</h2>
@@ -335,37 +256,80 @@ _PROFILE: Final = Markup("""\
 """)
 
 
-def profile(profile: Profile, code: Markup) -> str:
+def profile(profile: Profile, code: Code) -> str:
     """The profile, and the code behind it."""
     person = profile.person
     main = _PROFILE.format(
         greeting=profile.greeting,
-        user=_rows([("username", person.user.username), ("user_id", person.user.user_id)]),
-        attributes=_rows(sorted(person.attributes.items())),
-        code=code,
+        user=table([("username", person.user.username), ("user_id", person.user.user_id)]),
+        attributes=table(sorted(person.attributes.items())),
+        code=excerpt(code),
     )
-    return _page("Profile", main, user=person.user, path="/profile")
+    return page("Profile", main, "/profile")
 
 
 _MEMBERS: Final = Markup("""\
 <h1>For members</h1>
-<p class="lead">Welcome, {username}. Only those who are signed in see this page, yet its code
+<p class="lead">Welcome, {username}. This page is for everybody who is signed in, yet its code
 checks nothing.</p>
 <section class="card">
-<h2>Who checks</h2>
-<p>The middleware, before the page&rsquo;s code is called. Without a user, a browser is sent to
-<code>/auth/sign-in</code> and comes back to where it wanted to go; anything else is answered
-<code>401</code>. The routes below <code>/auth</code> are the middleware&rsquo;s, too: this site has
-no code of its own that signs anybody in.</p>
+<h2>The check</h2>
+<p>The middleware checks the path, before it calls the page&rsquo;s code. If nobody is signed in, it
+sends a browser to <code>/auth/sign-in</code>, and back to this page afterwards. A script gets a
+<code>401</code>. The middleware serves the routes below <code>/auth</code> too: this site has no
+code of its own for signing in.</p>
 {code}
 </section>
 """)
 
 
-def members(user: AuthUser, code: Markup) -> str:
-    """The protected page."""
-    main = _MEMBERS.format(username=user.username, code=code)
-    return _page("Members", main, user=user, path="/members")
+def members(user: AuthUser, code: Code) -> str:
+    """The page for everybody who is signed in."""
+    main = _MEMBERS.format(username=user.username, code=excerpt(code))
+    return page("Members", main, "/members")
+
+
+_ADMINS: Final = Markup("""\
+<h1>For admins</h1>
+<p class="lead">Welcome, {username}. Your token says that you are in the group
+<code>admins</code>.</p>
+<section class="card">
+<h2>The check</h2>
+<p>Here the code asks, in one line. Somebody who is signed in but not in the group gets a
+<code>403</code>. Sign in as <code>grace</code> and see.</p>
+{code}
+</section>
+""")
+
+
+def admins(user: AuthUser, code: Code) -> str:
+    """The page for one group."""
+    main = _ADMINS.format(username=user.username, code=excerpt(code))
+    return page("Admins", main, "/admins")
+
+
+_FORBIDDEN: Final = Markup("""\
+<section class="card bad">
+<h1>This page is for admins.</h1>
+<p>You are signed in as {username}, and not in the group <code>admins</code>. So the answer is
+<code>403 Forbidden</code>, and you stay signed in.</p>
+<p class="actions"><a class="button" href="/auth/sign-in?next=%2Fadmins&amp;prompt=login">Sign in as
+somebody else</a> <a href="/">Home</a></p>
+<p class="note"><code>ada</code> is in the group. Her password is <code>{password}</code>.</p>
+</section>
+<section class="card">
+<h2>The code of this page</h2>
+<p><code>require_auth</code> raised a <code>ForbiddenException</code>. This site answers it with a
+page of its own.</p>
+{code}
+</section>
+""")
+
+
+def forbidden(user: AuthUser, code: Code) -> str:
+    """The page in place of the one for admins, with a 403."""
+    main = _FORBIDDEN.format(username=user.username, password=PASSWORD, code=excerpt(code))
+    return page("For admins only", main, "/admins")
 
 
 # Your devices
@@ -401,17 +365,19 @@ _DEVICE: Final = Markup("""\
 """)
 _THIS_DEVICE: Final = Markup(' <span class="badge">this device</span>')
 _END: Final = Markup(
-    '<form method="post" action="/devices/end"><input type="hidden" name="handle" value="{}">'
-    '<button class="second" aria-label="End the session of {}">End</button></form>'
+    '<form method="post" action="/devices/{}/end"><button class="second" '
+    'aria-label="End the session of {}">End</button></form>'
 )
 
 
-def devices(user: AuthUser, sessions: Iterable[SessionInfo], now: float, code: Markup) -> str:
-    """The list of devices, each but this one with a button that ends its session."""
+def devices(
+    user: AuthUser, sessions: Iterable[SessionInfo], now: float, notice: str | None, code: Code
+) -> str:
+    """The list of devices. Each has a button to end its session, except this device."""
     this_first = sorted(sessions, key=lambda session: not session.is_current)
     items = Markup().join(_device(session, now) for session in this_first)
-    main = _DEVICES.format(username=user.username, devices=items, code=code)
-    return _page("Your devices", main, user=user, path="/devices")
+    main = _DEVICES.format(username=user.username, devices=items, code=excerpt(code))
+    return page("Your devices", main, "/devices", notice)
 
 
 def _device(session: SessionInfo, now: float) -> Markup:
@@ -425,25 +391,6 @@ def _device(session: SessionInfo, now: float) -> Markup:
     )
 
 
-_MARKED: Final = (
-    "get_current_user()",
-    "fetch_user_attributes()",
-    'protect=["/members/*"]',
-    "list_sessions()",
-    "end_session_by_handle",
-    "end_session(everywhere=True)",
-)
-
-
-def excerpt(*functions: Callable[..., Any]) -> Markup:
-    """The source of functions, with the important lines marked."""
-    sources = [textwrap.dedent(inspect.getsource(function)).strip() for function in functions]
-    code = escape("\n\n".join(sources))
-    for verb in map(escape, _MARKED):
-        code = code.replace(verb, Markup("<mark>{}</mark>").format(verb))
-    return Markup('<pre tabindex="0"><code>{}</code></pre>').format(code)
-
-
 # A failed sign-in
 
 _NOT_SIGNED_IN: Final = Markup("""\
@@ -454,31 +401,44 @@ _NOT_SIGNED_IN: Final = Markup("""\
 """)
 _REASONS: Final = {
     "access_denied": "The user pool says that the sign-in was cancelled or refused.",
-    "attempt_expired": Markup(
-        "Your browser kept no cookie of several attempts. See whether it blocks cookies of "
-        '<a href="{origin}/">{origin}</a>.'
-    ),
+    "attempt_expired": "Your browser kept no cookie of several attempts. See whether it blocks "
+    "the cookies of this site.",
     "provider_unavailable": "The user pool does not answer. Try again in a moment.",
 }
 _ANOTHER_REASON: Final = "The user pool sent back something that this site had not asked for."
 
 
-def not_signed_in(user: AuthUser | None, code: str, origin: str) -> str:
-    """A sign-in has come to nothing. `code`: the routes' word for why."""
-    reason = _REASONS.get(code, _ANOTHER_REASON).format(origin=origin)
-    return _page("Not signed in", _NOT_SIGNED_IN.format(reason=reason), user=user)
+def not_signed_in(code: str) -> str:
+    """After a failed sign-in. `code`: the sign-in routes' word for the reason."""
+    reason = _REASONS.get(code, _ANOTHER_REASON)
+    return page("Not signed in", _NOT_SIGNED_IN.format(reason=reason))
 
 
 # Errors
 
-_ERROR: Final = Markup('<h1>{title}</h1><p class="lead">{text}</p><p><a href="/">Home</a></p>')
+_ERROR: Final = Markup("""\
+<h1>{title}</h1>
+<p class="lead">{text}</p>
+<p class="actions"><a class="button" href="/">Home</a></p>
+""")
+_TEXTS: Final = {
+    "Not Found": "This site has no page at this address.",
+    "Method Not Allowed": "This address is for a button on one of the pages.",
+}
 
 
-def error(title: str, text: str) -> str:
-    """A page for an error."""
-    return _page(title, _ERROR.format(title=title, text=text))
+def error(title: str) -> str:
+    """The page for an error. `title`: HTTP's name of its status."""
+    return page(title, _ERROR.format(title=title, text=_TEXTS.get(title, "This did not work.")))
 
 
-def _rows(facts: Iterable[tuple[str, str]]) -> Markup:
-    row = Markup('<tr><th scope="row">{}</th><td class="value">{}</td></tr>')
-    return Markup().join(row.format(name, value) for name, value in facts)
+# The cookie
+
+
+def with_another_start(value: str) -> str:
+    """`value` with its first character changed.
+
+    >>> with_another_start("value")
+    'Aalue'
+    """
+    return ("B" if value[0] == "A" else "A") + value[1:]

@@ -11,10 +11,11 @@ PASSWORD: Final = "correct horse"  # noqa: S105 - printed on the home page
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A user of the demo; `about` says in a few words why it is there."""
+    """A user of the demo. `shows`: what to try as this user, in a sentence."""
 
     username: str
-    about: str
+    name: str
+    shows: str
     attributes: Mapping[str, str]
     groups: tuple[str, ...] = ()
     confirmed: bool = True
@@ -23,22 +24,30 @@ class Person:
 PEOPLE: Final = (
     Person(
         "ada",
-        "Ada Lovelace, in the group admins",
-        {"name": "Ada Lovelace", "email": "ada@example.com", "locale": "en-GB"},
+        "Ada Lovelace",
+        "In the group admins: every page opens.",
+        {"email": "ada@example.com", "locale": "en-GB"},
         groups=("admins",),
     ),
     Person(
         "grace",
-        "Grace Hopper, with a phone number",
-        {"name": "Grace Hopper", "email": "grace@example.com", "phone_number": "+12025550143"},
+        "Grace Hopper",
+        "In no group: the admins\N{RIGHT SINGLE QUOTATION MARK} page answers 403.",
+        {"email": "grace@example.com", "phone_number": "+12025550143"},
     ),
     Person(
         "alan",
-        "Alan Turing, who cannot sign in: the account was never confirmed",
-        {"name": "Alan Turing", "email": "alan@example.com"},
+        "Alan Turing",
+        "Never confirmed: the user pool lets nobody in with this account.",
+        {"email": "alan@example.com"},
         confirmed=False,
     ),
 )
+
+# For the pool's sign-in page.
+NOTES: Final = {
+    person.username: f"{person.name}. Password: {PASSWORD}. {person.shows}" for person in PEOPLE
+}
 
 
 def add_people(pool: LocalUserPool) -> None:
@@ -49,5 +58,5 @@ def add_people(pool: LocalUserPool) -> None:
             PASSWORD,
             groups=person.groups,
             confirmed=person.confirmed,
-            attributes=person.attributes,
+            attributes={"name": person.name, **person.attributes},
         )

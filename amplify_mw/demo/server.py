@@ -4,15 +4,14 @@ import logging
 import signal
 import socket
 import threading
-from contextlib import closing
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
-
-from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from amplify_mw.testing import LocalUserPool
 
-from .people import PASSWORD, PEOPLE, add_people
-from .site import make_app
+from .host import ASGIOneHost, WSGIOneHost
+from .people import NOTES, PASSWORD, PEOPLE, add_people
 
 HOST: Final = "127.0.0.1"
 NAME: Final = "localhost"  # another site than the pool's 127.0.0.1, as it would be at Amazon
@@ -21,27 +20,24 @@ _POLL_INTERVAL: Final = 0.2  # seconds; ending waits for one at most
 _TOKEN_LIFETIME: Final = 300  # seconds; the least Cognito allows, to show a refresh soon
 
 
-def run(port: int | None = None) -> None:
-    """Serve until SIGINT or SIGTERM, from the main thread.
+def run(port: int | None = None, *, fastapi: bool = False) -> None:
+    """Serve until SIGINT or SIGTERM, from the main thread. The site is in Flask, or in FastAPI.
 
-    `port` None: 8000, or a free one if it is taken. Raises `OSError` if `port` cannot be bound.
+    `port` None: 8000, or a free one if it is taken. Raises `OSError` if `port` cannot be bound, and
+    `ModuleNotFoundError` if a framework is not installed.
     """
-    with LocalUserPool(token_lifetime=_TOKEN_LIFETIME) as pool, _listen(port) as listening:
+    serve = _fastapi if fastapi else _flask
+    with (
+        LocalUserPool(token_lifetime=_TOKEN_LIFETIME, notes=NOTES) as pool,
+        _listen(port) as listening,
+    ):
         add_people(pool)
-        chosen = listening.getsockname()[1]
-        with closing(make_app(pool, _origin(chosen))) as app:
-            server = make_server(
-                HOST,
-                chosen,
-                app,
-                threaded=True,
-                request_handler=_QuietHandler,
-                fd=listening.fileno(),
-            )
-            _show_log()
-            _end_on_signals(server)
-            _say(_announcement(chosen, pool))
-            server.serve_forever(_POLL_INTERVAL)
+        origin = f"http://{NAME}:{listening.getsockname()[1]}"
+        serving = serve(pool, origin, listening)
+        _show_log()
+        code = "app_fastapi.py" if fastapi else "app_flask.py"
+        _say(_announcement(origin, pool, Path(__file__).with_name(code)))
+        serving()
     _say("The demo has ended.")
 
 
@@ -55,11 +51,47 @@ def _listen(port: int | None) -> socket.socket:
         return socket.create_server((HOST, 0))
 
 
-def _end_on_signals(server: BaseWSGIServer) -> None:
+def _flask(pool: LocalUserPool, origin: str, listening: socket.socket) -> Callable[[], None]:
+    from werkzeug.serving import WSGIRequestHandler, make_server
+
+    from .app_flask import create_app
+
+    class QuietHandler(WSGIRequestHandler):
+        """Logs no requests, to keep the library's own log readable."""
+
+        def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+            """Log nothing."""
+
+    server = make_server(
+        HOST,
+        listening.getsockname()[1],
+        WSGIOneHost(create_app(pool, origin), origin),
+        threaded=True,
+        request_handler=QuietHandler,
+        fd=listening.fileno(),
+    )
+
     def end(*_: Any) -> None:
         # On a thread: shutdown() waits for the serving to end, and this handler interrupts it.
         threading.Thread(target=server.shutdown, name="demo-end").start()
 
+    _on_signals(end)
+    return lambda: server.serve_forever(_POLL_INTERVAL)
+
+
+def _fastapi(pool: LocalUserPool, origin: str, listening: socket.socket) -> Callable[[], None]:
+    import uvicorn
+
+    from .app_fastapi import create_app
+
+    app = ASGIOneHost(create_app(pool, origin), origin)
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
+    # uvicorn ends by itself, and then raises the signal anew for these.
+    _on_signals(lambda *_: None)
+    return lambda: server.run([listening])
+
+
+def _on_signals(end: Callable[..., None]) -> None:
     signal.signal(signal.SIGINT, end)
     signal.signal(signal.SIGTERM, end)
 
@@ -73,22 +105,17 @@ def _show_log() -> None:
     logger.setLevel(logging.DEBUG)
 
 
-def _origin(port: int) -> str:
-    return f"http://{NAME}:{port}"
-
-
-def _announcement(port: int, pool: LocalUserPool) -> str:
-    origin = _origin(port)
+def _announcement(origin: str, pool: LocalUserPool, code: Path) -> str:
     width = max(len(person.username) for person in PEOPLE)
-    people = [f"{person.username:<{width}}   {person.about}" for person in PEOPLE]
+    people = [f"{person.username:<{width}}   {person.name}. {person.shows}" for person in PEOPLE]
     return "\n".join(
         [
             "A small site with sign-in, and a user pool for it, on this machine alone.",
             "",
             f"  Open      {origin}/",
-            f"            (by this name: to a browser http://{HOST}:{port}/ is another site)",
             "  Sign in   " + "\n            ".join(people),
             f"  Password  {PASSWORD}",
+            f"  Code      {code}",
             "  End       Ctrl-C",
             "",
             f"The user pool, with its sign-in page and Cognito's API, is at {pool.url}/",
@@ -100,10 +127,3 @@ def _announcement(port: int, pool: LocalUserPool) -> str:
 
 def _say(text: str) -> None:
     print(text, flush=True)  # noqa: T201 - it is a command
-
-
-class _QuietHandler(WSGIRequestHandler):
-    """Logs no requests, to keep the library's own log readable."""
-
-    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Log nothing."""
