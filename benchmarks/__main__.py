@@ -1,4 +1,7 @@
-"""Ask every question: `python -m benchmarks [--quick] [question ...]`."""
+"""Ask every question: `python -m benchmarks [--quick] [question ...]`.
+
+`python -m benchmarks plots` asks none, and draws the documentation's plots from the last results.
+"""
 
 import argparse
 import shlex
@@ -9,6 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from time import perf_counter
 
+from . import plots
 from .harness import FULL, QUICK, Plan
 from .report import Table, aims, heading, write
 
@@ -30,6 +34,7 @@ QUESTIONS = {
     "imports": "what does it cost to exist?",
     "memory": "what does a cache hold?",
 }
+PLOTS = "plots"
 PACKAGES = (
     "amplify-mw",
     "asgiref",
@@ -81,12 +86,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--quick", action="store_true", help="under ten minutes, noisier")
     parser.add_argument("--results", type=Path, help="where to write the page")
-    parser.add_argument("questions", nargs="*", metavar="question", choices=[[], *QUESTIONS])
+    parser.add_argument("questions", nargs="*", metavar="question", choices=[[], *QUESTIONS, PLOTS])
     chosen = parser.parse_args(arguments)
+    if PLOTS in chosen.questions:
+        if len(chosen.questions) > 1:
+            parser.error("plots asks no question: write it alone")
+        plots.draw(chosen.results or RESULTS)
+        return 0
     words = [*(["--quick"] if chosen.quick else []), *chosen.questions]
     head = heading(shlex.join(["python", "-m", "benchmarks", *words]), PACKAGES)
     results = chosen.results or (None if chosen.questions else RESULTS)
     is_whole = answer(chosen.questions or QUESTIONS, QUICK if chosen.quick else FULL, head, results)
+    if is_whole and results == RESULTS:
+        plots.draw(RESULTS)
     return 0 if is_whole else 1
 
 

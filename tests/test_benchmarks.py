@@ -1,5 +1,6 @@
 """Each question is asked, in seconds. How long anything takes is nobody's business here."""
 
+import re
 import socketserver
 import threading
 from importlib import import_module
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import benchmarks.__main__ as command
-from benchmarks import imports, load
+from benchmarks import imports, load, plots
 from benchmarks.harness import TINY, Row, calibrated, interleaved, table
 from benchmarks.report import (
     ON_THE_PAGE,
@@ -139,6 +140,53 @@ def test_the_page_names_the_aims_that_were_missed() -> None:
     assert "1 of 2 met." in found
     assert "| b " in found
     assert "| a " not in found
+
+
+def test_the_plots_of_the_documentation_are_those_of_the_page() -> None:
+    found = {
+        path.stem: path.read_text(encoding="utf-8") for path in plots.FOLDER.glob("cost-*.svg")
+    }
+    assert found == plots.drawn(command.RESULTS.read_text(encoding="utf-8"))
+
+
+def test_the_command_draws_the_plots_of_a_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw = plots.draw
+    monkeypatch.setattr(plots, "draw", lambda page: draw(page, tmp_path))
+    assert command.main(["plots"]) == 0
+    assert {path.stem for path in tmp_path.iterdir()} == plots.PLOTS.keys()
+
+
+def test_plots_are_no_question_among_others(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        command.main(["plots", "overhead"])
+    assert "write it alone" in capsys.readouterr().err
+
+
+def test_a_plot_has_its_figures_from_the_tables_medians() -> None:
+    cells = [("no cookie: amplify_mw", "1.50 [1.40-1.60]"), ("known token: bare app", "")]
+    results = plots.Results(
+        page("# A head\n", [Table(ON_THE_PAGE[0], ("", "µs over bare"), cells)])
+    )
+    assert results.column(ON_THE_PAGE[0], "µs over bare") == {"no cookie: amplify_mw": 1.5}
+
+
+def test_a_page_without_a_table_gives_no_plot() -> None:
+    with pytest.raises(LookupError, match="What a request pays"):
+        plots.drawn("# A head\n")
+
+
+def test_the_bars_of_a_plot_have_one_scale() -> None:
+    groups = [
+        plots.Group("ours & theirs", [plots.Bar("a", 1, True), plots.Bar("b<", 4, False)]),
+        plots.Group("others", [plots.Bar("c", 2, False)]),
+    ]
+    text = plots.svg(groups)
+    lengths = [float(found) for found in re.findall(r' width="(.+?)"', text)]
+    assert lengths[1] == 4 * lengths[0] == 2 * lengths[2]
+    assert "ours &amp; theirs" in text
+    assert "b&lt;" in text
 
 
 def test_every_table_of_the_page_is_some_question_s() -> None:
