@@ -51,7 +51,7 @@ class Page(HTMLResponse):
         self.headers.update(pages.SECURITY_HEADERS)
 
 
-router = APIRouter(default_response_class=Page)
+router: APIRouter = APIRouter(default_response_class=Page)
 User = Annotated[AuthUser, Depends(get_current_user)]
 
 

@@ -38,7 +38,7 @@ from amplify_mw.wsgi import AmplifyWSGIMiddleware
 from . import pages
 from .profile import ask_who_it_is, find_person, make_profile
 
-site = Blueprint("site", __name__)
+site: Blueprint = Blueprint("site", __name__)
 
 
 def create_app(pool: LocalUserPool, origin: str) -> Flask:
