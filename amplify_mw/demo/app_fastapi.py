@@ -89,7 +89,7 @@ async def home(request: Request, notice: str = "") -> str:
         user = await get_current_user()
     except NotAuthorizedException as error:
         return pages.signed_out(error.reason, cookie, notice)
-    tokens = (await fetch_auth_session()).tokens
+    tokens = (await fetch_auth_session(required=True)).tokens
     return pages.signed_in(user, tokens, await list_sessions(), cookie, time.time(), notice)
 
 

@@ -75,7 +75,7 @@ def home() -> str:
         user = get_current_user()
     except NotAuthorizedException as error:
         return pages.signed_out(error.reason, cookie, notice)
-    tokens = fetch_auth_session().tokens
+    tokens = fetch_auth_session(required=True).tokens
     return pages.signed_in(user, tokens, list_sessions(), cookie, time.time(), notice)
 
 

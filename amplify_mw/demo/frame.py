@@ -4,7 +4,7 @@ Rules:
 - A template is a `Markup` literal. Values put into it are escaped, unless they are `Markup` too.
 - There is no script, and nothing from elsewhere. The one style sheet is in the page; the policy
   allows it by its hash.
-- The head asks for the user by itself, with `get_current_user()`.
+- The head asks for the user by itself, with `user_or_none()`.
 - A notice is one of the texts here, chosen by a code in the query.
 """
 
@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 from markupsafe import Markup, escape
 
-from amplify_mw import AuthError, AuthUser, get_current_user
+from amplify_mw import user_or_none
 
 _STYLE: Final = files(__package__).joinpath("style.css").read_text("utf-8")
 _STYLE_DIGEST: Final = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
@@ -97,7 +97,7 @@ _TO_USERS: Final = {
 
 def page(title: str, main: Markup, path: str = "", notice: str | None = None) -> str:
     """A whole page. `path`: its own, if it is in the navigation. `notice`: a code."""
-    user = _user_or_none()
+    user = user_or_none()
     links = [
         Markup('<li><a href="{}"{}>{}</a></li>').format(
             link, Markup(' aria-current="page"') if link == path else "", text
@@ -115,13 +115,6 @@ def page(title: str, main: Markup, path: str = "", notice: str | None = None) ->
         notice=_NOTICE.format(text) if text else "",
         main=main,
     )
-
-
-def _user_or_none() -> AuthUser | None:
-    try:
-        return get_current_user()
-    except AuthError:
-        return None
 
 
 def table(facts: Iterable[tuple[str, str]]) -> Markup:

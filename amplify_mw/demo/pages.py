@@ -4,13 +4,13 @@
 - `code`: functions for the page to show, as they are.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from markupsafe import Markup
 
-from amplify_mw import AuthUser, CookiePolicy, SessionInfo, Tokens
+from amplify_mw import AuthUser, CookiePolicy, SessionInfo, SignedInTokens
 
 from .device import in_words
 from .frame import SECURITY_HEADERS as SECURITY_HEADERS
@@ -84,8 +84,8 @@ this page&rsquo;s code ran.</p>
 <h2>Look around</h2>
 <p>The <a href="/profile">profile</a> knows you three calls deep. The
 <a href="/members">members&rsquo; page</a> is for you too. The
-<a href="/admins">admins&rsquo; page</a> is for a group: {groups}. <a href="/devices">Your
-devices</a> are listed, and you can sign out any of them.</p>
+<a href="/admins">admins&rsquo; page</a> is for a group; you are in {groups}.
+<a href="/devices">Your devices</a> are listed, and you can sign out any of them.</p>
 </section>
 <section class="card">
 <h2>How long this lasts</h2>
@@ -120,7 +120,7 @@ character of yours and sets the cookie anew. See what the next page makes of it.
 
 def signed_in(
     user: AuthUser,
-    tokens: Tokens | None,
+    tokens: SignedInTokens,
     sessions: Iterable[SessionInfo],
     cookie: CookiePolicy,
     now: float,
@@ -132,25 +132,15 @@ def signed_in(
         for session in sessions
         if session.is_current
     ]
-    if tokens:
-        named = (("ID token", tokens.id_token), ("Access token", tokens.access_token))
-        spans += [
-            (name, token.payload["iat"], token.payload["exp"]) for name, token in named if token
-        ]
+    for name, token in (("ID token", tokens.id_token), ("Access token", tokens.access_token)):
+        spans.append((name, token.payload["iat"], token.payload["exp"]))
     row = Markup('<tr><th scope="row">{}</th><td>{}</td><td>{}</td></tr>')
     lasting = Markup().join(
         row.format(name, _moment(since, now), _moment(until, now)) for name, since, until in spans
     )
-    main = _HOME.format(
-        username=user.username, groups=_groups(tokens), lasting=lasting, cookie=cookie.name
-    )
+    groups = ", ".join(user.groups) or "none"
+    main = _HOME.format(username=user.username, groups=groups, lasting=lasting, cookie=cookie.name)
     return page("Home", main, "/", notice)
-
-
-def _groups(tokens: Tokens | None) -> str:
-    token = tokens and tokens.access_token
-    groups: Sequence[str] = token.payload.get("cognito:groups", ()) if token else ()
-    return f"you are in {', '.join(groups)}" if groups else "you are in none"
 
 
 _MOMENT: Final = Markup('<time datetime="{}">{:%H:%M:%S}</time> <span class="quiet">{}</span>')
@@ -261,7 +251,13 @@ def profile(profile: Profile, code: Code) -> str:
     person = profile.person
     main = _PROFILE.format(
         greeting=profile.greeting,
-        user=table([("username", person.user.username), ("user_id", person.user.user_id)]),
+        user=table(
+            [
+                ("username", person.user.username),
+                ("user_id", person.user.user_id),
+                ("groups", ", ".join(person.user.groups)),
+            ]
+        ),
         attributes=table(sorted(person.attributes.items())),
         code=excerpt(code),
     )

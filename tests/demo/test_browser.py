@@ -110,5 +110,5 @@ def test_no_value_of_the_profile_is_broken(demo: Demo, new_phone: Callable[[], "
     heights = phone.eval_on_selector_all(
         ".value", "all => all.map(one => Math.round(one.getBoundingClientRect().height))"
     )
-    assert len(heights) == 7
+    assert len(heights) == 8
     assert len(set(heights)) == 1  # each is one line

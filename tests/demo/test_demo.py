@@ -291,6 +291,7 @@ def test_the_profile_shows_the_user_and_the_attributes(client, sign_in):
     page = client.get("/profile").text
     assert "Hello, Ada Lovelace." in page
     assert "ada@example.com" in page
+    assert '<th scope="row">groups</th><td class="value">admins</td>' in page
 
 
 def test_the_attributes_come_from_get_user(demo_pool, client, sign_in):
