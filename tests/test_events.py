@@ -23,6 +23,7 @@ from amplify_mw import (
     AmplifyCookies,
     AuthError,
     ConfigurationError,
+    StoredSession,
     aio,
     get_current_user,
     require_auth,
@@ -41,6 +42,7 @@ from amplify_mw.events import (
     SignInFailed,
 )
 from amplify_mw.stores.base import StoreUnavailable
+from amplify_mw.stores.memory import MemoryStore
 from amplify_mw.testing import LocalUserPool
 from amplify_mw.testing.pool.pool import CognitoError, Down
 from tests.patience import PATIENCE
@@ -241,6 +243,29 @@ def test_a_refresh_is_told_once_however_many_wait(
         thread.join(PATIENCE)
     told = [event for event in site.told() if not isinstance(event, Refused)]
     assert told == [Refreshed(NAMES.get(kind, kind), *of_pool(pool), sub_of(pool))]
+
+
+def test_new_tokens_that_came_too_late_to_be_kept_are_no_event(build: Build, clock: Clock) -> None:
+    class Overtaken(MemoryStore):
+        """Lets another process refresh the session first, once the lease has run out."""
+
+        rival: Callable[[], object] | None = None
+
+        def replace(self, key: bytes, record: Any) -> bool:
+            rival, self.rival = self.rival, None
+            if rival is not None:
+                clock.advance(11)
+                rival()
+            return super().replace(key, record)
+
+    store = Overtaken(clock=clock)
+    slow, quick = build(StoredSession(store)), build(StoredSession(store))
+    browser = slow.sign_in()
+    other = quick.browser(browser.jar)
+    store.rival = lambda: other.does(quick.refresh)
+    browser.does(slow.refresh)
+    assert [type(event) for event in quick.told()] == [Refreshed]
+    assert [type(event) for event in slow.told()] == [SignedIn]
 
 
 def test_amplifys_cookies_are_a_kind_of_their_own(build: Build, pool: LocalUserPool) -> None:

@@ -309,7 +309,7 @@ class Refresher:
         if now >= self.due_at(pair):
             yield from self._note_in_vain(loaded, pair, now)
         outcome = yield from self._keep(loaded, new, pair, now)
-        if isinstance(outcome, LoadedSession):
+        if isinstance(outcome, LoadedSession) and outcome.bundle is new:  # not a later holder's
             name, access = loaded.codec.session, pair.access_token
             yield Report(events.Refreshed(name, access.pool, access.client, access.sub))
         return outcome
