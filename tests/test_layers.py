@@ -59,7 +59,7 @@ HOUSE = {
     "asgi": "",
     "integrations": "bottle django flask starlette",
     "testing": """
-        pool.signing pool.server pool.ledger pool.authorization pool.codes pool.discovery
+        pool.srp pool.signing pool.server pool.ledger pool.authorization pool.codes pool.discovery
         pool.redirects pool.operations pool.oauth pool.pages pool.hosted pool.browserless pool.pool
         identity plugin
         store_contract.basis store_contract.records store_contract.lists store_contract.leases

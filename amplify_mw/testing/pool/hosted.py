@@ -11,7 +11,6 @@ Rules:
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import Final, NoReturn
 
@@ -28,9 +27,9 @@ from .authorization import (
     parse,
 )
 from .codes import Codes
-from .ledger import Ledger, LocalUser, new_user
+from .ledger import BrowserSession, Ledger, LocalUser, fingerprint, is_same, new_user
 from .oauth import FORM, Paths
-from .operations import Operations, Refused, check_state, is_same
+from .operations import Operations, Refused, check_state
 from .pages import Frame
 
 SESSION_COOKIE: Final = "local-pool-session"
@@ -40,15 +39,6 @@ SHORTEST_PASSWORD: Final = 8
 _EXPIRED: Final = "The form had expired. Please try again."
 
 Page = Callable[[Frame], Response]
-
-
-@dataclass(frozen=True, slots=True)
-class _Session:
-    """The user and the time of a browser's sign-in."""
-
-    username: str
-    sub: str
-    auth_time: int
 
 
 class Hosted:
@@ -75,7 +65,6 @@ class Hosted:
         self._identity_providers = {name: set(ids) for name, ids in identity_providers.items()}
         self._issuer = issuer
         self._notes = dict(notes)
-        self._sessions: dict[str, _Session] = {}
         self.paths: Paths = {
             ("GET", "/oauth2/authorize"): ("authorize", partial(self._answer, self._authorize)),
             ("GET", "/login"): ("login", partial(self._answer, self._show_login)),
@@ -160,7 +149,7 @@ class Hosted:
             target = uris[0]
         else:  # to sign in again
             target = f"/login?{self._parse(request).query}"
-        self._sessions.pop(request.cookies.get(SESSION_COOKIE, ""), None)
+        self._ledger.browsers.pop(_browser(request), None)
         response = _redirect(target)
         response.delete_cookie(SESSION_COOKIE, httponly=True, samesite="Lax")
         return response
@@ -197,9 +186,9 @@ class Hosted:
         check_state(user)
         return user
 
-    def _session(self, request: Request) -> _Session | None:
+    def _session(self, request: Request) -> BrowserSession | None:
         """The sign-in of this browser, unless it is too old or the user is gone."""
-        session = self._sessions.get(request.cookies.get(SESSION_COOKIE, ""))
+        session = self._ledger.browsers.get(_browser(request))
         if session is None or self._ledger.clock() - session.auth_time > SESSION_LIFETIME:
             return None
         user = self._ledger.users.get(session.username)
@@ -210,7 +199,7 @@ class Hosted:
             return session
         return None
 
-    def _known(self, request: Request, asked: AuthorizationRequest) -> _Session | None:
+    def _known(self, request: Request, asked: AuthorizationRequest) -> BrowserSession | None:
         """The sign-in of this browser, if it is enough for the request."""
         session = self._session(request)
         is_enough = session and not asked.asks_anew(self._ledger.clock() - session.auth_time)
@@ -250,7 +239,8 @@ class Hosted:
         """Remember the browser, and redirect it to the app."""
         auth_time = int(self._ledger.clock())
         session_id = secrets.token_urlsafe(24)
-        self._sessions[session_id] = _Session(user.username, user.sub, auth_time)
+        session = BrowserSession(user.username, user.sub, auth_time)
+        self._ledger.browsers[fingerprint(session_id)] = session
         response = self._send_on(asked, user, auth_time)
         _set_cookie(response, SESSION_COOKIE, session_id)
         return response
@@ -274,6 +264,11 @@ class Hosted:
 def _form(request: Request) -> Mapping[str, str]:
     """A form's fields; none if it is not encoded like the forms of the pages."""
     return request.form if request.mimetype == FORM else {}
+
+
+def _browser(request: Request) -> str:
+    """The fingerprint of a browser's cookie."""
+    return fingerprint(request.cookies.get(SESSION_COOKIE, ""))
 
 
 def _is_ours(request: Request, form: Mapping[str, str]) -> bool:

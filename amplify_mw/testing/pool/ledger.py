@@ -6,6 +6,9 @@ Rules:
   does not depend on the time.
 - The given clock decides every time in a token and every expiry.
 - A user of another identity provider has no password here, and an `identities` attribute.
+- A user read from a state file has a verifier and no password. Anybody else's verifier is made when
+  it is first needed.
+- Refresh tokens and the cookies of browsers are kept as hashes.
 - The scope decides the attributes of an ID token, as at Cognito: all of them, unless it has
   `email` or `phone` without `profile`.
 - Nothing here knows HTTP or locks; `LocalUserPool` does.
@@ -13,6 +16,7 @@ Rules:
 
 import base64
 import hashlib
+import hmac
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -21,6 +25,7 @@ from typing import Any, Final, Literal
 from uuid import uuid4
 
 from .signing import SigningKeys, merged, opaque_token
+from .srp import Verifier, full_name
 
 SELF_SERVICE_SCOPE: Final = "aws.cognito.signin.user.admin"
 TOKEN_LIFETIME: Final = 3600
@@ -40,17 +45,18 @@ class LocalUser:
     """A user of the pool, as of now; a change makes a new one.
 
     `attributes` are text, as `GetUser` returns them, without `sub`. `identity_provider`: the other
-    provider at which the user signs in, or None.
+    provider at which the user signs in, or None. `password`: None if only its `verifier` is known.
     """
 
     username: str
     sub: str
-    password: str = field(repr=False)
+    password: str | None = field(repr=False)
     groups: tuple[str, ...] = ()
     attributes: Mapping[str, str] = field(default_factory=dict, repr=False)
     status: UserStatus = "CONFIRMED"
     enabled: bool = True
     identity_provider: str | None = None
+    verifier: Verifier | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +77,15 @@ class RefreshToken:
 
     sign_in: SignIn
     ends_at: float = float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class BrowserSession:
+    """The user and the time of a browser's sign-in at the pool's domain."""
+
+    username: str
+    sub: str
+    auth_time: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,19 +117,22 @@ class Ledger:
 
     def __init__(
         self,
+        user_pool_id: str,
         client_id: str,
         issuer: Callable[[], str],
         clock: Callable[[], float],
         token_lifetime: int,
         keys: SigningKeys,
     ) -> None:
+        self.user_pool_id = user_pool_id
         self.client_id = client_id
         self.token_lifetime = token_lifetime
         self.issuer = issuer
         self.clock = clock
         self.keys = keys
         self.users: dict[str, LocalUser] = {}
-        self.refresh_tokens: dict[str, RefreshToken] = {}
+        self.refresh_tokens: dict[str, RefreshToken] = {}  # by their fingerprints
+        self.browsers: dict[str, BrowserSession] = {}  # by the fingerprints of their cookies
         self.tamperings: dict[object, Tampering] = {}  # of several for a kind the newest counts
         self._origins: dict[str, set[str]] = {}  # by sub: every origin_jti of the user's tokens
         self._revoked: set[str] = set()  # every origin_jti of a sign-in that has ended
@@ -131,6 +149,24 @@ class Ledger:
         if user.username in self.users:
             raise ValueError(f"the pool has a user {user.username!r} already")
         self.users[user.username] = user
+
+    def name_of(self, username: str) -> str:
+        """The name in a user's verifier."""
+        return full_name(self.user_pool_id, username)
+
+    def verifier(self, user: LocalUser) -> Verifier:
+        """The verifier of a user's password, made when it is first needed."""
+        if user.verifier is not None:
+            return user.verifier
+        verifier = Verifier.of(self.name_of(user.username), user.password or "")
+        self.users[user.username] = replace(user, verifier=verifier)
+        return verifier
+
+    def is_password(self, user: LocalUser, password: str) -> bool:
+        """Whether this is the user's password."""
+        if user.password is None:
+            return self.verifier(user).fits(self.name_of(user.username), password)
+        return is_same(password, user.password)
 
     def stamp(self) -> Stamp:
         """An ordinary token's: from this pool for its client, from now on."""
@@ -174,14 +210,18 @@ class Ledger:
     def new_refresh_token(self, sign_in: SignIn) -> str:
         """A refresh token for a sign-in."""
         token = opaque_token()
-        self.refresh_tokens[token] = RefreshToken(sign_in)
+        self.refresh_tokens[fingerprint(token)] = RefreshToken(sign_in)
         return token
+
+    def refresh_token(self, token: str) -> RefreshToken | None:
+        """The sign-in behind a refresh token; None for an unknown one."""
+        return self.refresh_tokens.get(fingerprint(token))
 
     def rotate(self, token: str, grace: float) -> str:
         """A refresh token to go on with; `token` ends in `grace` seconds, or when it did."""
-        old = self.refresh_tokens[token]
+        old = self.refresh_tokens[fingerprint(token)]
         ends_at = min(old.ends_at, self.clock() + grace)
-        self.refresh_tokens[token] = replace(old, ends_at=ends_at)
+        self.refresh_tokens[fingerprint(token)] = replace(old, ends_at=ends_at)
         return self.new_refresh_token(old.sign_in)
 
     def note_origin(self, user: LocalUser, origin_jti: str) -> None:
@@ -201,9 +241,21 @@ class Ledger:
         return origin_jti in self._revoked
 
 
+def fingerprint(secret: str) -> str:
+    """The hash by which a random secret is kept (SHA-256; nobody guesses 256 random bits)."""
+    return hashlib.sha256(secret.encode(errors="surrogatepass")).hexdigest()
+
+
+def is_same(one: str, other: str) -> bool:
+    """Whether two secrets are the same, compared in constant time."""
+    # JSON may hold lone surrogates, which plain UTF-8 has no bytes for.
+    one_bytes, other_bytes = (text.encode(errors="surrogatepass") for text in (one, other))
+    return hmac.compare_digest(one_bytes, other_bytes)
+
+
 def new_user(
     username: str,
-    password: str,
+    password: str | None,
     *,
     groups: Iterable[str],
     attributes: Mapping[str, str],

@@ -17,8 +17,8 @@ from werkzeug.wrappers import Request, Response
 
 from .authorization import OPENID
 from .codes import BadCode, Codes
-from .ledger import Ledger
-from .operations import Operations, Refused, is_same
+from .ledger import Ledger, is_same
+from .operations import Operations, Refused
 
 # By method and path: an operation's name, and its function.
 Paths = Mapping[tuple[str, str], tuple[str, Callable[[Request], Response]]]

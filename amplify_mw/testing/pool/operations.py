@@ -12,13 +12,14 @@ import hmac
 import json
 from base64 import b64encode
 from collections.abc import Callable, Mapping
-from hmac import compare_digest
 from typing import Any, Final, NoReturn
 
-from .ledger import SELF_SERVICE_SCOPE, Ledger, LocalUser, SignIn, scoped
+from .ledger import SELF_SERVICE_SCOPE, Ledger, LocalUser, SignIn, is_same, scoped
 from .server import AMZ_JSON, CognitoError
 from .signing import BadToken
+from .srp import BadProof, Challenges, padded
 
+_WRONG: Final = "Incorrect username or password."
 TARGET_PREFIX: Final = "AWSCognitoIdentityProviderService."
 Members = Mapping[str, Any]
 Operation = Callable[[Members], Members]
@@ -46,8 +47,10 @@ class Operations:
         self._client_secret = client_secret
         self._rotates = rotates
         self._grace = grace
+        self._challenges = Challenges()
         self._by_name: Mapping[str, Operation] = {
             "InitiateAuth": self._initiate_auth,
+            "RespondToAuthChallenge": self._respond_to_auth_challenge,
             "GetTokensFromRefreshToken": self._get_tokens_from_refresh_token,
             "GetUser": self._get_user,
             "RevokeToken": self._revoke_token,
@@ -55,6 +58,7 @@ class Operations:
         }
         self._flows: Mapping[str, Operation] = {
             "USER_PASSWORD_AUTH": self._password_flow,
+            "USER_SRP_AUTH": self._srp_flow,
             "REFRESH_TOKEN_AUTH": self._refresh_flow,
             "REFRESH_TOKEN": self._refresh_flow,
         }
@@ -86,9 +90,9 @@ class Operations:
         if (
             user is None
             or user.identity_provider is not None
-            or not is_same(password, user.password)
+            or not self._ledger.is_password(user, password)
         ):
-            raise Refused("NotAuthorizedException", "Incorrect username or password.")
+            raise Refused("NotAuthorizedException", _WRONG)
         check_state(user)
         return user
 
@@ -102,7 +106,7 @@ class Operations:
         """End the sign-in of a refresh token. Raises `Refused`."""
         if token.count(".") == 2:  # a JWT: only refresh tokens can be revoked
             raise Refused("UnsupportedTokenTypeException", "Unsupported token type")
-        refresh_token = self._ledger.refresh_tokens.get(token)
+        refresh_token = self._ledger.refresh_token(token)
         if refresh_token:  # an unknown token is no error (RFC 7009 2.2)
             self._ledger.revoke(refresh_token.sign_in.origin_jti)
 
@@ -116,21 +120,83 @@ class Operations:
         parameters = body.get("AuthParameters")
         if not isinstance(parameters, dict):
             _refuse_parameter("Missing required parameter AuthParameters")
-        return {"ChallengeParameters": {}, "AuthenticationResult": flow(parameters)}
+        return flow(parameters)
 
     def _password_flow(self, parameters: Members) -> Members:
         username, password = _text(parameters, "USERNAME"), _text(parameters, "PASSWORD")
         self._check_secret_hash(parameters, username)
-        user = self.authenticate(username, password)
+        return self._signed_in(self.authenticate(username, password))
+
+    def _srp_flow(self, parameters: Members) -> Members:
+        username, client_public = _text(parameters, "USERNAME"), _text(parameters, "SRP_A")
+        self._check_secret_hash(parameters, username)
+        user = self._ledger.users.get(username)
+        is_ours = user is not None and user.identity_provider is None
+        name = self._ledger.name_of(username)
+        verifier = (
+            self._ledger.verifier(user) if user and is_ours else self._challenges.disguise(name)
+        )
+        now = self._ledger.clock()
+        try:
+            challenge = self._challenges.issue(username, verifier, client_public, now)
+        except BadProof:
+            _refuse_parameter("SRP_A is not correct")
+        return {
+            "ChallengeName": "PASSWORD_VERIFIER",
+            "ChallengeParameters": {
+                "USERNAME": username,
+                "USER_ID_FOR_SRP": username,
+                "SALT": padded(verifier.salt).hex(),
+                "SRP_B": padded(challenge.public).hex(),
+                "SECRET_BLOCK": challenge.block,
+            },
+        }
+
+    def _respond_to_auth_challenge(self, body: Members) -> Members:
+        self._check_client_id(body)
+        name = _text(body, "ChallengeName")
+        if name != "PASSWORD_VERIFIER":
+            _refuse_parameter(f"{name} is no challenge of this client")
+        responses = body.get("ChallengeResponses")
+        if not isinstance(responses, dict):
+            _refuse_parameter("Missing required parameter ChallengeResponses")
+        return self._signed_in(self._prover(responses))
+
+    def _prover(self, responses: Members) -> LocalUser:
+        """The user who proves a password by the answer to a challenge."""
+        username, block, timestamp, signature = (
+            _text(responses, name)
+            for name in (
+                *("USERNAME", "PASSWORD_CLAIM_SECRET_BLOCK"),
+                *("TIMESTAMP", "PASSWORD_CLAIM_SIGNATURE"),
+            )
+        )
+        self._check_secret_hash(responses, username)
+        user = self._ledger.users.get(username)
+        try:
+            challenge = self._challenges.take(block, self._ledger.clock())
+            challenge.check(self._ledger.name_of(challenge.username), timestamp, signature)
+        except BadProof:
+            raise Refused("NotAuthorizedException", _WRONG) from None
+        # The verifier may have been another then: the password has changed meanwhile.
+        if user is None or (challenge.username, challenge.verifier) != (username, user.verifier):
+            raise Refused("NotAuthorizedException", _WRONG)
+        check_state(user)
+        return user
+
+    def _signed_in(self, user: LocalUser) -> Members:
+        """The answer to a finished sign-in."""
         sign_in = self._ledger.begin(user, SELF_SERVICE_SCOPE, int(self._ledger.clock()))
-        return self._result(sign_in, RefreshToken=self._ledger.new_refresh_token(sign_in))
+        result = self._result(sign_in, RefreshToken=self._ledger.new_refresh_token(sign_in))
+        return {"ChallengeParameters": {}, "AuthenticationResult": result}
 
     def _refresh_flow(self, parameters: Members) -> Members:
         token = _text(parameters, "REFRESH_TOKEN")
-        known = self._ledger.refresh_tokens.get(token)
+        known = self._ledger.refresh_token(token)
         if known:
             self._check_secret_hash(parameters, known.sign_in.username)
-        return self._result(self._refreshable(token))
+        result = self._result(self._refreshable(token))
+        return {"ChallengeParameters": {}, "AuthenticationResult": result}
 
     def _get_tokens_from_refresh_token(self, body: Members) -> Members:
         self._check_client(body)
@@ -184,7 +250,7 @@ class Operations:
 
     def _refreshable(self, token: str) -> SignIn:
         """The sign-in of a valid refresh token."""
-        refresh_token = self._ledger.refresh_tokens.get(token)
+        refresh_token = self._ledger.refresh_token(token)
         if refresh_token is None:
             raise Refused("NotAuthorizedException", "Invalid Refresh Token")
         sign_in = refresh_token.sign_in
@@ -266,9 +332,3 @@ def _text(members: Members, name: str) -> str:
 
 def _refuse_parameter(message: str) -> NoReturn:
     raise Refused("InvalidParameterException", message)
-
-
-def is_same(one: str, other: str) -> bool:
-    """Whether two secrets are the same, compared in constant time."""
-    # JSON may hold lone surrogates, which plain UTF-8 has no bytes for.
-    return compare_digest(one.encode(errors="surrogatepass"), other.encode(errors="surrogatepass"))

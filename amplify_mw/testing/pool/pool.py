@@ -115,7 +115,7 @@ class LocalUserPool:
         self._adds_iss = adds_iss
         self._lock = threading.Lock()
         self._ledger = Ledger(
-            client_id, lambda: self.issuer, clock, token_lifetime, SigningKeys(key)
+            user_pool_id, client_id, lambda: self.issuer, clock, token_lifetime, SigningKeys(key)
         )
         self._operations = Operations(
             self._ledger,
@@ -317,10 +317,16 @@ class LocalUserPool:
         answers = {}
         if username is not None:
             if password is None:
-                with self._lock:
-                    password = self._ledger.user(username).password
+                password = self._password_of(username)
             answers = {"username": username, "password": password}
         return walk(self.url, url, answers, {} if cookies is None else cookies)
+
+    def _password_of(self, username: str) -> str:
+        with self._lock:
+            password = self._ledger.user(username).password
+        if password is None:
+            raise ValueError(f"password: of {username!r} the pool knows a verifier alone; write it")
+        return password
 
     def add_user(
         self,
