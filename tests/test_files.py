@@ -469,3 +469,55 @@ class TestRoutes:
         wrong: Any = AuthRoutes
         with pytest.raises(ConfigurationError, match=r"^routes: write AuthRoutes"):
             AmplifyConfig.from_outputs(GEN2, routes=wrong)
+
+
+class TestALocalPoolsFile:
+    """The section that `amplify-mw pool` writes below `custom`."""
+
+    def outputs(self, **changes: Any) -> dict[str, Any]:
+        home = "http://127.0.0.1:9229"
+        section = {"endpoint_url": home, "issuer": f"{home}/{POOL_ID}", "domain": home}
+        auth = {"user_pool_id": POOL_ID, "user_pool_client_id": CLIENT_ID}
+        custom = {"amplify_mw": {**section, **changes}}
+        return {"version": "1.4", "auth": auth, "custom": custom}
+
+    @pytest.mark.parametrize(
+        "home",
+        ["http://localhost:1", "https://127.0.0.1:1", "http://[::1]:1", "http://a.localhost"],
+    )
+    def test_its_addresses_are_read(self, home: str) -> None:
+        config = AmplifyConfig.from_outputs(
+            self.outputs(endpoint_url=home, issuer=f"{home}/{POOL_ID}", domain=home)
+        )
+        (pool,) = config.user_pools
+        assert (pool.endpoint_url, pool.iss) == (home, f"{home}/{POOL_ID}")
+
+    @pytest.mark.parametrize("name", ["endpoint_url", "issuer", "domain"])
+    @pytest.mark.parametrize(
+        "address",
+        [
+            "https://cognito.example.com",
+            "http://localhost.example.com:9229",
+            "http://127.0.0.1@example.com/",
+            "http://192.168.0.1:9229",
+            "http://0.0.0.0:9229",
+            "localhost:9229",
+            "http://[",
+            "",
+            None,
+            1,
+        ],
+    )
+    def test_an_address_elsewhere_is_refused(self, name: str, address: Any) -> None:
+        with pytest.raises(ConfigurationError, match=f"custom.amplify_mw.{name}"):
+            AmplifyConfig.from_outputs(self.outputs(**{name: address}))
+
+    def test_explicit_options_win(self) -> None:
+        other = "http://localhost:1"
+        config = AmplifyConfig.from_outputs(self.outputs(), endpoint_url=other)
+        assert config.user_pools[0].endpoint_url == other
+
+    @pytest.mark.parametrize("custom", [None, [], {}, {"amplify_mw": None}, {"amplify_mw": "x"}])
+    def test_anything_else_there_changes_nothing(self, custom: Any) -> None:
+        config = AmplifyConfig.from_outputs({**self.outputs(), "custom": custom})
+        assert config.user_pools[0].endpoint_url is None

@@ -7,6 +7,8 @@
 Rules:
 - An unreadable file, or one without a needed key, is a `ConfigurationError` with the key's name.
 - Explicit options override a file, and the environment is read by `from_env` only.
+- The section of a local user pool, which `amplify-mw pool` writes, may name addresses of this
+  machine alone. Nothing else in a file changes the endpoint or the issuer.
 """
 
 import json
@@ -14,8 +16,10 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar, cast
+from urllib.parse import urlsplit
 
 from ..errors import ConfigurationError
+from ..web.origins import is_loopback
 from .checks import KeyText
 from .routes import AuthRoutes
 
@@ -56,6 +60,11 @@ VARIABLES: Final = {
 }
 """The environment variables that `AmplifyConfig.from_env()` reads."""
 
+LOCAL_SECTION: Final = "amplify_mw"
+"""The name of a local user pool's section, below `custom`."""
+
+_LOCAL_ADDRESSES: Final = ("endpoint_url", "issuer", "domain")
+
 Source = str | os.PathLike[str] | Mapping[str, Any]
 T = TypeVar("T")
 
@@ -71,7 +80,7 @@ def from_outputs(make: Callable[..., T], source: Source, options: Mapping[str, A
     is_gen1 = any(str(key).startswith("aws_") for key in document)
     found = _gen1(document) if is_gen1 else _gen2(document)
     settings: dict[str, Any] = {"user_pool_id": found.user_pool_id, "client_id": found.client_id}
-    settings |= {"domain": found.domain, **options}
+    settings |= {"domain": found.domain, **found.local, **options}
     routes = options.get("routes")
     if isinstance(routes, AuthRoutes):
         settings["routes"] = routes.completed(
@@ -91,6 +100,7 @@ class Outputs(NamedTuple):
     scopes: tuple[str, ...] | None = None
     redirect_sign_in: tuple[str, ...] | None = None
     redirect_sign_out: tuple[str, ...] | None = None
+    local: Mapping[str, str] = {}
 
 
 def _gen2(document: Mapping[str, Any]) -> Outputs:
@@ -103,7 +113,9 @@ def _gen2(document: Mapping[str, Any]) -> Outputs:
     if not isinstance(auth, Mapping):
         raise ConfigurationError("from_outputs: the file has no 'auth' section; deploy auth first")
     pool_id, client_id = _text(auth, "user_pool_id"), _text(auth, "user_pool_client_id")
-    oauth = auth.get("oauth")
+    oauth, local = auth.get("oauth"), _local(document)
+    if local:  # it redirects to any address, so those in `oauth` are only for Amplify's pages
+        return Outputs(pool_id, client_id, local=local)
     if not isinstance(oauth, Mapping):
         return Outputs(pool_id, client_id)
     return Outputs(
@@ -114,6 +126,30 @@ def _gen2(document: Mapping[str, Any]) -> Outputs:
         _list(oauth, "redirect_sign_in_uri"),
         _list(oauth, "redirect_sign_out_uri"),
     )
+
+
+def _local(document: Mapping[str, Any]) -> Mapping[str, str]:
+    """The addresses of a local user pool; none in a file of Amazon's."""
+    custom = document.get("custom")
+    section = custom.get(LOCAL_SECTION) if isinstance(custom, Mapping) else None
+    if not isinstance(section, Mapping):
+        return {}
+    for name in _LOCAL_ADDRESSES:
+        if not _is_local(section.get(name)):
+            raise ConfigurationError(
+                f"from_outputs: custom.{LOCAL_SECTION}.{name} is {section.get(name)!r}; the "
+                "section is for a local user pool, at http://127.0.0.1 or http://localhost (start "
+                "`amplify-mw pool` again to write it anew)"
+            )
+    return {name: section[name] for name in _LOCAL_ADDRESSES}
+
+
+def _is_local(address: object) -> bool:
+    try:
+        parts = urlsplit(address if isinstance(address, str) else "")
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and is_loopback(parts.hostname or "")
 
 
 def _gen1(document: Mapping[str, Any]) -> Outputs:
