@@ -60,7 +60,8 @@ HOUSE = {
     "integrations": "bottle django flask starlette",
     "testing": """
         pool.srp pool.signing pool.server pool.ledger pool.authorization pool.codes pool.discovery
-        pool.redirects pool.operations pool.oauth pool.pages pool.hosted pool.browserless pool.pool
+        pool.redirects pool.operations pool.oauth pool.pages pool.hosted pool.browserless
+        pool.origins pool.certificate pool.state pool.document pool.keeping pool.outputs pool.pool
         identity plugin
         store_contract.basis store_contract.records store_contract.lists store_contract.leases
         store_contract.sharing store_contract.walk

@@ -12,6 +12,7 @@ from .identity import signed_in as signed_in
 from .identity import signed_out as signed_out
 from .pool.pool import LocalUser as LocalUser
 from .pool.pool import LocalUserPool as LocalUserPool
+from .pool.pool import StateError as StateError
 from .pool.redirects import AlteredRedirect as AlteredRedirect
 from .pool.redirects import AuthorizeError as AuthorizeError
 from .pool.server import Body as Body

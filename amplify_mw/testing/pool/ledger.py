@@ -175,7 +175,7 @@ class Ledger:
     def begin(self, user: LocalUser, scope: str, auth_time: int) -> SignIn:
         """Sign a user in."""
         sign_in = SignIn(user.username, user.sub, scope, auth_time)
-        self.note_origin(user, sign_in.origin_jti)
+        self.note_origin(user.sub, sign_in.origin_jti)
         return sign_in
 
     def issue(self, sign_in: SignIn) -> tuple[str, str]:
@@ -224,9 +224,9 @@ class Ledger:
         self.refresh_tokens[fingerprint(token)] = replace(old, ends_at=ends_at)
         return self.new_refresh_token(old.sign_in)
 
-    def note_origin(self, user: LocalUser, origin_jti: str) -> None:
-        """Note an `origin_jti` of the user's tokens."""
-        self._origins.setdefault(user.sub, set()).add(origin_jti)
+    def note_origin(self, sub: str, origin_jti: str) -> None:
+        """Note an `origin_jti` of a user's tokens."""
+        self._origins.setdefault(sub, set()).add(origin_jti)
 
     def revoke(self, origin_jti: str) -> None:
         """End a sign-in."""

@@ -36,16 +36,13 @@ class Refused(Exception):
 class Operations:
     """The operations on a ledger.
 
-    `client_secret`: of the app client, or None. `rotates`: a refresh makes a new refresh token,
-    and the old one ends `grace` seconds later.
+    `client_secret`: of the app client, or None. `grace`: a refresh makes a new refresh token, and
+    the old one ends so many seconds later. None: the old one stays.
     """
 
-    def __init__(
-        self, ledger: Ledger, *, client_secret: str | None, rotates: bool, grace: float
-    ) -> None:
+    def __init__(self, ledger: Ledger, *, client_secret: str | None, grace: float | None) -> None:
         self._ledger = ledger
         self._client_secret = client_secret
-        self._rotates = rotates
         self._grace = grace
         self._challenges = Challenges()
         self._by_name: Mapping[str, Operation] = {
@@ -78,7 +75,7 @@ class Operations:
     def refresh(self, token: str) -> Members:
         """An `AuthenticationResult` for a refresh token; rotates. Raises `Refused`."""
         sign_in = self._refreshable(token)
-        if not self._rotates:
+        if self._grace is None:
             return self._result(sign_in)
         return self._result(sign_in, RefreshToken=self._ledger.rotate(token, self._grace))
 
@@ -115,7 +112,7 @@ class Operations:
         name = _text(body, "AuthFlow")
         flow = self._flows.get(name)
         # While it rotates, Cognito has no refresh in InitiateAuth (API: RefreshTokenRotationType).
-        if flow is None or (self._rotates and name.startswith("REFRESH_TOKEN")):
+        if flow is None or (self._grace is not None and name.startswith("REFRESH_TOKEN")):
             _refuse_parameter(f"{name} flow not enabled for this client")
         parameters = body.get("AuthParameters")
         if not isinstance(parameters, dict):

@@ -134,6 +134,11 @@ def sign_up(frame: Frame, username: str, email: str) -> Response:
     return _page("Create an account", frame, _form(frame, "/signup", *fields), link)
 
 
+def home() -> Response:
+    """The page of the address itself: it shows a browser the certificate to accept."""
+    return _page("The pool is here", Frame("", "", ""), _Html("<p>Apps send browsers on.</p>"))
+
+
 def problem(code: str, description: str) -> Response:
     """The page for a request without a valid way back to the app."""
     frame = Frame("", "", "", f"{description} ({code})", 400)

@@ -5,13 +5,15 @@ Rules:
 - One lock guards users, keys and sign-ins (`ledger.py`). It is never held while a request waits at
   a gate or meets a fault.
 - The pool's clock decides every time in a token and every expiry.
+- What changes is in the state file, if there is one, before anybody is answered (`keeping.py`).
 - No repr shows a token, a password or an attribute.
 """
 
+import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from types import MappingProxyType, TracebackType
@@ -20,10 +22,11 @@ from typing import TYPE_CHECKING, Any, Self
 from werkzeug.wrappers import Request, Response
 
 from ...models.session import TokenSet
-from . import discovery
+from . import discovery, pages
 from .authorization import AppClient
 from .codes import Codes
 from .hosted import Hosted
+from .keeping import Keeping
 from .ledger import (
     CLAIMS,
     SELF_SERVICE_SCOPE,
@@ -37,6 +40,8 @@ from .ledger import (
 from .ledger import LocalUser as LocalUser
 from .oauth import Domain, Paths
 from .operations import TARGET_PREFIX, Operations, Refused
+from .origins import checked_origins, is_preflight, preflight, share
+from .outputs import outputs
 from .redirects import AlteredRedirect as AlteredRedirect
 from .redirects import AuthorizeError as AuthorizeError
 from .server import ANY_OPERATION, Call, LoopbackServer, amz_response
@@ -50,7 +55,8 @@ from .server import Lost as Lost
 from .server import Redirect as Redirect
 from .server import Status as Status
 from .server import Throttling as Throttling
-from .signing import SigningKeys, merged
+from .signing import SigningKeys, merged, new_signing_key
+from .state import StateError as StateError
 
 if TYPE_CHECKING:
     from joserfc.jwk import RSAKey
@@ -83,6 +89,13 @@ class LocalUserPool:
     first of them needs it; their tokens differ in `iss`. If two pools of one `issuer` have to
     refuse each other's tokens, write `key=new_signing_key()`.
 
+    `port`: to serve at; by default any free one. `state`: the path of a file for users (without
+    their passwords), keys and sign-ins. They are there again in the next process, and nobody is
+    signed out meanwhile; the address has to stay, so name a `port`, too. One pool at a time may use
+    the file. Raises `StateError` if the file cannot be used.
+    `origins`: web pages that may ask the pool, such as `http://localhost:5173`. `tls`: https is
+    spoken at the same port, too, with a `certificate` of the pool's own, which is kept in `state`.
+
     >>> with LocalUserPool() as pool:
     ...     user = pool.add_user("ada", email="ada@example.com", groups=["admins"])
     ...     tokens = pool.sign_in("ada")
@@ -107,34 +120,39 @@ class LocalUserPool:
         adds_iss: bool = False,
         notes: Mapping[str, str] = MappingProxyType({}),
         key: "RSAKey | None" = None,
+        port: int = 0,
+        state: str | os.PathLike[str] | None = None,
+        origins: Iterable[str] = (),
+        tls: bool = False,
     ) -> None:
         self.user_pool_id = user_pool_id
         self.client_id = client_id
         self.client_secret = client_secret
         self._issuer = issuer
         self._adds_iss = adds_iss
+        self._origins, self._tls = checked_origins(origins), tls
         self._lock = threading.Lock()
-        self._ledger = Ledger(
-            user_pool_id, client_id, lambda: self.issuer, clock, token_lifetime, SigningKeys(key)
-        )
-        self._operations = Operations(
-            self._ledger,
-            client_secret=client_secret,
-            rotates=rotate_refresh_tokens,
-            grace=rotation_grace,
-        )
-        client = AppClient(
-            client_id,
-            _listed("redirect_uris", redirect_uris),
-            _listed("logout_uris", logout_uris),
-        )
+        # A key shared by this process would end with it.
+        keys = SigningKeys(key if state is None or key is not None else new_signing_key())
+        issuing = (lambda: self.issuer), clock, token_lifetime, keys
+        self._ledger = Ledger(user_pool_id, client_id, *issuing)
+        grace = rotation_grace if rotate_refresh_tokens else None
+        self._operations = Operations(self._ledger, client_secret=client_secret, grace=grace)
+        client = _app_client(client_id, redirect_uris, logout_uris)
         self._paths = {**self._documents(), **self._domain(client, identity_providers, notes)}
-        self._server = LoopbackServer(self._route)
+        self._keeping = Keeping(self._ledger, state)
+        self._server = self._new_server(port)
+        self._keeping.open()
+
+    def _new_server(self, port: int) -> LoopbackServer:
+        tls = self._keeping.context if self._tls else None
+        return LoopbackServer(self._route, port, tls, self._share)
 
     def _documents(self) -> Paths:
         """The endpoints of the key set and of the OpenID configuration."""
         folder = f"/{self.user_pool_id}/.well-known"
         return {
+            ("GET", "/"): ("home", lambda _: pages.home()),
             ("GET", f"{folder}/jwks.json"): ("jwks", self._jwks),
             ("GET", f"{folder}/openid-configuration"): (
                 "openid-configuration",
@@ -163,12 +181,25 @@ class LocalUserPool:
         return {**domain.paths, **hosted.paths}
 
     def start(self) -> None:
-        """Serve, on a free port the first time. Does nothing if it serves already."""
-        self._server.start()
+        """Serve at the port. Does nothing if it serves already.
+
+        Raises `OSError` if the port is taken, and `StateError` after a `close()`, if another pool
+        has taken the state file.
+        """
+        self._keeping.open()
+        try:
+            self._server.start()
+        except BaseException:
+            self._keeping.close()
+            raise
 
     def close(self) -> None:
-        """End the server with its connections and threads. Does nothing if it has ended."""
+        """End the server with its connections and threads. Does nothing if it has ended.
+
+        It lets go of the state file, too; changes from now on are not kept.
+        """
         self._server.close()
+        self._keeping.close()
 
     def __enter__(self) -> Self:
         self.start()
@@ -221,6 +252,27 @@ class LocalUserPool:
             "domain": self.url,
         }
         return AmplifyConfig(**(pool | overrides))
+
+    def outputs(self) -> dict[str, Any]:
+        """The content of an `amplify_outputs.json`, for `from_outputs` and for Amplify JS.
+
+        Amplify's file has no place for an endpoint. A page takes it from the section `custom`:
+        `config.Auth.Cognito.userPoolEndpoint = outputs.custom.amplify_mw.endpoint_url`.
+        """
+        return outputs(
+            url=self.url,
+            issuer=self.issuer,
+            user_pool_id=self.user_pool_id,
+            client_id=self.client_id,
+            pages=self._origins,
+            tls=self._tls,
+        )
+
+    @property
+    def certificate(self) -> str:
+        """The certificate of the pool's `tls`, in PEM, for a browser or a client to trust."""
+        with self._lock:
+            return self._keeping.certificate().certificate
 
     @property
     def requests(self) -> list[str]:
@@ -358,9 +410,41 @@ class LocalUserPool:
             status="CONFIRMED" if confirmed else "UNCONFIRMED",
             identity_provider=identity_provider,
         )
-        with self._lock:
+        with self._changing():
             self._ledger.add(user)
         return user
+
+    def ensure_user(
+        self,
+        username: str,
+        password: str = "correct horse",  # noqa: S107 - a made-up one, for made-up users
+        *,
+        groups: Iterable[str] = (),
+        attributes: Mapping[str, str] | None = None,
+    ) -> LocalUser:
+        """Add a user, or give the user of this name this password, these groups and attributes.
+
+        The `sub` of a user that is there stays, and so do the sign-ins: for a pool with a `state`.
+        """
+        with self._changing():
+            old = self._ledger.users.get(username)
+            user = new_user(
+                username,
+                password,
+                groups=groups,
+                attributes={**({"sub": old.sub} if old else {}), **(attributes or {})},
+                status="CONFIRMED",
+            )
+            if old is not None and self._ledger.is_password(old, password):
+                user = replace(user, verifier=self._ledger.verifier(old))
+            self._ledger.users[username] = user
+        return user
+
+    @property
+    def usernames(self) -> tuple[str, ...]:
+        """The names of the users, in the order of their making."""
+        with self._lock:
+            return tuple(self._ledger.users)
 
     def disable_user(self, username: str) -> None:
         """Refuse the user everything from now on."""
@@ -372,11 +456,11 @@ class LocalUserPool:
 
     def delete_user(self, username: str) -> None:
         """Forget the user. A new one of the same name is somebody else, with another `sub`."""
-        with self._lock:
+        with self._changing():
             del self._ledger.users[self._ledger.user(username).username]
 
     def _change(self, username: str, **changes: Any) -> None:
-        with self._lock:
+        with self._changing():
             user = self._ledger.user(username)
             self._ledger.users[username] = replace(user, **changes)
 
@@ -391,12 +475,12 @@ class LocalUserPool:
         `keep_old=False` takes the others out of the key set: their tokens are no longer good.
         `mint(..., key=kid)` still signs using them.
         """
-        with self._lock:
+        with self._changing():
             return self._ledger.keys.rotate(keep_old=keep_old)
 
     def sign_in(self, username: str, *, scope: str = SELF_SERVICE_SCOPE) -> TokenSet:
         """Fresh tokens for a user in any state; nothing goes over HTTP."""
-        with self._lock:
+        with self._changing():
             ledger = self._ledger
             sign_in = ledger.begin(ledger.user(username), scope, int(ledger.clock()))
             return TokenSet(*ledger.issue(sign_in), ledger.new_refresh_token(sign_in))
@@ -436,7 +520,7 @@ class LocalUserPool:
             sign_in = self._ledger.begin(user, SELF_SERVICE_SCOPE, stamp.issued_at)
             members = merged(CLAIMS[token_use](user, sign_in, stamp), claims)
             if "origin_jti" in members:
-                self._ledger.note_origin(user, str(members["origin_jti"]))
+                self._ledger.note_origin(user.sub, str(members["origin_jti"]))
             return self._ledger.keys.write(members, key=key, algorithm=algorithm, header=header)
 
     def _jwks(self, _request: Request) -> Response:
@@ -456,6 +540,8 @@ class LocalUserPool:
         name, endpoint = self._paths.get((request.method, request.path), ("", None))
         if endpoint:
             return Call(name, partial(self._locked, endpoint, request))
+        if self._origins and is_preflight(request):
+            return Call(f"OPTIONS {request.path}", preflight)
         target = request.headers.get("X-Amz-Target")
         if request.method == "POST" and request.path == "/" and target:
             operation = target.removeprefix(TARGET_PREFIX)
@@ -463,21 +549,41 @@ class LocalUserPool:
         return Call(f"{request.method} {request.path}", partial(Response, b"", 404))
 
     def _locked(self, endpoint: Callable[[Request], Response], request: Request) -> Response:
-        with self._lock:
+        with self._changing():
             return endpoint(request)
 
     def _operate(self, target: str, request: Request) -> Response:
         try:
-            with self._lock:
+            with self._changing():
                 answer = self._operations.run(target, request.mimetype, request.get_data())
         except Refused as refused:
             return refused.error.response()
         return amz_response(answer)
 
+    def _share(self, request: Request, response: Response) -> Response:
+        return share(request, response, self._origins)
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Hold the lock, and keep what has changed, even by an operation that is refused."""
+        with self._lock:
+            try:
+                yield
+            finally:
+                self._keeping.save()
+
 
 def _check_token_use(token_use: object) -> None:
     if token_use not in CLAIMS:
         raise ValueError(f"token_use: write 'id' or 'access'; got {token_use!r}")
+
+
+def _app_client(
+    client_id: str, redirect_uris: Iterable[str] | None, logout_uris: Iterable[str] | None
+) -> AppClient:
+    return AppClient(
+        client_id, _listed("redirect_uris", redirect_uris), _listed("logout_uris", logout_uris)
+    )
 
 
 def _listed(name: str, uris: Iterable[str] | None) -> frozenset[str] | None:

@@ -8,11 +8,13 @@ Rules:
 - Closing ends everything: held requests are dropped unanswered, connections are cut, every thread
   is joined.
 - `start` and `close` are for one thread at a time; everything else is for any.
+- With a TLS context the one port speaks both: a connection that begins as TLS does is TLS.
 """
 
 import json
 import selectors
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 HOST: Final = "127.0.0.1"
 AMZ_JSON: Final = "application/x-amz-json-1.1"
 ANY_OPERATION: Final = "*"
+_TLS_HANDSHAKE: Final = b"\x16"  # the first byte of a TLS connection (RFC 8446 5.1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,16 +219,28 @@ class Gate:
 
 
 class LoopbackServer:
-    """Serves requests on 127.0.0.1, as `route` decides. Started again, it keeps its port."""
+    """Serves requests on 127.0.0.1, as `route` decides. Started again, it keeps its port.
 
-    def __init__(self, route: Callable[[Request], Call]) -> None:
+    `port` 0: a free one. `tls`: makes the context for TLS when the server starts, or None.
+    `finish`: changes every response, those of faults, too.
+    """
+
+    def __init__(
+        self,
+        route: Callable[[Request], Call],
+        port: int = 0,
+        tls: Callable[[], ssl.SSLContext] | None = None,
+        finish: Callable[[Request, Response], Response] = lambda _, response: response,
+    ) -> None:
+        self._tls = tls
+        self._finish = finish
         self.requests: list[str] = []
         self._route = route
         self._lock = threading.Lock()
         self._gates: list[Gate] = []
         self._faults: dict[object, tuple[str, Fault]] = {}
         self._closing = threading.Event()
-        self._port = 0
+        self._port = port
         self._running: tuple[_Listener, threading.Thread] | None = None
 
     @property
@@ -239,7 +254,7 @@ class LoopbackServer:
         """Listen and serve, on a thread of its own. Does nothing if it serves already."""
         if self._running:
             return
-        listener = _Listener(self._port, self._serve)
+        listener = _Listener(self._port, self._serve, self._tls() if self._tls else None)
         self._port = listener.port
         thread = threading.Thread(target=listener.serve, name="local-server", daemon=True)
         thread.start()
@@ -308,7 +323,7 @@ class LoopbackServer:
             exchange.hang_up()
         fault = self._newest_fault(call.operation)
         response = fault.meet(exchange) if fault else call.answer()
-        return response(environ, start_response)
+        return self._finish(request, response)(environ, start_response)
 
     def _note(self, operation: str) -> list[Gate]:
         """Note a request; the gates it has to pass."""
@@ -328,12 +343,44 @@ class _QuietHandler(WSGIRequestHandler):
     def log(self, *_: object, **__: object) -> None:
         """Log nothing."""
 
+    def handle(self) -> None:
+        """Serve the connection, unless the client breaks off TLS."""
+        with suppress(ssl.SSLError):
+            super().handle()
+
+
+class _Connection:
+    """A connection, to be cut from another thread."""
+
+    def __init__(self, accepted: socket.socket) -> None:
+        self.socket = accepted
+        self._lock = threading.Lock()
+
+    def secure(self, context: ssl.SSLContext) -> None:
+        """Go on in TLS if the client begins it. Raises `OSError`."""
+        if self.socket.recv(1, socket.MSG_PEEK) != _TLS_HANDSHAKE:
+            return
+        with self._lock:  # the socket of before is no good afterwards
+            self.socket = context.wrap_socket(
+                self.socket, server_side=True, do_handshake_on_connect=False
+            )
+        assert isinstance(self.socket, ssl.SSLSocket)  # noqa: S101 - for the type
+        self.socket.do_handshake()
+
+    def cut(self) -> None:
+        """End it."""
+        with self._lock:
+            _cut(self.socket)
+
 
 class _Listener(ThreadedWSGIServer):
     """The listening socket and a thread for each connection, all of which can be ended."""
 
-    def __init__(self, port: int, application: "WSGIApplication") -> None:
-        self._connections: dict[threading.Thread, Any] = {}  # only the serving thread changes it
+    def __init__(
+        self, port: int, application: "WSGIApplication", tls: ssl.SSLContext | None
+    ) -> None:
+        self._tls = tls
+        self._connections: dict[threading.Thread, _Connection] = {}  # by the serving thread alone
         # Bound here: werkzeug ends the process when it cannot bind.
         with socket.create_server((HOST, port)) as bound:
             super().__init__(HOST, port, application, _QuietHandler, fd=bound.fileno())
@@ -359,19 +406,29 @@ class _Listener(ThreadedWSGIServer):
             for thread, connection in self._connections.items()
             if thread.is_alive()
         }
+        connection = _Connection(request)
         thread = threading.Thread(
-            target=self.process_request_thread,
-            args=(request, client_address),
+            target=self._serve_connection,
+            args=(connection, client_address),
             name="local-server-request",
             daemon=True,
         )
         thread.start()
-        self._connections[thread] = request
+        self._connections[thread] = connection
+
+    def _serve_connection(self, connection: _Connection, client_address: Any) -> None:
+        if self._tls is not None:
+            try:
+                connection.secure(self._tls)
+            except OSError:  # the client is gone, or does not trust the certificate
+                self.shutdown_request(connection.socket)
+                return
+        self.process_request_thread(connection.socket, client_address)
 
     def cut_connections(self) -> None:
         """End all open connections, after the last one was accepted."""
         for connection in self._connections.values():
-            _cut(connection)
+            connection.cut()
         for thread in self._connections:
             thread.join()
 

@@ -5,7 +5,8 @@ Rules:
   for `mint`.
 - Making an RSA key is slow, so the pools of a process share keys unless they are given one. Pools
   are told apart by `iss`; the key proves only which process a token is from.
-- No key is ever written anywhere; each process makes its own.
+- Each process makes its own keys. They are written nowhere but to a pool's state file, and a pool
+  with one shares no key.
 - `write` makes any token, wrong ones too: it signs by hand and checks nothing. `read` is strict.
 - Nothing here locks; the pool does.
 """
@@ -16,7 +17,7 @@ import hmac
 import json
 import secrets
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from joserfc import jwt
 from joserfc.errors import JoseError
@@ -44,6 +45,23 @@ class SigningKeys:
         if key is not None:
             key.ensure_kid()
             self._ever.append(key)
+
+    @classmethod
+    def imported(cls, members: Mapping[str, Any]) -> Self:
+        """The keys of a state file. Raises `ValueError` and the like if they are none."""
+        keys = cls(RSAKey.import_key(members["keys"][0]))
+        keys._ever += [RSAKey.import_key(one) for one in members["keys"][1:]]
+        keys._oldest_published = int(members["oldest_published"])
+        if not keys._published() or not all(key.is_private and key.kid for key in keys._ever):
+            raise ValueError("a private key with a kid is missing")
+        return keys
+
+    def exported(self) -> dict[str, Any]:
+        """The keys, private ones, for a state file."""
+        return {
+            "oldest_published": self._oldest_published,
+            "keys": [key.as_dict(private=True) for key in self._used()],
+        }
 
     def rotate(self, *, keep_old: bool) -> str:
         """Sign using a new key from now on; its `kid`. Unless `keep_old`, publish only this one."""
