@@ -3,7 +3,8 @@
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
 from . import __version__
 
@@ -26,7 +27,16 @@ def _parser() -> argparse.ArgumentParser:
         description="The signed-in Amazon Cognito user, anywhere in a Python web app.",
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(
+        title="commands", metavar="COMMAND", required=True, parser_class=_Parser
+    )
+    _add_demo(commands)
+    _add_pool(commands)
+    _add_keygen(commands)
+    return parser
+
+
+def _add_demo(commands: "_Commands") -> None:
     demo = commands.add_parser(
         "demo",
         help="a small site with sign-in on this machine; no AWS account needed",
@@ -45,6 +55,22 @@ def _parser() -> argparse.ArgumentParser:
         "--fastapi", action="store_true", help="serve the site written in FastAPI, not in Flask"
     )
     demo.set_defaults(run=_demo)
+
+
+def _add_pool(commands: "_Commands") -> None:
+    pool = commands.add_parser(
+        "pool",
+        help="a user pool on this machine, for development; no AWS account needed",
+        description=(
+            "Serve a user pool for development on this machine, and write an amplify_outputs.json "
+            "for it."
+        ),
+    )
+    pool.fill = _add_pool_options
+    pool.set_defaults(run=_pool)
+
+
+def _add_keygen(commands: "_Commands") -> None:
     keygen = commands.add_parser(
         "keygen",
         help="a new key for sealed sessions",
@@ -56,7 +82,34 @@ def _parser() -> argparse.ArgumentParser:
         ),
     )
     keygen.set_defaults(run=_keygen)
-    return parser
+
+
+class _Parser(argparse.ArgumentParser):
+    """A command's parser. `fill` declares its options when it has something to read."""
+
+    fill: Callable[[argparse.ArgumentParser], None] | None = None
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As the base does."""
+        fill, self.fill = self.fill, None
+        if fill is not None:
+            fill(self)
+        return super().parse_known_args(args, namespace)
+
+
+_Commands: TypeAlias = "argparse._SubParsersAction[_Parser]"
+
+
+def _add_pool_options(parser: argparse.ArgumentParser) -> None:
+    from .testing.pool.command import add_options  # a server, and RSA keys: only the pool pays
+
+    add_options(parser, _port)
+
+
+def _pool(options: argparse.Namespace) -> int:
+    from .testing.pool.command import run
+
+    return run(options)
 
 
 def _port(text: str) -> int:
