@@ -110,6 +110,12 @@ const OPERATIONS = {
 	// What one of Amplify's functions answers in the page.
 	ask: order => onPage(order, () => FUNCTIONS[order.operation](order.options)),
 
+	// What Amplify makes of an amplify_outputs.json.
+	configure: async ({ outputs }) => {
+		Amplify.configure(outputs);
+		return Amplify.getConfig();
+	},
+
 	// What a jar makes of what it has been sent.
 	look: async ({ page }) => new Page(page.url, page.received).told(),
 };

@@ -84,6 +84,21 @@ def installed(
     return folder
 
 
+def bundled() -> str:
+    """`page.mjs` and all of Amplify it needs, as one script for a page. Raises `Unavailable`."""
+    folder = installed()
+    bundle = folder / "page.bundle.js"
+    with Path(f"{folder}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another run may make it at this moment
+        if not bundle.exists():
+            attempt = "page.part.js"
+            command = [node(), folder / "bundle.mjs", attempt]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
+            assert done.returncode == 0, done.stderr
+            (folder / attempt).rename(bundle)
+    return bundle.read_text()
+
+
 def _cache() -> Path:
     named = os.environ.get("AMPLIFY_TEST_NODE_CACHE")
     if named:

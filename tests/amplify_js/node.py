@@ -319,6 +319,10 @@ class AmplifyJS:
         page.write(pool, tokens)
         return page.cookie
 
+    def configure(self, outputs: Mapping[str, Any]) -> Any:
+        """What `Amplify.configure` makes of an amplify_outputs.json."""
+        return self.browser.do("configure", outputs=outputs)
+
     def page(self, url: str = f"{ORIGIN}/", **storage: Any) -> "Page":
         """A page of a browser without any cookies.
 
