@@ -36,7 +36,6 @@ N: Final[int] = int(  # RFC 5054, appendix A, 3072-bit group
 )
 G: Final = 2
 CHALLENGE_LIFETIME: Final = 180  # seconds, as Cognito's AuthSessionValidity is by default
-_MOST_CHALLENGES: Final = 1000
 _LABEL: Final = b"Caldera Derived Key\x01"  # with the counter of HKDF's only block
 _KEY_BYTES: Final = 16
 _SALT_BYTES: Final = 16
@@ -91,9 +90,10 @@ class Challenge:
 
 
 class Challenges:
-    """The challenges that wait for an answer, and the salts of unknown users."""
+    """The challenges that wait for an answer, at most so many, and the salts of unknown users."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = 1000) -> None:
+        self._most = most
         self._waiting: dict[str, Challenge] = {}  # by block, oldest first
         self._disguise: bytes = secrets.token_bytes(32)
 
@@ -130,7 +130,7 @@ class Challenges:
     def _forget(self, now: float) -> None:
         """Forget the challenges that are too old or too many."""
         for block, challenge in list(self._waiting.items()):
-            if now < challenge.ends_at and len(self._waiting) < _MOST_CHALLENGES:
+            if now < challenge.ends_at and len(self._waiting) < self._most:
                 return
             del self._waiting[block]
 
