@@ -4,6 +4,7 @@ import ast
 import importlib
 import re
 from collections.abc import Iterator
+from doctest import DocTestParser
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from amplify_mw import (
     TokenSession,
     UserPool,
 )
+from tests.docs.pages import PAGES, Block, blocks
 from tests.test_layers import MODULES, TREES, exported
 
 ROOT = Path(__file__).parent.parent
@@ -81,12 +83,14 @@ def imported(source: str) -> Iterator[tuple[str, str]]:
 def shown() -> dict[str, str]:
     """The programs and examples that users copy, by where they stand."""
     examples = {path.name: path.read_text() for path in ROOT.glob("tests/examples/*.py")}
-    text = (ROOT / "README.md").read_text()
-    blocks = re.findall(r"```(?:python|pycon)?\n(.*?)```", text, re.DOTALL)
-    lines = [line.removeprefix(">>> ") for block in blocks for line in block.splitlines()]
-    imports = [line for line in lines if re.match(r"(?:from|import) amplify_mw[\w. ]", line)]
-    one_line = [line for line in imports if not line.endswith("(")]
-    return {**examples, "README.md": "\n".join(one_line)}
+    return {**examples, **{page: "".join(map(program, blocks(page, "python"))) for page in PAGES}}
+
+
+def program(block: Block) -> str:
+    """The Python of a page's block."""
+    if not block.text.startswith(">>>"):
+        return block.text
+    return "".join(example.source for example in DocTestParser().get_examples(block.text))
 
 
 @pytest.mark.parametrize(("place", "source"), shown().items(), ids=shown())

@@ -65,7 +65,7 @@ class SignInFailure(NamedTuple):
     """
 
     code: str
-    """The stable code, as in the README's table."""
+    """The stable code, as the page "Errors and reasons" lists it."""
 
     pool_error: str | None
     """The user pool's own code, such as `invalid_scope` (letters, digits and `_`), or None."""

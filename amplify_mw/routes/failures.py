@@ -1,7 +1,7 @@
 """Failed sign-ins: every code, with its HTTP status, the text of its page, and the remedy.
 
 Rules:
-- A code is stable, and so is its status. Apps compare the codes, and the README lists them.
+- A code is stable, and so is its status. Apps compare the codes, and docs/errors.md lists them.
 - The provider's own text is never passed on, since it may contain a user's name. Its error code is
   cut to letters, digits and `_`.
 """

@@ -1,4 +1,4 @@
-"""The documentation's pages, and their programs.
+"""The documentation's pages and the README, and their programs.
 
 A fenced `python` block of a page is run after the blocks before it, with their names. One that
 begins with `>>>` is a doctest. One that begins with `# folder/file.py` is a file of a project. A
@@ -17,6 +17,7 @@ PAGES = {
     path.relative_to(DOCS).with_suffix("").as_posix(): path.read_text()
     for path in sorted(DOCS.rglob("*.md"))
 }
+PAGES["README"] = (DOCS.parent / "README.md").read_text()
 _BLOCK = re.compile(r"^(?:```(\w+)|<!-- (python))\n(.*?)^(?:```|-->)$", re.DOTALL | re.MULTILINE)
 _FILE = re.compile(r"(?:# |<!-- )(\w+/\w+\.\w+)(?: -->)?\n")
 
@@ -48,13 +49,10 @@ PROGRAMS = [page for page in PAGES if any(not block.file for block in blocks(pag
 
 
 def run(page: str, only: int | None = None, **names: Any) -> dict[str, Any]:
-    """Run the programs of a page; the names there are in the end. `names`: those in the beginning.
-
-    The lists `apps` and `pools` hold each `app` and each `pool` that the programs make, in turn.
-    """
+    """Run the programs of a page; the names in the end. `names`: those in the beginning."""
     module = sys.modules["page"] = ModuleType("page")  # where Litestar looks for a function's names
     namespace: dict[str, Any] = module.__dict__
-    namespace.update(names, apps=[], pools=[])
+    namespace.update(names)
     found = blocks(page, "python")
     for block in found if only is None else found[only : only + 1]:
         if block.text.startswith(">>>"):
@@ -62,22 +60,7 @@ def run(page: str, only: int | None = None, **names: Any) -> dict[str, Any]:
         elif not block.file:
             lines = "\n" * block.line  # so that a traceback says where
             exec(compile(lines + block.text, str(DOCS / f"{page}.md"), "exec"), namespace)
-            _note(namespace, names, "app")
-            _note(namespace, names, "pool")
     return namespace
-
-
-def _note(namespace: dict[str, Any], given: dict[str, Any], name: str) -> None:
-    """Keep what a program has made under a name."""
-    found, known = namespace.get(name), namespace[f"{name}s"]
-    if found is not None and found is not given.get(name) and found not in known:
-        known.append(found)
-
-
-def close_pools(namespace: dict[str, Any]) -> None:
-    """End the user pools that the programs of a page have started."""
-    for pool in namespace["pools"]:
-        pool.close()
 
 
 def _check(block: Block, page: str, namespace: dict[str, Any]) -> None:

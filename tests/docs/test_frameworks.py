@@ -1,24 +1,37 @@
 """The complete apps of the documentation do what their pages say, by their frameworks' clients."""
 
 import os
+import re
 import subprocess
 import sys
 import uuid
-from html import unescape
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import bottle
 import pytest
 from fastapi.testclient import TestClient
+from flask import Flask
 from litestar.testing import TestClient as LitestarClient
 from werkzeug.test import Client
 
-from amplify_mw import AmplifyConfig, AuthUser, NewSignIn, PageContext, TokenSet
+from amplify_mw import (
+    AmplifyConfig,
+    AuthUser,
+    NewSignIn,
+    PageContext,
+    SealedSession,
+    StoredSession,
+    TokenSet,
+)
 from amplify_mw.asgi import AmplifyASGIMiddleware
-from amplify_mw.testing import LocalUserPool, signed_in
+from amplify_mw.integrations.flask import handle_auth_errors
+from amplify_mw.stores import MemoryStore
+from amplify_mw.testing import LocalUserPool, signed_in, signed_out
 from amplify_mw.wsgi import AmplifyWSGIMiddleware
-from tests.docs.pages import blocks, close_pools, run
+from tests.docs.pages import PAGES, blocks, run
+from tests.docs.visitor import Visitor, next_page
 
 pytestmark = pytest.mark.usefixtures("surroundings")
 HTTPS = {"base_url": "https://localhost"}
@@ -99,7 +112,7 @@ def test_litestar_and_plain_apps(ada: str) -> None:
 
 DJANGO = """
 import sys
-from amplify_mw import AmplifyConfig
+from amplify_mw import AmplifyConfig, SealedSession, StoredSession
 from amplify_mw.testing import LocalUserPool
 
 pool = LocalUserPool()
@@ -147,44 +160,41 @@ def test_django(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [0, 1], ids=["flask", "fastapi"])
-def test_the_quickstart_signs_in_and_out(number: int) -> None:
+def test_the_quickstart_signs_in_and_out(pool: LocalUserPool, number: int) -> None:
     page = run("quickstart", only=number)
-    app, site, own = page["app"], page["SITE"], page["pool"]
-    client: Any = app.test_client() if number == 0 else TestClient(app, site)
-    follow = {} if number == 0 else {"follow_redirects": False}
-    browser = {"Accept": "text/html", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Site": "none"}
-
-    def get(url: str) -> Any:
-        return client.get(unescape(url).removeprefix(site), headers=browser, **follow)
-
-    to_sign_in = get("/account").headers["Location"]
-    to_pool = get(to_sign_in).headers["Location"]
-    back = own.authorize(to_pool, "ada", "password")
-    get(back)
-    assert "Hello ada, we write to ada@example.com." in get("/account").text
-    own_page = {"Sec-Fetch-Site": "same-origin"}
-    client.post("/auth/sign-out", headers=own_page, **follow)
-    assert get("/account").status_code == 302
-    close_pools(page)
+    app, site = page["app"], page["SITE"]
+    browser = Visitor(app.test_client() if number == 0 else TestClient(app, site), site)
+    assert next_page(browser.sign_in(pool, "/account", "ada")) == "/account"
+    assert "Hello ada, we write to ada@example.com." in browser.get("/account").text
+    browser.post("/auth/sign-out")
+    assert browser.get("/account").status_code == 302
 
 
-def test_the_sign_in_page_goes_to_the_pool_and_asks_again(pool: LocalUserPool) -> None:
+def test_a_password_is_asked_again_before_an_account_is_deleted(pool: LocalUserPool) -> None:
     page = run("sign-in")
-    client = page["app"].test_client()
-    site = "https://app.example.com"
-    client.get("/auth/sign-in?next=/account", base_url=site)
-    to_pool = client.get("/auth/sign-in?next=/account", base_url=site).location
-    client.get(pool.authorize(to_pool, "ada").removeprefix(site), base_url=site)
-    assert client.get("/account", base_url=site).text.startswith("Hello ada. ")
-    own_page = {"Sec-Fetch-Site": "same-origin"}
-    deleted = client.post("/account/delete", base_url=site, headers=own_page)
-    assert deleted.text == "deleted"
+    browser = Visitor(page["app"].test_client(), "https://app.example.com")
+    browser.sign_in(pool, "/account", "ada")
+    assert browser.post("/account/delete").text == "deleted"
+
+
+def test_the_sign_in_page_asks_the_app_before_a_sign_in() -> None:
+    page = run("sign-in")
     ada = NewSignIn(AuthUser("ada", "0f3c"), {"email": "ada@example.com"}, TokenSet("a", "b"))
     page["admit"](ada)
     assert page["users"] == {"0f3c": "ada@example.com"}
     page["blocked"].add("0f3c")
     with pytest.raises(PermissionError):
         page["admit"](ada)
+
+
+def test_curl_prints_what_the_sessions_page_says(pool: LocalUserPool, ada: str) -> None:
+    app = Flask(__name__)
+    handle_auth_errors(app)
+    app.get("/")(run("index")["greeting"])
+    app.wsgi_app = AmplifyWSGIMiddleware(app.wsgi_app, pool.config())  # type: ignore[method-assign]
+    client = app.test_client(use_cookies=False)
+    shown = re.findall(r"\$ curl .*\n(.*)\n", PAGES["sessions"])
+    assert [as_user(client, ada, "/").text, client.get("/").text] == shown
 
 
 def test_the_guards_of_the_page_answer_with_pages_of_its_own() -> None:
@@ -237,11 +247,23 @@ def test_the_listeners_of_the_events_page_are_told(
     assert capsys.readouterr().out == "the store answers again\n"
 
 
-def test_the_session_page_signs_in_and_out() -> None:
+KINDS: list[Callable[[], Any]] = [
+    lambda: StoredSession(MemoryStore()),
+    lambda: SealedSession(keys=[b"k" * 32]),
+]
+
+
+@pytest.mark.parametrize("kind", [None, *KINDS], ids=["of the page", "stored", "sealed"])
+def test_the_session_page_signs_in_and_out(
+    kind: Callable[[], Any] | None, pool: LocalUserPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if kind:
+        local = staticmethod(lambda _, **given: pool.config(**given | {"session": kind()}))
+        monkeypatch.setattr(AmplifyConfig, "from_outputs", local)
     with run("sessions")["app"].test_client() as client:
         form = {"name": "ada", "password": "correct horse"}
         wrong = client.post("/sign-in", data={**form, "password": "guessed"}, **HTTPS)
-        assert wrong.status_code == 401
+        assert (wrong.status_code, client.get("/", **HTTPS).status_code) == (401, 401)
         assert client.post("/sign-in", data=form, **HTTPS).text == "Hello ada."
         assert client.get("/", **HTTPS).text == "Hello ada."
         assert client.post("/sign-out", **HTTPS).text == "Goodbye."

@@ -12,7 +12,7 @@ import pytest
 from amplify_mw import AmplifyConfig, AuthRoutes
 from amplify_mw.__main__ import _parser
 from amplify_mw.testing import LocalUserPool
-from tests.docs.pages import DOCS, PAGES, PROGRAMS, blocks, close_pools, run
+from tests.docs.pages import DOCS, PAGES, PROGRAMS, blocks, run
 
 PYPROJECT = tomllib.loads((DOCS.parent / "pyproject.toml").read_text())
 
@@ -20,7 +20,7 @@ PYPROJECT = tomllib.loads((DOCS.parent / "pyproject.toml").read_text())
 @pytest.mark.usefixtures("surroundings")
 @pytest.mark.parametrize("page", PROGRAMS)
 def test_the_programs_of_a_page_run(page: str, pool: LocalUserPool) -> None:
-    close_pools(run(page, pool=pool))
+    run(page, pool=pool)
 
 
 def test_every_block_says_its_language() -> None:
@@ -44,7 +44,7 @@ def _commands() -> list[tuple[str, list[str]]]:
     found = []
     for page in PAGES:
         for block in blocks(page, "console", "sh"):
-            for line in block.text.splitlines():
+            for line in re.split(r"\n|&&|=\$\(|\)$", block.text, flags=re.MULTILINE):
                 words = shlex.split(line.removeprefix("$ "), comments=True)
                 name = Path(words[0]).name if words else ""
                 if name in ("amplify-mw", "pip"):
@@ -62,7 +62,7 @@ def test_commands_of_ours_take_what_the_pages_give_them() -> None:
 def test_extras_that_the_pages_install_exist() -> None:
     extras = PYPROJECT["project"]["optional-dependencies"]
     for _, words in _commands():
-        for extra in re.findall(r"amplify-mw\[(\w+)\]", " ".join(words)):
+        for extra in re.findall(r"(?:amplify[-_]mw|\.)\[(\w+)\]", " ".join(words)):
             assert extra in extras
 
 
@@ -73,4 +73,7 @@ def test_the_outputs_of_the_sign_in_page_configure_the_routes() -> None:
     routes = AuthRoutes(origin="https://app.example.com", keys=[b"k" * 32])
     config = AmplifyConfig.from_outputs(outputs, routes=routes)
     assert config.routes is not None
+    assert config.domain == "https://myapp.auth.eu-west-1.amazoncognito.com"
     assert config.routes.redirect_sign_in == (config.routes.callback_url,)
+    assert config.routes.redirect_sign_out == (config.routes.sign_out_callback_url,)
+    assert config.routes.scope == AuthRoutes(origin="https://app.example.com").scope

@@ -1,4 +1,4 @@
-"""Socket.IO, whose events run outside of any request: the README's way to know their user."""
+"""Socket.IO, whose events run outside of any request: docs/user.md shows a way to know the user."""
 
 import threading
 from collections.abc import Callable, Iterator

@@ -27,6 +27,7 @@ from amplify_mw.stores.redis.errors import told
 from amplify_mw.stores.redis.store import RedisStore
 from amplify_mw.testing import LocalUserPool
 from amplify_mw.testing.store_contract import KEY, LONG, OTHER
+from tests.docs.pages import PAGES
 from tests.patience import until
 from tests.shells import Shell
 from tests.sites import KEYS, Browser, Site
@@ -34,12 +35,10 @@ from tests.stores.redis_tools import Relay, Way, certificate
 from tests.stores.test_redis import RedisContract
 from tests.valkey import Valkey, free_port, program
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
-
 
 def documented(beginning: str) -> list[str]:
-    """The words of the line that the README has for an ACL."""
-    (line,) = [line for line in README.splitlines() if line.startswith(beginning)]
+    """The words of the line that the documentation has for an ACL."""
+    (line,) = [line for line in PAGES["deployment"].splitlines() if line.startswith(beginning)]
     return line.split()
 
 

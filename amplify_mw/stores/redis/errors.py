@@ -49,7 +49,7 @@ _BY_CODE: Final = {
     "MISCONF": "it takes no writes because it cannot save to disk: its own log says why",
     "BUSY": "somebody's script has been running there for seconds",
     "DENIED": "it is in protected mode: set a password there",
-    "NOPERM": "its ACL refuses a command, or the keys ~PREFIX*: the README lists what is needed",
+    "NOPERM": "its ACL refuses a command or the keys ~PREFIX*: see Deployment in the documentation",
     **dict.fromkeys(OF_CLUSTERS, CLUSTER),
 }
 _BY_TEXT: Final = (
