@@ -47,7 +47,10 @@ nitpick_ignore_regex = [
     # type variables
     (r"py:class", r"amplify_mw\.[\w.]+\.[A-Z]"),
     # protocols, aliases and unions in signatures: the text beside them says what to write
-    (r"py:class", r"amplify_mw\.[\w.]+\.(Store|Fault|Engine|Reason|TokenSource|SessionKind)"),
+    (
+        r"py:class",
+        r"amplify_mw\.[\w.]+\.(Store|Fault|Engine|Reason|TokenSource|SessionKind|Verifier)",
+    ),
 ]
 
 html_theme = "furo"

@@ -1,7 +1,6 @@
 """What the README says is so: its programs run, its versions are tested, its links lead somewhere.
 
-The programs find the file that `amplify-mw pool` writes. The README's `>>>` examples run as
-doctests, and its commands are read in tests/docs.
+The programs find the file that `amplify-mw pool` writes. The commands are read in tests/docs.
 """
 
 import json
