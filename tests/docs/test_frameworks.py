@@ -28,7 +28,7 @@ from amplify_mw import (
 from amplify_mw.asgi import AmplifyASGIMiddleware
 from amplify_mw.integrations.flask import handle_auth_errors
 from amplify_mw.stores import MemoryStore
-from amplify_mw.testing import LocalUserPool, signed_in, signed_out
+from amplify_mw.testing import LocalUserPool, signed_in
 from amplify_mw.wsgi import AmplifyWSGIMiddleware
 from tests.docs.pages import PAGES, blocks, run
 from tests.docs.visitor import Visitor, next_page
