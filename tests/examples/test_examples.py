@@ -26,7 +26,7 @@ from tests.examples import (
 )
 
 ADAS_ID = "0f3c2a6e-0000-4000-8000-00000000ada0"
-ADA = {"username": "ada", "userId": ADAS_ID, "groups": []}
+ADA: dict[str, object] = {"username": "ada", "userId": ADAS_ID, "groups": []}
 ADAS_NAME = "Welcome, Ada &lt;Countess&gt;"
 GUARDED = pytest.mark.parametrize("example", [require_auth_flask, require_auth_fastapi])
 
