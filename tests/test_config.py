@@ -731,12 +731,13 @@ OTHERS: dict[str, Any] = {  # another value of each option
     "http_timeout": 6,
     "proxy": "http://proxy:3128",
     "on_event": print,
+    "pages": {401: "<p>$title</p>"},
     "cache_entries": 9,
     "cache_bytes": 9,
 }
 OF_AN_APP = {  # options that configurations of one core may differ in
     *("protect", "public", "ignore", "mount", "login_url", "routes", "csrf", "csrf_exempt"),
-    *("origins", "preflight", "cache_control", "on_event"),
+    *("origins", "preflight", "cache_control", "on_event", "pages"),
 }
 
 

@@ -20,8 +20,9 @@ from .routes import AuthRoutes
 
 if TYPE_CHECKING:
     from ..events import Event
+    from ..web.pages import PageContext
 else:
-    Event = tuple
+    Event = PageContext = tuple
 
 
 class Options(TypedDict, total=False):
@@ -46,6 +47,7 @@ class Options(TypedDict, total=False):
     mount: str | Sequence[str]
     login_url: str | None
     routes: AuthRoutes | None
+    pages: Mapping[Literal[401, 403, 503, "sign_in_failed"], str | Callable[[PageContext], str]]
     csrf: Literal["origin"] | None
     csrf_exempt: Sequence[str]
     origins: Sequence[str]
