@@ -195,7 +195,7 @@ def size_of(groups: tuple[str, ...], scopes: frozenset[str]) -> int:
 
 
 def _names(claim: Any) -> tuple[str, ...]:
-    """The names in a claim, each once, if it is a list of strings as it should be."""
+    """The names in a claim, if it is a list of strings as it should be."""
     if not claim or not isinstance(claim, list):
         return ()
-    return tuple(dict.fromkeys([name for name in claim if isinstance(name, str) and name]))
+    return tuple([name for name in claim if isinstance(name, str) and name])

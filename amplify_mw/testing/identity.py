@@ -47,7 +47,7 @@ def signed_in(
     values = {**(attributes or {}), **more_attributes}
     _refuse_other_types(values, groups=groups, scopes=scopes)
     values.setdefault("sub", str(uuid.uuid5(uuid.NAMESPACE_URL, username)))
-    user = AuthUser(username, values["sub"], groups=tuple(dict.fromkeys(groups)))
+    user = AuthUser(username, values["sub"], groups=tuple(groups))
     with _bound(_verdict(user, values, scopes), values):
         yield user
 
