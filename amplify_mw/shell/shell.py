@@ -94,11 +94,14 @@ class Shell:
 
         check_config(is_missing=config is MISSING, is_asgi=self._awaits)
         check_app(app, is_asgi=self._awaits)
+        from ..engine.refusals import report_credential  # loaded with the first middleware
+
         config = _changed(config, options)
         inside = look_inside(app)
         self.engine: Engine = Engine.of(config).mounted(inside.mounts)
         self._clock = self.engine.clock
         self._home = self.engine.authenticator
+        self._report_credential = report_credential
         self._read = self._home.read
         self._known = self._home.known
         self._nobody = self._home.nobody
@@ -180,8 +183,7 @@ class Shell:
         verdict = self._known(value)
         if verdict is not None and self._clock() < verdict.fresh_until:
             return _visit_of(self._home, verdict, cookies, request, outer)
-        visit = _visit_of(self._home, self._nobody, cookies, request, outer)
-        return self._look_up(self._home.source, value, visit, request)
+        return self._look_up(self._home.source, value, cookies, outer, request)
 
     def _within(
         self, outer: Visit, access: Access, cookies: bytes | None, request: Request
@@ -205,19 +207,24 @@ class Shell:
                 continue
             verdict = source.known(value)
             if verdict is None or self._clock() >= verdict.fresh_until:
-                return self._look_up(source, value, visit, request)
+                return self._look_up(source, value, visit.cookies, visit.outer, request)
             visit.identify(verdict, source)
             return visit
         return visit
 
-    def _look_up(self, source: Source, value: Any, visit: Visit, request: Request) -> Flow[Visit]:
+    def _look_up(
+        self,
+        source: Source,
+        value: Any,
+        cookies: bytes | None,
+        outer: Visit | None,
+        request: Request,
+    ) -> Flow[Visit]:
         """The visit of a request whose credential is not known yet."""
         credential = Credential(source, value)
         found = yield from self._home.authenticate(credential, self._clock())
-        found.of_request(visit.cookies, visit.headers, visit.outer)
-        from ..engine.refusals import report_credential  # loaded with the first new credential
-
-        report_credential(found, self._asked, request)
+        found.of_request(cookies, request, outer)
+        self._report_credential(found, self._asked, request)
         return found
 
     def _shares_visit(self, outer: Visit, cookies: bytes | None, *, is_same: bool) -> bool:
