@@ -147,7 +147,7 @@ def test_a_form_of_this_sites_other_origin_is_refused(
     with tab.expect_response("**/notes") as answer:
         go(tab)
     assert answer.value.status == 403
-    assert answer.value.headers["content-type"] == "application/problem+json"
+    assert answer.value.headers["content-type"] == "text/html; charset=utf-8"
     assert "A page of another site asked for this" in tab.inner_text("body")
     assert site.notes == []
 
