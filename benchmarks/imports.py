@@ -60,14 +60,23 @@ from amplify_mw import AmplifyConfig, get_current_user
 from amplify_mw.{module} import {middleware}
 {more}
 
-def app(environ, start_response):
-    assert get_current_user().username
-    start_response("200 OK", [])
-    return [b"ok"]
+{app}
 
 config = AmplifyConfig(user_pool_id={pool!r}, client_id={client!r}, keys={keys!r}, **more)
 app = {middleware}(app, config)
 """
+_APPS = {
+    "wsgi": """
+def app(environ, start_response):
+    assert get_current_user().username
+    start_response("200 OK", [])
+    return [b"ok"]
+""",
+    "asgi": """
+async def app(scope, receive, send):
+    assert get_current_user().username
+""",
+}
 _NO_MORE = "more = {}"
 _SEALED = """
 from amplify_mw import SealedSession
@@ -123,6 +132,7 @@ def programs() -> dict[str, str]:
     ):
         found[CONSTRUCT + name] = _CONSTRUCT.format(
             module=module,
+            app=_APPS[module],
             middleware=f"Amplify{module.upper()}Middleware",
             pool=POOL_ID,
             client=CLIENT_ID,

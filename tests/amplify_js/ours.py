@@ -29,7 +29,9 @@ class Site:
             try:
                 if act is not None:
                     act()
-                return json.dumps(amplify_mw.get_current_user().to_dict())
+                user = amplify_mw.get_current_user().to_dict()
+                del user["groups"]  # Amplify's own value has none
+                return json.dumps(user)
             except AuthError as error:
                 return json.dumps(error.name)
 
