@@ -239,7 +239,8 @@ def test_everything_is_below_the_mount(
     after = browser.get(back_to)
     assert after.location == ("/" if deployment.options is WHOLE else f"{public}/")
     assert browser.get(f"{public}/account").status == 302
-    assert said(caplog) == []
+    # (The pool of the test before may have ended amid a revocation.)
+    assert [line for line in said(caplog) if pool.url in line or "revocation" not in line] == []
 
 
 @pytest.mark.parametrize("build", [mangum_wrapped(), apig()], ids=["mangum", "apig-wsgi"])
