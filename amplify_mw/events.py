@@ -8,8 +8,8 @@ Rules:
 - No event holds a token, a cookie's value, a code, a state or an attribute. `user_id` is the `sub`:
   an account's id, which names no person to an outsider. No `repr` shows it.
 - `path` has no query. `method` and `path` are escaped and cut: they are fit for a log, not for a
-  comparison with routes. Both are None in work that several requests share, and once a response
-  has begun.
+  comparison with routes. Both are None in work that several requests share, and may be None once
+  a response has begun.
 - `session` is the kind of session: "token", "sealed", "stored" or "amplify". It is None if several
   kinds are configured and none of them knows the user. `pool_id` and `client_id` come from a
   verified token, or from the configuration if it names only one; else they are None.

@@ -88,14 +88,13 @@ class Shell:
         self, app: object, config: AmplifyConfig | Engine, **options: Unpack[Options]
     ) -> None:
         # Loaded with the first middleware.
+        from ..engine.refusals import report_credential
         from .inside import look_inside
         from .kinds import check_app, check_config
         from .notices import Notices
 
         check_config(is_missing=config is MISSING, is_asgi=self._awaits)
         check_app(app, is_asgi=self._awaits)
-        from ..engine.refusals import report_credential  # loaded with the first middleware
-
         config = _changed(config, options)
         inside = look_inside(app)
         self.engine: Engine = Engine.of(config).mounted(inside.mounts)

@@ -16,8 +16,7 @@ from amplify_mw import end_session, get_current_user, start_session
 from amplify_mw.engine.engine import Engine
 from amplify_mw.models.session import TokenSet
 from amplify_mw.testing.store_contract import in_a_child
-from tests.patience import until
-from tests.processes.cluster import Answer, Cluster
+from tests.processes.cluster import Cluster
 from tests.processes.conftest import HOUR, Cognito, Places, enter
 from tests.processes.sites import Spec
 from tests.shells import AppAnswer, Ask, Got, Shell, WSGIShell
@@ -113,6 +112,11 @@ class Cookies:
 
 def site(places: Places, cognito: Cognito, kind: str, store: str, **options: Any) -> Spec:
     return places.site(cognito, kind, store, timeout=0.2, **options)
+
+
+# For what must answer, and fails at once if it does not: a busy machine is no fault.
+def patient(spec: Spec) -> Spec:
+    return replace(spec, timeout=60.0)
 
 
 def redis_site(places: Places, cognito: Cognito, kind: str, server: Valkey, **options: Any) -> Spec:
@@ -308,15 +312,13 @@ def test_a_redis_that_has_lost_everything_asks_for_a_plain_sign_in(
 def test_a_redis_that_was_started_anew_serves_at_once(
     visits: Visits, places: Places, cognito: Cognito, own_valkey: Valkey, kind: str
 ) -> None:
-    spec = redis_site(places, cognito, kind, own_valkey)
+    spec = patient(redis_site(places, cognito, kind, own_valkey))
     visitor, cookies = visits.to(spec), Cookies.of(spec, cognito)
     visitor.sees(cookies.fresh)
     own_valkey.stop()
     assert visitor.sees(cookies.fresh) == not_now
     own_valkey.start()
-    # (On a busy machine the store may answer too late at first.)
-    seen = until(lambda: found if (found := visitor.sees(cookies.fresh))[0] != 503 else None)
-    assert seen == {"stored": over, "sealed": signed_in}[kind]
+    assert visitor.sees(cookies.fresh) == {"stored": over, "sealed": signed_in}[kind]
     assert visitor.sees(enter(spec, cognito.tokens())) == signed_in
 
 
@@ -402,16 +404,14 @@ def test_garbage_in_redis_is_no_session(
 def test_what_redis_keeps_in_another_type_is_no_session(
     visits: Visits, places: Places, cognito: Cognito, own_valkey: Valkey, kind: str
 ) -> None:
-    spec = redis_site(places, cognito, kind, own_valkey)
+    spec = patient(redis_site(places, cognito, kind, own_valkey))
     visitor = visits.to(spec)
     cookie = refreshed(visitor, enter(spec, cognito.tokens(age=HOUR - 30)))
     with closing(own_valkey.client()) as client:
         for key in client.keys(f"{spec.name}:*"):
             client.delete(key)
             client.hset(key, "field", "value")
-    # (On a busy machine the store may answer too late at first.)
-    seen = until(lambda: found if (found := visitor.sees(cookie))[0] != 503 else None)
-    assert seen == {"stored": over, "sealed": signed_in}[kind]
+    assert visitor.sees(cookie) == {"stored": over, "sealed": signed_in}[kind]
     assert visitor.signs_in(cognito.tokens()) == (200, "set")
 
 
@@ -446,13 +446,7 @@ def load(cluster: Cluster, spec: Spec, cookie: str) -> Iterator[Callable[[], set
     begun = [member.begin(cookie, count=20) for _ in range(10) for member in members]
     cluster.journal.wait(spec.name, "load by request", 40)
     yield lambda: {answer.status for some in begun for answer in some.answers}
-    for member in members:  # a store that has just come back may be slow at first
-        answer = until(lambda member=member: _unless_unavailable(member.ask(cookie)))
-        assert answer.status in (200, 401)
-
-
-def _unless_unavailable(answer: Answer) -> Answer | None:
-    return None if answer.status == 503 else answer
+    assert {member.ask(cookie).status for member in members} <= {200, 401}
 
 
 @kinds
@@ -466,6 +460,8 @@ def test_a_redis_that_fails_under_load_makes_no_error_of_the_sites(
     fault: str,
 ) -> None:
     spec = redis_site(places, cognito, kind, own_valkey)
+    # A paused server keeps each request waiting; one that is stopped refuses at once.
+    spec = replace(spec, timeout=1.0) if fault == "pause" else patient(spec)
     cookie = enter(spec, cognito.tokens())
     with load(cluster, spec, cookie) as statuses:
         getattr(own_valkey, fault)()
