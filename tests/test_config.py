@@ -298,6 +298,8 @@ class TestPools:
             {"client_id": "web"},
             {"client_id": None},
             {"endpoint_url": "https://a.example"},
+            {"issuers": "original"},
+            {"regions": ["eu-central-1"]},
             {"issuer": "https://a.example"},
             {"keys": KEYS},
             {"client_secret": "s3cret"},
@@ -332,7 +334,7 @@ class TestAppClientSecrets:
     @pytest.mark.parametrize("client_id", ["web", ["web"]])
     def test_a_secret_belongs_to_the_one_client(self, client_id: Any) -> None:
         some = config(client_id=client_id, client_secret="s3cret")
-        assert some.user_pools[0].client_secret == "s3cret"
+        assert some.user_pools[0].client_secrets == ("s3cret",)
 
     @pytest.mark.parametrize("client_id", [None, ["web", "ios"]])
     def test_several_clients_cannot_share_a_secret(self, client_id: Any) -> None:
@@ -620,8 +622,12 @@ class TestValues:
             {"protect": ["/a"]},
             {"cookie": CookiePolicy(name="sid")},
             {"keys": KEYS},
+            {"issuers": "original"},
+            {"regions": ["eu-central-1"]},
+            {"regions": {"eu-central-1": "https://vpce-1.example"}},
             {"issuer": "https://a.example"},
             {"client_secret": "s3cret"},
+            {"client_secret": ["s3cret", "another"]},
             {"domain": "auth.example.com"},
             {"refresh_api": "InitiateAuth"},
         ],
@@ -706,6 +712,8 @@ OTHERS: dict[str, Any] = {  # another value of each option
     "user_pool_id": "eu-west-1_Other",
     "client_id": "ios",
     "endpoint_url": "https://a.example",
+    "issuers": "updated",
+    "regions": ["eu-central-1"],
     "issuer": "https://a.example",
     "keys": KEYS,
     "client_secret": "s3cret",

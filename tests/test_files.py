@@ -14,6 +14,7 @@ from amplify_mw.testing import LocalUserPool
 from tests.visits import visiting
 
 POOL_ID, CLIENT_ID = "eu-west-1_Ab12Cd34E", "2ab3cd4ef5gh6ij7kl8mn9op0q"
+WEST, EAST = "eu-west-3", "eu-north-1"
 
 GEN2: dict[str, Any] = {
     "auth": {
@@ -199,9 +200,19 @@ class TestEnvironment:
             ("AMPLIFY_CLIENT_ID", "ios", "client_id", "ios"),
             ("AMPLIFY_CLIENT_ID", "ios, web", "client_id", ["ios", "web"]),
             ("AMPLIFY_CLIENT_SECRET", "s3cret", "client_secret", "s3cret"),
+            ("AMPLIFY_CLIENT_SECRET", "new, old", "client_secret", ["new", "old"]),
             ("AMPLIFY_DOMAIN", "auth.example.com", "domain", "https://auth.example.com"),
             ("AMPLIFY_REFRESH_API", "InitiateAuth", "refresh_api", "InitiateAuth"),
             ("AMPLIFY_ENDPOINT_URL", "http://localhost:9", "endpoint_url", "http://localhost:9"),
+            ("AMPLIFY_ISSUERS", "updated", "issuers", "updated"),
+            ("AMPLIFY_REGIONS", WEST, "regions", [WEST]),
+            ("AMPLIFY_REGIONS", f"{WEST}, {EAST}", "regions", [WEST, EAST]),
+            (
+                "AMPLIFY_REGIONS",
+                f"{WEST}=http://localhost:9, {EAST}=https://vpce.example",
+                "regions",
+                {WEST: "http://localhost:9", EAST: "https://vpce.example"},
+            ),
             ("AMPLIFY_ISSUER", "https://a.example", "issuer", "https://a.example"),
             ("AMPLIFY_ALLOW_INSECURE_HTTP", "true", "allow_insecure_http", True),
             ("AMPLIFY_ALLOW_INSECURE_HTTP", "True", "allow_insecure_http", True),
@@ -259,6 +270,16 @@ class TestEnvironment:
             ("AMPLIFY_REFRESH_API", "oauth"),
             ("AMPLIFY_REFRESH_API", "OAuth"),
             ("AMPLIFY_ENDPOINT_URL", "localhost"),
+            ("AMPLIFY_ISSUERS", "Both"),
+            ("AMPLIFY_ISSUERS", "https://a.example"),
+            ("AMPLIFY_REGIONS", "us-west-2,"),
+            ("AMPLIFY_REGIONS", "west"),
+            ("AMPLIFY_REGIONS", f"{WEST}=http://a.example"),
+            ("AMPLIFY_REGIONS", f"{WEST}=https://a.example,{EAST}"),
+            ("AMPLIFY_REGIONS", f"{WEST}=https://a.example,{WEST}=https://b.example"),
+            ("AMPLIFY_CLIENT_SECRET", "a,b,c"),
+            ("AMPLIFY_CLIENT_SECRET", "a,a"),
+            ("AMPLIFY_CLIENT_SECRET", "a,"),
             ("AMPLIFY_ISSUER", "http://a.example"),
             ("AMPLIFY_ALLOW_INSECURE_HTTP", "yes"),
             ("AMPLIFY_ALLOW_INSECURE_HTTP", "1"),

@@ -80,19 +80,19 @@ def test_both_of_amazons_issuers_are_a_pools_in_every_partition(
     for issuer in (None, *both):
         made = UserPool(user_pool_id=pool_id, client_id="web", issuer=issuer)
         assert made.iss == (issuer or original + pool_id)
-        assert set(made.issuers) == both
+        assert set(made.accepted_issuers) == both
         assert made.api_url == original
         for each in both:
-            assert made.keys_url_of(each) == f"{each}/.well-known/jwks.json"
+            assert made.keys_urls_of(each)[0] == f"{each}/.well-known/jwks.json"
 
 
 def test_an_issuer_of_ones_own_is_the_only_one() -> None:
     made = UserPool(user_pool_id=POOL_ID, client_id="web", issuer="https://issuer.example/pool")
-    assert made.issuers == ("https://issuer.example/pool",)
+    assert made.accepted_issuers == ("https://issuer.example/pool",)
     local = UserPool(
         user_pool_id="local", client_id="web", issuer=ORIGINAL, endpoint_url="http://localhost:9229"
     )
-    assert local.issuers == (ORIGINAL,)
+    assert local.accepted_issuers == (ORIGINAL,)
 
 
 def test_at_an_endpoint_of_ones_own_both_have_its_keys() -> None:
@@ -100,7 +100,7 @@ def test_at_an_endpoint_of_ones_own_both_have_its_keys() -> None:
         user_pool_id=POOL_ID, client_id="web", issuer=UPDATED, endpoint_url="http://localhost:9229"
     )
     keys = f"http://localhost:9229/{POOL_ID}/.well-known/jwks.json"
-    assert [made.keys_url_of(issuer) for issuer in made.issuers] == [keys, keys]
+    assert [made.keys_urls_of(issuer) for issuer in made.accepted_issuers] == [(keys,), (keys,)]
 
 
 def test_an_issuer_that_was_given_to_one_pool_is_no_others() -> None:

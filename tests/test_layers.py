@@ -33,7 +33,7 @@ HOUSE = {
         lasting sealed stored several
         amplify.wire amplify.jar amplify.codec amplify.tokens amplify.memory amplify.sessions
     """,
-    "config": "checks pool routes options files config",
+    "config": "checks regions pool routes options files config",
     "credentials": "",
     "authenticator": "",
     "log": "",

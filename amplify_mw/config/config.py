@@ -87,7 +87,7 @@ class Core(NamedTuple):
         """The pool of each issuer that counts. A pool's configured issuer is no other pool's."""
         found = {pool.iss: pool for pool in self.pools}
         for pool in self.pools:
-            for issuer in pool.issuers:
+            for issuer in pool.accepted_issuers:
                 found.setdefault(issuer, pool)
         return found
 

@@ -42,12 +42,22 @@ VARIABLES: Final = {
     "AMPLIFY_CLIENT_ID": Variable(
         "client_id", "the app client's id; several are separated by commas"
     ),
-    "AMPLIFY_CLIENT_SECRET": Variable("client_secret", "the app client's secret, if it has one"),
+    "AMPLIFY_CLIENT_SECRET": Variable(
+        "client_secret", "the app client's secret, if it has one; two are separated by a comma"
+    ),
     "AMPLIFY_DOMAIN": Variable("domain", "the domain of the pool's hosted sign-in"),
     "AMPLIFY_REFRESH_API": Variable(
         "refresh_api", "how tokens are refreshed: GetTokensFromRefreshToken, InitiateAuth or oauth"
     ),
     "AMPLIFY_ENDPOINT_URL": Variable("endpoint_url", "where the pool's API is, if not at Amazon"),
+    "AMPLIFY_ISSUERS": Variable(
+        "issuers", "Amazon's issuers that count: both, original or updated"
+    ),
+    "AMPLIFY_REGIONS": Variable(
+        "regions",
+        "the Regions of the pool's replicas, separated by commas; us-west-2=https://... for one "
+        "at another address than Amazon's",
+    ),
     "AMPLIFY_ISSUER": Variable("issuer", "the issuer of its tokens, if not Amazon's"),
     "AMPLIFY_ALLOW_INSECURE_HTTP": Variable(
         "allow_insecure_http", "true: an emulator may be asked over plain http; see UserPool"
@@ -205,8 +215,11 @@ def from_env(
 
 def _of_settings(make: Callable[..., T], found: Mapping[str, str], options: Mapping[str, Any]) -> T:
     settings: dict[str, Any] = dict(found)
-    if "client_id" in settings:
-        settings["client_id"] = [part.strip() for part in settings["client_id"].split(",")]
+    for name in ("client_id", "client_secret", "regions"):
+        if name in settings:
+            settings[name] = [part.strip() for part in settings[name].split(",")]
+    if "=" in found.get("regions", ""):
+        settings["regions"] = _addresses(settings["regions"])
     if "allow_insecure_http" in settings:
         settings["allow_insecure_http"] = _flag(settings["allow_insecure_http"])
     outputs = settings.pop("from_outputs", None)
@@ -223,6 +236,17 @@ def _of_settings(make: Callable[..., T], found: Mapping[str, str], options: Mapp
         if option not in merged and "pools" not in merged:
             raise ConfigurationError(f"from_env: set {name} ({meaning})")
     return make(**merged)
+
+
+def _addresses(parts: list[str]) -> dict[str, str]:
+    """The addresses of Regions, by name: from texts such as `us-west-2=http://127.0.0.1:9231`."""
+    pairs = [part.partition("=")[::2] for part in parts]
+    if len(dict(pairs)) < len(pairs) or not all(url for _, url in pairs):
+        raise ConfigurationError(
+            "regions: write each Region once, and all with an address or none; got "
+            f"{', '.join(parts)!r}"
+        )
+    return dict(pairs)
 
 
 def _flag(text: str) -> bool:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from ..sessions.base import SessionKind
 from ..web.cookie_policy import CookiePolicy
-from .pool import RefreshApi, UserPool
+from .pool import Issuers, RefreshApi, UserPool
 from .routes import AuthRoutes
 
 if TYPE_CHECKING:
@@ -31,9 +31,11 @@ class Options(TypedDict, total=False):
     user_pool_id: str | None
     client_id: str | Sequence[str] | None
     endpoint_url: str | None
+    issuers: Issuers
+    regions: Sequence[str] | Mapping[str, str]
     issuer: str | None
     keys: Mapping[str, Any] | str | os.PathLike[str] | None
-    client_secret: str | None
+    client_secret: str | Sequence[str] | None
     domain: str | None
     refresh_api: RefreshApi
     allow_insecure_http: bool

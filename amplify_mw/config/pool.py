@@ -3,8 +3,10 @@
 Rules:
 - `client_id=None` accepts any app client; leaving it out is an error.
 - Addresses come from the configuration alone, never from a token.
-- Fields hold the user's options, in one form each: a list becomes a tuple, a mapping of keys
-  becomes JSON text. Everything that follows from them is a property.
+- Amazon's issuers follow from the pool's id, `issuers` and `regions`. An `issuer` of another's is
+  the only one of its pool; Amazon's hosts have no key set of it.
+- Fields hold the user's options, in one form each: a list becomes a tuple, a mapping of addresses
+  becomes pairs, a mapping of keys JSON text. Everything that follows from them is a property.
 """
 
 import os
@@ -26,12 +28,13 @@ from .checks import (
     is_insecure,
     set_fields,
 )
+from .regions import api_of, check_regions, original_issuer, region_of, updated_issuer
 
 RefreshApi = Literal["GetTokensFromRefreshToken", "InitiateAuth", "oauth"]
+Issuers = Literal["both", "original", "updated"]
 
-_POOL_ID: Final = re.compile(r"([a-z]{2,4}(?:-[a-z]+)+-[0-9])_[0-9A-Za-z]+")
 _ISSUER: Final = re.compile(r"https?://[!-~]{1,1000}")
-_PARTITIONS: Final = {"cn": "amazonaws.com.cn", "eusc": "amazonaws.eu"}
+_MAX_SECRETS: Final = 2  # of an app client, at Cognito
 
 
 @dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
@@ -56,12 +59,29 @@ class PoolOptions:
     For emulators: `http://localhost:9229`. https, or http on this machine.
     """
 
-    issuer: str | None = None
-    """The `iss` of the pool's tokens. Default: Amazon's two, ORIGINAL and UPDATED.
+    issuers: Issuers = "both"
+    """Amazon's issuers that count: "both", "original" or "updated". Default: "both".
 
-    (Both count, so that the pool's `IssuerConfiguration` may change.) With `endpoint_url` or `keys`
-    it is only compared, and may be any http or https text; otherwise the key set is fetched from
-    below it.
+    Tokens name one of them, by the pool's `IssuerConfiguration`: ORIGINAL is
+    `https://cognito-idp.REGION.amazonaws.com/ID`, UPDATED is
+    `https://issuer-cognito-idp.REGION.amazonaws.com/ID`. With both, a pool may switch, and nobody
+    is signed out.
+    """
+
+    regions: Sequence[str] | Mapping[str, str] = ()
+    """The Regions of the pool's replicas, such as `["us-west-2"]`. Default: none.
+
+    They are asked, in this order, while the pool's own Region is down, and their ORIGINAL issuers
+    count too. A mapping gives their addresses, for emulators and VPC endpoints:
+    `{"us-west-2": "http://127.0.0.1:9231"}`. With an `endpoint_url` it has to be one.
+    """
+
+    issuer: str | None = None
+    """The `iss` of the pool's tokens, if it is not Amazon's. Default: those of `issuers`.
+
+    With `endpoint_url` or `keys` it is only compared, and may be any http or https text; otherwise
+    the key set is fetched from below it. One of Amazon's is named first in errors, and the others
+    count all the same.
     """
 
     keys: Mapping[str, Any] | str | os.PathLike[str] | None = field(default=None, repr=False)
@@ -70,8 +90,11 @@ class PoolOptions:
     Default: None, the pool's own is fetched. For AWS Lambda's cold starts, and tests offline.
     """
 
-    client_secret: str | None = field(default=None, repr=False)
-    """The app client's secret, if it has one. Default: None. It needs a single `client_id`."""
+    client_secret: str | Sequence[str] | None = field(default=None, repr=False)
+    """The app client's secret, if it has one. Default: None. It needs a single `client_id`.
+
+    A list of two while it is being changed; they are tried in order.
+    """
 
     domain: str | None = None
     """The domain of the pool's hosted sign-in. Default: None.
@@ -114,25 +137,33 @@ class UserPool(PoolOptions):
         _check_pool_id(self)
         insecure = check_flag("allow_insecure_http", self.allow_insecure_http)
         check_address("endpoint_url", self._endpoint, insecure=insecure)
+        regions = check_regions(
+            self.regions,
+            self.user_pool_id,
+            has_endpoint=self.endpoint_url is not None,
+            insecure=insecure,
+        )
+        set_fields(self, regions=regions)
+        _check_issuers(self)
         if self.endpoint_url is None and self.keys is None:  # the key set is below it
             check_address("issuer", self.iss, insecure=insecure)
         _check_issuer(self.iss)
         client_id = _check_client_id(self.client_id)
         domain = _check_domain(self.domain, insecure=insecure)
-        _check_client_secret(self.client_secret, client_id)
+        secrets = _check_client_secret(self.client_secret, client_id)
         _check_refresh_api(self.refresh_api, domain)
-        set_fields(self, client_id=client_id, keys=check_keys(self.keys), domain=domain)
+        keys = check_keys(self.keys)
+        set_fields(self, client_id=client_id, client_secret=secrets, keys=keys, domain=domain)
 
     @property
     def iss(self) -> str:
-        """The exact issuer of the pool's tokens, as configured."""
-        return _amazon_issuers(self.user_pool_id)[0] if self.issuer is None else self.issuer
+        """The exact issuer of the pool's tokens, as configured: the first that counts."""
+        return self._amazons[0] if self.issuer is None else self.issuer
 
     @property
-    def issuers(self) -> tuple[str, ...]:
-        """All issuers that count, `iss` first. Amazon's two belong together."""
-        amazon = _amazon_issuers(self.user_pool_id)
-        return tuple(dict.fromkeys((self.iss, *(amazon if self.iss in amazon else ()))))
+    def accepted_issuers(self) -> tuple[str, ...]:
+        """All issuers that count, `iss` first."""
+        return tuple(dict.fromkeys((self.iss, *(() if self._is_foreign else self._amazons))))
 
     @property
     def client_ids(self) -> frozenset[str] | None:
@@ -140,20 +171,41 @@ class UserPool(PoolOptions):
         return None if self.client_id is None else frozenset(self.client_id)
 
     @property
+    def client_secrets(self) -> tuple[str, ...]:
+        """The app client's secrets, in the order to try; none for a client without one."""
+        return tuple(self.client_secret or ())
+
+    @property
+    def api_urls(self) -> tuple[str, ...]:
+        """The addresses of the pool's API: of its own Region, then of its replicas'."""
+        return tuple(f"{url.rstrip('/')}/" for url in (self._endpoint, *self._replicas.values()))
+
+    @property
     def api_url(self) -> str:
-        """The address of the pool's API."""
+        """The address of the pool's API in its own Region."""
         return f"{self._endpoint.rstrip('/')}/"
 
     @property
     def keys_url(self) -> str:
         """The address of the key set of `iss`."""
-        return self.keys_url_of(self.iss)
+        return self.keys_urls_of(self.iss)[0]
 
-    def keys_url_of(self, issuer: str) -> str:
-        """The address of the key set of one of the pool's issuers."""
-        own = f"{self.api_url}{self.user_pool_id}"  # an emulator has one key set
-        home = issuer if self.endpoint_url is None else own
-        return f"{home.rstrip('/')}/.well-known/jwks.json"
+    def keys_urls_of(self, issuer: str) -> tuple[str, ...]:
+        """The addresses of the key set of one of the pool's issuers, in the order to try.
+
+        The first is the issuer's own: it alone can say that there is no such key. The others are
+        the pool's too, for the time that the first is down.
+        """
+        homes = [f"{url}{self.user_pool_id}" for url in self.api_urls]
+        own = dict(zip(self._originals, homes, strict=False)).get(issuer, homes[0])
+        if self.endpoint_url is None and self._is_foreign:
+            own, homes = issuer, []
+        elif self.endpoint_url is None and self.issuers != "original":
+            updated = updated_issuer(self.user_pool_id, self._region)
+            own = issuer if issuer == updated else own
+            homes.insert(1, updated)
+        addresses = dict.fromkeys(home.rstrip("/") for home in (own, *homes))
+        return tuple(f"{address}/.well-known/jwks.json" for address in addresses)
 
     @property
     def token_url(self) -> str | None:
@@ -168,7 +220,7 @@ class UserPool(PoolOptions):
     @property
     def insecure_addresses(self) -> tuple[str, ...]:
         """The origins on other machines that are asked over plain http."""
-        asked = [self.api_url, "" if self.keys else self.keys_url, self.domain or ""]
+        asked = [*self.api_urls, "" if self.keys else self.keys_url, self.domain or ""]
         parts = [urlsplit(url) for url in asked if is_insecure(url)]
         return tuple(dict.fromkeys(f"http://{part.netloc}" for part in parts))
 
@@ -176,7 +228,38 @@ class UserPool(PoolOptions):
     def _endpoint(self) -> str:
         if self.endpoint_url is not None:
             return self.endpoint_url
-        return f"https://cognito-idp.{_region_host(self.user_pool_id)}"
+        return api_of(self._region)
+
+    @property
+    def _region(self) -> str:
+        """The pool's own Region; empty for another form of id."""
+        return region_of(self.user_pool_id) or ""
+
+    @property
+    def _replicas(self) -> dict[str, str]:
+        """The replicas' addresses, by Region."""
+        pairs = ((one, api_of(one)) if isinstance(one, str) else one for one in self.regions)
+        return dict(pairs)
+
+    @property
+    def _originals(self) -> tuple[str, ...]:
+        """The ORIGINAL issuers, of the pool's own Region and its replicas'."""
+        regions = (self._region, *self._replicas) if self._region else ()
+        return tuple(original_issuer(self.user_pool_id, region) for region in regions)
+
+    @property
+    def _amazons(self) -> tuple[str, ...]:
+        """Amazon's issuers that count; none for another form of id."""
+        originals = self._originals
+        if not originals or self.issuers == "original":
+            return originals
+        updated = updated_issuer(self.user_pool_id, self._region)
+        return (updated,) if self.issuers == "updated" else (originals[0], updated, *originals[1:])
+
+    @property
+    def _is_foreign(self) -> bool:
+        """Whether the issuer is not one of Amazon's for this pool."""
+        return self.issuer is not None and self.issuer not in self._amazons
 
 
 def check_pools(pools: object) -> tuple[UserPool, ...]:
@@ -192,29 +275,26 @@ def check_pools(pools: object) -> tuple[UserPool, ...]:
 
 def _check_pool_id(pool: UserPool) -> None:
     pool_id = pool.user_pool_id
-    is_amazons = isinstance(pool_id, str) and _POOL_ID.fullmatch(pool_id) is not None
-    if not is_amazons and (pool.issuer is None or pool.endpoint_url is None):
+    if region_of(pool_id) is None and (pool.issuer is None or pool.endpoint_url is None):
         raise ConfigurationError(
             f"user_pool_id: write the pool's id, such as 'eu-west-1_Ab12Cd34E'; got {pool_id!r} "
             "(other forms need both endpoint_url and issuer)"
         )
 
 
-def _region_host(pool_id: str) -> str:
-    """The end of Amazon's host names in the pool's Region."""
-    region = pool_id.partition("_")[0]
-    return f"{region}.{_PARTITIONS.get(region.partition('-')[0], 'amazonaws.com')}"
-
-
-def _amazon_issuers(pool_id: str) -> tuple[str, ...]:
-    """Amazon's issuers, ORIGINAL and UPDATED; none for another form of id."""
-    if not _POOL_ID.fullmatch(pool_id):
-        return ()
-    host = _region_host(pool_id)
-    return tuple(f"https://{name}.{host}/{pool_id}" for name in ("cognito-idp", _UPDATED))
-
-
-_UPDATED: Final = "issuer-cognito-idp"
+def _check_issuers(pool: UserPool) -> None:
+    """Check the option `issuers`, beside `issuer`."""
+    known = get_args(Issuers)
+    if pool.issuers not in known:
+        raise ConfigurationError(
+            f"issuers: write one of {', '.join(map(repr, known))}; got {pool.issuers!r}. An issuer "
+            "that is not Amazon's is written as issuer='https://...'"
+        )
+    if pool.issuers != "both" and pool._is_foreign:
+        raise ConfigurationError(
+            f"issuers: {pool.issuers!r} is for Amazon's own, and issuer={pool.issuer!r} is not "
+            "among them; write one of the two options"
+        )
 
 
 def _check_issuer(issuer: object) -> None:
@@ -245,20 +325,34 @@ def _check_client_id(value: object) -> tuple[str, ...] | None:
     return clients
 
 
-def _check_client_secret(secret: object, client_id: tuple[str, ...] | None) -> None:
+def _check_client_secret(
+    secret: object, client_id: tuple[str, ...] | None
+) -> tuple[str, ...] | None:
+    """Return the secrets as a tuple."""
     if secret is None:
-        return
-    is_text = isinstance(secret, str) and secret.isascii() and secret.isprintable()
-    if not is_text or not secret or " " in str(secret):
+        return None
+    secrets: tuple[Any, ...] = tuple(secret) if isinstance(secret, list | tuple) else (secret,)
+    if not secrets or not all(map(_is_secret, secrets)):
         raise ConfigurationError(
-            "client_secret: write the app client's secret as Cognito shows it, or leave it out for "
-            "a client without one"
+            "client_secret: write the app client's secret as Cognito shows it, a list of two while "
+            "it is being changed, or leave it out for a client without one"
+        )
+    if len(secrets) > _MAX_SECRETS or len(set(secrets)) < len(secrets):
+        raise ConfigurationError(
+            "client_secret: an app client has one secret, or two different ones while it is being "
+            "changed; write client_secret=['new', 'old']"
         )
     if client_id is None or len(client_id) != 1:
         raise ConfigurationError(
             "client_secret: a secret belongs to one app client; write client_id='...' with that "
             "one alone"
         )
+    return secrets
+
+
+def _is_secret(secret: object) -> bool:
+    is_text = isinstance(secret, str) and secret.isascii() and secret.isprintable()
+    return is_text and bool(secret) and " " not in str(secret)
 
 
 def _check_domain(domain: object, *, insecure: bool) -> str | None:

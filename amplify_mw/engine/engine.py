@@ -272,7 +272,7 @@ def _api(pool: UserPool) -> "PoolApi":
     return PoolApi(
         endpoint=pool.api_url,
         refresh_api=pool.refresh_api,
-        client_secret=pool.client_secret,
+        client_secret=next(iter(pool.client_secrets), None),
         token_url=pool.token_url,
         revoke_url=pool.revoke_url,
         is_amazons=pool.endpoint_url is None,
@@ -285,7 +285,7 @@ def _trusted(core: Core, verdicts: "BoundedCache") -> dict[str, TrustedPool]:
     sources: dict[tuple[str, int], KeySource] = {}
     trusted = {}
     for issuer, pool in core.pools_by_issuer.items():
-        url, keys = pool.keys_url_of(issuer), preloaded[id(pool)]
+        url, keys = pool.keys_urls_of(issuer)[0], preloaded[id(pool)]
         key = (url, 0 if keys is None else id(pool))
         source = sources.setdefault(key, KeySource(url, verdicts, preloaded=keys))
         trusted[issuer] = TrustedPool(issuer, pool.user_pool_id, source, pool.client_ids)

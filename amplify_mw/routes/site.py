@@ -40,14 +40,14 @@ class Site:
         self.pool: str = pool.user_pool_id
         self.client_id: str = (pool.client_id or ("",))[0]
         self.issuer: str = pool.iss
-        self.issuers: tuple[bytes, ...] = tuple(issuer.encode() for issuer in pool.issuers)
+        self.issuers: tuple[bytes, ...] = tuple(issuer.encode() for issuer in pool.accepted_issuers)
         self.attempts: Attempts = Attempts(
             routes, home.config.route_keys, self.pool, self.client_id
         )
         self.provider: Provider = Provider(
             domain=str(pool.domain),
             token_url=str(pool.token_url),
-            client=AppClient(self.client_id, pool.client_secret),
+            client=AppClient(self.client_id, next(iter(pool.client_secrets), None)),
             redirect_uri=routes.callback_url,
             scope=routes.scope,
         )

@@ -253,7 +253,7 @@ def test_its_tokens_may_name_another_issuer(clock: Clock, http: httpx2.Client) -
 
 
 def test_the_config_knows_the_clients_secret(confidential: LocalUserPool) -> None:
-    assert confidential.config().user_pools[0].client_secret == "s3cret:+"
+    assert confidential.config().user_pools[0].client_secrets == ("s3cret:+",)
     assert "s3cret" not in repr(confidential)
 
 
