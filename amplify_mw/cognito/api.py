@@ -338,10 +338,23 @@ def refreshed(id_token: object, access_token: object, refresh_token: object) -> 
     return Refreshed(*(text.encode("ascii") for text in texts))
 
 
-def revoke_token(endpoint: str, client: AppClient, refresh_token: bytes) -> Request:
-    """Revoke a refresh token, with all tokens of its sign-in. `read_revoked` reads the answer."""
-    body = {"Token": refresh_token.decode("ascii"), **_client_members(client)}
+def revoke_token(
+    endpoint: str, client: AppClient, refresh_token: bytes, *, linked: bool = False
+) -> Request:
+    """Revoke a refresh token, with all tokens of its sign-in. `read_revoked` reads the answer.
+
+    `linked`: with the single sign-on session, too, so that the sign-in page asks again.
+    """
+    more = {"RevokeAssociatedSessions": "LINKED"} if linked else {}
+    body = {"Token": refresh_token.decode("ascii"), **_client_members(client), **more}
     return call(endpoint, "RevokeToken", body)
+
+
+def may_lack_linked(failure: Failure | None) -> bool:
+    """Whether a refusal may mean that the endpoint does not know `RevokeAssociatedSessions`."""
+    return failure is not None and (
+        failure.code == "InvalidParameterException" or failure.reason == UNKNOWN.reason
+    )
 
 
 def global_sign_out(endpoint: str, access_token: bytes) -> Request:

@@ -9,6 +9,9 @@ Rules:
   of a malformed refresh token counts too.
 - Revoking is not waited for: an unreachable Cognito delays no sign-out, and the user is signed out
   here in any case. The operator is told of a set-up that cannot revoke.
+- A sign-out ends the pool's single sign-on session too (`LINKED`). No other revocation does: the
+  sign-in that replaces an old session may have come through the same one. An endpoint that refuses
+  this is asked once more without it. If that helps, later sign-outs go without it.
 """
 
 import re
@@ -78,6 +81,7 @@ class Grants:
         self._pools = pools
         self._refreshes = Paces("token refresh", _PAUSING)
         self._revocations = Paces("token revocation", meanwhile=_UNREVOKED)
+        self._unlinked: set[str] = set()  # endpoints that do not know `LINKED`
         self.sign_ins: Paces = Paces("sign-in", (), "sign-ins come to nothing meanwhile")
 
     def refresh(
@@ -111,9 +115,15 @@ class Grants:
         return (yield from asking.heed(answer, why, departed, now)), now
 
     def revoke(self, access: VerifiedToken, refresh_token: bytes) -> Flow[None]:
-        """Revoke a sign-in's tokens, without waiting."""
+        """Revoke a sign-in's tokens, without waiting. Not for a sign-out."""
         pool = self._pools[access.issuer]
         yield from self._launch(access, [_revocation(pool, access, refresh_token)], refresh_token)
+
+    def sign_out(self, access: VerifiedToken, refresh_token: bytes) -> Flow[None]:
+        """Revoke a sign-in's tokens and its single sign-on session, without waiting."""
+        pool = self._pools[access.issuer]
+        step = _revocation(pool, access, refresh_token, at_sign_out=True)
+        yield from self._launch(access, [step], refresh_token)
 
     def sign_out_everywhere(self, access: VerifiedToken, refresh_token: bytes | None) -> Flow[None]:
         """Revoke all tokens of a user, without waiting.
@@ -123,13 +133,15 @@ class Grants:
         pool = self._pools[access.issuer]
         steps = [Step(api.global_sign_out(pool.endpoint, access.encoded), api.read_signed_out)]
         if refresh_token is not None:
-            steps.append(_revocation(pool, access, refresh_token))
+            steps.append(_revocation(pool, access, refresh_token, at_sign_out=True))
         yield from self._launch(access, steps, access.encoded)
 
     def _launch(self, access: VerifiedToken, steps: "list[Step]", secret: bytes) -> Flow[None]:
-        key = ("revoke", steps[0].request.url, secret)
+        key = ("revoke", steps[0].request.url, steps[-1].linked is not None, secret)
         asked = [(step, self._asking(step, access)) for step in steps]
-        flight = Flight(key, lambda now: _carry_out(access, asked, now), "revocations")
+        flight = Flight(
+            key, lambda now: _carry_out(access, asked, self._unlinked, now), "revocations"
+        )
         with suppress(Unreachable):  # out of threads: the user is signed out all the same
             yield Launch(flight)
 
@@ -140,19 +152,25 @@ class Grants:
 
 
 class Step(NamedTuple):
-    """A request, and the reader of its answer. `is_odd`: Cognito cannot have issued its token."""
+    """A request, and the reader of its answer. `is_odd`: Cognito cannot have issued its token.
+
+    `linked`: the same request with `LINKED`, to be preferred.
+    """
 
     request: Request
     read: Callable[[Response], Failure | None]
     names_client: bool = False
     is_odd: bool = False
+    linked: Request | None = None
 
 
-def _carry_out(access: VerifiedToken, steps: list[tuple[Step, Asking]], now: float) -> Flow[None]:
+def _carry_out(
+    access: VerifiedToken, steps: list[tuple[Step, Asking]], unlinked: set[str], now: float
+) -> Flow[None]:
     """The flight: one step after the other, each tried a few times. Failures stop none of them."""
     for step, asking in steps:
         for pause in (*_TRY_AGAIN, None):
-            answer, now = yield from _try(step, asking, now)
+            answer, now = yield from _try(step, asking, unlinked, now)
             if answer is None or not answer.is_outage or pause is None:
                 break
             _, now = yield Pause(pause)
@@ -161,22 +179,36 @@ def _carry_out(access: VerifiedToken, steps: list[tuple[Step, Asking]], now: flo
         yield Report(event)
 
 
-def _try(step: Step, asking: Asking, now: float) -> Flow[tuple[Failure | None, float]]:
-    departed = now
+def _try(
+    step: Step, asking: Asking, unlinked: set[str], now: float
+) -> Flow[tuple[Failure | None, float]]:
+    """Send a request. `unlinked`: the endpoints that do not know `LINKED`, to be noted there."""
+    departed, url = now, step.request.url
+    linked = None if url in unlinked else step.linked
     try:
-        response, now = yield step.request
+        response, now = yield linked or step.request
         answer, why = step.read(response), f"HTTP status {response.status}"
+        if linked is not None and api.may_lack_linked(answer):
+            response, now = yield step.request
+            answer, why = step.read(response), f"HTTP status {response.status}"
+            if answer is None:
+                unlinked.add(url)
     except Unreachable as error:
         answer, why, now = UNAVAILABLE, str(error), error.now or now
     return (yield from asking.heed(answer, why, departed, now)), now
 
 
-def _revocation(pool: PoolApi, access: VerifiedToken, refresh_token: bytes) -> Step:
+def _revocation(
+    pool: PoolApi, access: VerifiedToken, refresh_token: bytes, *, at_sign_out: bool = False
+) -> Step:
     client = AppClient(access.client, pool.client_secret)
-    request, read = api.revoke_token(pool.endpoint, client, refresh_token), api.read_revoked
-    if pool.refresh_api == "oauth" and pool.revoke_url is not None:
-        request, read = oauth.revoke(pool.revoke_url, client, refresh_token), oauth.read_failure
-    return Step(request, read, names_client=True, is_odd=not _COGNITOS.fullmatch(refresh_token))
+    is_odd = not _COGNITOS.fullmatch(refresh_token)
+    if pool.refresh_api == "oauth" and pool.revoke_url is not None:  # which knows no `LINKED`
+        request = oauth.revoke(pool.revoke_url, client, refresh_token)
+        return Step(request, oauth.read_failure, names_client=True, is_odd=is_odd)
+    revoke = partial(api.revoke_token, pool.endpoint, client, refresh_token)
+    linked = revoke(linked=True) if at_sign_out else None
+    return Step(revoke(), api.read_revoked, names_client=True, is_odd=is_odd, linked=linked)
 
 
 def _why(pool: PoolApi, response: Response) -> str:

@@ -142,7 +142,7 @@ class _Ending:
             if self._everywhere and is_own and _is_of(access_token, known):
                 failure = (yield from self._end_all(access_token, refresh_token, now)) or failure
             elif refresh_token is not None:
-                yield from self._home.grants.revoke(access_token, refresh_token)
+                yield from self._home.grants.sign_out(access_token, refresh_token)
         return failure
 
     def _drop(

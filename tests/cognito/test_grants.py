@@ -264,7 +264,7 @@ def test_the_refresh_token_is_revoked_once_everywhere_was_asked_for() -> None:
     next(flight)
     assert flight.send((GOOD[None], T)) == Report(Revoked(True, "", True, *OF_ADA))
     second = flight.send((None, T))
-    assert body(second) == {"Token": "refresh-0", "ClientId": "web"}
+    assert body(second) == {"Token": "refresh-0", "ClientId": "web", **LINKED}
 
 
 def test_a_revocation_that_failed_is_sent_twice_again() -> None:
@@ -307,6 +307,141 @@ def test_each_revocation_has_a_flight_of_its_own_and_none_shows_a_token() -> Non
     ]
     assert len({flight.key for flight in flights}) == 3
     assert "refresh-0" not in repr(flights)
+
+
+# --- the single sign-on session
+
+LINKED = {"RevokeAssociatedSessions": "LINKED"}
+UNKNOWN_MEMBER = [
+    "SerializationException",
+    "InvalidParameterException",
+    "ValidationException",
+    "UnknownParameter",
+]
+
+
+def refusal(code: str, message: str = "") -> Response:
+    return Response(400, {}, json.dumps({"__type": code, "message": message}).encode())
+
+
+def carried_out(
+    flow: Generator[Any, Any, Any], *answers: Response | Unreachable
+) -> tuple[list[dict[str, Any]], list[Any]]:
+    """What a launched flight sends, to which Cognito answers so in turn, and what it tells."""
+    flight, sent, told, left = launched(flow).flow(T), [], [], list(answers)
+    effect = next(flight)
+    try:
+        while True:
+            if not isinstance(effect, Request):
+                told += [] if isinstance(effect, Pause) else [effect]
+                effect = flight.send((None, T))
+                continue
+            sent.append(body(effect))
+            answer = left.pop(0)
+            failed = isinstance(answer, Unreachable)
+            effect = flight.throw(answer) if failed else flight.send((answer, T))
+    except StopIteration:
+        assert not left
+        return sent, told
+
+
+def is_linked(sent: list[dict[str, Any]]) -> list[bool]:
+    return ["RevokeAssociatedSessions" in members for members in sent]
+
+
+@pytest.mark.parametrize("api", APIS[:2])
+def test_a_sign_out_ends_the_single_sign_on_session_too(api: str) -> None:
+    asking = grants(api, secret="hush")
+    sent, told = carried_out(asking.sign_out(access(), b"refresh-0"), GOOD[None])
+    client = {"ClientId": "web", "ClientSecret": "hush"}
+    assert sent == [{"Token": "refresh-0", **client, **LINKED}]
+    assert told == [Report(Revoked(True, "", False, *OF_ADA))]
+
+
+def test_the_revocation_endpoint_knows_no_such_member() -> None:
+    request = next(launched(grants("oauth").sign_out(access(), b"refresh-0")).flow(T))
+    assert (request.url, body(request)["token"]) == (f"{ENDPOINT}oauth2/revoke", "refresh-0")
+    assert b"LINKED" not in request.content
+
+
+@pytest.mark.parametrize("code", UNKNOWN_MEMBER)
+def test_an_endpoint_that_does_not_know_the_member_is_asked_without_it_from_then_on(
+    code: str,
+) -> None:
+    asking = grants()
+    sent, told = carried_out(asking.sign_out(access(), b"refresh-0"), refusal(code), GOOD[None])
+    assert is_linked(sent) == [True, False]
+    assert told == [Report(Revoked(True, "", False, *OF_ADA))]  # and no operator is called
+    sent, _ = carried_out(asking.sign_out(access(), b"refresh-1"), GOOD[None])
+    assert is_linked(sent) == [False]
+    everywhere = asking.sign_out_everywhere(access(), b"refresh-2")
+    sent, _ = carried_out(everywhere, GOOD[None], GOOD[None])
+    assert is_linked(sent) == [False, False]
+
+
+def test_another_endpoint_of_the_process_is_asked_with_it() -> None:
+    there = "https://there.example/"
+    pools = {
+        ISSUER: PoolApi(ENDPOINT, APIS[0], None, None, None),
+        "https://other.example": PoolApi(there, APIS[0], None, None, None),
+    }
+    asking = Grants(pools)
+    carried_out(asking.sign_out(access(), b"r-0"), refusal("SerializationException"), GOOD[None])
+    other = access("https://other.example")
+    sent, _ = carried_out(asking.sign_out(other, b"r-1"), GOOD[None])
+    assert is_linked(sent) == [True]
+
+
+@pytest.mark.parametrize("code", UNKNOWN_MEMBER)
+def test_a_refusal_with_and_without_the_member_is_of_something_else(code: str) -> None:
+    asking = grants()
+    sent, told = carried_out(
+        asking.sign_out(access(), b"refresh-0"), refusal(code), refusal("UnauthorizedException")
+    )
+    assert is_linked(sent) == [True, False]
+    assert told[-1] == Report(Revoked(False, "cognito_misconfigured", False, *OF_ADA))
+    sent, _ = carried_out(asking.sign_out(access(), b"refresh-1"), GOOD[None])
+    assert is_linked(sent) == [True]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        refusal("UnauthorizedException"),
+        refusal("UnsupportedOperationException"),
+        refusal("NotAuthorizedException", "Unable to verify secret hash for client web"),
+        refusal("OperationNotEnabledException"),
+        refusal("ForbiddenException"),
+    ],
+    ids=lambda answer: json.loads(answer.content)["__type"],
+)
+def test_any_other_refusal_is_not_asked_about_again(answer: Response) -> None:
+    sent, _ = carried_out(grants().sign_out(access(), b"refresh-0"), answer)
+    assert is_linked(sent) == [True]
+
+
+@pytest.mark.parametrize("answer", [DOWN, SLOW, BROKEN], ids=repr)
+def test_an_outage_is_no_reason_to_leave_the_session_alone(
+    answer: Response | Unreachable,
+) -> None:
+    sent, _ = carried_out(grants().sign_out(access(), b"refresh-0"), answer, GOOD[None])
+    assert is_linked(sent) == [True, True]
+
+
+def test_an_outage_after_the_refusal_is_asked_about_again() -> None:
+    odd = refusal("SerializationException")
+    asking = grants().sign_out(access(), b"refresh-0")
+    sent, told = carried_out(asking, odd, BROKEN, odd, GOOD[None])
+    assert is_linked(sent) == [True, False, True, False]
+    assert told[-1] == Report(Revoked(True, "", False, *OF_ADA))
+
+
+def test_a_sign_out_is_not_lost_among_revocations_of_the_same_token() -> None:
+    asking = grants()
+    revocation = launched(asking.revoke(access(), b"refresh-0"))
+    sign_out = launched(asking.sign_out(access(), b"refresh-0"))
+    assert revocation.key != sign_out.key
+    assert "refresh-0" not in repr(sign_out)
 
 
 # --- who waits for what, and what is said of it
