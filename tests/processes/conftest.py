@@ -24,6 +24,7 @@ from tests.valkey import redis_url as redis_url
 
 collect_ignore = ["apps"]  # they belong to the servers
 HOUR = 3600.0
+DUE = HOUR - 500  # the age of tokens that a site refreshes, though they are good for long yet
 
 
 @dataclass

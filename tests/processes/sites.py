@@ -30,6 +30,7 @@ class Spec:
     staleness: float = 0.0
     local_cache: float = 0.0
     timeout: float = 60.0
+    margin: float = 600.0  # before the end of its tokens; a slow test is through by then
     keys: Sequence[str] = (KEY,)
 
     def open(self) -> Any:
@@ -44,7 +45,7 @@ class Spec:
         return MemoryStore() if self.store == "memory" else None
 
     def config(self, store: Any) -> AmplifyConfig:
-        times = {"lease": self.lease, "idle": self.idle}
+        times = {"lease": self.lease, "idle": self.idle, "refresh_margin": self.margin}
         session: StoredSession | SealedSession
         if self.kind == "stored":
             session = StoredSession(store, **times)

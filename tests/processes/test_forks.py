@@ -6,7 +6,7 @@ import pytest
 
 from amplify_mw.models.session import TokenSet
 from tests.processes.cluster import Cluster, Member
-from tests.processes.conftest import HOUR, Cognito, Places
+from tests.processes.conftest import DUE, Cognito, Places
 from tests.processes.sites import Spec
 
 SITES = [
@@ -33,7 +33,7 @@ def sign_in(member: Member, tokens: TokenSet) -> str:
 
 def due(cognito: Cognito) -> TokenSet:
     """Tokens that are good, and about to expire."""
-    return cognito.tokens(age=HOUR - 30)
+    return cognito.tokens(age=DUE)
 
 
 def warm_site(cluster: Cluster, spec: Spec, shell: str, cognito: Cognito) -> tuple[Member, str]:
