@@ -4,7 +4,14 @@ from typing import Any
 
 import pytest
 
-from amplify_mw import AmplifyConfig, AmplifyCookies, StoredSession, TokenSession, UserPool
+from amplify_mw import (
+    AmplifyConfig,
+    AmplifyCookies,
+    ConfigurationError,
+    StoredSession,
+    TokenSession,
+    UserPool,
+)
 from amplify_mw.effects import Join
 from amplify_mw.engine.engine import Engine
 from amplify_mw.stores.memory import MemoryStore
@@ -24,6 +31,7 @@ ELSEWHERE = [  # what is not this pool's
     f"http://issuer-cognito-idp.us-east-1.amazonaws.com/{POOL_ID}",
     UPDATED + "/",
 ]
+HERE = "http://127.0.0.1:9229"
 REFRESH = "GetTokensFromRefreshToken"
 KINDS = (*LASTING, "amplify")
 
@@ -103,12 +111,52 @@ def test_at_an_endpoint_of_ones_own_both_have_its_keys() -> None:
     assert [made.keys_urls_of(issuer) for issuer in made.accepted_issuers] == [(keys,), (keys,)]
 
 
-def test_an_issuer_that_was_given_to_one_pool_is_no_others() -> None:
-    one, other = (
-        UserPool(user_pool_id=POOL_ID, client_id=client, issuer=issuer)
-        for client, issuer in (("web", UPDATED), ("ios", ORIGINAL))
-    )
+def entry(**options: Any) -> UserPool:
+    return UserPool(**{"user_pool_id": POOL_ID, "client_id": "web", **options})
+
+
+def test_two_entries_of_a_pool_may_differ_in_their_issuer() -> None:
+    one, other = entry(issuer=UPDATED), entry(issuer=ORIGINAL)
     assert AmplifyConfig(pools=[one, other]).pools_by_issuer == {UPDATED: one, ORIGINAL: other}
+    one, other = entry(issuers="updated"), entry(issuers="original")
+    assert AmplifyConfig(pools=[one, other]).pools_by_issuer == {UPDATED: one, ORIGINAL: other}
+    one, other = (entry(issuer=issuer, endpoint_url=HERE) for issuer in (UPDATED, f"{HERE}/pool"))
+    assert set(AmplifyConfig(pools=[one, other]).pools_by_issuer) == {
+        *(UPDATED, ORIGINAL, f"{HERE}/pool")
+    }
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {},
+        {"client_id": "ios"},
+        {"endpoint_url": HERE},
+        {"endpoint_url": HERE, "issuer": f"{HERE}/{POOL_ID}"},
+        {"issuer": f"https://cognito-idp.example/{POOL_ID}"},
+        {"issuer": ELSEWHERE[0]},  # a replica is one of the `regions`
+        {"regions": {"us-west-2": HERE}, "issuer": UPDATED},
+        {"keys": {"keys": []}, "issuer": UPDATED},
+        {"client_id": "ios", "issuer": UPDATED},  # a switch would sign out the users of each
+        {"client_secret": "s3cret", "issuers": "updated"},
+        {"domain": "auth.example.com", "issuers": "updated"},
+    ],
+    ids=str,
+)
+def test_two_pools_of_one_id_are_not_taken_for_one(other: dict[str, Any]) -> None:
+    for pools in ([entry(), entry(**other)], [entry(**other), entry()]):
+        with pytest.raises(
+            ConfigurationError, match=rf"^pools: '{POOL_ID}' occurs twice, .*client_id="
+        ):
+            AmplifyConfig(pools=pools)
+
+
+@pytest.mark.parametrize("issuer", [ORIGINAL, UPDATED])
+def test_an_issuer_is_one_pools(issuer: str) -> None:
+    other = entry(user_pool_id="us-east-1_Other0001", endpoint_url=HERE, issuer=issuer)
+    for pools in ([entry(), other], [other, entry()]):
+        with pytest.raises(ConfigurationError, match=r"^pools: the issuer .*; correct the issuer="):
+            AmplifyConfig(pools=pools)
 
 
 @pytest.mark.parametrize("issuer", [ORIGINAL, UPDATED])

@@ -12,7 +12,7 @@ Rules:
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Final, Literal, get_args
 from urllib.parse import urlsplit
 
@@ -198,7 +198,7 @@ class UserPool(PoolOptions):
         """
         homes = [f"{url}{self.user_pool_id}" for url in self.api_urls]
         own = dict(zip(self._originals, homes, strict=False)).get(issuer, homes[0])
-        if self.endpoint_url is None and self._is_foreign:
+        if self._asks_issuer:
             own, homes = issuer, []
         elif self.endpoint_url is None and self.issuers != "original":
             updated = updated_issuer(self.user_pool_id, self._region)
@@ -256,6 +256,18 @@ class UserPool(PoolOptions):
         updated = updated_issuer(self.user_pool_id, self._region)
         return (updated,) if self.issuers == "updated" else (originals[0], updated, *originals[1:])
 
+    def _is_also(self, other: "UserPool") -> bool:
+        """Whether another entry is certainly of the same pool: only the issuer differs."""
+        if self._asks_issuer or other._asks_issuer or self.iss == other.iss:
+            return False
+        names = [one.name for one in fields(self) if one.name not in ("issuer", "issuers")]
+        return all(getattr(self, name) == getattr(other, name) for name in names)
+
+    @property
+    def _asks_issuer(self) -> bool:
+        """Whether the key set is at an issuer that is not Amazon's."""
+        return self._is_foreign and self.endpoint_url is None
+
     @property
     def _is_foreign(self) -> bool:
         """Whether the issuer is not one of Amazon's for this pool."""
@@ -266,11 +278,27 @@ def check_pools(pools: object) -> tuple[UserPool, ...]:
     """Return the option `pools` as a tuple."""
     if not isinstance(pools, Sequence) or not all(isinstance(pool, UserPool) for pool in pools):
         raise ConfigurationError("pools: write a list of UserPool(...)")
-    if len({pool.iss for pool in pools}) != len(pools):
-        raise ConfigurationError(
-            "pools: one issuer occurs twice; write its client ids as one UserPool(client_id=[...])"
-        )
+    for index, pool in enumerate(pools):
+        for other in pools[:index]:
+            _check_apart(pool, other)
     return tuple(pools)
+
+
+def _check_apart(pool: UserPool, other: UserPool) -> None:
+    """Raise `ConfigurationError` if tokens or users of one could be taken for the other's."""
+    shared = sorted({*pool.accepted_issuers} & {*other.accepted_issuers})
+    if pool.user_pool_id != other.user_pool_id and shared:
+        raise ConfigurationError(
+            f"pools: the issuer {shared[0]!r} is that of two entries, {other.user_pool_id!r} and "
+            f"{pool.user_pool_id!r}; correct the issuer= of one"
+        )
+    if pool.user_pool_id == other.user_pool_id and not pool._is_also(other):
+        raise ConfigurationError(
+            f"pools: {pool.user_pool_id!r} occurs twice, and users are known by this id and their "
+            "sub; write it once, as one UserPool(client_id=[...]), with issuers= and regions= if "
+            "it has them. One of the same id at another address is another pool: give it a "
+            "middleware and a store of its own"
+        )
 
 
 def _check_pool_id(pool: UserPool) -> None:
