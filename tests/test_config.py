@@ -330,6 +330,241 @@ class TestPools:
                 AmplifyConfig(**options)
 
 
+EAST_ID, WEST = "us-east-1_Ab12Cd34E", "us-west-2"
+ORIGINAL = f"https://cognito-idp.us-east-1.amazonaws.com/{EAST_ID}"
+UPDATED = f"https://issuer-cognito-idp.us-east-1.amazonaws.com/{EAST_ID}"
+IN_WEST = f"https://cognito-idp.us-west-2.amazonaws.com/{EAST_ID}"
+FOREIGN = "https://issuer.example/pool"
+HERE, THERE = "http://127.0.0.1:9230", "http://127.0.0.1:9231"
+
+
+def east(**options: Any) -> UserPool:
+    return user_pool(user_pool_id=EAST_ID, **options)
+
+
+def keys_of(*homes: str) -> tuple[str, ...]:
+    return tuple(f"{home}/.well-known/jwks.json" for home in homes)
+
+
+class TestIssuers:
+    @pytest.mark.parametrize(
+        ("options", "accepted"),
+        [
+            ({}, (ORIGINAL, UPDATED)),
+            ({"issuers": "original"}, (ORIGINAL,)),
+            ({"issuers": "updated"}, (UPDATED,)),
+            ({"regions": [WEST]}, (ORIGINAL, UPDATED, IN_WEST)),
+            ({"regions": [WEST], "issuers": "original"}, (ORIGINAL, IN_WEST)),
+            ({"regions": [WEST], "issuers": "updated"}, (UPDATED,)),  # it names the primary Region
+            ({"regions": {WEST: THERE}, "endpoint_url": HERE}, (ORIGINAL, UPDATED, IN_WEST)),
+            ({"issuer": UPDATED}, (UPDATED, ORIGINAL)),
+            ({"issuer": UPDATED, "issuers": "updated"}, (UPDATED,)),
+            ({"issuer": IN_WEST, "regions": [WEST]}, (IN_WEST, ORIGINAL, UPDATED)),
+            ({"issuer": IN_WEST}, (IN_WEST,)),
+            ({"issuer": FOREIGN}, (FOREIGN,)),
+            ({"issuer": FOREIGN, "regions": [WEST]}, (FOREIGN,)),
+            ({"issuer": FOREIGN, "endpoint_url": HERE}, (FOREIGN,)),
+            ({"issuer": ORIGINAL.replace("us-east-1_", "us-east-1_O")}, None),
+        ],
+        ids=str,
+    )
+    def test_those_that_count(
+        self, options: dict[str, Any], accepted: tuple[str, ...] | None
+    ) -> None:
+        pool = east(**options)
+        assert pool.accepted_issuers == (accepted or (options["issuer"],))
+        assert pool.iss == pool.accepted_issuers[0]
+
+    @pytest.mark.parametrize(
+        ("pool_id", "host"),
+        [
+            ("us-gov-east-1_Ab12Cd34E", "us-gov-east-1.amazonaws.com"),
+            ("cn-northwest-1_Ab12Cd34E", "cn-northwest-1.amazonaws.com.cn"),
+            ("eusc-de-east-1_Ab12Cd34E", "eusc-de-east-1.amazonaws.eu"),
+            ("us-iso-east-1_Ab12Cd34E", "us-iso-east-1.c2s.ic.gov"),
+            ("us-isob-east-1_Ab12Cd34E", "us-isob-east-1.sc2s.sgov.gov"),
+            ("eu-isoe-west-1_Ab12Cd34E", "eu-isoe-west-1.cloud.adc-e.uk"),
+            ("us-isof-south-1_Ab12Cd34E", "us-isof-south-1.csp.hci.ic.gov"),
+            ("mx-central-1_Ab12Cd34E", "mx-central-1.amazonaws.com"),
+        ],
+    )
+    def test_every_partition_has_both_at_its_own_domain(self, pool_id: str, host: str) -> None:
+        assert user_pool(user_pool_id=pool_id).accepted_issuers == (
+            f"https://cognito-idp.{host}/{pool_id}",
+            f"https://issuer-cognito-idp.{host}/{pool_id}",
+        )
+
+    @pytest.mark.parametrize("issuers", ["Both", "BOTH", "", None, True, ["both"], FOREIGN])
+    def test_they_are_named_by_a_word(self, issuers: Any) -> None:
+        with pytest.raises(ConfigurationError, match=r"^issuers: write one of 'both', 'orig"):
+            east(issuers=issuers)
+
+    @pytest.mark.parametrize("issuers", ["original", "updated"])
+    @pytest.mark.parametrize(
+        "issuer", [FOREIGN, IN_WEST, "https://cognito-idp.us-east-1.amazonaws.com/us-east-1_Other"]
+    )
+    def test_one_of_ones_own_has_no_such_choice(self, issuers: str, issuer: str) -> None:
+        with pytest.raises(ConfigurationError, match=r"^issuers: .*write one of the two options"):
+            east(issuers=issuers, issuer=issuer)
+        with pytest.raises(ConfigurationError, match=r"^issuers: "):
+            user_pool(user_pool_id="local_1", endpoint_url=HERE, issuers=issuers, issuer=issuer)
+
+    @pytest.mark.parametrize(("issuers", "issuer"), [("original", UPDATED), ("updated", ORIGINAL)])
+    def test_two_options_that_contradict_each_other_are_refused(
+        self, issuers: str, issuer: str
+    ) -> None:
+        with pytest.raises(ConfigurationError, match=r"^issuers: .*write one of the two options"):
+            east(issuers=issuers, issuer=issuer)
+
+
+class TestRegions:
+    def test_a_replica_is_asked_after_the_pools_own_region(self) -> None:
+        assert east().api_urls == ("https://cognito-idp.us-east-1.amazonaws.com/",)
+        pool = east(regions=[WEST, "eu-west-1"])
+        assert pool.api_url == pool.api_urls[0]
+        assert pool.api_urls == (
+            "https://cognito-idp.us-east-1.amazonaws.com/",
+            "https://cognito-idp.us-west-2.amazonaws.com/",
+            "https://cognito-idp.eu-west-1.amazonaws.com/",
+        )
+
+    def test_a_mapping_says_where_they_are(self) -> None:
+        regions = {WEST: THERE, "eu-west-1": "https://vpce-1.example/"}
+        pool = east(regions=regions, endpoint_url=HERE)
+        assert pool.api_urls == (f"{HERE}/", f"{THERE}/", "https://vpce-1.example/")
+        pool = east(regions=regions)
+        assert pool.api_urls[0] == "https://cognito-idp.us-east-1.amazonaws.com/"
+        assert pool.api_urls[1:] == (f"{THERE}/", "https://vpce-1.example/")
+        regions.clear()
+        assert len(pool.api_urls) == 3
+
+    def test_an_emulators_pool_has_regions_of_any_partition(self) -> None:
+        regions = {"us-west-2": HERE, "cn-north-1": THERE}
+        pool = user_pool(user_pool_id="local_1", endpoint_url=HERE, issuer=FOREIGN, regions=regions)
+        assert pool.api_urls == (f"{HERE}/", f"{THERE}/")  # each is asked once
+
+    @pytest.mark.parametrize(
+        "regions", ["us-west-2", b"us-west-2", 5, None, True, {"us-west-2"}, iter(["us-west-2"])]
+    )
+    def test_they_are_a_list_or_a_mapping(self, regions: Any) -> None:
+        with pytest.raises(ConfigurationError, match=r"^regions: write a list .*us-west-2'\]"):
+            east(regions=regions)
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            *("", "west", "us-west", "us_west_2", "US-WEST-2", "us-west-2 ", "us-west-2\n"),
+            *("us-west-²", "us-west-2_Ab12Cd34E", "us-west-2.evil.example/", "https://a.example"),
+            *(5, None, ()),
+        ],
+    )
+    def test_what_is_no_region_is_refused(self, name: Any) -> None:
+        for regions in ([name], [WEST, name], {name: THERE}):
+            with pytest.raises(ConfigurationError, match=r"^regions: write the names .* got "):
+                east(regions=regions)
+
+    def test_the_pools_own_is_known(self) -> None:
+        for regions in ([WEST, "us-east-1"], {"us-east-1": THERE}):
+            with pytest.raises(
+                ConfigurationError, match=r"^regions: 'us-east-1' is the pool's own"
+            ):
+                east(regions=regions)
+
+    @pytest.mark.parametrize(
+        ("pool_id", "region"),
+        [
+            (EAST_ID, "us-gov-west-1"),
+            (EAST_ID, "cn-north-1"),
+            (EAST_ID, "eusc-de-east-1"),
+            (EAST_ID, "us-iso-east-1"),
+            ("us-gov-west-1_Ab12Cd34E", "us-west-1"),
+            ("us-iso-east-1_Ab12Cd34E", "us-isob-east-1"),
+            ("cn-north-1_Ab12Cd34E", "us-west-2"),
+        ],
+    )
+    def test_another_partition_has_no_replica(self, pool_id: str, region: str) -> None:
+        with pytest.raises(ConfigurationError, match=r"^regions: .* partition aws.*write Regions"):
+            user_pool(user_pool_id=pool_id, regions=[region])
+
+    def test_each_occurs_once(self) -> None:
+        with pytest.raises(ConfigurationError, match=r"^regions: one occurs twice"):
+            east(regions=[WEST, "eu-west-1", WEST])
+
+    def test_beside_an_endpoint_each_has_an_address(self) -> None:
+        with pytest.raises(
+            ConfigurationError, match=r"^regions: .*write regions={'us-west-2': 'http"
+        ):
+            east(regions=[WEST], endpoint_url=HERE)
+
+    @pytest.mark.parametrize("url", ["http://west.example", "west.example", "", None, 5])
+    def test_an_address_is_checked_as_any_other(self, url: Any) -> None:
+        with pytest.raises(ConfigurationError, match=r"^regions: write an https.* for 'us-west-2'"):
+            east(regions={WEST: url})
+
+    def test_plain_http_to_another_machine_needs_the_word(self) -> None:
+        pool = east(regions={WEST: "http://cognito_west:9229"}, allow_insecure_http=True)
+        assert pool.insecure_addresses == ("http://cognito_west:9229",)
+
+    def test_none_is_none(self) -> None:
+        for regions in ((), [], {}):
+            assert east(regions=regions) == east()
+
+
+class TestKeySets:
+    """Where the key set of an issuer is: nothing but the configuration says so."""
+
+    @pytest.mark.parametrize(
+        ("options", "issuer", "homes"),
+        [
+            ({}, ORIGINAL, (ORIGINAL, UPDATED)),
+            ({}, UPDATED, (UPDATED, ORIGINAL)),
+            ({"issuers": "original"}, ORIGINAL, (ORIGINAL,)),
+            ({"issuers": "updated"}, UPDATED, (UPDATED, ORIGINAL)),
+            ({"regions": [WEST]}, ORIGINAL, (ORIGINAL, UPDATED, IN_WEST)),
+            ({"regions": [WEST]}, UPDATED, (UPDATED, ORIGINAL, IN_WEST)),
+            ({"regions": [WEST]}, IN_WEST, (IN_WEST, ORIGINAL, UPDATED)),
+            ({"regions": [WEST], "issuers": "original"}, IN_WEST, (IN_WEST, ORIGINAL)),
+            (
+                {"regions": {WEST: THERE}},
+                IN_WEST,
+                (f"{THERE}/{EAST_ID}", ORIGINAL, UPDATED),
+            ),
+            ({"issuer": FOREIGN}, FOREIGN, (FOREIGN,)),
+            ({"issuer": FOREIGN, "regions": [WEST]}, FOREIGN, (FOREIGN,)),
+            ({"issuer": FOREIGN + "/"}, FOREIGN + "/", (FOREIGN,)),
+            ({"endpoint_url": HERE}, UPDATED, (f"{HERE}/{EAST_ID}",)),
+            ({"endpoint_url": HERE, "issuer": FOREIGN}, FOREIGN, (f"{HERE}/{EAST_ID}",)),
+            (
+                {"endpoint_url": HERE, "regions": {WEST: THERE}},
+                UPDATED,
+                (f"{HERE}/{EAST_ID}", f"{THERE}/{EAST_ID}"),
+            ),
+            (
+                {"endpoint_url": HERE, "regions": {WEST: THERE}},
+                IN_WEST,
+                (f"{THERE}/{EAST_ID}", f"{HERE}/{EAST_ID}"),
+            ),
+            (
+                {"endpoint_url": HERE, "regions": {WEST: HERE + "/"}},  # one emulator has both
+                IN_WEST,
+                (f"{HERE}/{EAST_ID}",),
+            ),
+            (
+                {"endpoint_url": HERE, "regions": {WEST: THERE}, "issuer": FOREIGN},
+                FOREIGN,
+                (f"{HERE}/{EAST_ID}", f"{THERE}/{EAST_ID}"),
+            ),
+        ],
+        ids=str,
+    )
+    def test_the_issuers_own_is_first(
+        self, options: dict[str, Any], issuer: str, homes: tuple[str, ...]
+    ) -> None:
+        pool = east(**options)
+        assert issuer in pool.accepted_issuers
+        assert pool.keys_urls_of(issuer) == keys_of(*homes)
+
+
 class TestAppClientSecrets:
     @pytest.mark.parametrize("client_id", ["web", ["web"]])
     def test_a_secret_belongs_to_the_one_client(self, client_id: Any) -> None:
@@ -348,9 +583,33 @@ class TestAppClientSecrets:
         with pytest.raises(ConfigurationError, match=r"^client_secret: write") as caught:
             config(client_secret=secret)
         assert "hunter2" not in str(caught.value)
+        with pytest.raises(ConfigurationError, match=r"^client_secret: write") as caught:
+            config(client_secret=["hunter2", secret])
+        assert "hunter2" not in str(caught.value)
+
+    def test_two_are_tried_in_order(self) -> None:
+        some = config(client_secret=["new", "old"])
+        assert some.user_pools[0].client_secrets == ("new", "old")
+        assert config(client_secret=("new", "old")) == some
+        assert config(client_secret=["new"]) == config(client_secret="new")
+        assert config().user_pools[0].client_secrets == ()
+
+    @pytest.mark.parametrize("secrets", [["hunter2", "hunter2"], ["hunter2", "b", "c"]])
+    def test_a_client_has_two_at_most(self, secrets: list[str]) -> None:
+        with pytest.raises(ConfigurationError, match=r"^client_secret: .*'new', 'old'") as caught:
+            config(client_secret=secrets)
+        assert "hunter2" not in str(caught.value)
+
+    @pytest.mark.parametrize("secrets", [[], {"hunter2"}, {"hunter2": 1}, [["hunter2"]]])
+    def test_they_are_a_list(self, secrets: Any) -> None:
+        with pytest.raises(ConfigurationError, match=r"^client_secret: write") as caught:
+            config(client_secret=secrets)
+        assert "hunter2" not in str(caught.value)
 
     def test_a_repr_shows_no_secret(self) -> None:
-        some = config(client_secret="hunter22", proxy="http://ada:hunter22@proxy:3128")
+        some = config(
+            client_secret=["hunter22", "hunter221"], proxy="http://ada:hunter22@proxy:3128"
+        )
         assert "hunter22" not in repr(some) + repr(some.user_pools) + repr(some.core)
 
 

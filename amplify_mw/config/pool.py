@@ -178,7 +178,8 @@ class UserPool(PoolOptions):
     @property
     def api_urls(self) -> tuple[str, ...]:
         """The addresses of the pool's API: of its own Region, then of its replicas'."""
-        return tuple(f"{url.rstrip('/')}/" for url in (self._endpoint, *self._replicas.values()))
+        urls = (self._endpoint, *self._replicas.values())
+        return tuple(dict.fromkeys(f"{url.rstrip('/')}/" for url in urls))
 
     @property
     def api_url(self) -> str:
@@ -196,7 +197,8 @@ class UserPool(PoolOptions):
         The first is the issuer's own: it alone can say that there is no such key. The others are
         the pool's too, for the time that the first is down.
         """
-        homes = [f"{url}{self.user_pool_id}" for url in self.api_urls]
+        urls = (self._endpoint, *self._replicas.values())
+        homes = [f"{url.rstrip('/')}/{self.user_pool_id}" for url in urls]
         own = dict(zip(self._originals, homes, strict=False)).get(issuer, homes[0])
         if self._asks_issuer:
             own, homes = issuer, []
