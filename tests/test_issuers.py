@@ -223,6 +223,28 @@ def test_nor_does_a_configuration_that_follows(
     assert browser.does().body == "ada"
 
 
+# A rotated refresh token is kept in a store, and only for a while beside a cookie.
+@pytest.mark.parametrize(
+    ("kind", "rotates"),
+    [*((kind, False) for kind in KINDS), ("memory", True), ("sqlite", True)],
+)
+def test_a_switch_to_one_that_does_not_count_ends_no_session(
+    build: Build, clock: Clock, pool: LocalUserPool, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = build(kind, issuers="original")
+    browser = signed_in(before, kind)
+    assert browser.does().body == "ada"
+    pool.issuer = UPDATED
+    clock.advance(HOUR + 60)
+    for _ in range(3):
+        assert browser.does().body == "NetworkError wrong_issuer"
+        clock.advance(HOUR)
+    assert f"{UPDATED!r}: correct issuers= or regions=" in caplog.text
+    session = AmplifyCookies() if kind == "amplify" else before.session
+    browser.site = build(session, issuers="both", issuer=ORIGINAL)
+    assert browser.does().body == "ada"
+
+
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])
 def test_a_users_sessions_are_listed_together_whichever_issuer_they_began_with(
     build: Build, pool: LocalUserPool, kind: str

@@ -9,6 +9,8 @@ Rules:
   is waited out first: another process may be about to write the newer token.
 - New tokens must name the same user, pool and client as those they replace. They are kept before
   anything else is done with them: a rotated refresh token exists nowhere else.
+- An issuer of the pool's that does not count here is a mistake in the configuration, and ends no
+  session.
 - A refresh in vain is not repeated for a while, unless the app insists. It is in vain if this
   machine's clock is far ahead (new tokens are due at once, too), and if the session cannot take the
   new tokens: only its user is affected.
@@ -27,6 +29,7 @@ from ..cognito.grants import Grants
 from ..cognito.verifier import InvalidToken, VerifiedToken, Verifier, agree
 from ..effects import Draw, Flight, Flow, Join, Notice, Pause, Report, Unreachable
 from ..errors import NetworkError, NotAuthorizedException, SessionTooLargeError
+from ..web.requests import excerpt
 from .base import Postponed
 from .bundle import Bundle
 from .client import StoreClient
@@ -54,6 +57,7 @@ _MISMATCH: Final = Refused(NotAuthorizedException, "token_mismatch", clears=True
 _REUSED: Final = Refused(
     NotAuthorizedException, "refresh_token_reused", name="RefreshTokenReuseException"
 )
+_UNLISTED: Final = "Cognito's new tokens name an issuer that does not count here"
 _SOMEBODY_ELSES: Final = {"token_mismatch", "wrong_issuer", "wrong_client"}
 _NOTHING_BETTER: Final = Refused(NetworkError, "token_expired", retry_after=5 * RETRY)
 _BUSY: Final = Postponed(Refused(NetworkError, "cognito_unavailable", retry_after=RETRY))
@@ -300,12 +304,16 @@ class Refresher:
             pair = self._pair(new, now)
             agree(pair.id_token, access_token)
         except InvalidToken as error:
-            if error.reason in _SOMEBODY_ELSES:
+            is_this_pools = error.claimed.endswith(f"/{access_token.pool}")
+            if error.reason in _SOMEBODY_ELSES and not is_this_pools:
                 yield from self._leave_tombstone(loaded, now)
                 return _MISMATCH
             yield from self._keep_refresh_token(loaded, lease, answer, now)
             refusal = Refused(NetworkError, error.reason, retry_after=RETRY)
-            return (yield from self._unusable(loaded, refusal, str(UNUSABLE.message), now))
+            why = str(UNUSABLE.message)
+            if is_this_pools:
+                why = f"{_UNLISTED}, {excerpt(error.claimed)}: correct issuers= or regions="
+            return (yield from self._unusable(loaded, refusal, why, now))
         if now >= self.due_at(pair):
             yield from self._note_in_vain(loaded, pair, now)
         outcome = yield from self._keep(loaded, new, pair, now)
