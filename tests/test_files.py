@@ -492,6 +492,9 @@ class TestRoutes:
             AmplifyConfig.from_outputs(GEN2, routes=wrong)
 
 
+HOSTS = ("cognito-idp", "issuer-cognito-idp")
+
+
 class TestALocalPoolsFile:
     """The section that `amplify-mw pool` writes below `custom`."""
 
@@ -532,6 +535,29 @@ class TestALocalPoolsFile:
     def test_an_address_elsewhere_is_refused(self, name: str, address: Any) -> None:
         with pytest.raises(ConfigurationError, match=f"custom.amplify_mw.{name}"):
             AmplifyConfig.from_outputs(self.outputs(**{name: address}))
+
+    def test_without_an_issuer_amazons_count(self) -> None:
+        outputs = self.outputs()
+        del outputs["custom"]["amplify_mw"]["issuer"]
+        (pool,) = AmplifyConfig.from_outputs(outputs).user_pools
+        both = [f"https://{host}.eu-west-1.amazonaws.com/{POOL_ID}" for host in HOSTS]
+        assert pool.accepted_issuers == tuple(both)
+        assert pool.endpoint_url == "http://127.0.0.1:9229"
+
+    def test_its_replicas_are_read(self) -> None:
+        regions = {"us-west-2": "http://127.0.0.1:9231"}
+        (pool,) = AmplifyConfig.from_outputs(self.outputs(regions=regions)).user_pools
+        assert pool.api_urls == ("http://127.0.0.1:9229/", "http://127.0.0.1:9231/")
+
+    @pytest.mark.parametrize("address", ["https://cognito.example.com", "", None])
+    def test_a_replica_elsewhere_is_refused(self, address: Any) -> None:
+        with pytest.raises(ConfigurationError, match=r"custom\.amplify_mw\.regions\.us"):
+            AmplifyConfig.from_outputs(self.outputs(regions={"us-west-2": address}))
+
+    @pytest.mark.parametrize("regions", [["us-west-2"], "us-west-2", 1, None])
+    def test_replicas_without_addresses_are_refused(self, regions: Any) -> None:
+        with pytest.raises(ConfigurationError, match=r"custom\.amplify_mw\.regions"):
+            AmplifyConfig.from_outputs(self.outputs(regions=regions))
 
     def test_explicit_options_win(self) -> None:
         other = "http://localhost:1"

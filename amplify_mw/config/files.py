@@ -110,7 +110,7 @@ class Outputs(NamedTuple):
     scopes: tuple[str, ...] | None = None
     redirect_sign_in: tuple[str, ...] | None = None
     redirect_sign_out: tuple[str, ...] | None = None
-    local: Mapping[str, str] = {}
+    local: Mapping[str, Any] = {}
 
 
 def _gen2(document: Mapping[str, Any]) -> Outputs:
@@ -138,20 +138,26 @@ def _gen2(document: Mapping[str, Any]) -> Outputs:
     )
 
 
-def _local(document: Mapping[str, Any]) -> Mapping[str, str]:
+def _local(document: Mapping[str, Any]) -> Mapping[str, Any]:
     """The addresses of a local user pool; none in a file of Amazon's."""
     custom = document.get("custom")
     section = custom.get(LOCAL_SECTION) if isinstance(custom, Mapping) else None
     if not isinstance(section, Mapping):
         return {}
-    for name in _LOCAL_ADDRESSES:
-        if not _is_local(section.get(name)):
+    found = {name: section.get(name) for name in _LOCAL_ADDRESSES}
+    if "issuer" not in section:  # its tokens name Amazon's, which are only compared
+        del found["issuer"]
+    regions = section.get("regions", {})
+    replicas = regions if isinstance(regions, Mapping) else {"": regions}
+    addresses = {**found, **{f"regions.{name}": url for name, url in replicas.items()}}
+    for name, address in addresses.items():
+        if not _is_local(address):
             raise ConfigurationError(
-                f"from_outputs: custom.{LOCAL_SECTION}.{name} is {section.get(name)!r}; the "
-                "section is for a local user pool, at http://127.0.0.1 or http://localhost (start "
-                "`amplify-mw pool` again to write it anew)"
+                f"from_outputs: custom.{LOCAL_SECTION}.{name} is {address!r}; the section is for a "
+                "local user pool, at http://127.0.0.1 or http://localhost (start `amplify-mw pool` "
+                "again to write it anew)"
             )
-    return {name: section[name] for name in _LOCAL_ADDRESSES}
+    return {**found, **({"regions": dict(replicas)} if replicas else {})}
 
 
 def _is_local(address: object) -> bool:
