@@ -46,7 +46,7 @@ PUBLIC = {
     "amplify_mw.integrations.flask": "handle_auth_errors",
     "amplify_mw.integrations.starlette": "handle_auth_errors",
     "amplify_mw.testing": """
-        LocalUserPool LocalUser StateError signed_in signed_out new_signing_key
+        LocalUserPool LocalUser Replica StateError signed_in signed_out new_signing_key
         Fault Body CognitoError Down Drip Gate Lost Redirect Status Throttling
         AlteredRedirect AuthorizeError
     """,

@@ -15,6 +15,7 @@ from .pool.pool import LocalUserPool as LocalUserPool
 from .pool.pool import StateError as StateError
 from .pool.redirects import AlteredRedirect as AlteredRedirect
 from .pool.redirects import AuthorizeError as AuthorizeError
+from .pool.region import Replica as Replica
 from .pool.server import Body as Body
 from .pool.server import CognitoError as CognitoError
 from .pool.server import Down as Down

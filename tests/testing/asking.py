@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import httpx2
 
-from amplify_mw.testing import LocalUserPool
+from amplify_mw.testing.pool.region import RegionServer
 from tests.patience import PATIENCE
 
 APP = "https://app.example/callback"
@@ -31,17 +31,17 @@ def client(**options: Any) -> httpx2.Client:
     return httpx2.Client(trust_env=False, verify=False, timeout=PATIENCE, **options)
 
 
-def call(pool: LocalUserPool, operation: str, **body: Any) -> httpx2.Response:
+def call(pool: RegionServer, operation: str, **body: Any) -> httpx2.Response:
     headers = {"X-Amz-Target": TARGET + operation, "Content-Type": AMZ_JSON}
     with client() as http:
         return http.post(pool.url, headers=headers, content=json.dumps(body))
 
 
-def get_user(pool: LocalUserPool, access_token: str) -> httpx2.Response:
+def get_user(pool: RegionServer, access_token: str) -> httpx2.Response:
     return call(pool, "GetUser", AccessToken=access_token)
 
 
-def asked(pool: LocalUserPool, path: str = "/oauth2/authorize", **changes: str | None) -> str:
+def asked(pool: RegionServer, path: str = "/oauth2/authorize", **changes: str | None) -> str:
     """An authorize URL that is in order but for `changes`; None takes a parameter out."""
     parameters = {
         "response_type": "code",
@@ -63,12 +63,12 @@ def returned(url: str) -> dict[str, str]:
     return {name: value for name, [value] in parse_qs(urlsplit(url).query).items()}
 
 
-def code_for(pool: LocalUserPool, username: str = "ada", **changes: str | None) -> str:
+def code_for(pool: RegionServer, username: str = "ada", **changes: str | None) -> str:
     return returned(pool.authorize(asked(pool, **changes), username))["code"]
 
 
 def redeem(
-    pool: LocalUserPool, code: str | None, auth: Any = None, **changes: str | None
+    pool: RegionServer, code: str | None, auth: Any = None, **changes: str | None
 ) -> httpx2.Response:
     fields = {
         "grant_type": "authorization_code",
@@ -89,6 +89,6 @@ def members(token: str, part: int = 1) -> dict[str, Any]:
     return found
 
 
-def id_claims(pool: LocalUserPool, username: str = "ada", **changes: str | None) -> dict[str, Any]:
+def id_claims(pool: RegionServer, username: str = "ada", **changes: str | None) -> dict[str, Any]:
     """The claims of the ID token that a whole sign-in gives."""
     return members(redeem(pool, code_for(pool, username, **changes)).json()["id_token"])

@@ -28,6 +28,7 @@ from amplify_mw.sessions.seal import key_text
 from amplify_mw.testing.pool.browserless import walk
 from amplify_mw.wsgi import AmplifyWSGIMiddleware
 from tests.patience import PATIENCE
+from tests.testing.asking import client
 
 COMMAND = [sys.executable, "-m", "amplify_mw", "pool"]
 ORIGIN = "http://localhost:8000"
@@ -252,3 +253,56 @@ def test_options_that_are_wrong_are_usage_errors(
     with pytest.raises(SystemExit, match="2"):
         cli.main(["pool", *arguments])
     assert said in capsys.readouterr().err
+
+
+# --- issuers and replicas
+
+
+def test_it_may_switch_its_issuer_and_signs_nobody_out(
+    started: Callable[..., Pool], tmp_path: Path
+) -> None:
+    arguments = ["--user", "ada:password", "--state", "pool.json", "--issuer-type"]
+    pool = started(*arguments, "ORIGINAL", "--port", "0")
+    assert "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_Local0001 (ORIGINAL)" in pool.said
+    port = pool.url.rpartition(":")[2]
+    browser = client_of(tmp_path / "amplify_outputs.json")
+    sign_in(browser, pool, "password")
+    assert pool.end() == (0, "")
+    pool = started(*arguments, "UPDATED", "--port", port)
+    assert "https://issuer-cognito-idp.eu-west-1" in pool.said
+    assert browser.get("/", base_url=ORIGIN).text == "ada"
+    assert browser.get("/refresh", base_url=ORIGIN).text == "ada"
+    assert browser.get("/", base_url=ORIGIN).text == "ada"
+
+
+def test_its_replicas_are_in_the_outputs_and_serve(
+    started: Callable[..., Pool], tmp_path: Path
+) -> None:
+    pool = started("--port", "0", "--replica", "us-west-2", "--replica", "us-east-2")
+    outputs = tmp_path / "amplify_outputs.json"
+    regions = json.loads(outputs.read_text())["custom"]["amplify_mw"]["regions"]
+    assert list(regions) == ["us-west-2", "us-east-2"]
+    assert f"{regions['us-west-2']} is us-west-2" in pool.said
+    urls = tuple(f"{url}/" for url in (pool.url, *regions.values()))
+    assert AmplifyConfig.from_outputs(outputs).user_pools[0].api_urls == urls
+    with client() as http:
+        for url in urls:
+            assert http.get(f"{url}eu-west-1_Local0001/.well-known/jwks.json").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--replica", "eu-west-1"], "has a server in eu-west-1 already"),
+        (["--replica", "us-west-2", "--replica", "us-west-2"], "in us-west-2 already"),
+    ],
+)
+def test_a_region_is_served_once(tmp_path: Path, arguments: list[str], said: str) -> None:
+    assert said in refused(tmp_path, "--port", "0", *arguments)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_name_of_no_region_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["pool", "--replica", "west"])
+    assert "write an AWS Region, such as us-west-2" in capsys.readouterr().err

@@ -18,6 +18,13 @@ from tests.testing.test_srp import SRPClient
 
 KEY = new_signing_key()  # for the first pool on a state; each would make one, which takes a while
 
+# The members of version 1.
+SIGN_IN_1 = (
+    *("sha256", "username", "sub", "scope", "auth_time", "origin_jti", "event_id"),
+    *("ends_at", "is_revoked"),
+)
+BROWSER_1 = ("sha256", "username", "sub", "auth_time")
+
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
@@ -127,6 +134,35 @@ def test_rotation_goes_on_after_a_restart(town: Town) -> None:
         assert refresh(pool, new).status_code == 200
 
 
+def test_the_issuer_type_and_the_replicas_regions_are_kept(town: Town) -> None:
+    with town.pool(issuer_type="ORIGINAL") as pool:
+        pool.add_user("ada")
+        pool.replica("us-west-2")
+        pool.issuer_type = "UPDATED"
+    with town.pool() as pool:
+        assert pool.issuer_type == "UPDATED"
+        west = "https://cognito-idp.us-west-2.amazonaws.com/eu-west-1_Local0001"
+        token = pool.mint("ada", "access", issuer=west)
+        assert get_user(pool, token).status_code == 200
+    with town.pool(issuer_type="ORIGINAL") as pool:  # what is asked for comes first
+        assert pool.issuer_type == "ORIGINAL"
+
+
+def test_a_file_of_version_1_is_read(town: Town) -> None:
+    with town.pool() as pool:
+        pool.add_user("ada")
+        tokens = redeem(pool, code_for(pool)).json()
+    state = json.loads(town.path.read_text())
+    old = {name: state[name] for name in ("user_pool_id", "client_id", "users", "keys")}
+    old |= {"sign_ins": [{name: one[name] for name in SIGN_IN_1} for one in state["sign_ins"]]}
+    old |= {"browsers": [{name: one[name] for name in BROWSER_1} for one in state["browsers"]]}
+    town.path.write_text(json.dumps({"amplify_mw_local_pool": 1, **old}))
+    with town.pool() as pool:
+        assert pool.issuer_type is None
+        assert refresh(pool, tokens["refresh_token"]).status_code == 200
+    assert json.loads(town.path.read_text())["amplify_mw_local_pool"] == 2
+
+
 def test_rotated_keys_and_the_states_of_users_are_kept(town: Town) -> None:
     with town.pool() as pool:
         for name in ("ada", "grace", "alan"):
@@ -218,6 +254,8 @@ def damage(state: Any, *keys: Any) -> None:
         ("sign_ins", 0, "auth_time"),
         ("sign_ins", 0, "ends_at"),
         ("browsers",),
+        ("issuer_type",),
+        ("regions",),
         ("certificate",),
         ("certificate", "key"),
         ("certificate", "certificate"),
@@ -248,8 +286,8 @@ def test_another_programs_file_stays_as_it_is(path: Path, content: str) -> None:
 
 
 def test_a_later_versions_file_stays_as_it_is(path: Path) -> None:
-    path.write_text('{"amplify_mw_local_pool": 2}')
-    with pytest.raises(StateError, match="version 2"):
+    path.write_text('{"amplify_mw_local_pool": 3}')
+    with pytest.raises(StateError, match="version 3"):
         LocalUserPool(state=path)
     assert path.exists()
 

@@ -13,11 +13,13 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from ...errors import ConfigurationError
 from .certificate import is_own
+from .issuers import IssuerType, is_region
 from .origins import checked_origins
 from .outputs import NotOurs, check_ours, write_outputs
 from .pool import LocalUserPool
@@ -80,6 +82,25 @@ def add_options(parser: argparse.ArgumentParser, port: Callable[[str], int]) -> 
         help="an attribute of the --user before it, such as name=Ada; several are possible",
     )
     _add_files(parser)
+    _add_features(parser)
+
+
+def _add_features(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--issuer-type",
+        choices=get_args(IssuerType),
+        help="let tokens name Amazon's issuer of this type, not the pool's address; with --state a "
+        "pool may switch from one start to the next",
+    )
+    parser.add_argument(
+        "--replica",
+        dest="replicas",
+        action="append",
+        type=_region,
+        default=[],
+        metavar="REGION",
+        help="serve another Region, too, such as us-west-2, at the port after the last one",
+    )
 
 
 def _add_files(parser: argparse.ArgumentParser) -> None:
@@ -136,16 +157,14 @@ def _started(options: argparse.Namespace) -> LocalUserPool:
     check_ours(options.outputs)
     _check_certificate(options)
     pool = LocalUserPool(
-        port=options.port, state=options.state, origins=options.origins, tls=options.tls
+        port=options.port,
+        state=options.state,
+        origins=options.origins,
+        tls=options.tls,
+        issuer_type=options.issuer_type,
     )
     try:
-        pool.start()
-    except OSError as error:
-        reason = error.strerror or error
-        raise CannotStart(
-            f"port {options.port} cannot be had ({reason}). Choose another with --port N"
-        ) from error
-    try:
+        _serve(pool, options)
         for person in options.people or ([] if pool.usernames else [Person("ada")]):
             pool.ensure_user(
                 person.username,
@@ -164,6 +183,25 @@ def _started(options: argparse.Namespace) -> LocalUserPool:
     return pool
 
 
+def _serve(pool: LocalUserPool, options: argparse.Namespace) -> None:
+    """Start the pool's servers. Raises `CannotStart`."""
+    starts: list[Callable[[], object]] = [pool.start]
+    for number, region in enumerate(options.replicas, 1):
+        port = options.port + number if options.port else 0
+        starts.append(partial(pool.replica, region, port=port))
+    for number, start in enumerate(starts):
+        try:
+            start()
+        except OSError as error:
+            reason = error.strerror or error
+            raise CannotStart(
+                f"port {options.port + number} cannot be had ({reason}). Choose another with "
+                "--port N"
+            ) from error
+        except ValueError as error:
+            raise CannotStart(f"--replica: {str(error).partition(': ')[2]}") from error
+
+
 def _announcement(options: argparse.Namespace, pool: LocalUserPool) -> Iterator[str]:
     yield "A user pool FOR DEVELOPMENT, on this machine alone. Never use it for real people."
     yield ""
@@ -171,6 +209,10 @@ def _announcement(options: argparse.Namespace, pool: LocalUserPool) -> Iterator[
     given = {person.username: person for person in options.people}
     if not given and options.state is None:
         given = {"ada": Person("ada")}
+    for region, url in pool.regions.items():
+        yield f"  Replica   {url} is {region}"
+    if pool.issuer_type is not None:
+        yield f"  Issuer    {pool.issuer} ({pool.issuer_type})"
     for number, name in enumerate(pool.usernames):
         yield f"  {'' if number else 'Users':<9} {name}{_about(given.get(name))}"
     yield f"  Outputs   {options.outputs}"
@@ -220,6 +262,12 @@ def _check_certificate(options: argparse.Namespace) -> None:
 
 def _say(text: str) -> None:
     print(text, flush=True)  # noqa: T201 - it is a command
+
+
+def _region(text: str) -> str:
+    if not is_region(text):
+        raise argparse.ArgumentTypeError("write an AWS Region, such as us-west-2")
+    return text
 
 
 def _origin(text: str) -> str:

@@ -12,8 +12,9 @@ Rules:
 from collections.abc import Mapping
 from dataclasses import asdict
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, get_args
 
+from .issuers import IssuerType, is_region
 from .ledger import BrowserSession, Ledger, LocalUser, RefreshToken, SignIn
 from .signing import SigningKeys
 from .srp import Verifier
@@ -35,6 +36,8 @@ def document(ledger: Ledger) -> dict[str, Any]:
     return {
         "user_pool_id": ledger.user_pool_id,
         "client_id": ledger.client_id,
+        "issuer_type": ledger.issuers.type,
+        "regions": sorted(ledger.issuers.regions),
         "users": [_user(ledger, user) for user in list(ledger.users.values())],
         "keys": ledger.keys.exported(),
         "sign_ins": [
@@ -57,6 +60,7 @@ def restore(ledger: Ledger, members: Mapping[str, Any]) -> None:
             raise AnotherPool(f"its {name} is {members.get(name)!r}, and this pool's is {own!r}")
     try:
         users = {user.username: user for user in map(_read_user, members["users"])}
+        issuer_type, regions = _read_issuers(members)
         keys = SigningKeys.imported(members["keys"])
         sign_ins = [_read_sign_in(one) for one in members["sign_ins"]]
         browsers = {
@@ -67,6 +71,7 @@ def restore(ledger: Ledger, members: Mapping[str, Any]) -> None:
         }
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BadDocument(f"{type(error).__name__}: {error}") from error
+    ledger.issuers.restore(issuer_type, regions)
     ledger.keys = keys
     ledger.users = users
     ledger.browsers = browsers
@@ -75,6 +80,16 @@ def restore(ledger: Ledger, members: Mapping[str, Any]) -> None:
         ledger.note_origin(token.sign_in.sub, token.sign_in.origin_jti)
         if is_revoked:
             ledger.revoke(token.sign_in.origin_jti)
+
+
+def _read_issuers(members: Mapping[str, Any]) -> tuple[IssuerType | None, set[str]]:
+    issuer_type = members.get("issuer_type")  # none in version 1
+    if issuer_type not in (None, *get_args(IssuerType)):
+        raise ValueError("the issuer type")
+    regions = set(members.get("regions", ()))
+    if not all(map(is_region, regions)):
+        raise ValueError("a replica's Region")
+    return issuer_type, regions
 
 
 def _user(ledger: Ledger, user: LocalUser) -> dict[str, Any]:

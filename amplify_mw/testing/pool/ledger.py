@@ -24,6 +24,7 @@ from types import MappingProxyType
 from typing import Any, Final, Literal
 from uuid import uuid4
 
+from .issuers import Issuers
 from .signing import SigningKeys, merged, opaque_token
 from .srp import Verifier, full_name
 
@@ -110,16 +111,16 @@ class Tampering:
 
 
 class Ledger:
-    """The users, keys and sign-ins of one pool.
+    """The users, keys and sign-ins of one pool. `token_lifetime`: of its tokens, in seconds.
 
-    `issuer` is called for each token. `token_lifetime`: of the tokens it issues, in seconds.
+    `region`, in its methods: that of the server which issues the token, None for the pool's own.
     """
 
     def __init__(
         self,
         user_pool_id: str,
         client_id: str,
-        issuer: Callable[[], str],
+        issuers: Issuers,
         clock: Callable[[], float],
         token_lifetime: int,
         keys: SigningKeys,
@@ -127,7 +128,7 @@ class Ledger:
         self.user_pool_id = user_pool_id
         self.client_id = client_id
         self.token_lifetime = token_lifetime
-        self.issuer = issuer
+        self.issuers = issuers
         self.clock = clock
         self.keys = keys
         self.users: dict[str, LocalUser] = {}
@@ -168,9 +169,10 @@ class Ledger:
             return self.verifier(user).fits(self.name_of(user.username), password)
         return is_same(password, user.password)
 
-    def stamp(self) -> Stamp:
+    def stamp(self, region: str | None = None) -> Stamp:
         """An ordinary token's: from this pool for its client, from now on."""
-        return Stamp(self.issuer(), self.client_id, int(self.clock()), self.token_lifetime)
+        issuer = self.issuers.of(region)
+        return Stamp(issuer, self.client_id, int(self.clock()), self.token_lifetime)
 
     def begin(self, user: LocalUser, scope: str, auth_time: int) -> SignIn:
         """Sign a user in."""
@@ -178,17 +180,19 @@ class Ledger:
         self.note_origin(user.sub, sign_in.origin_jti)
         return sign_in
 
-    def issue(self, sign_in: SignIn) -> tuple[str, str]:
+    def issue(self, sign_in: SignIn, region: str | None = None) -> tuple[str, str]:
         """A fresh ID token and access token."""
-        user, stamp = self.user(sign_in.username), self.stamp()
+        user, stamp = self.user(sign_in.username), self.stamp(region)
         return (
             self.write("id", id_claims(user, sign_in, stamp)),
             self.write("access", access_claims(user, sign_in, stamp)),
         )
 
-    def issue_bound(self, sign_in: SignIn, nonce: str | None) -> tuple[str, str]:
+    def issue_bound(
+        self, sign_in: SignIn, nonce: str | None, region: str | None = None
+    ) -> tuple[str, str]:
         """An ID token and access token for an authorization code (OpenID Connect Core 3.1.3.6)."""
-        user, stamp = self.user(sign_in.username), self.stamp()
+        user, stamp = self.user(sign_in.username), self.stamp(region)
         access_token = self.write("access", access_claims(user, sign_in, stamp))
         bound = {"at_hash": at_hash(access_token), "nonce": nonce}
         claims = merged(id_claims(user, sign_in, stamp), bound)

@@ -38,14 +38,20 @@ class OAuthError(Exception):
 
 
 class Domain:
-    """The endpoints, on the operations of one pool.
+    """The endpoints, on the operations of one pool. `region`: of a replica.
 
     `paths`: by method and path, the name and the function of each.
     """
 
     def __init__(
-        self, ledger: Ledger, operations: Operations, codes: Codes, client_secret: str | None
+        self,
+        ledger: Ledger,
+        operations: Operations,
+        codes: Codes,
+        client_secret: str | None,
+        region: str | None = None,
     ) -> None:
+        self._region = region
         self._ledger = ledger
         self._operations = operations
         self._codes = codes
@@ -85,7 +91,7 @@ class Domain:
             sign_in, nonce = self._codes.redeem(code, redirect_uri, code_verifier)
         except BadCode as bad:
             raise OAuthError("invalid_grant", str(bad)) from bad
-        id_token, access_token = self._ledger.issue_bound(sign_in, nonce)
+        id_token, access_token = self._ledger.issue_bound(sign_in, nonce, self._region)
         is_openid = OPENID in sign_in.scope.split()
         return _json(
             ({"id_token": id_token} if is_openid else {})

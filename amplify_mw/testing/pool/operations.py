@@ -4,6 +4,7 @@ Rules:
 - An operation takes the request's JSON object and returns the answer's, or raises `Refused`, which
   becomes an error of Cognito's shape.
 - Messages are Cognito's own, as far as they are known.
+- A replica refuses to create or to change users (developer guide: multi-Region replication).
 - A client with a secret has to show it: as `ClientSecret`, or in InitiateAuth as `SECRET_HASH`.
 - Nothing here locks; `LocalUserPool` does.
 """
@@ -21,6 +22,19 @@ from .srp import BadProof, Challenges, padded
 
 _WRONG: Final = "Incorrect username or password."
 TARGET_PREFIX: Final = "AWSCognitoIdentityProviderService."
+# The unsigned operations of the API that create or change a user.
+CHANGES_USERS: Final = frozenset(
+    {
+        *("AssociateSoftwareToken", "ChangePassword", "CompleteWebAuthnRegistration"),
+        *("ConfirmDevice", "ConfirmForgotPassword", "ConfirmSignUp", "DeleteUser"),
+        *("DeleteUserAttributes", "DeleteWebAuthnCredential", "ForgetDevice", "ForgotPassword"),
+        *("GetUserAttributeVerificationCode", "ResendConfirmationCode", "SetUserMFAPreference"),
+        *("SetUserSettings", "SignUp", "StartWebAuthnRegistration", "UpdateAuthEventFeedback"),
+        *("UpdateDeviceStatus", "UpdateUserAttributes", "VerifySoftwareToken"),
+        *("VerifyUserAttribute"),
+    }
+)
+NOT_ENABLED: Final = "Operation is not enabled in this Region."
 Members = Mapping[str, Any]
 Operation = Callable[[Members], Members]
 
@@ -37,11 +51,19 @@ class Operations:
     """The operations on a ledger.
 
     `client_secret`: of the app client, or None. `grace`: a refresh makes a new refresh token, and
-    the old one ends so many seconds later. None: the old one stays.
+    the old one ends so many seconds later. None: the old one stays. `region`: of a replica.
     """
 
-    def __init__(self, ledger: Ledger, *, client_secret: str | None, grace: float | None) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        *,
+        client_secret: str | None,
+        grace: float | None,
+        region: str | None = None,
+    ) -> None:
         self._ledger = ledger
+        self._region = region
         self._client_secret = client_secret
         self._grace = grace
         self._challenges = Challenges()
@@ -63,13 +85,21 @@ class Operations:
     @property
     def names(self) -> frozenset[str]:
         """The operations there are."""
-        return frozenset(self._by_name)
+        return frozenset(self._by_name) | self._refused
+
+    @property
+    def _refused(self) -> frozenset[str]:
+        return frozenset() if self._region is None else CHANGES_USERS
 
     def run(self, target: str, mimetype: str, content: bytes) -> Members:
         """Carry out the operation of `target` (`X-Amz-Target`). Raises `Refused`."""
-        operation = self._by_name.get(target.removeprefix(TARGET_PREFIX))
-        if operation is None or not target.startswith(TARGET_PREFIX) or mimetype != AMZ_JSON:
+        name = target.removeprefix(TARGET_PREFIX)
+        is_known = target.startswith(TARGET_PREFIX) and name in self.names
+        if not is_known or mimetype != AMZ_JSON:
             raise Refused("UnknownOperationException")
+        if name in self._refused:
+            raise Refused("OperationNotEnabledException", NOT_ENABLED)
+        operation = self._by_name[name]
         return operation(_json_object(content))
 
     def refresh(self, token: str) -> Members:
@@ -241,7 +271,7 @@ class Operations:
 
     def _result(self, sign_in: SignIn, **more: str) -> Members:
         """An `AuthenticationResult` with fresh tokens."""
-        id_token, access_token = self._ledger.issue(sign_in)
+        id_token, access_token = self._ledger.issue(sign_in, self._region)
         tokens = {"AccessToken": access_token, "IdToken": id_token, **more}
         return {**tokens, "ExpiresIn": self._ledger.token_lifetime, "TokenType": "Bearer"}
 
@@ -285,7 +315,8 @@ class Operations:
             claims = self._ledger.keys.read(token)
         except BadToken:
             claims = {}
-        is_ours = claims.get("iss") == self._ledger.issuer() and claims.get("token_use") == "access"
+        is_ours = claims.get("iss") in self._ledger.issuers.accepted
+        is_ours = is_ours and claims.get("token_use") == "access"
         if not is_ours or not isinstance(claims.get("exp"), int | float):
             raise Refused("NotAuthorizedException", "Invalid Access Token")
         return claims

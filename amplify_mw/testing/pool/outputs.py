@@ -9,7 +9,7 @@ Rules:
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,9 +26,18 @@ class NotOurs(Exception):
 
 
 def outputs(
-    *, url: str, issuer: str, user_pool_id: str, client_id: str, pages: Iterable[str], tls: bool
+    *,
+    url: str,
+    issuer: str | None,
+    regions: Mapping[str, str],
+    user_pool_id: str,
+    client_id: str,
+    pages: Iterable[str],
+    tls: bool,
 ) -> dict[str, Any]:
     """The content of the file. `pages`: the front ends' origins. `tls`: the pool speaks https, too.
+
+    `issuer`: None for Amazon's, which need not be told. `regions`: the replicas' addresses.
 
     Amplify JS says https:// to a domain, so the sign-in pages are in its part only with `tls`.
     """
@@ -50,14 +59,19 @@ def outputs(
             "response_type": "code",
             "identity_providers": [],
         }
-    local = {
+    local = _local(url, issuer, regions)
+    return {"version": "1.4", "auth": auth, "custom": {LOCAL_SECTION: local}}
+
+
+def _local(url: str, issuer: str | None, regions: Mapping[str, str]) -> dict[str, Any]:
+    return {
         "written_by": WRITER,
         "note": "a local user pool for development; addresses of this machine alone are accepted",
         "endpoint_url": url,
-        "issuer": issuer,
+        **({} if issuer is None else {"issuer": issuer}),
         "domain": url,
+        **({"regions": dict(regions)} if regions else {}),
     }
-    return {"version": "1.4", "auth": auth, "custom": {LOCAL_SECTION: local}}
 
 
 def check_ours(path: "str | os.PathLike[str]") -> None:

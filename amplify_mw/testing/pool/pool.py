@@ -2,30 +2,25 @@
 
 Rules:
 - Tokens, answers and errors have the shapes of Cognito's, down to the names of their members.
-- One lock guards users, keys and sign-ins (`ledger.py`). It is never held while a request waits at
-  a gate or meets a fault.
+- One lock guards users, keys and sign-ins (`ledger.py`). The endpoints are in `region.py`: a pool
+  is the server of its own Region, and may have others.
 - The pool's clock decides every time in a token and every expiry.
 - What changes is in the state file, if there is one, before anybody is answered (`keeping.py`).
 - No repr shows a token, a password or an attribute.
 """
 
 import os
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import replace
-from functools import partial
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from werkzeug.wrappers import Request, Response
-
 from ...models.session import TokenSet
-from . import discovery, pages
 from .authorization import AppClient
 from .codes import Codes
-from .hosted import Hosted
+from .issuers import Issuers, IssuerType, is_region
 from .keeping import Keeping
 from .ledger import (
     CLAIMS,
@@ -38,13 +33,12 @@ from .ledger import (
     new_user,
 )
 from .ledger import LocalUser as LocalUser
-from .oauth import Domain, Paths
-from .operations import TARGET_PREFIX, Operations, Refused
-from .origins import checked_origins, is_preflight, preflight, share
+from .origins import checked_origins
 from .outputs import outputs
 from .redirects import AlteredRedirect as AlteredRedirect
 from .redirects import AuthorizeError as AuthorizeError
-from .server import ANY_OPERATION, Call, LoopbackServer, amz_response
+from .region import RegionServer, Shared
+from .region import Replica as Replica
 from .server import Body as Body
 from .server import CognitoError as CognitoError
 from .server import Down as Down
@@ -64,7 +58,7 @@ if TYPE_CHECKING:
     from ...config.config import AmplifyConfig
 
 
-class LocalUserPool:
+class LocalUserPool(RegionServer):
     """A user pool with one app client, served on 127.0.0.1 between `start()` and `close()`.
 
     It is a context manager, too. After `close()` the address stays known: tokens can be made for a
@@ -74,6 +68,8 @@ class LocalUserPool:
     `SECRET_HASH` (InitiateAuth), or by Basic authentication (`/oauth2/token`, `/oauth2/revoke`).
     `issuer`: the `iss` of its tokens, for readers who accept Amazon's address alone and are sent
     here by other means. By default it is the pool's address.
+    `issuer_type`: the tokens name Amazon's issuer of this type, and the pool may be switched from
+    one to the other while people are signed in. `config()` accepts both.
     `clock`: seconds since the epoch, for every time in a token.
     `token_lifetime`: seconds from the issue of an ID or access token until it expires.
     `rotate_refresh_tokens`: a refresh returns a new refresh token, and the old one ends
@@ -110,6 +106,7 @@ class LocalUserPool:
         client_id: str = "local-client",
         client_secret: str | None = None,
         issuer: str | None = None,
+        issuer_type: IssuerType | None = None,
         clock: Callable[[], float] = time.time,
         token_lifetime: int = TOKEN_LIFETIME,
         rotate_refresh_tokens: bool = False,
@@ -125,81 +122,36 @@ class LocalUserPool:
         origins: Iterable[str] = (),
         tls: bool = False,
     ) -> None:
-        self.user_pool_id = user_pool_id
-        self.client_id = client_id
         self.client_secret = client_secret
-        self._issuer = issuer
-        self._adds_iss = adds_iss
-        self._origins, self._tls = checked_origins(origins), tls
-        self._lock = threading.Lock()
-        # A key shared by this process would end with it.
-        keys = SigningKeys(key if state is None or key is not None else new_signing_key())
-        issuing = (lambda: self.issuer), clock, token_lifetime, keys
-        self._ledger = Ledger(user_pool_id, client_id, *issuing)
-        grace = rotation_grace if rotate_refresh_tokens else None
-        self._operations = Operations(self._ledger, client_secret=client_secret, grace=grace)
-        client = _app_client(client_id, redirect_uris, logout_uris)
-        self._paths = {**self._documents(), **self._domain(client, identity_providers, notes)}
-        self._keeping = Keeping(self._ledger, state)
-        self._server = self._new_server(port)
-        self._keeping.open()
-
-    def _new_server(self, port: int) -> LoopbackServer:
-        tls = self._keeping.context if self._tls else None
-        return LoopbackServer(self._route, port, tls, self._share)
-
-    def _documents(self) -> Paths:
-        """The endpoints of the key set and of the OpenID configuration."""
-        folder = f"/{self.user_pool_id}/.well-known"
-        return {
-            ("GET", "/"): ("home", lambda _: pages.home()),
-            ("GET", f"{folder}/jwks.json"): ("jwks", self._jwks),
-            ("GET", f"{folder}/openid-configuration"): (
-                "openid-configuration",
-                self._openid_configuration,
-            ),
-        }
-
-    def _domain(
-        self,
-        client: AppClient,
-        identity_providers: Mapping[str, Iterable[str]],
-        notes: Mapping[str, str],
-    ) -> Paths:
-        """The endpoints of the pool's domain."""
-        codes = Codes(self._ledger)
-        hosted = Hosted(
-            self._ledger,
-            self._operations,
-            codes,
-            client,
-            identity_providers,
-            lambda: self.issuer if self._adds_iss else None,
-            notes,
+        keys = _signing_keys(key, state)
+        issuers = Issuers(user_pool_id, lambda: self._home, issuer, issuer_type)
+        ledger = Ledger(user_pool_id, client_id, issuers, clock, token_lifetime, keys)
+        keeping = Keeping(ledger, state)
+        shared = Shared(
+            ledger=ledger,
+            keeping=keeping,
+            client=_app_client(client_id, redirect_uris, logout_uris),
+            client_secret=client_secret,
+            grace=rotation_grace if rotate_refresh_tokens else None,
+            identity_providers=identity_providers,
+            adds_iss=adds_iss,
+            notes=notes,
+            origins=checked_origins(origins),
+            tls=tls,
+            codes=Codes(ledger),
         )
-        domain = Domain(self._ledger, self._operations, codes, self.client_secret)
-        return {**domain.paths, **hosted.paths}
-
-    def start(self) -> None:
-        """Serve at the port. Does nothing if it serves already.
-
-        Raises `OSError` if the port is taken, and `StateError` after a `close()`, if another pool
-        has taken the state file.
-        """
-        self._keeping.open()
-        try:
-            self._server.start()
-        except BaseException:
-            self._keeping.close()
-            raise
+        super().__init__(shared, None, port)
+        keeping.open()
 
     def close(self) -> None:
-        """End the server with its connections and threads. Does nothing if it has ended.
+        """End all servers of the pool with their connections and threads, if they have not ended.
 
-        It lets go of the state file, too; changes from now on are not kept.
+        It lets go of the state file, too; changes from now on are not kept. `stop()` ends only the
+        server of the pool's own Region.
         """
-        self._server.close()
-        self._keeping.close()
+        for server in self._shared.servers:
+            server.stop()
+        self._shared.keeping.close()
 
     def __enter__(self) -> Self:
         self.start()
@@ -214,32 +166,69 @@ class LocalUserPool:
         self.close()
 
     @property
-    def url(self) -> str:
-        """The pool's endpoint, without a trailing slash. Raises `RuntimeError` before a start."""
-        return self._server.url
-
-    @property
     def issuer(self) -> str:
-        """The `iss` of the pool's tokens. Set it to switch the pool to another, as Amazon's may."""
-        return self._home if self._issuer is None else self._issuer
+        """The `iss` of the pool's tokens. Set it for another, of any form."""
+        return super().issuer
 
     @issuer.setter
     def issuer(self, issuer: str) -> None:
-        self._issuer = issuer
+        with self._shared.changing():
+            self._ledger.issuers.name(issuer)
 
     @property
-    def jwks_url(self) -> str:
-        """The address of the key set."""
-        return f"{self._home}/.well-known/jwks.json"
+    def issuer_type(self) -> IssuerType | None:
+        """The type of `issuer`: `ORIGINAL`, `UPDATED`, or None if it is not one of Amazon's.
+
+        Set it to switch the pool. Tokens from now on name the other issuer; those of before stay
+        good until they expire, and refresh tokens go on. Raises `ValueError` if it was None.
+        """
+        return self._ledger.issuers.known_type
+
+    @issuer_type.setter
+    def issuer_type(self, issuer_type: IssuerType) -> None:
+        with self._shared.changing():
+            self._ledger.issuers.switch(issuer_type)
+
+    def replica(self, region: str, *, port: int = 0) -> Replica:
+        """A server of this pool in another Region, such as `us-west-2`. It serves at once.
+
+        It has the same users, keys and sign-ins, and serves until `stop()`, or until the pool's
+        `close()`; it can be started again. `pool.stop()` leaves it alone. With the issuer type
+        ORIGINAL its tokens name its own Region. `config()` and `outputs()` tell its address.
+
+        `port`: to serve at; by default any free one. Raises `ValueError` if the Region has a server
+        already, and `OSError` if the port is taken.
+        """
+        if not is_region(region):
+            raise ValueError(f"region: write an AWS Region, such as 'us-west-2'; got {region!r}")
+        if region in {self._ledger.issuers.own_region, *self._replicas}:
+            raise ValueError(f"region: the pool has a server in {region} already")
+        replica = Replica(self._shared, region, port)
+        try:
+            replica.start()
+        except BaseException:
+            self._shared.servers.remove(replica)
+            raise
+        with self._shared.changing():
+            self._ledger.issuers.regions.add(region)
+        return replica
 
     @property
-    def _home(self) -> str:
-        return f"{self.url}/{self.user_pool_id}"
+    def _replicas(self) -> dict[str, Replica]:
+        servers = self._shared.servers
+        return {server.region: server for server in servers if isinstance(server, Replica)}
+
+    @property
+    def regions(self) -> dict[str, str]:
+        """The addresses of the replicas by Region, as the option `regions` of `AmplifyConfig`."""
+        return {region: replica.url for region, replica in self._replicas.items()}
 
     def config(self, **overrides: Any) -> "AmplifyConfig":
         """A configuration for this pool; `overrides` are any of its fields.
 
-        Its `domain` is the pool's own address: `refresh_api="oauth"` needs no more.
+        Its `domain` is the pool's own address: `refresh_api="oauth"` needs no more. Without an
+        issuer type the one `issuer` of now is accepted, with one both of Amazon's. `regions` are
+        those of the replicas so far.
         """
         from ...config.config import AmplifyConfig
 
@@ -247,10 +236,13 @@ class LocalUserPool:
             "user_pool_id": self.user_pool_id,
             "client_id": self.client_id,
             "endpoint_url": self.url,
-            "issuer": self.issuer,
             "client_secret": self.client_secret,
             "domain": self.url,
         }
+        if self._ledger.issuers.type is None:
+            pool["issuer"] = self.issuer
+        if self.regions:
+            pool["regions"] = self.regions
         return AmplifyConfig(**(pool | overrides))
 
     def outputs(self) -> dict[str, Any]:
@@ -261,62 +253,19 @@ class LocalUserPool:
         """
         return outputs(
             url=self.url,
-            issuer=self.issuer,
+            issuer=self.issuer if self._ledger.issuers.type is None else None,
+            regions=self.regions,
             user_pool_id=self.user_pool_id,
             client_id=self.client_id,
-            pages=self._origins,
-            tls=self._tls,
+            pages=self._shared.origins,
+            tls=self._shared.tls,
         )
 
     @property
     def certificate(self) -> str:
         """The certificate of the pool's `tls`, in PEM, for a browser or a client to trust."""
-        with self._lock:
-            return self._keeping.certificate().certificate
-
-    @property
-    def requests(self) -> list[str]:
-        """The operations asked for, in order of arrival: `jwks`, `GetUser`, `InitiateAuth`, ...
-
-        Those of the domain are `authorize`, `login`, `signup`, `logout`, `token`, `revoke` and
-        `userInfo`, by the last part of their path. Anything else over HTTP is noted as its method
-        and path. Clear the list to start afresh.
-        """
-        return self._server.requests
-
-    def count(self, operation: str) -> int:
-        """How many requests for `operation` have come."""
-        return self._server.count(operation)
-
-    def hold(self, operation: str = "*") -> AbstractContextManager[Gate]:
-        """Hold the requests of `operation` (`*`: all), in place of sleeping in a test.
-
-        `with pool.hold("GetUser") as gate:` holds them until `gate.release()` or the end of the
-        `with`; `gate.wait_for_arrivals(1)` waits until they are there. A held request sees the
-        faults, users and keys of the moment when it is released.
-        """
-        self._check_operation(operation)
-        return self._server.hold(operation)
-
-    def fault(self, operation: str, fault: Fault) -> "ExitStack[bool | None]":
-        """Put `fault` in the way of `operation` (`*`: all): from now on, to the end of the `with`.
-
-        `fault`: `Down()`, `Lost()`, `Status(503)`, `Throttling()`, `CognitoError(code, message)`,
-        `Body(content)`, `Redirect(url)` or `Drip()`; at the domain's pages also
-        `AuthorizeError(error, description)` or `AlteredRedirect(parameters)`. Without a `with` it
-        stays, until `close()` of the result. Of several faults the newest is met.
-        """
-        if isinstance(fault, type) or not callable(getattr(fault, "meet", None)):
-            name = fault.__name__ if isinstance(fault, type) else "Down"
-            raise TypeError(f"fault: write an instance, such as {name}(); got {fault!r}")
-        self._check_operation(operation)
-        return self._server.fault(operation, fault)
-
-    def _check_operation(self, operation: str) -> None:
-        endpoints = {name for name, _ in self._paths.values()}
-        known = sorted({ANY_OPERATION} | endpoints | self._operations.names)
-        if operation not in known:
-            raise ValueError(f"operation: write one of {', '.join(known)}; got {operation!r}")
+        with self._shared.lock:
+            return self._shared.keeping.certificate().certificate
 
     def tamper(
         self,
@@ -335,7 +284,7 @@ class LocalUserPool:
         """
         _check_token_use(token_use)
         entry = object()
-        with self._lock:
+        with self._shared.lock:
             self._ledger.keys.write({}, key=key, algorithm=algorithm)  # which checks the two
             tampering = Tampering(token_use, key, algorithm, claims, header)
             self._ledger.tamperings[entry] = tampering
@@ -344,41 +293,8 @@ class LocalUserPool:
         return ended
 
     def _end_tampering(self, entry: object) -> None:
-        with self._lock:
+        with self._shared.lock:
             del self._ledger.tamperings[entry]
-
-    def authorize(
-        self,
-        url: str,
-        username: str | None,
-        password: str | None = None,
-        *,
-        cookies: dict[str, str] | None = None,
-    ) -> str:
-        """Sign a user in at an authorize URL; the address the browser is sent to in the end.
-
-        No browser is needed: redirects and forms go over HTTP, the way a browser would. The result
-        is a URL of the app, with `code` or `error`; nothing is asked of the app. `password`: by
-        default the right one. `username=None`: nobody fills in a form. `cookies`: the browser's,
-        changed in place; by default it is a new one each time.
-
-        Raises `ValueError`, with the page's text, if the pool does not redirect the browser.
-        """
-        from .browserless import walk  # an HTTP client, which only this needs
-
-        answers = {}
-        if username is not None:
-            if password is None:
-                password = self._password_of(username)
-            answers = {"username": username, "password": password}
-        return walk(self.url, url, answers, {} if cookies is None else cookies)
-
-    def _password_of(self, username: str) -> str:
-        with self._lock:
-            password = self._ledger.user(username).password
-        if password is None:
-            raise ValueError(f"password: of {username!r} the pool knows a verifier alone; write it")
-        return password
 
     def add_user(
         self,
@@ -410,7 +326,7 @@ class LocalUserPool:
             status="CONFIRMED" if confirmed else "UNCONFIRMED",
             identity_provider=identity_provider,
         )
-        with self._changing():
+        with self._shared.changing():
             self._ledger.add(user)
         return user
 
@@ -426,7 +342,7 @@ class LocalUserPool:
 
         The `sub` of a user that is there stays, and so do the sign-ins: for a pool with a `state`.
         """
-        with self._changing():
+        with self._shared.changing():
             old = self._ledger.users.get(username)
             user = new_user(
                 username,
@@ -443,7 +359,7 @@ class LocalUserPool:
     @property
     def usernames(self) -> tuple[str, ...]:
         """The names of the users, in the order of their making."""
-        with self._lock:
+        with self._shared.lock:
             return tuple(self._ledger.users)
 
     def disable_user(self, username: str) -> None:
@@ -456,17 +372,17 @@ class LocalUserPool:
 
     def delete_user(self, username: str) -> None:
         """Forget the user. A new one of the same name is somebody else, with another `sub`."""
-        with self._changing():
+        with self._shared.changing():
             del self._ledger.users[self._ledger.user(username).username]
 
     def _change(self, username: str, **changes: Any) -> None:
-        with self._changing():
+        with self._shared.changing():
             user = self._ledger.user(username)
             self._ledger.users[username] = replace(user, **changes)
 
     def jwks(self) -> dict[str, Any]:
         """The public key set, as it is served now."""
-        with self._lock:
+        with self._shared.lock:
             return self._ledger.keys.jwks()
 
     def rotate_keys(self, *, keep_old: bool = True) -> str:
@@ -475,12 +391,12 @@ class LocalUserPool:
         `keep_old=False` takes the others out of the key set: their tokens are no longer good.
         `mint(..., key=kid)` still signs using them.
         """
-        with self._changing():
+        with self._shared.changing():
             return self._ledger.keys.rotate(keep_old=keep_old)
 
     def sign_in(self, username: str, *, scope: str = SELF_SERVICE_SCOPE) -> TokenSet:
         """Fresh tokens for a user in any state; nothing goes over HTTP."""
-        with self._changing():
+        with self._shared.changing():
             ledger = self._ledger
             sign_in = ledger.begin(ledger.user(username), scope, int(ledger.clock()))
             return TokenSet(*ledger.issue(sign_in), ledger.new_refresh_token(sign_in))
@@ -508,7 +424,7 @@ class LocalUserPool:
         (PEM) as its secret. `claims` and `header` are merged last; None removes a member.
         """
         _check_token_use(token_use)
-        with self._lock:
+        with self._shared.lock:
             ordinary = self._ledger.stamp()
             stamp = Stamp(
                 issuer or ordinary.issuer,
@@ -523,59 +439,15 @@ class LocalUserPool:
                 self._ledger.note_origin(user.sub, str(members["origin_jti"]))
             return self._ledger.keys.write(members, key=key, algorithm=algorithm, header=header)
 
-    def _jwks(self, _request: Request) -> Response:
-        return discovery.response(self._ledger.keys.jwks())
-
-    def _openid_configuration(self, _request: Request) -> Response:
-        members = discovery.configuration(
-            self.url,
-            self.issuer,
-            self.jwks_url,
-            has_secret=self.client_secret is not None,
-            adds_iss=self._adds_iss,
-        )
-        return discovery.response(members)
-
-    def _route(self, request: Request) -> Call:
-        name, endpoint = self._paths.get((request.method, request.path), ("", None))
-        if endpoint:
-            return Call(name, partial(self._locked, endpoint, request))
-        if self._origins and is_preflight(request):
-            return Call(f"OPTIONS {request.path}", preflight)
-        target = request.headers.get("X-Amz-Target")
-        if request.method == "POST" and request.path == "/" and target:
-            operation = target.removeprefix(TARGET_PREFIX)
-            return Call(operation, partial(self._operate, target, request))
-        return Call(f"{request.method} {request.path}", partial(Response, b"", 404))
-
-    def _locked(self, endpoint: Callable[[Request], Response], request: Request) -> Response:
-        with self._changing():
-            return endpoint(request)
-
-    def _operate(self, target: str, request: Request) -> Response:
-        try:
-            with self._changing():
-                answer = self._operations.run(target, request.mimetype, request.get_data())
-        except Refused as refused:
-            return refused.error.response()
-        return amz_response(answer)
-
-    def _share(self, request: Request, response: Response) -> Response:
-        return share(request, response, self._origins)
-
-    @contextmanager
-    def _changing(self) -> Iterator[None]:
-        """Hold the lock, and keep what has changed, even by an operation that is refused."""
-        with self._lock:
-            try:
-                yield
-            finally:
-                self._keeping.save()
-
 
 def _check_token_use(token_use: object) -> None:
     if token_use not in CLAIMS:
         raise ValueError(f"token_use: write 'id' or 'access'; got {token_use!r}")
+
+
+def _signing_keys(key: "RSAKey | None", state: object) -> SigningKeys:
+    # A key shared by this process would end with it.
+    return SigningKeys(key if state is None or key is not None else new_signing_key())
 
 
 def _app_client(

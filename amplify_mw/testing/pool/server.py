@@ -250,6 +250,11 @@ class LoopbackServer:
             raise RuntimeError("the server has no address yet: start it, or enter it using `with`")
         return f"http://{HOST}:{self._port}"
 
+    @property
+    def is_running(self) -> bool:
+        """Whether it serves."""
+        return self._running is not None
+
     def start(self) -> None:
         """Listen and serve, on a thread of its own. Does nothing if it serves already."""
         if self._running:

@@ -17,7 +17,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-VERSION: Final = 1
+VERSION: Final = 2
+_READ: Final = (1, 2)  # an older program would drop what is new in 2
 MARK: Final = "amplify_mw_local_pool"  # the document's member with its version
 
 
@@ -84,11 +85,11 @@ class StateFile:
         except (ValueError, RecursionError) as error:
             raise self.set_aside(f"it is not JSON: {error}") from error
         version = members.get(MARK) if isinstance(members, dict) else None
-        if version != VERSION:
+        if version not in _READ:
             reason = (
                 "is not a state file of a local pool"
                 if version is None
-                else f"is of version {version!r}, and this amplify-mw reads version {VERSION}"
+                else f"is of version {version!r}, and this amplify-mw reads up to {VERSION}"
             )
             raise StateError(f"{self.path} {reason}. It is left as it is: choose another file")
         return dict(members)
