@@ -352,9 +352,9 @@ def revoke_token(
 
 def may_lack_linked(failure: Failure | None) -> bool:
     """Whether a refusal may mean that the endpoint does not know `RevokeAssociatedSessions`."""
-    return failure is not None and (
-        failure.code == "InvalidParameterException" or failure.reason == UNKNOWN.reason
-    )
+    if failure is None or failure.code == "InvalidParameterException":
+        return failure is not None
+    return failure.reason == UNKNOWN.reason and failure.code not in _REVOCATION_FAILURES
 
 
 def global_sign_out(endpoint: str, access_token: bytes) -> Request:

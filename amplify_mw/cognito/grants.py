@@ -137,7 +137,7 @@ class Grants:
         yield from self._launch(access, steps, access.encoded)
 
     def _launch(self, access: VerifiedToken, steps: "list[Step]", secret: bytes) -> Flow[None]:
-        key = ("revoke", steps[0].request.url, steps[-1].linked is not None, secret)
+        key = ("revoke", steps[0].request.url, secret, steps[-1].linked is not None)
         asked = [(step, self._asking(step, access)) for step in steps]
         flight = Flight(
             key, lambda now: _carry_out(access, asked, self._unlinked, now), "revocations"

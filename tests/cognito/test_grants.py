@@ -409,6 +409,7 @@ def test_a_refusal_with_and_without_the_member_is_of_something_else(code: str) -
     [
         refusal("UnauthorizedException"),
         refusal("UnsupportedOperationException"),
+        refusal("UnsupportedTokenTypeException"),
         refusal("NotAuthorizedException", "Unable to verify secret hash for client web"),
         refusal("OperationNotEnabledException"),
         refusal("ForbiddenException"),
