@@ -56,6 +56,7 @@ __all__ = [
     "AuthSession",
     "AuthUser",
     "BlockingCallError",
+    "CognitoSession",
     "ConfigurationError",
     "CookiePolicy",
     "ForbiddenException",
@@ -102,6 +103,7 @@ fetchUserAttributes = fetch_user_attributes  # noqa: N816
 
 if TYPE_CHECKING:
     from .models.session import AuthSession as AuthSession
+    from .models.session import CognitoSession as CognitoSession
     from .models.session import Jwt as Jwt
     from .models.session import NewSignIn as NewSignIn
     from .models.session import SessionInfo as SessionInfo
@@ -127,6 +129,7 @@ if TYPE_CHECKING:
 _LATER: Final = {
     "AmplifyCookies": ".sessions.amplify.sessions",
     "AuthSession": ".models.session",
+    "CognitoSession": ".models.session",
     "Jwt": ".models.session",
     "NewSignIn": ".models.session",
     "PageContext": ".web.pages",

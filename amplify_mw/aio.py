@@ -14,8 +14,8 @@ from .engine.context import carry as carry
 from .engine.context import current_visit
 from .errors import AuthError
 from .models import AuthUser
-from .models.session import AuthSession, SessionInfo, SignedInSession
-from .verbs.devices import ending_one, listing
+from .models.session import AuthSession, CognitoSession, SessionInfo, SignedInSession
+from .verbs.devices import Listed, ending_one, listing, listing_cognitos
 from .verbs.end import ending
 from .verbs.fetch import fetching, requiring
 from .verbs.given import TokenSource
@@ -134,20 +134,40 @@ def end_session(
     return _named("end_session", visit.arun(flow))
 
 
+@overload
+def list_sessions(
+    user_id: str | None = None, *, source: Literal["store"] = "store"
+) -> Coroutine[Any, Any, list[SessionInfo]]: ...
+
+
+@overload
+def list_sessions(
+    user_id: None = None, *, source: Literal["cognito"]
+) -> Coroutine[Any, Any, list[CognitoSession]]: ...
+
+
 @markcoroutinefunction
-def list_sessions(user_id: str | None = None) -> Coroutine[Any, Any, list[SessionInfo]]:
+def list_sessions(
+    user_id: str | None = None, *, source: Listed = "store"
+) -> Coroutine[Any, Any, list[SessionInfo]] | Coroutine[Any, Any, list[CognitoSession]]:
     """See `amplify_mw.list_sessions`. Raises at the call when nobody is signed in."""
     visit = current_visit()
-    return _named("list_sessions", visit.arun(listing(visit, user_id)))
+    if source == "store":
+        return _named("list_sessions", visit.arun(listing(visit, user_id)))
+    return _named("list_sessions", visit.arun(listing_cognitos(visit, user_id, source)))
 
 
 @markcoroutinefunction
 def end_session_by_handle(
-    handle: str, user_id: str | None = None, *, allow_cross_site: bool = False
+    handle: str,
+    user_id: str | None = None,
+    *,
+    source: Listed = "store",
+    allow_cross_site: bool = False,
 ) -> Coroutine[Any, Any, bool]:
     """See `amplify_mw.end_session_by_handle`. Raises at the call when nobody is signed in."""
     visit = current_visit()
-    flow = ending_one(visit, handle, user_id, allow_cross_site=allow_cross_site)
+    flow = ending_one(visit, handle, user_id, source=source, allow_cross_site=allow_cross_site)
     return _named("end_session_by_handle", visit.arun(flow))
 
 

@@ -4,12 +4,12 @@ Rules:
 - The wire is Amazon's JSON 1.1: POST, the operation in `X-Amz-Target`, unsigned.
 - An error's code is read as the AWS SDKs read it (`x-amzn-errortype`, else `code`, `__type`; cut
   at `,` and `:`, after `#`). Throttling arrives as HTTP 400.
-- A new code is a line in `_FAILURES` (all operations), `_REFRESH_FAILURES` or
-  `_REVOCATION_FAILURES`; `FAILURES` gives each operation its table. Every error in Cognito's
+- A new code is a line in `_FAILURES` (all operations), `_REFRESH_FAILURES`, `_REVOCATION_FAILURES`
+  or `_LISTING_FAILURES`; `FAILURES` gives each operation its table. Every error in Cognito's
   service model has its line. Any other is `cognito_error`, and concerns one user alone. Codes of
   the token endpoint are in `oauth`.
 - Cognito's messages are not passed on: they may quote the request. They are read only if one code
-  has several meanings (`_closer`).
+  has several meanings (`closer`).
 - Errors of a refresh end more sessions than those of other operations. A refusal of the app client
   itself is never taken for a refusal of the user.
 - A deleted app client ends a session only if Amazon's own endpoint of the pool reports it, for the
@@ -59,6 +59,7 @@ class Failure(NamedTuple):
     `may_be_reuse`: or another request has received a newer refresh token.
     `message`: replaces the error's own message.
     `code`: Cognito's name for the failure, fit for a log. `mend`: the remedy for the operator.
+    `detail`: more on this one case, for the log.
     """
 
     error: type[AuthError]
@@ -71,6 +72,7 @@ class Failure(NamedTuple):
     may_be_reuse: bool = False
     code: str = ""
     mend: str = ""
+    detail: str = ""
 
     @property
     def is_outage(self) -> bool:
@@ -113,6 +115,7 @@ _FIREWALL: Final = Failure(
     "firewall_blocked",
     mend="let this server's requests pass the AWS WAF web ACL of the user pool",
 )
+EVICTED: Final = "evicted by the pool's limit of sessions for a user"
 _FAILURES: Final[Mapping[str, Failure]] = {
     "NotAuthorizedException": Failure(NotAuthorizedException, "session_revoked", ends_session=True),
     "UserNotFoundException": Failure(
@@ -191,12 +194,30 @@ _REVOCATION_FAILURES: Final[Mapping[str, Failure]] = {
         mend="start sessions with the refresh token as refresh_token, and no other token"
     ),
 }
+TRACKING_OFF: Final = misconfigured(
+    "switch session tracking on for the user pool (SetUserPoolSessionConfiguration); endpoint_url "
+    "is that of its primary Region"
+)
+_LISTING_FAILURES: Final[Mapping[str, Failure]] = {
+    # They end no session: a refresh or GetUser says whether the sign-in is over.
+    **{name: failure._replace(ends_session=False) for name, failure in _FAILURES.items()},
+    "InvalidParameterException": TRACKING_OFF,
+    "OperationNotEnabledException": TRACKING_OFF,  # "for the current user pool configuration"
+}
 FAILURES: Final[Mapping[str, Mapping[str, Failure]]] = {
     "GetUser": _FAILURES,
     "GetTokensFromRefreshToken": _REFRESH_FAILURES,
     "InitiateAuth": _REFRESH_FAILURES,
     "RevokeToken": _REVOCATION_FAILURES,
     "GlobalSignOut": _FAILURES,
+    "ListUserSessions": _LISTING_FAILURES,
+    "RevokeUserSession": {
+        **_LISTING_FAILURES,
+        "InvalidParameterException": UNKNOWN._replace(
+            mend="list the sessions anew, and choose one"
+        ),
+        "ResourceNotFoundException": Failure(NotAuthorizedException, "session_revoked"),  # already
+    },
 }
 """The meaning of each operation's errors, apart from throttling (`THROTTLED`)."""
 
@@ -207,9 +228,6 @@ _NO_SUCH_OPERATION: Final = misconfigured(
 # The names of AWS, of query APIs, and of cognito-local (which answers with status 500).
 _NO_SUCH_OPERATIONS: Final = frozenset(
     {"UnknownOperationException", "InvalidAction", "Unsupported", "NotImplemented"}
-)
-_MISSING_SCOPE: Final = misconfigured(
-    "end_session(everywhere=True) needs sign-ins with the scope aws.cognito.signin.user.admin"
 )
 _DELETED_CLIENT: Final = Failure(
     NotAuthorizedException,
@@ -282,7 +300,7 @@ def get_tokens_from_refresh_token(
     """Ask for new tokens; with rotation, for a new refresh token too. `read_refreshed` reads it."""
     body = {
         "RefreshToken": refresh_token.decode("ascii"),
-        **_client_members(client),
+        **client_members(client),
         **({} if device_key is None else {"DeviceKey": device_key}),
     }
     request = call(endpoint, "GetTokensFromRefreshToken", body)
@@ -321,7 +339,7 @@ def read_refreshed(response: Response, own_client: str | None = None) -> Refresh
     """
     failure = read_failure(response, _REFRESH_FAILURES)
     if failure is not None:
-        return _closer(failure, response, own_client)
+        return closer(failure, response, own_client)
     body = json_object(response)
     result = body.get("AuthenticationResult")
     if not isinstance(result, dict):  # a challenge; or a captive portal, a broken proxy
@@ -338,45 +356,8 @@ def refreshed(id_token: object, access_token: object, refresh_token: object) -> 
     return Refreshed(*(text.encode("ascii") for text in texts))
 
 
-def revoke_token(
-    endpoint: str, client: AppClient, refresh_token: bytes, *, linked: bool = False
-) -> Request:
-    """Revoke a refresh token, with all tokens of its sign-in. `read_revoked` reads the answer.
-
-    `linked`: with the single sign-on session, too, so that the sign-in page asks again.
-    """
-    more = {"RevokeAssociatedSessions": "LINKED"} if linked else {}
-    body = {"Token": refresh_token.decode("ascii"), **_client_members(client), **more}
-    return call(endpoint, "RevokeToken", body)
-
-
-def may_lack_linked(failure: Failure | None) -> bool:
-    """Whether a refusal may mean that the endpoint does not know `RevokeAssociatedSessions`."""
-    if failure is None or failure.code == "InvalidParameterException":
-        return failure is not None
-    return failure.reason == UNKNOWN.reason and failure.code not in _REVOCATION_FAILURES
-
-
-def global_sign_out(endpoint: str, access_token: bytes) -> Request:
-    """End every sign-in of an access token's user. `read_signed_out` reads the answer."""
-    return call(endpoint, "GlobalSignOut", {"AccessToken": access_token.decode("ascii")})
-
-
-def read_revoked(response: Response) -> Failure | None:
-    """The failure in an answer to RevokeToken; None for a success."""
-    failure = read_failure(response, _REVOCATION_FAILURES)
-    return failure and _closer(failure, response)
-
-
-def read_signed_out(response: Response) -> Failure | None:
-    """The failure in an answer to GlobalSignOut; None for a success."""
-    failure = read_failure(response)
-    if failure and failure.code == "NotAuthorizedException" and "scope" in _said(response):
-        return _MISSING_SCOPE._replace(code=failure.code)
-    return failure
-
-
-def _client_members(client: AppClient) -> dict[str, str]:
+def client_members(client: AppClient) -> dict[str, str]:
+    """An app client's credentials in a request."""
     secret = {} if client.secret is None else {"ClientSecret": client.secret}
     return {"ClientId": client.client_id, **secret}
 
@@ -389,22 +370,22 @@ def _secret_hash(client: AppClient, username: str) -> str:
     return b64encode(hmac.digest((client.secret or "").encode(), message, "sha256")).decode("ascii")
 
 
-def _closer(failure: Failure, response: Response, own_client: str | None = None) -> Failure:
+def closer(failure: Failure, response: Response, own_client: str | None = None) -> Failure:
     """A failure, told apart by Cognito's message if its code has several meanings."""
-    closer, code, said = failure, failure.code, _said(response)
-    if code == "NotAuthorizedException" and "secret" in said:
+    meant, code, words = failure, failure.code, said(response)
+    if code == "NotAuthorizedException" and "secret" in words:
         # `Client ... is configured for secret but secret was not received`, `Unable to verify
         # secret hash for client ...`: a deployment has lost the secret, and no session has ended.
-        closer = REJECTED_CLIENT
-    elif code == "ResourceNotFoundException" and "does not exist" in said:
-        if "device" in said:  # of this sign-in: forgotten, together with its refresh tokens
-            closer = _FORGOTTEN_DEVICE
-        elif own_client and f"client {own_client.lower()} " in said:
-            closer = _DELETED_CLIENT
-    return closer._replace(code=code)
+        meant = REJECTED_CLIENT
+    elif code == "ResourceNotFoundException" and "does not exist" in words:
+        if "device" in words:  # of this sign-in: forgotten, together with its refresh tokens
+            meant = _FORGOTTEN_DEVICE
+        elif own_client and f"client {own_client.lower()} " in words:
+            meant = _DELETED_CLIENT
+    return meant._replace(code=code)
 
 
-def _said(response: Response) -> str:
+def said(response: Response) -> str:
     """Cognito's message, in lower case."""
     body = json_object(response)
     message = body.get("message") or body.get("Message")
@@ -427,7 +408,15 @@ def read_failure(response: Response, failures: Mapping[str, Failure] = _FAILURES
         return failure
     name = printable(code)
     is_its_own = name == failure.error.name
-    return failure._replace(name=failure.name or (None if is_its_own else name), code=name)
+    detail = EVICTED if failure.ends_session and names_eviction(said(response)) else ""
+    shown = failure.name or (None if is_its_own else name)
+    return failure._replace(name=shown, code=name, detail=detail)
+
+
+def names_eviction(words: str) -> bool:
+    """Whether Cognito's message says that a newer sign-in has evicted the session."""
+    is_limit = "session" in words and ("limit" in words or "maximum" in words)
+    return is_limit or "evict" in words
 
 
 def _error_code(response: Response) -> str:

@@ -34,7 +34,7 @@ from ..effects import (
 )
 from ..errors import Reason
 from ..events import Revoked
-from . import api, oauth
+from . import api, ending, oauth
 from .api import UNAVAILABLE, AppClient, Failure, Refreshed
 from .pace import Asking, Caller, Paces
 from .verifier import VerifiedToken
@@ -48,6 +48,7 @@ _PAUSING: Final[tuple[Reason, ...]] = (
     *("throttled", "cognito_unavailable", "cognito_misconfigured"),
     *("firewall_blocked", "trigger_failed", "cognito_error"),
 )
+_PAUSING_LISTS: Final = _PAUSING[:4]  # those that concern more than one user
 _ROTATING: Final = "GetTokensFromRefreshToken"
 _COGNITOS: Final = re.compile(rb"[A-Za-z0-9_=.-]{1,4096}")  # TokenModelType of its service model
 _INVALID_TOKEN: Final = api.FAILURES["GetTokensFromRefreshToken"]["NotAuthorizedException"]
@@ -74,7 +75,8 @@ class PoolApi(NamedTuple):
 class Grants:
     """Refreshes and revokes tokens at the pools (by issuer).
 
-    `sign_ins`: the paces of the code exchange in the sign-in routes.
+    `sign_ins`: the paces of the code exchange in the sign-in routes. `user_sessions`: those of
+    lists of Cognito's own sessions.
     """
 
     def __init__(self, pools: Mapping[str, PoolApi]) -> None:
@@ -83,6 +85,9 @@ class Grants:
         self._revocations = Paces("token revocation", meanwhile=_UNREVOKED)
         self._unlinked: set[str] = set()  # endpoints that do not know `LINKED`
         self.sign_ins: Paces = Paces("sign-in", (), "sign-ins come to nothing meanwhile")
+        self.user_sessions: Paces = Paces(
+            "user sessions", _PAUSING_LISTS, "none is listed or ended meanwhile"
+        )
 
     def refresh(
         self,
@@ -131,7 +136,9 @@ class Grants:
         This sign-in comes last: revoking it revokes the access token, too.
         """
         pool = self._pools[access.issuer]
-        steps = [Step(api.global_sign_out(pool.endpoint, access.encoded), api.read_signed_out)]
+        steps = [
+            Step(ending.global_sign_out(pool.endpoint, access.encoded), ending.read_signed_out)
+        ]
         if refresh_token is not None:
             steps.append(_revocation(pool, access, refresh_token, at_sign_out=True))
         yield from self._launch(access, steps, access.encoded)
@@ -188,7 +195,7 @@ def _try(
     try:
         response, now = yield linked or step.request
         answer, why = step.read(response), f"HTTP status {response.status}"
-        if linked is not None and api.may_lack_linked(answer):
+        if linked is not None and ending.may_lack_linked(answer):
             response, now = yield step.request
             answer, why = step.read(response), f"HTTP status {response.status}"
             if answer is None:
@@ -206,9 +213,9 @@ def _revocation(
     if pool.refresh_api == "oauth" and pool.revoke_url is not None:  # which knows no `LINKED`
         request = oauth.revoke(pool.revoke_url, client, refresh_token)
         return Step(request, oauth.read_failure, names_client=True, is_odd=is_odd)
-    revoke = partial(api.revoke_token, pool.endpoint, client, refresh_token)
+    revoke = partial(ending.revoke_token, pool.endpoint, client, refresh_token)
     linked = revoke(linked=True) if at_sign_out else None
-    return Step(revoke(), api.read_revoked, names_client=True, is_odd=is_odd, linked=linked)
+    return Step(revoke(), ending.read_revoked, names_client=True, is_odd=is_odd, linked=linked)
 
 
 def _why(pool: PoolApi, response: Response) -> str:

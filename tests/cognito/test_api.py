@@ -16,15 +16,12 @@ from amplify_mw.cognito.api import (
     Refreshed,
     get_tokens_from_refresh_token,
     get_user,
-    global_sign_out,
     initiate_auth_refresh,
     read_failure,
     read_get_user,
     read_refreshed,
-    read_revoked,
-    read_signed_out,
-    revoke_token,
 )
+from amplify_mw.cognito.ending import global_sign_out, read_revoked, read_signed_out, revoke_token
 from amplify_mw.effects import Request, Response
 from amplify_mw.errors import (
     AuthError,

@@ -21,11 +21,10 @@ from amplify_mw.cognito.api import (
     AppClient,
     Failure,
     Refreshed,
-    global_sign_out,
     initiate_auth_refresh,
     read_refreshed,
-    read_signed_out,
 )
+from amplify_mw.cognito.ending import global_sign_out, read_signed_out
 from amplify_mw.effects import Request, Response
 from amplify_mw.engine.engine import Engine
 from amplify_mw.models.session import TokenSet
