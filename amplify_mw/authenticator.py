@@ -351,7 +351,8 @@ class Authenticator:
             yield from self.sessions.end(own, now)
         name = self.nobody.name and (answer.name or self.nobody.name)
         clears = cookie is NO_COOKIE
-        refused = Refused(NotAuthorizedException, answer.reason, clears=clears, name=name)
+        reason, detail = answer.reason, answer.detail
+        refused = Refused(NotAuthorizedException, reason, clears=clears, name=name, detail=detail)
         return Resolution(refused, cookie)
 
     def settle(self, visit: Visit) -> Flow[None]:

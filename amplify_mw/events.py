@@ -89,8 +89,8 @@ class Refused(NamedTuple):
     `reason`: an error's `reason`, or `foreign_origin`. `status`: the HTTP status of the answer, or
     the usual one for the reason; 503 if the session could not be checked, and is kept. `at`:
     "cookie", "header", "require_auth", "answer" (the library answered in the app's place), "app" (a
-    verb raised), or a verb by its name. `detail`: more, in words: the page's origin; or the issuer
-    or app client in an unverified token.
+    verb raised), or a verb by its name. `detail`: more, in words: the page's origin; the issuer or
+    app client in an unverified token; or that the pool's limit of sessions has evicted this one.
     """
 
     reason: str

@@ -7,7 +7,8 @@ Rules:
   unknown, expired, revoked, another client's or, with rotation, used up. OAuth does not tell these
   apart. All others concern the configuration, except `invalid_request`, which may concern one
   user's request.
-- The endpoint's descriptions are not passed on: they may quote the request.
+- The endpoint's descriptions are not passed on: they may quote the request. They are read only for
+  a refresh token that a newer sign-in has evicted.
 """
 
 from base64 import b64encode
@@ -18,6 +19,7 @@ from urllib.parse import quote_plus, urlencode
 from ..effects import Request, Response
 from ..errors import NotAuthorizedException
 from .api import (
+    EVICTED,
     REFRESH_PATIENCE,
     REJECTED_CLIENT,
     THROTTLING,
@@ -28,6 +30,7 @@ from .api import (
     Refreshed,
     json_object,
     misconfigured,
+    names_eviction,
     printable,
     refreshed,
 )
@@ -85,13 +88,16 @@ def read_failure(response: Response) -> Failure | None:
         return None
     if response.status == 429:
         return THROTTLING
-    error = json_object(response).get("error")
+    body = json_object(response)
+    error, words = body.get("error"), str(body.get("error_description")).lower()
     if response.status >= 500 or not isinstance(error, str) or not error:
         return UNAVAILABLE
     failure = FAILURES.get(error, UNKNOWN)
     if failure.is_outage:
         return failure
     name = printable(error)
+    if failure.may_be_reuse and names_eviction(words):
+        failure = failure._replace(may_be_reuse=False, detail=EVICTED)
     # OAuth's name for the end of a session is not an error name of Amplify's.
     return failure._replace(name=failure.name if failure.ends_session else name, code=name)
 

@@ -51,8 +51,9 @@ def _write_refusal(event: Refused, *, loudly: bool, error: BaseException | None)
             exc_info=error,
         )
     elif event.at in ("cookie", "header"):
-        claims = f", claims {detail}" if detail else ""
-        tell("%s refused: %s%s (%s)", event.at, reason, claims, line_of(event.method, event.path))
+        said = detail if reason == "session_revoked" else f"claims {detail}"
+        more = f", {said}" if detail else ""
+        tell("%s refused: %s%s (%s)", event.at, reason, more, line_of(event.method, event.path))
     elif event.at == "answer" and reason == "speculative_request":
         tell("answered %d: %s (%s: %s)", status, reason, detail, line_of(event.method, event.path))
     elif event.at == "answer":

@@ -49,7 +49,7 @@ def report_credential(visit: Visit, asking: Callable[[Any], Asked], request: Any
         reporter.notice(_DIFFERENT_USERS)
     at = "cookie" if visit.source.is_ambient else "header"
     asked = partial(asking, request)
-    detail = excerpt(verdict.claimed) if verdict.claimed else ""
+    detail = excerpt(verdict.claimed) if verdict.claimed else verdict.detail
     status = verdict.error.status_code
     report_refusal(visit, verdict.reason, status, at=at, detail=detail, asked=asked)
     if verdict.claimed:

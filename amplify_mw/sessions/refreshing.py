@@ -407,7 +407,8 @@ class Refresher:
         if has_ended(found):  # the reason for Cognito's answer; the record says how it ended
             return revoked(found)
         yield from self._leave_tombstone(loaded, now)
-        return Refused(NotAuthorizedException, answer.reason, clears=True, name=answer.name)
+        reason, name, detail = answer.reason, answer.name, answer.detail
+        return Refused(NotAuthorizedException, reason, clears=True, name=name, detail=detail)
 
     def _await_newer(
         self, loaded: LoadedSession, now: float

@@ -119,6 +119,8 @@ class Refused(NamedTuple):
     """A message in place of the error's own."""
     claimed: str = ""
     """The wrong issuer or app client in the token; unverified, and for the log."""
+    detail: str = ""
+    """More about the end of a session, for the log."""
 
     @property
     def user(self) -> None:
