@@ -1,4 +1,7 @@
-"""Tokens, as an attacker would write them: what is refused, why, and that nothing else happens."""
+"""Tokens, as an attacker would write them: what is refused, why, and that nothing else happens.
+
+All of it holds for tokens of either issuer of a pool: the fixture `issuer` goes through them.
+"""
 
 import hashlib
 import hmac
@@ -32,9 +35,17 @@ from amplify_mw.engine.cache import BoundedCache
 
 NOW = 1_800_000_000
 LEEWAY = 5
-ISSUER = "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_Ab12Cd34E"
+ORIGINAL = "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_Ab12Cd34E"
+UPDATED = "https://issuer-cognito-idp.eu-west-1.amazonaws.com/eu-west-1_Ab12Cd34E"
+ISSUER = ORIGINAL  # of the tokens that a test makes
 OTHER_ISSUER = "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_Other0001"
 ACCESS = {"token_use": "access", "client_id": "web", "username": "ada", "aud": None}
+
+
+@pytest.fixture(autouse=True, scope="module", params=[ORIGINAL, UPDATED], ids=["original", "updated"])
+def issuer(request: pytest.FixtureRequest) -> None:
+    global ISSUER
+    ISSUER = request.param
 
 
 def b64(content: bytes) -> bytes:
@@ -62,13 +73,13 @@ def key_source(key: rsa.RSAPrivateKey, kid: str) -> KeySource:
 
 
 def verifier_for(client_ids: frozenset[str] | None = frozenset({"web", "mobile"})) -> Verifier:
-    pools = {
-        ISSUER: TrustedPool(ISSUER, "ours", key_source(OURS, "k1"), client_ids),
-        OTHER_ISSUER: TrustedPool(
-            OTHER_ISSUER, "theirs", key_source(OTHER_POOLS, "k2"), client_ids
-        ),
-    }
-    return Verifier(pools, LEEWAY)
+    ours, theirs = key_source(OURS, "k1"), key_source(OTHER_POOLS, "k2")
+    pools = [
+        TrustedPool(ORIGINAL, "ours", ours, client_ids),
+        TrustedPool(UPDATED, "ours", ours, client_ids),
+        TrustedPool(OTHER_ISSUER, "theirs", theirs, client_ids),
+    ]
+    return Verifier({pool.issuer: pool for pool in pools}, LEEWAY)
 
 
 VERIFIER = verifier_for()
@@ -275,9 +286,12 @@ def test_a_strangers_signature_under_our_kid_is_bad() -> None:
 @pytest.mark.parametrize(
     "issuer",
     [
-        *(None, "", 7, True, [ISSUER], {"iss": ISSUER}),
-        *(ISSUER + "/", ISSUER + " ", ISSUER.upper(), ISSUER[:-1], ISSUER.replace("https", "http")),
-        *(ISSUER + "@evil.example", "https://evil.example/eu-west-1_Ab12Cd34E"),
+        *(None, "", 7, True, "https://evil.example/eu-west-1_Ab12Cd34E"),
+        *([ORIGINAL], {"iss": ORIGINAL}, [ORIGINAL, UPDATED]),
+        *(ORIGINAL + "/", ORIGINAL + " ", ORIGINAL.upper(), ORIGINAL[:-1]),
+        *(UPDATED + "/", UPDATED + " ", UPDATED.upper(), UPDATED[:-1]),
+        *(ORIGINAL.replace("https", "http"), UPDATED.replace("https", "http")),
+        *(ORIGINAL + "@evil.example", UPDATED + "@evil.example"),
     ],
 )
 def test_the_issuer_is_exactly_the_pools(issuer: object) -> None:
@@ -657,24 +671,27 @@ def test_any_almost_json_is_an_object_or_malformed(pieces: list[bytes]) -> None:
         assert type(parse_segment(b64(b"".join(pieces)))) is dict
 
 
-GOOD = token()
-
-
 def test_every_truncation_of_a_good_token_is_invalid() -> None:
-    for length in range(len(GOOD)):
-        assert refusal(GOOD[:length]) in ("malformed_token", "bad_signature")
+    good = token()
+    for length in range(len(good)):
+        assert refusal(good[:length]) in ("malformed_token", "bad_signature")
 
 
 @pytest.mark.parametrize("change", [1, 0x20, 0x80])
 def test_every_flipped_bit_of_a_good_token_is_invalid(change: int) -> None:
-    for at in range(len(GOOD)):
-        assert refusal(GOOD[:at] + bytes([GOOD[at] ^ change]) + GOOD[at + 1 :])
+    good = token()
+    for at in range(len(good)):
+        assert refusal(good[:at] + bytes([good[at] ^ change]) + good[at + 1 :])
 
 
-@given(st.integers(0, len(GOOD) - 1), st.integers(0, 255), st.sampled_from(["put", "add", "cut"]))
-def test_a_good_token_with_one_byte_changed_is_invalid(at: int, byte: int, how: str) -> None:
-    changed = GOOD[:at] + (b"" if how == "cut" else bytes([byte])) + GOOD[at + (how != "add") :]
-    if changed != GOOD:
+@given(st.data(), st.integers(0, 255), st.sampled_from(["put", "add", "cut"]))
+def test_a_good_token_with_one_byte_changed_is_invalid(
+    data: st.DataObject, byte: int, how: str
+) -> None:
+    good = token()
+    at = data.draw(st.integers(0, len(good) - 1))
+    changed = good[:at] + (b"" if how == "cut" else bytes([byte])) + good[at + (how != "add") :]
+    if changed != good:
         assert refusal(changed)
 
 
@@ -682,7 +699,7 @@ def test_a_good_token_with_one_byte_changed_is_invalid(at: int, byte: int, how: 
 
 
 CLOCK = f"now {NOW}, leeway {LEEWAY} s"
-TWO_ISSUERS = f"'{ISSUER}' or '{OTHER_ISSUER}'"
+ISSUERS = f"'{ORIGINAL}' or '{OTHER_ISSUER}' or '{UPDATED}'"
 JSON_TEXT = "a JSON object in base64url without padding"
 FACTS: dict[str, tuple[bytes, tuple[str, str, str]]] = {
     "too large": (
@@ -713,9 +730,9 @@ FACTS: dict[str, tuple[bytes, tuple[str, str, str]]] = {
     ),
     "issuer": (
         token(body=claims(iss="https://evil.example")),
-        ("iss", "'https://evil.example'", TWO_ISSUERS),
+        ("iss", "'https://evil.example'", ISSUERS),
     ),
-    "no issuer": (token(body=claims(iss=None)), ("iss", "absent", TWO_ISSUERS)),
+    "no issuer": (token(body=claims(iss=None)), ("iss", "absent", ISSUERS)),
     "use": (
         token(body=claims(token_use="refresh")),
         ("token_use", "'refresh'", "'id' or 'access'"),
