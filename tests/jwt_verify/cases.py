@@ -56,6 +56,18 @@ SETTINGS: Final = {
     "both": Setting({POOL_ID: "ours", OTHER_ID: "theirs"}),
     "any client": Setting({POOL_ID: "ours"}, clients=None),
     "keys without alg": Setting({POOL_ID: "ours"}, says_alg=False),
+    "original alone": Setting({POOL_ID: "ours"}, options={"issuers": "original"}),
+    "updated alone": Setting({POOL_ID: "ours"}, options={"issuers": "updated"}),
+    "a replica": Setting({POOL_ID: "ours"}, options={"regions": ["us-west-2"]}),
+    "a replica, original": Setting(
+        {POOL_ID: "ours"}, options={"regions": ["us-west-2"], "issuers": "original"}
+    ),
+    "a replica, updated": Setting(
+        {POOL_ID: "ours"}, options={"regions": ["us-west-2"], "issuers": "updated"}
+    ),
+    "a replica, both": Setting(
+        {POOL_ID: "ours", OTHER_ID: "theirs"}, options={"regions": ["us-west-2"]}
+    ),
     **{region: Setting({f"{region}_Ab12Cd34E": "ours"}) for region in REGIONS},
 }
 
@@ -433,6 +445,32 @@ def _regions(kind: str, _: str) -> Iterator[Case]:
             yield _signed(here, region, head=header(), body=claims(other))
 
 
+OPTIONS: Final = (
+    *("original alone", "updated alone", "a replica", "a replica, original"),
+    *("a replica, updated", "a replica, both"),
+)
+
+
+def _options(kind: str, issuer: str) -> Iterator[Case]:
+    """Of what the other has no option for: it is asked without."""
+    there = issuer.replace("eu-west-1.", "us-west-2.")
+    bodies = {
+        "": claims(issuer),
+        ": of another pool": claims(issuer.replace(POOL_ID, OTHER_ID)),
+        ": named by the replica": claims(there),
+        ": named by the replica, access": access_claims(there),
+        ": named by the replica, of a pool there": claims(issuer.replace("eu-west-1", "us-west-2")),
+        ": named by the replica, of another pool": claims(there.replace(POOL_ID, OTHER_ID)),
+        ": named by the replica, with a slash": claims(f"{there}/"),
+        ": named by another Region": claims(issuer.replace("eu-west-1.", "us-east-1.")),
+    }
+    for setting in OPTIONS:
+        for name, body in bodies.items():
+            yield _signed(f"{kind}, {setting}{name}", setting, head=header(), body=body)
+        stranger = {"head": header(), "body": claims(there), "key": "stranger"}
+        yield _signed(f"{kind}, {setting}: a stranger's key there", setting, **stranger)
+
+
 # --- the bytes
 
 
@@ -572,7 +610,7 @@ def _signed_again(keys: Public, jwt: str) -> str:
     return f"{signed}.{base64url.encode(keys.sign('k1', signed.encode())).decode()}"
 
 
-_GROUPS = (_good, _headers, _claims, _without_exp, _issuers, _regions, _texts)
+_GROUPS = (_good, _headers, _claims, _without_exp, _issuers, _regions, _options, _texts)
 CASES: Final = [
     case for group in _GROUPS for kind, issuer in ISSUERS.items() for case in group(kind, issuer)
 ]
