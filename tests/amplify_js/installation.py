@@ -67,7 +67,7 @@ def installed(
     `borrowed`: scripts from elsewhere that are put there, too.
     """
     node(oldest_node)
-    home = _cache() / _digest(source / name for name in MANIFESTS)
+    home = cache_folder() / _digest(source / name for name in MANIFESTS)
     home.parent.mkdir(parents=True, exist_ok=True)
     with Path(f"{home}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # another run may install at this moment
@@ -77,7 +77,7 @@ def installed(
         # Scripts find packages in folders above their own only: they are put there.
         folder = home / f"scripts-{_digest(scripts)}"
         if not folder.exists():
-            attempt = _emptied(folder)
+            attempt = emptied(folder)
             for script in scripts:
                 shutil.copy(script, attempt)
             attempt.rename(folder)
@@ -99,7 +99,7 @@ def bundled() -> str:
     return bundle.read_text()
 
 
-def _cache() -> Path:
+def cache_folder() -> Path:
     named = os.environ.get("AMPLIFY_TEST_NODE_CACHE")
     if named:
         return Path(named)
@@ -110,7 +110,7 @@ def _digest(files: Iterable[Path]) -> str:
     return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()[:16]
 
 
-def _emptied(folder: Path) -> Path:
+def emptied(folder: Path) -> Path:
     """A folder to make another in; that gets its name when it is complete."""
     attempt = folder.with_suffix(".part")
     shutil.rmtree(attempt, ignore_errors=True)
@@ -121,7 +121,7 @@ def _emptied(folder: Path) -> Path:
 def _install(source: Path, home: Path) -> None:
     if shutil.which("npm") is None:
         raise Unavailable("npm is not installed")
-    attempt = _emptied(home)
+    attempt = emptied(home)
     for name in MANIFESTS:
         shutil.copy(source / name, attempt)
     try:
