@@ -42,7 +42,9 @@ OTHER_ISSUER = "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_Other0001"
 ACCESS = {"token_use": "access", "client_id": "web", "username": "ada", "aud": None}
 
 
-@pytest.fixture(autouse=True, scope="module", params=[ORIGINAL, UPDATED], ids=["original", "updated"])
+@pytest.fixture(
+    autouse=True, scope="module", params=[ORIGINAL, UPDATED], ids=["original", "updated"]
+)
 def issuer(request: pytest.FixtureRequest) -> None:
     global ISSUER
     ISSUER = request.param
