@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from amplify_mw.cognito import api
 from amplify_mw.cognito.api import AppClient, Failure, Refreshed
+from amplify_mw.cognito.ending import revoke_token
 from amplify_mw.cognito.oauth import read_failure, read_refreshed, refresh, revoke
 from amplify_mw.effects import Request, Response
 from amplify_mw.errors import NotAuthorizedException
@@ -252,7 +253,7 @@ def refresh_by_oauth(pool: LocalUserPool, client: AppClient, token: bytes) -> Re
 
 
 def revoke_by_api(pool: LocalUserPool, client: AppClient, token: bytes) -> Failure | None:
-    return api.read_failure(send(api.revoke_token(f"{pool.url}/", client, token)))
+    return api.read_failure(send(revoke_token(f"{pool.url}/", client, token)))
 
 
 def revoke_by_oauth(pool: LocalUserPool, client: AppClient, token: bytes) -> Failure | None:
