@@ -143,13 +143,13 @@ def report_answer(visit: Visit, asked: Asked, reason: str, status: int, detail: 
     report_refusal(visit, reason, status, at="answer", detail=detail, asked=lambda: asked)
 
 
-def report_verdict(visit: Visit, error: AuthError, *, at: str) -> None:
+def report_verdict(visit: Visit, error: AuthError, *, at: str, detail: str = "") -> None:
     """The app asked for the user of a request, and got an error.
 
     A visitor without a session is no event, unless a guard has asked.
     """
     if error.reason != "no_session" or visit.guarded:
-        report_refusal(visit, error.reason, error.status_code, at=at)
+        report_refusal(visit, error.reason, error.status_code, at=at, detail=detail)
 
 
 def signed_in(visit: Visit, token: VerifiedToken, by: Literal["routes", "app"]) -> Report:

@@ -80,7 +80,8 @@ def _attributes(
     if visit.verdict is not verdict and isinstance(visit.verdict, Refused):  # so says Cognito
         from ..engine.reporting import report_verdict
 
-        report_verdict(visit, visit.verdict.exception(), at="app")
+        detail = visit.verdict.detail
+        report_verdict(visit, visit.verdict.exception(), at="app", detail=detail)
     return answer
 
 
