@@ -42,13 +42,14 @@ from .change import (
 def end_session(*, everywhere: bool = False, allow_cross_site: bool = False) -> None:
     """Sign the user out; the response clears the session's cookie.
 
-    The refresh token is revoked. `everywhere`: Cognito ends all sign-ins of the user
-    (`GlobalSignOut`), and all of the user's sessions in the store end. Their browsers, and this
-    one, have to enter the password at their next sign-in by the sign-in routes. Sealed sessions and
-    tokens in other browsers stay valid until they expire or need a refresh. Cognito is not waited
-    for, and cannot be told at all if a `TokenSession` holds an ID token. Without a session this
-    does nothing. If the cookies name different users (`different_users`), the sessions of this
-    browser end, and no others.
+    The refresh token is revoked, and with it the single sign-on session of a pool that tracks
+    sessions, so that its sign-in page asks again. `everywhere`: Cognito ends all sign-ins of the
+    user (`GlobalSignOut`), and all of the user's sessions in the store end. Their browsers, and
+    this one, have to enter the password at their next sign-in by the sign-in routes. Sealed
+    sessions and tokens in other browsers stay valid until they expire or need a refresh. Cognito is
+    not waited for, and cannot be told at all if a `TokenSession` holds an ID token. Without a
+    session this does nothing. If the cookies name different users (`different_users`), the sessions
+    of this browser end, and no others.
     `allow_cross_site`: accept requests from pages of any origin; do a check of your own instead.
 
     Raises `ForbiddenException` (`cross_site`; and `speculative_request`, for a prefetch or a
