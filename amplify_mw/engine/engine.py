@@ -249,10 +249,10 @@ def _dangers(config: AmplifyConfig) -> Iterator[str]:
                 "some clients, write client_id=['...', '...']"
             )
     site = next((origin for origin in sorted(config.known_origins) if _is_public(origin)), None)
-    for pool in config.user_pools:
-        if site is not None and pool.api_url.startswith("http:") and _is_here(pool.api_url):
+    for url in (url for pool in config.user_pools for url in pool.api_urls):
+        if site is not None and url.startswith("http:") and _is_here(url):
             yield (
-                f"the user pool at {pool.api_url} is on this machine, as a LocalUserPool or an "
+                f"the user pool at {url} is on this machine, as a LocalUserPool or an "
                 f"emulator is, and the site is {site}: who can reach such a pool can sign in as "
                 "anybody; it is for development and tests alone"
             )
