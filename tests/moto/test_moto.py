@@ -1,9 +1,11 @@
 """A second opinion: moto's Cognito, in a process of its own, issues the tokens.
 
-moto signs with one fixed key (`kid` "dummy"), writes Amazon's own host into `iss` wherever it
-runs, and takes unsigned calls to be meant for us-east-1. Its access tokens have the scope that
-`GetUser` asks for; its ID tokens have the attributes that the app client may read. It refreshes by
-`InitiateAuth` alone, without rotation; `GetTokensFromRefreshToken` and `RevokeToken` it lacks.
+moto signs with one fixed key (`kid` "dummy"), writes Amazon's ORIGINAL issuer into `iss`, wherever
+it runs and whatever type of issuer it says that a pool has, and takes unsigned calls to be meant
+for us-east-1. Its access tokens have the scope that `GetUser` asks for; its ID tokens have the
+attributes that the app client may read. It refreshes by `InitiateAuth` alone, without rotation;
+`GetTokensFromRefreshToken` and `RevokeToken` it lacks, and so it does second secrets, Cognito's own
+sessions and replicas.
 """
 
 import json
@@ -32,6 +34,7 @@ from amplify_mw.stores.memory import MemoryStore
 from tests.shells import Ask, Got, Shell
 from tests.sites import Browser, Site
 
+TOKENS = ("IdToken", "AccessToken")
 Get: TypeAlias = Callable[[AmplifyConfig, str], Got]
 
 # The server ends with its standard input: no process is left behind, however the tests end.
@@ -119,7 +122,11 @@ def moto_url() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def moto(moto_url: str) -> Moto:
-    pool_id = call(moto_url, "CreateUserPool", PoolName="people")["UserPool"]["Id"]
+    return made(moto_url)
+
+
+def made(moto_url: str, **options: Any) -> Moto:
+    pool_id = call(moto_url, "CreateUserPool", PoolName="people", **options)["UserPool"]["Id"]
     ada = {"UserPoolId": pool_id, "Username": "ada"}
     attributes = [
         {"Name": "email", "Value": "ada@example.com"},
@@ -159,7 +166,7 @@ def get(shell: Shell) -> Get:
     return get
 
 
-@pytest.mark.parametrize("kind", ["IdToken", "AccessToken"])
+@pytest.mark.parametrize("kind", TOKENS)
 def test_a_token_of_motos_sign_in_shows_the_user_and_the_attributes(
     moto: Moto, get: Get, kind: str
 ) -> None:
@@ -170,7 +177,7 @@ def test_a_token_of_motos_sign_in_shows_the_user_and_the_attributes(
     assert seen["userId"] == seen["sub"]
 
 
-@pytest.mark.parametrize("kind", ["IdToken", "AccessToken"])
+@pytest.mark.parametrize("kind", TOKENS)
 def test_a_token_for_another_client_of_the_pool_is_refused(moto: Moto, get: Get, kind: str) -> None:
     answer = get(moto.config, moto.sign_in(moto.other)[kind])
     assert answer.status == 401
@@ -191,6 +198,31 @@ def test_a_global_sign_out_at_moto_ends_the_session(moto: Moto, get: Get) -> Non
     answer = get(moto.config, token)
     assert answer.status == 401
     assert answer.clears_cookie
+
+
+@pytest.mark.parametrize("issuers", ["both", "original", "updated"])
+def test_moto_says_that_an_issuer_is_updated_and_signs_as_the_original(
+    moto_url: str, get: Get, issuers: str
+) -> None:
+    updated = made(moto_url, IssuerConfiguration={"Type": "UPDATED"})
+    described = call(moto_url, "DescribeUserPool", UserPoolId=updated.pool_id)["UserPool"]
+    assert described["IssuerConfiguration"] == {"Type": "UPDATED"}
+    config = updated.config.replace(issuers=issuers)
+    answers = {get(config, updated.sign_in(updated.web)[kind]).status for kind in TOKENS}
+    assert answers == {401 if issuers == "updated" else 200}
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        *("ListUserSessions", "RevokeUserSession", "AddUserPoolClientSecret"),
+        *("ListUserPoolClientSecrets", "CreateUserPoolReplica", "ListUserPoolReplicas"),
+    ],
+)
+def test_moto_breaks_at_what_it_lacks(moto_url: str, operation: str) -> None:
+    with pytest.raises(httpx2.HTTPStatusError) as error:
+        call(moto_url, operation)
+    assert error.value.response.status_code == 500
 
 
 # --- our requests, its answers
