@@ -485,12 +485,17 @@ def test_wrong_parameters_are_refused(pool: LocalUserPool, parameters: Any, code
     assert error_of(answer)[0] == code
 
 
-@pytest.mark.parametrize("operation", ["InitiateAuth", "GetTokensFromRefreshToken", "RevokeToken"])
-def test_another_client_is_not_found(pool: LocalUserPool, operation: str) -> None:
-    assert error_of(call(pool, operation, ClientId="other")) == (
-        "ResourceNotFoundException",
-        "User pool client other does not exist.",
-    )
+@pytest.mark.parametrize(
+    ("operation", "code"),
+    [
+        ("InitiateAuth", "ResourceNotFoundException"),
+        ("GetTokensFromRefreshToken", "ResourceNotFoundException"),
+        ("RevokeToken", "UnauthorizedException"),
+    ],
+)
+def test_another_client_is_not_found(pool: LocalUserPool, operation: str, code: str) -> None:
+    message = "User pool client other does not exist."
+    assert error_of(call(pool, operation, ClientId="other")) == (code, message)
 
 
 # Refreshing.
@@ -556,16 +561,24 @@ def test_with_rotation_initiate_auth_does_not_refresh(rotating: LocalUserPool) -
 # The client's secret.
 
 
-@pytest.mark.parametrize("operation", ["GetTokensFromRefreshToken", "RevokeToken"])
-def test_a_client_with_a_secret_has_to_show_it(confidential: LocalUserPool, operation: str) -> None:
+@pytest.mark.parametrize(
+    ("operation", "code"),
+    [
+        ("GetTokensFromRefreshToken", "NotAuthorizedException"),
+        ("RevokeToken", "UnauthorizedException"),
+    ],
+)
+def test_a_client_with_a_secret_has_to_show_it(
+    confidential: LocalUserPool, operation: str, code: str
+) -> None:
     token = confidential.sign_in("ada").refresh_token
     body = {"ClientId": "local-client", "RefreshToken": token, "Token": token}
     assert error_of(call(confidential, operation, **body)) == (
-        "NotAuthorizedException",
+        code,
         "Client local-client is configured for secret but secret was not received",
     )
     assert error_of(call(confidential, operation, **body, ClientSecret="wrong")) == (
-        "NotAuthorizedException",
+        code,
         "Unable to verify secret hash for client local-client",
     )
     assert call(confidential, operation, **body, ClientSecret="s3cret:+").status_code == 200

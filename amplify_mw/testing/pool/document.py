@@ -1,7 +1,8 @@
 """A local user pool's state as a JSON document, and back.
 
 Rules:
-- There is no password and no token in it: users have verifiers, tokens and cookies are hashes.
+- There is no password and no token in it: users have verifiers, tokens and cookies are hashes. The
+  client's secrets are in it, like the private keys.
 - A user of another identity provider has neither.
 - A sign-in is kept for 30 days, as long as Cognito's refresh tokens last by default. A revoked one
   is kept as long, so that its access tokens stay refused.
@@ -37,6 +38,7 @@ def document(ledger: Ledger) -> dict[str, Any]:
         "user_pool_id": ledger.user_pool_id,
         "client_id": ledger.client_id,
         "issuer_type": ledger.issuers.type,
+        "client_secrets": ledger.client_secrets.exported(),
         "regions": sorted(ledger.issuers.regions),
         "users": [_user(ledger, user) for user in list(ledger.users.values())],
         "keys": ledger.keys.exported(),
@@ -62,6 +64,7 @@ def restore(ledger: Ledger, members: Mapping[str, Any]) -> None:
         users = {user.username: user for user in map(_read_user, members["users"])}
         issuer_type, regions = _read_issuers(members)
         keys = SigningKeys.imported(members["keys"])
+        ledger.client_secrets.restore(members.get("client_secrets"))
         sign_ins = [_read_sign_in(one) for one in members["sign_ins"]]
         browsers = {
             str(one["sha256"]): BrowserSession(

@@ -27,10 +27,12 @@ from .authorization import (
     parse,
 )
 from .codes import Codes
-from .ledger import BrowserSession, Ledger, LocalUser, fingerprint, is_same, new_user
+from .ledger import BrowserSession, Ledger, LocalUser, new_user
 from .oauth import FORM, Paths
-from .operations import Operations, Refused, check_state
+from .operations import Operations, check_state
 from .pages import Frame
+from .refusals import Refused
+from .secrecy import fingerprint, is_same
 
 SESSION_COOKIE: Final = "local-pool-session"
 FORM_COOKIE: Final = "local-pool-form"

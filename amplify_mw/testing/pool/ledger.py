@@ -16,7 +16,6 @@ Rules:
 
 import base64
 import hashlib
-import hmac
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -24,7 +23,9 @@ from types import MappingProxyType
 from typing import Any, Final, Literal
 from uuid import uuid4
 
+from .client_secrets import ClientSecrets
 from .issuers import Issuers
+from .secrecy import fingerprint, is_same
 from .signing import SigningKeys, merged, opaque_token
 from .srp import Verifier, full_name
 
@@ -111,22 +112,24 @@ class Tampering:
 
 
 class Ledger:
-    """The users, keys and sign-ins of one pool. `token_lifetime`: of its tokens, in seconds.
+    """The users, keys and sign-ins of one pool and its client.
 
-    `region`, in its methods: that of the server which issues the token, None for the pool's own.
+    `token_lifetime`: of its tokens, in seconds. `region`, in its methods: of the server that issues
+    a token, None for the pool's own.
     """
 
     def __init__(
         self,
         user_pool_id: str,
-        client_id: str,
+        client: ClientSecrets,
         issuers: Issuers,
         clock: Callable[[], float],
         token_lifetime: int,
         keys: SigningKeys,
     ) -> None:
         self.user_pool_id = user_pool_id
-        self.client_id = client_id
+        self.client_id = client.client_id
+        self.client_secrets = client
         self.token_lifetime = token_lifetime
         self.issuers = issuers
         self.clock = clock
@@ -243,18 +246,6 @@ class Ledger:
     def is_revoked(self, origin_jti: str) -> bool:
         """Whether a sign-in has been revoked."""
         return origin_jti in self._revoked
-
-
-def fingerprint(secret: str) -> str:
-    """The hash by which a random secret is kept (SHA-256; nobody guesses 256 random bits)."""
-    return hashlib.sha256(secret.encode(errors="surrogatepass")).hexdigest()
-
-
-def is_same(one: str, other: str) -> bool:
-    """Whether two secrets are the same, compared in constant time."""
-    # JSON may hold lone surrogates, which plain UTF-8 has no bytes for.
-    one_bytes, other_bytes = (text.encode(errors="surrogatepass") for text in (one, other))
-    return hmac.compare_digest(one_bytes, other_bytes)
 
 
 def new_user(

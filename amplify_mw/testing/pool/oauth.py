@@ -17,8 +17,9 @@ from werkzeug.wrappers import Request, Response
 
 from .authorization import OPENID
 from .codes import BadCode, Codes
-from .ledger import Ledger, is_same
-from .operations import Operations, Refused
+from .ledger import Ledger
+from .operations import Operations
+from .refusals import Refused
 
 # By method and path: an operation's name, and its function.
 Paths = Mapping[tuple[str, str], tuple[str, Callable[[Request], Response]]]
@@ -48,14 +49,13 @@ class Domain:
         ledger: Ledger,
         operations: Operations,
         codes: Codes,
-        client_secret: str | None,
         region: str | None = None,
     ) -> None:
         self._region = region
         self._ledger = ledger
         self._operations = operations
         self._codes = codes
-        self._client_secret = client_secret
+        self._secrets = ledger.client_secrets
         self._grants: Mapping[str, Callable[[Request], Response]] = {
             "refresh_token": self._refresh,
             "authorization_code": self._redeem,
@@ -135,7 +135,7 @@ class Domain:
 
     def _check_client(self, request: Request) -> None:
         shown = request.authorization
-        if self._client_secret is None:
+        if not self._secrets.active:
             if shown is not None or _field(request, "client_id") != self._ledger.client_id:
                 raise OAuthError("invalid_client")
             return
@@ -143,7 +143,7 @@ class Domain:
             raise OAuthError("invalid_client", "client_secret_basic is missing")
         # Both were form-encoded before they were joined (RFC 6749 2.3.1).
         client_id, secret = (unquote_plus(part or "") for part in (shown.username, shown.password))
-        if client_id != self._ledger.client_id or not is_same(secret, self._client_secret):
+        if client_id != self._ledger.client_id or not self._secrets.is_one(secret):
             raise OAuthError("invalid_client", "invalid_client_secret")
 
 

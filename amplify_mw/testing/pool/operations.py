@@ -9,14 +9,14 @@ Rules:
 - Nothing here locks; `LocalUserPool` does.
 """
 
-import hmac
-import json
-from base64 import b64encode
 from collections.abc import Callable, Mapping
-from typing import Any, Final, NoReturn
+from functools import partial
+from typing import Final
 
-from .ledger import SELF_SERVICE_SCOPE, Ledger, LocalUser, SignIn, is_same, scoped
-from .server import AMZ_JSON, CognitoError
+from .ledger import SELF_SERVICE_SCOPE, Ledger, LocalUser, SignIn, scoped
+from .refusals import Members, Operation, Refused, json_object, refuse_parameter, text
+from .secret_operations import SecretOperations
+from .server import AMZ_JSON
 from .signing import BadToken
 from .srp import BadProof, Challenges, padded
 
@@ -31,40 +31,38 @@ CHANGES_USERS: Final = frozenset(
         *("GetUserAttributeVerificationCode", "ResendConfirmationCode", "SetUserMFAPreference"),
         *("SetUserSettings", "SignUp", "StartWebAuthnRegistration", "UpdateAuthEventFeedback"),
         *("UpdateDeviceStatus", "UpdateUserAttributes", "VerifySoftwareToken"),
-        *("VerifyUserAttribute"),
+        "VerifyUserAttribute",
     }
 )
+# Errors that the API's model does not list for an operation, and those that it lists instead. (Of a
+# refresh, PasswordResetRequiredException and UserNotConfirmedException are in InitiateAuth's list
+# alone; Amplify JS knows them of GetTokensFromRefreshToken, too, and so they stay.)
+_SAID: Final = {
+    ("RevokeToken", "NotAuthorizedException"): "UnauthorizedException",
+    ("RevokeToken", "ResourceNotFoundException"): "UnauthorizedException",
+    ("GlobalSignOut", "UserNotFoundException"): "NotAuthorizedException",
+    ("InitiateAuth", "RefreshTokenReuseException"): "NotAuthorizedException",
+}
 NOT_ENABLED: Final = "Operation is not enabled in this Region."
-Members = Mapping[str, Any]
-Operation = Callable[[Members], Members]
-
-
-class Refused(Exception):
-    """The pool refuses an operation: `error` says why, as Cognito does."""
-
-    def __init__(self, code: str, message: str = "") -> None:
-        super().__init__(code)
-        self.error: CognitoError = CognitoError(code, message)
 
 
 class Operations:
     """The operations on a ledger.
 
-    `client_secret`: of the app client, or None. `grace`: a refresh makes a new refresh token, and
-    the old one ends so many seconds later. None: the old one stays. `region`: of a replica.
+    `grace`: a refresh makes a new refresh token, and the old one ends so many seconds later. None:
+    the old one stays. `region`: of a replica.
     """
 
     def __init__(
         self,
         ledger: Ledger,
         *,
-        client_secret: str | None,
         grace: float | None,
         region: str | None = None,
     ) -> None:
         self._ledger = ledger
         self._region = region
-        self._client_secret = client_secret
+        self._secrets = ledger.client_secrets
         self._grace = grace
         self._challenges = Challenges()
         self._by_name: Mapping[str, Operation] = {
@@ -74,6 +72,7 @@ class Operations:
             "GetUser": self._get_user,
             "RevokeToken": self._revoke_token,
             "GlobalSignOut": self._global_sign_out,
+            **SecretOperations(ledger, region).by_name,
         }
         self._flows: Mapping[str, Operation] = {
             "USER_PASSWORD_AUTH": self._password_flow,
@@ -99,8 +98,11 @@ class Operations:
             raise Refused("UnknownOperationException")
         if name in self._refused:
             raise Refused("OperationNotEnabledException", NOT_ENABLED)
-        operation = self._by_name[name]
-        return operation(_json_object(content))
+        try:
+            return self._by_name[name](json_object(content))
+        except Refused as refused:
+            said = refused.error
+            raise Refused(_SAID.get((name, said.code), said.code), said.message) from refused
 
     def refresh(self, token: str) -> Members:
         """An `AuthenticationResult` for a refresh token; rotates. Raises `Refused`."""
@@ -139,23 +141,23 @@ class Operations:
 
     def _initiate_auth(self, body: Members) -> Members:
         self._check_client_id(body)
-        name = _text(body, "AuthFlow")
+        name = text(body, "AuthFlow")
         flow = self._flows.get(name)
         # While it rotates, Cognito has no refresh in InitiateAuth (API: RefreshTokenRotationType).
         if flow is None or (self._grace is not None and name.startswith("REFRESH_TOKEN")):
-            _refuse_parameter(f"{name} flow not enabled for this client")
+            refuse_parameter(f"{name} flow not enabled for this client")
         parameters = body.get("AuthParameters")
         if not isinstance(parameters, dict):
-            _refuse_parameter("Missing required parameter AuthParameters")
+            refuse_parameter("Missing required parameter AuthParameters")
         return flow(parameters)
 
     def _password_flow(self, parameters: Members) -> Members:
-        username, password = _text(parameters, "USERNAME"), _text(parameters, "PASSWORD")
+        username, password = text(parameters, "USERNAME"), text(parameters, "PASSWORD")
         self._check_secret_hash(parameters, username)
         return self._signed_in(self.authenticate(username, password))
 
     def _srp_flow(self, parameters: Members) -> Members:
-        username, client_public = _text(parameters, "USERNAME"), _text(parameters, "SRP_A")
+        username, client_public = text(parameters, "USERNAME"), text(parameters, "SRP_A")
         self._check_secret_hash(parameters, username)
         user = self._ledger.users.get(username)
         is_ours = user is not None and user.identity_provider is None
@@ -167,7 +169,7 @@ class Operations:
         try:
             challenge = self._challenges.issue(username, verifier, client_public, now)
         except BadProof:
-            _refuse_parameter("SRP_A is not correct")
+            refuse_parameter("SRP_A is not correct")
         return {
             "ChallengeName": "PASSWORD_VERIFIER",
             "ChallengeParameters": {
@@ -181,18 +183,18 @@ class Operations:
 
     def _respond_to_auth_challenge(self, body: Members) -> Members:
         self._check_client_id(body)
-        name = _text(body, "ChallengeName")
+        name = text(body, "ChallengeName")
         if name != "PASSWORD_VERIFIER":
-            _refuse_parameter(f"{name} is no challenge of this client")
+            refuse_parameter(f"{name} is no challenge of this client")
         responses = body.get("ChallengeResponses")
         if not isinstance(responses, dict):
-            _refuse_parameter("Missing required parameter ChallengeResponses")
+            refuse_parameter("Missing required parameter ChallengeResponses")
         return self._signed_in(self._prover(responses))
 
     def _prover(self, responses: Members) -> LocalUser:
         """The user who proves a password by the answer to a challenge."""
         username, block, timestamp, signature = (
-            _text(responses, name)
+            text(responses, name)
             for name in (
                 *("USERNAME", "PASSWORD_CLAIM_SECRET_BLOCK"),
                 *("TIMESTAMP", "PASSWORD_CLAIM_SIGNATURE"),
@@ -218,7 +220,7 @@ class Operations:
         return {"ChallengeParameters": {}, "AuthenticationResult": result}
 
     def _refresh_flow(self, parameters: Members) -> Members:
-        token = _text(parameters, "REFRESH_TOKEN")
+        token = text(parameters, "REFRESH_TOKEN")
         known = self._ledger.refresh_token(token)
         if known:
             self._check_secret_hash(parameters, known.sign_in.username)
@@ -227,44 +229,44 @@ class Operations:
 
     def _get_tokens_from_refresh_token(self, body: Members) -> Members:
         self._check_client(body)
-        return {"AuthenticationResult": self.refresh(_text(body, "RefreshToken"))}
+        return {"AuthenticationResult": self.refresh(text(body, "RefreshToken"))}
 
     def _get_user(self, body: Members) -> Members:
-        user = self._user_of(_text(body, "AccessToken"))
+        user = self._user_of(text(body, "AccessToken"))
         attributes = {"sub": user.sub, **user.attributes}
         members = [{"Name": name, "Value": value} for name, value in attributes.items()]
         return {"Username": user.username, "UserAttributes": members}
 
     def _revoke_token(self, body: Members) -> Members:
         self._check_client(body)
-        self.revoke(_text(body, "Token"))
+        self.revoke(text(body, "Token"))
         return {}
 
     def _global_sign_out(self, body: Members) -> Members:
-        self._ledger.revoke_all(self._user_of(_text(body, "AccessToken")))
+        self._ledger.revoke_all(self._user_of(text(body, "AccessToken")))
         return {}
 
     def _check_client(self, body: Members) -> None:
         self._check_client_id(body)
-        self._check_secret(body, "ClientSecret", self._client_secret)
+        self._check_secret(body, "ClientSecret", self._secrets.is_one)
 
     def _check_secret_hash(self, parameters: Members, username: str) -> None:
-        if self._client_secret is not None:
-            message = (username + self._ledger.client_id).encode(errors="surrogatepass")
-            digest = hmac.digest(self._client_secret.encode(), message, "sha256")
-            self._check_secret(parameters, "SECRET_HASH", b64encode(digest).decode("ascii"))
+        is_right = partial(self._secrets.is_hash, username=username)
+        self._check_secret(parameters, "SECRET_HASH", is_right)
 
-    def _check_secret(self, members: Members, name: str, right: str | None) -> None:
+    def _check_secret(self, members: Members, name: str, is_right: Callable[[str], bool]) -> None:
+        if not self._secrets.active:
+            return
         client_id = self._ledger.client_id
-        if right is not None and name not in members:
+        if name not in members:
             message = f"Client {client_id} is configured for secret but secret was not received"
             raise Refused("NotAuthorizedException", message)
-        if right is not None and not is_same(_text(members, name), right):
+        if not is_right(text(members, name)):
             message = f"Unable to verify secret hash for client {client_id}"
             raise Refused("NotAuthorizedException", message)
 
     def _check_client_id(self, body: Members) -> None:
-        client_id = _text(body, "ClientId")
+        client_id = text(body, "ClientId")
         if client_id != self._ledger.client_id:
             message = f"User pool client {client_id} does not exist."
             raise Refused("ResourceNotFoundException", message)
@@ -336,27 +338,3 @@ def check_state(user: LocalUser) -> None:
         raise Refused("UserNotConfirmedException", "User is not confirmed.")
     if user.status == "RESET_REQUIRED":
         raise Refused("PasswordResetRequiredException", "Password reset required for the user")
-
-
-def _json_object(content: bytes) -> Members:
-    try:
-        members = json.loads(content)
-    except (ValueError, RecursionError):
-        members = None
-    if not isinstance(members, dict):
-        raise Refused("SerializationException")
-    return members
-
-
-def _text(members: Members, name: str) -> str:
-    """A required member, which has to be text."""
-    value = members.get(name)
-    if value is None:
-        _refuse_parameter(f"Missing required parameter {name}")
-    if not isinstance(value, str):
-        raise Refused("SerializationException")
-    return value
-
-
-def _refuse_parameter(message: str) -> NoReturn:
-    raise Refused("InvalidParameterException", message)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ...models.session import TokenSet
 from .authorization import AppClient
+from .client_secrets import ClientSecrets
 from .codes import Codes
 from .issuers import Issuers, IssuerType, is_region
 from .keeping import Keeping
@@ -66,6 +67,7 @@ class LocalUserPool(RegionServer):
 
     `client_secret`: the app client has a secret and has to show it: as `ClientSecret`, as
     `SECRET_HASH` (InitiateAuth), or by Basic authentication (`/oauth2/token`, `/oauth2/revoke`).
+    There may be two for a time (`add_client_secret`), which are kept in `state`.
     `issuer`: the `iss` of its tokens, for readers who accept Amazon's address alone and are sent
     here by other means. By default it is the pool's address.
     `issuer_type`: the tokens name Amazon's issuer of this type, and the pool may be switched from
@@ -122,16 +124,13 @@ class LocalUserPool(RegionServer):
         origins: Iterable[str] = (),
         tls: bool = False,
     ) -> None:
-        self.client_secret = client_secret
-        keys = _signing_keys(key, state)
+        client = ClientSecrets(client_id, client_secret, clock)
         issuers = Issuers(user_pool_id, lambda: self._home, issuer, issuer_type)
-        ledger = Ledger(user_pool_id, client_id, issuers, clock, token_lifetime, keys)
-        keeping = Keeping(ledger, state)
+        ledger = Ledger(user_pool_id, client, issuers, clock, token_lifetime, _keys(key, state))
         shared = Shared(
             ledger=ledger,
-            keeping=keeping,
+            keeping=Keeping(ledger, state),
             client=_app_client(client_id, redirect_uris, logout_uris),
-            client_secret=client_secret,
             grace=rotation_grace if rotate_refresh_tokens else None,
             identity_providers=identity_providers,
             adds_iss=adds_iss,
@@ -141,7 +140,7 @@ class LocalUserPool(RegionServer):
             codes=Codes(ledger),
         )
         super().__init__(shared, None, port)
-        keeping.open()
+        shared.keeping.open()
 
     def close(self) -> None:
         """End all servers of the pool with their connections and threads, if they have not ended.
@@ -236,11 +235,13 @@ class LocalUserPool(RegionServer):
             "user_pool_id": self.user_pool_id,
             "client_id": self.client_id,
             "endpoint_url": self.url,
-            "client_secret": self.client_secret,
             "domain": self.url,
         }
         if self._ledger.issuers.type is None:
             pool["issuer"] = self.issuer
+        secrets = self.client_secrets
+        if secrets:
+            pool["client_secret"] = secrets[0] if len(secrets) == 1 else list(secrets)
         if self.regions:
             pool["regions"] = self.regions
         return AmplifyConfig(**(pool | overrides))
@@ -260,6 +261,39 @@ class LocalUserPool(RegionServer):
             pages=self._shared.origins,
             tls=self._shared.tls,
         )
+
+    @property
+    def client_secrets(self) -> tuple[str, ...]:
+        """The app client's secrets, the newest first; none for a public client."""
+        with self._shared.lock:
+            return tuple(secret.value for secret in self._ledger.client_secrets.active[::-1])
+
+    @property
+    def client_secret(self) -> str | None:
+        """The newest of `client_secrets`; None for a public client."""
+        return next(iter(self.client_secrets), None)
+
+    def add_client_secret(self, secret: str | None = None) -> str:
+        """Give the app client a second secret, by default one like Cognito's, and return it.
+
+        From now on both are right everywhere. Raises `ValueError` if there are two already, and
+        `LookupError` for a client without a secret.
+        """
+        with self._shared.changing():
+            return self._ledger.client_secrets.add(secret).value
+
+    def delete_client_secret(self, secret: str | None = None) -> None:
+        """Delete one of the app client's two secrets; by default the older one.
+
+        Raises `ValueError` if it is the last one, and `LookupError` if there is no such secret.
+        """
+        with self._shared.changing():
+            secrets = self._ledger.client_secrets
+            if not secrets.active:
+                raise LookupError("the client has no secret")
+            wanted = secrets.active[0].value if secret is None else secret
+            ids = [one.id for one in secrets.active if one.value == wanted]
+            secrets.delete(ids[0] if ids else "none of that value")
 
     @property
     def certificate(self) -> str:
@@ -445,7 +479,7 @@ def _check_token_use(token_use: object) -> None:
         raise ValueError(f"token_use: write 'id' or 'access'; got {token_use!r}")
 
 
-def _signing_keys(key: "RSAKey | None", state: object) -> SigningKeys:
+def _keys(key: "RSAKey | None", state: object) -> SigningKeys:
     # A key shared by this process would end with it.
     return SigningKeys(key if state is None or key is not None else new_signing_key())
 

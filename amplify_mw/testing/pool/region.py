@@ -26,8 +26,9 @@ from .hosted import Hosted
 from .keeping import Keeping
 from .ledger import Ledger
 from .oauth import Domain, Paths
-from .operations import NOT_ENABLED, TARGET_PREFIX, Operations, Refused
+from .operations import NOT_ENABLED, TARGET_PREFIX, Operations
 from .origins import is_preflight, preflight, share
+from .refusals import Refused
 from .server import ANY_OPERATION, Call, Fault, Gate, LoopbackServer, amz_response
 
 UPDATED_HOST: Final = "issuer-cognito-idp"  # the path of its documents
@@ -43,7 +44,6 @@ class Shared:
     ledger: Ledger
     keeping: Keeping
     client: AppClient
-    client_secret: str | None
     grace: float | None
     identity_providers: Mapping[str, Iterable[str]]
     adds_iss: bool
@@ -73,9 +73,7 @@ class RegionServer:
         self._region = region
         self.user_pool_id: str = shared.ledger.user_pool_id
         self.client_id: str = shared.ledger.client_id
-        self._operations = Operations(
-            self._ledger, client_secret=shared.client_secret, grace=shared.grace, region=region
-        )
+        self._operations = Operations(shared.ledger, grace=shared.grace, region=region)
         self._paths: Paths = {**self._documents(), **self._domain()}
         tls = shared.keeping.context if shared.tls else None
         self._server = LoopbackServer(self._route, port, tls, self._share)
@@ -109,9 +107,7 @@ class RegionServer:
             lambda: self.issuer if shared.adds_iss else None,
             shared.notes,
         )
-        domain = Domain(
-            self._ledger, self._operations, shared.codes, shared.client_secret, self._region
-        )
+        domain = Domain(self._ledger, self._operations, shared.codes, self._region)
         paths = {**domain.paths, **hosted.paths}
         if self._region is None:
             return paths
@@ -254,7 +250,7 @@ class RegionServer:
             self.url,
             self.issuer,
             f"{home}/.well-known/jwks.json",
-            has_secret=self._shared.client_secret is not None,
+            has_secret=bool(self._ledger.client_secrets.active),
             adds_iss=self._shared.adds_iss,
         )
         return discovery.response(members)
