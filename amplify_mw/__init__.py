@@ -102,8 +102,8 @@ getCurrentUser = get_current_user  # noqa: N816  # Amplify's own spelling
 fetchUserAttributes = fetch_user_attributes  # noqa: N816
 
 if TYPE_CHECKING:
+    from .models.cognito import CognitoSession as CognitoSession
     from .models.session import AuthSession as AuthSession
-    from .models.session import CognitoSession as CognitoSession
     from .models.session import Jwt as Jwt
     from .models.session import NewSignIn as NewSignIn
     from .models.session import SessionInfo as SessionInfo
@@ -129,7 +129,7 @@ if TYPE_CHECKING:
 _LATER: Final = {
     "AmplifyCookies": ".sessions.amplify.sessions",
     "AuthSession": ".models.session",
-    "CognitoSession": ".models.session",
+    "CognitoSession": ".models.cognito",
     "Jwt": ".models.session",
     "NewSignIn": ".models.session",
     "PageContext": ".web.pages",

@@ -14,7 +14,8 @@ from .engine.context import carry as carry
 from .engine.context import current_visit
 from .errors import AuthError
 from .models import AuthUser
-from .models.session import AuthSession, CognitoSession, SessionInfo, SignedInSession
+from .models.cognito import CognitoSession
+from .models.session import AuthSession, SessionInfo, SignedInSession
 from .verbs.devices import Listed, ending_one, listing, listing_cognitos
 from .verbs.end import ending
 from .verbs.fetch import fetching, requiring

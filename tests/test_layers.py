@@ -20,7 +20,7 @@ PACKAGE = Path(amplify_mw.__file__).parent
 HOUSE = {
     "errors": "",
     "naming": "",
-    "models": "user session",
+    "models": "user session cognito",
     "effects": "",
     "events": "",
     "web": """

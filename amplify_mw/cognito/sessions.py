@@ -21,7 +21,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeVar
 
 from ..effects import Flight, Flow, Join, Request, Response, Unreachable
 from ..errors import NotAuthorizedException, TokenExpiredException
-from ..models.session import CognitoSession
+from ..models.cognito import CognitoSession
 from .api import FAILURES, TRACKING_OFF, UNAVAILABLE, Failure, call, json_object, read_failure, said
 from .attributes import SELF_SERVICE_SCOPE
 from .pace import Asking, Caller, Paces

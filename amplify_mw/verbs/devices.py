@@ -20,7 +20,8 @@ from ..effects import Flow, Unreachable
 from ..engine.context import current_visit, refuse_on_event_loop, signed_in_verdict
 from ..engine.reporting import signed_out_elsewhere
 from ..errors import ConfigurationError
-from ..models.session import CognitoSession, SessionInfo
+from ..models.cognito import CognitoSession
+from ..models.session import SessionInfo
 from ..sessions.base import SessionList
 from ..sessions.verdicts import STORE_UNAVAILABLE, SignedIn, user_key
 from .change import refuse_foreign, refuse_late, refuse_speculative

@@ -21,7 +21,7 @@ from amplify_mw.cognito.sessions import (
     read_page,
 )
 from amplify_mw.effects import Join, Outage, Rejection, Request, Response, Unreachable
-from amplify_mw.models.session import CognitoSession
+from amplify_mw.models.cognito import CognitoSession
 
 T = 1_800_000_000.0
 ENDPOINT = "https://pool.example/"
