@@ -16,7 +16,7 @@ from .errors import AuthError
 from .models import AuthUser
 from .models.cognito import CognitoSession
 from .models.session import AuthSession, SessionInfo, SignedInSession
-from .verbs.devices import Listed, ending_one, listing, listing_cognitos
+from .verbs.devices import ending_one, listing
 from .verbs.end import ending
 from .verbs.fetch import fetching, requiring
 from .verbs.given import TokenSource
@@ -149,12 +149,14 @@ def list_sessions(
 
 @markcoroutinefunction
 def list_sessions(
-    user_id: str | None = None, *, source: Listed = "store"
+    user_id: str | None = None, *, source: Literal["store", "cognito"] = "store"
 ) -> Coroutine[Any, Any, list[SessionInfo]] | Coroutine[Any, Any, list[CognitoSession]]:
     """See `amplify_mw.list_sessions`. Raises at the call when nobody is signed in."""
     visit = current_visit()
     if source == "store":
         return _named("list_sessions", visit.arun(listing(visit, user_id)))
+    from .verbs.cognitos import listing_cognitos
+
     return _named("list_sessions", visit.arun(listing_cognitos(visit, user_id, source)))
 
 
@@ -163,7 +165,7 @@ def end_session_by_handle(
     handle: str,
     user_id: str | None = None,
     *,
-    source: Listed = "store",
+    source: Literal["store", "cognito"] = "store",
     allow_cross_site: bool = False,
 ) -> Coroutine[Any, Any, bool]:
     """See `amplify_mw.end_session_by_handle`. Raises at the call when nobody is signed in."""

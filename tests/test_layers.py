@@ -46,7 +46,7 @@ HOUSE = {
     "engine": """
         network http flights cache lines reporting driver engine inheriting context refusals pages
     """,
-    "verbs": "user given change start end fetch devices guarded guards",
+    "verbs": "user given change start end fetch cognitos devices guarded guards",
     "routes": """
         target attempt provider pages failures site queries failing exchange
         sign_in callback sign_out handler

@@ -4,18 +4,12 @@ Rules:
 - A handle names a session, and gives no access. It ends a session of the given user only.
 - With a `user_id`, nobody has to be signed in: the app decides who may see or end these sessions.
 - The list shows the store's own fields. Opening and verifying more takes a session's own cookie.
-- Those of Cognito itself (`source="cognito"`) are the signed-in user's, for any kind of session
-  that keeps an access token. See `cognito.sessions`.
-- The session of this request ends as `end_session` ends it, whatever the source.
+- Those of Cognito itself (`source="cognito"`) are in `cognitos`, imported when they are asked for.
 """
 
-from typing import Final, Literal, TypeAlias, overload
+from typing import Final, Literal, overload
 
 from ..authenticator import Visit
-from ..cognito.api import Failure
-from ..cognito.attributes import SELF_SERVICE_SCOPE
-from ..cognito.sessions import MISSING_SCOPE, Holder, ending, is_handle
-from ..cognito.sessions import listing as listing_at_cognito
 from ..effects import Flow, Unreachable
 from ..engine.context import current_visit, refuse_on_event_loop, signed_in_verdict
 from ..engine.reporting import signed_out_elsewhere
@@ -24,12 +18,10 @@ from ..models.cognito import CognitoSession
 from ..models.session import SessionInfo
 from ..sessions.base import SessionList
 from ..sessions.verdicts import STORE_UNAVAILABLE, SignedIn, user_key
-from .change import refuse_foreign, refuse_late, refuse_speculative
+from .change import refuse_foreign, refuse_speculative
 from .end import end_here
 
-Listed: TypeAlias = Literal["store", "cognito"]
 _ENDS_ONE: Final = "end_session_by_handle"
-_ENDED_BEFORE: Final = "ResourceNotFoundException"  # RevokeUserSession knows no such session
 
 
 @overload
@@ -43,7 +35,7 @@ def list_sessions(user_id: None = None, *, source: Literal["cognito"]) -> list[C
 
 
 def list_sessions(
-    user_id: str | None = None, *, source: Listed = "store"
+    user_id: str | None = None, *, source: Literal["store", "cognito"] = "store"
 ) -> list[SessionInfo] | list[CognitoSession]:
     """The sessions of a user (a `sub`; the signed-in one by default), the one seen last first.
 
@@ -62,6 +54,8 @@ def list_sessions(
     visit = current_visit()
     if source == "store":
         return visit.run(listing(visit, user_id))
+    from .cognitos import listing_cognitos
+
     return visit.run(listing_cognitos(visit, user_id, source))
 
 
@@ -69,7 +63,7 @@ def end_session_by_handle(
     handle: str,
     user_id: str | None = None,
     *,
-    source: Listed = "store",
+    source: Literal["store", "cognito"] = "store",
     allow_cross_site: bool = False,
 ) -> bool:
     """End one of the sessions in `list_sessions`; False if this user has no session of this handle.
@@ -113,13 +107,20 @@ def _list(visit: Visit, users: list[str]) -> Flow[list[SessionInfo]]:
 
 
 def ending_one(
-    visit: Visit, handle: str, user_id: str | None, *, source: Listed, allow_cross_site: bool
+    visit: Visit,
+    handle: str,
+    user_id: str | None,
+    *,
+    source: Literal["store", "cognito"],
+    allow_cross_site: bool,
 ) -> Flow[bool]:
     """The flow behind `end_session_by_handle`. The call raises the errors that need no waiting."""
     refuse_speculative(visit, _ENDS_ONE)
     refuse_foreign(visit, _ENDS_ONE, allow_cross_site=allow_cross_site)
     if source != "store":
-        return _end_cognitos(visit, handle, _holder(visit, user_id, source))
+        from .cognitos import ending_cognitos
+
+        return ending_cognitos(visit, handle, user_id, source)
     _session_list(visit)
     return _end_one(visit, handle, _users(visit, user_id))
 
@@ -167,71 +168,3 @@ def _sessions_of(visit: Visit, users: list[str]) -> Flow[dict[bytes, SessionInfo
     except Unreachable as error:
         raise STORE_UNAVAILABLE.exception() from error
     return found
-
-
-# Cognito's own.
-
-
-def listing_cognitos(
-    visit: Visit, user_id: str | None, source: Listed
-) -> Flow[list[CognitoSession]]:
-    """The flow behind `list_sessions(source="cognito")`. The call raises what needs no waiting."""
-    return _list_cognitos(visit, _holder(visit, user_id, source))
-
-
-def _holder(visit: Visit, user_id: str | None, source: Listed) -> Holder:
-    """The signed-in user, whose access token Cognito is asked with."""
-    if source != "cognito":
-        raise ConfigurationError(f"source: write 'store' or 'cognito'; got {source!r}")
-    if user_id is not None:
-        raise ConfigurationError(
-            "source='cognito': Cognito lists and ends sessions with the user's own access token, "
-            "so leave user_id out; for another user, call AdminListUserSessions and "
-            "AdminRevokeUserSession with boto3"
-        )
-    verdict = signed_in_verdict(visit)
-    if visit.pinned:
-        raise ConfigurationError(
-            "source='cognito': a user of signed_in() has no sessions at Cognito; test this with a "
-            "LocalUserPool"
-        )
-    if verdict.access_token is None or SELF_SERVICE_SCOPE not in verdict.scopes:
-        raise MISSING_SCOPE.exception()
-    endpoint = visit.home.config.pools_by_issuer[verdict.issuer].api_url
-    return Holder(verdict.access_token, verdict.user.user_id, verdict.pool, endpoint)
-
-
-def _list_cognitos(visit: Visit, holder: Holder) -> Flow[list[CognitoSession]]:
-    found = yield from _cognitos(visit, holder)
-    return list(found.values())
-
-
-def _cognitos(visit: Visit, holder: Holder) -> Flow[dict[str, CognitoSession]]:
-    found = yield from listing_at_cognito(visit.home.grants.user_sessions, holder, visit.now())
-    if isinstance(found, Failure):
-        raise found.exception()
-    return found
-
-
-def _end_cognitos(visit: Visit, handle: str, holder: Holder) -> Flow[bool]:
-    if not is_handle(handle):
-        return False
-    found = yield from _cognitos(visit, holder)
-    session = found.get(handle)
-    if session is None:
-        return False
-    takes_own = any(one.is_current and handle in (one.handle, one.origin) for one in found.values())
-    if takes_own:
-        refuse_late(visit, _ENDS_ONE)  # before anything ends
-    if not session.is_current:
-        paces = visit.home.grants.user_sessions
-        failure = yield from ending(paces, holder, handle, visit.now())
-        if failure is not None and failure.code != _ENDED_BEFORE:
-            raise failure.exception()
-        if failure is not None and not takes_own:
-            return False
-    if takes_own:
-        yield from end_here(visit, everywhere=False, asks_again=True, how="handle")
-    else:
-        yield signed_out_elsewhere(visit, holder.pool, holder.sub)
-    return True
