@@ -174,6 +174,23 @@ def test_a_token_of_any_other_is_invalid(build: Build, pool: LocalUserPool, issu
     assert got.clears_cookie
 
 
+@pytest.mark.parametrize(
+    ("issuer", "option"),
+    [
+        (UPDATED, "issuers= or regions="),
+        (ELSEWHERE[0], "issuers= or regions="),
+        (ELSEWHERE[2], "user_pool_id"),
+    ],
+)
+def test_the_log_says_which_option_to_correct(
+    build: Build, pool: LocalUserPool, issuer: str, option: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    site = build(TokenSession(), issuers="original")
+    site.browser({NAME: pool.mint("ada", issuer=issuer)}).does()
+    assert f"it claims to be of issuer {issuer!r}" in caplog.text
+    assert f"; correct {option}, or" in caplog.text
+
+
 @pytest.mark.parametrize(("issuer", "other"), [(ORIGINAL, UPDATED), (UPDATED, ORIGINAL)])
 def test_the_keys_of_an_issuer_are_fetched_when_a_token_names_it(
     pool: LocalUserPool, issuer: str, other: str

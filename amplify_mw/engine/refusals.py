@@ -66,7 +66,9 @@ def notice_other_pool(
     if reason == "wrong_client":
         kind, expected, option = "app client", home.config.clients or (), "client_id"
     elif reason == "wrong_issuer":
-        kind, expected, option = "issuer", home.issuers, "user_pool_id"
+        is_ours = claimed.rpartition("/")[2] in home.pools
+        option = "issuers= or regions=" if is_ours else "user_pool_id"
+        kind, expected = "issuer", home.issuers
     else:
         return
     claim = excerpt(claimed)
