@@ -15,6 +15,7 @@ import pytest
 from amplify_mw import AmplifyConfig, AmplifyCookies
 from amplify_mw.testing import LocalUserPool
 from tests.certificates import Authority
+from tests.patience import be_patient
 from tests.shells import ASGIShell, Shell, WSGIShell, shells
 from tests.sites import Build, Clock, Site, session_of, town
 
@@ -35,6 +36,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     return Scheduling(config, log) if config.getvalue("dist") == "loadfile" else None
 
+
+be_patient()
 
 # How long an example takes depends on what else the machine does.
 hypothesis.settings.register_profile("any machine", deadline=None)

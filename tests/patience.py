@@ -2,11 +2,32 @@
 
 import time
 from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
+
+from amplify_mw import AmplifyConfig
+from amplify_mw.stores.redis.store import RedisStore
+from amplify_mw.stores.sqlite.store import SQLiteStore
+from amplify_mw.testing import LocalUserPool
 
 T = TypeVar("T")
 
-PATIENCE: Final = 120.0  # seconds; a machine may have eight other things to do
+PATIENCE: Final = 300.0  # seconds; a machine may have eight other things to do
+A_MINUTE: Final = 60.0  # the longest that an `http_timeout` may be
+
+
+def be_patient() -> None:
+    """Let stores and pools take a minute for an answer, unless a test names another time.
+
+    A shorter one is for what is silent until the test is over, or until the test wakes it.
+    """
+    for store in (RedisStore, SQLiteStore):
+        store.__init__.__kwdefaults__["timeout"] = A_MINUTE
+    config = LocalUserPool.config
+
+    def patient(pool: LocalUserPool, **overrides: Any) -> AmplifyConfig:
+        return config(pool, **{"http_timeout": A_MINUTE, **overrides})
+
+    LocalUserPool.config = patient  # type: ignore[method-assign]
 
 
 def until(condition: Callable[[], T]) -> T:

@@ -66,7 +66,7 @@ def pair(tmp_path: Path) -> Iterator[Pair]:
 @pytest.fixture
 def store(pair: Pair) -> Iterator[RedisStore]:
     """A store that knows nothing but the name."""
-    store = RedisStore(pair.url, timeout=20)
+    store = RedisStore(pair.url)
     yield store
     store.close()
 
@@ -86,7 +86,7 @@ def held_by(server: Valkey) -> Record | None:
 def test_after_a_failover_nothing_fails_on_any_pooled_connection(
     pair: Pair, kept: Record, ask: Way
 ) -> None:
-    stores = {method: RedisStore(pair.url, timeout=20) for method in CALLS}
+    stores = {method: RedisStore(pair.url) for method in CALLS}
     for store in stores.values():
         ask.at_once(6, store, "load", KEY)
     assert connections(pair.first) > 2 * len(stores)
@@ -151,10 +151,11 @@ def test_a_lease_lives_through_a_failover(
     assert ask(store, "renew", KEY, fence, LONG)
 
 
+@pytest.mark.usefixtures("attentive")
 def test_who_only_reads_finds_the_new_primary_after_some_minutes(
     pair: Pair, store: RedisStore, kept: Record, ask: Way
 ) -> None:
-    near = RedisStore(pair.url, timeout=2, local_cache=60)
+    near = RedisStore(pair.url, local_cache=3600)
     until(lambda: is_near(near))
     ask.at_once(4, near, "load", OTHER)
     store.close()
@@ -214,7 +215,7 @@ def test_a_refusal_that_says_not_the_primary_is_asked_again_elsewhere(
     fault: Callable[[Valkey], None],
 ) -> None:
     first, second, endpoint = two
-    store = RedisStore(endpoint.url, timeout=20)
+    store = RedisStore(endpoint.url)
     ask(store, "load", KEY)
     fault(first)
     endpoint.leads_to = second.port
@@ -229,7 +230,7 @@ def test_a_refusal_of_the_right_server_is_not_asked_again(
     two: tuple[Valkey, Valkey, Endpoint], record: Record, ask: Way
 ) -> None:
     first, second, endpoint = two
-    store = RedisStore(endpoint.url, timeout=20)
+    store = RedisStore(endpoint.url)
     ask(store, "load", KEY)
     fill(first)
     endpoint.leads_to = second.port
@@ -244,7 +245,7 @@ def test_a_refusal_of_the_right_server_is_not_asked_again(
 def test_a_server_that_stays_read_only_keeps_its_connections(
     own_valkey: Valkey, record: Record, ask: Way
 ) -> None:
-    store = RedisStore(own_valkey.url, timeout=20)
+    store = RedisStore(own_valkey.url)
     ask(store, "load", KEY)
     with own_valkey.client() as client:
         demote(own_valkey)
@@ -267,7 +268,7 @@ def ids(client: Any) -> list[str]:
 @pytest.fixture
 def near(pair: Pair) -> Iterator[RedisStore]:
     """A store of another process, which serves what it has loaded."""
-    store = RedisStore(pair.url, timeout=2, local_cache=60)
+    store = RedisStore(pair.url, local_cache=3600)
     yield store
     store.close()
 
@@ -296,6 +297,7 @@ def test_a_cache_that_noticed_no_failover_hears_of_changes_at_the_new_primary(
     until(lambda: near.load(KEY) is None)
 
 
+@pytest.mark.usefixtures("attentive")
 def test_a_cache_whose_process_noticed_a_failover_listens_to_the_new_primary(
     pair: Pair, near: RedisStore, kept: Record, ask: Way
 ) -> None:

@@ -22,15 +22,15 @@ from tests.valkey import Valkey
 
 @pytest.fixture
 def store(own_valkey: Valkey) -> Iterator[RedisStore]:
-    store = RedisStore(own_valkey.url, timeout=20)
+    store = RedisStore(own_valkey.url)
     yield store
     store.close()
 
 
-@pytest.fixture(params=[0, 60], ids=["no cache", "local cache"])
+@pytest.fixture(params=[0, 3600], ids=["no cache", "local cache"])
 def another(request: pytest.FixtureRequest, own_valkey: Valkey) -> Iterator[RedisStore]:
     """The store of another process, which has not seen any session yet."""
-    store = RedisStore(own_valkey.url, timeout=20, local_cache=request.param)
+    store = RedisStore(own_valkey.url, local_cache=request.param)
     yield store
     store.close()
 
@@ -175,7 +175,7 @@ def test_everywhere_means_a_device_whose_list_was_evicted_too(
     own_valkey: Valkey, shell: Shell, pool: LocalUserPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(redis_module, "_LISTED_FOR", 0.0)  # the seconds since a look at the list
-    site = Site(shell, pool, time.time, StoredSession(RedisStore(own_valkey.url, timeout=20)))
+    site = Site(shell, pool, time.time, StoredSession(RedisStore(own_valkey.url)))
     here, there = site.sign_in("ada"), site.sign_in("ada")
     evict_lists(own_valkey)
 

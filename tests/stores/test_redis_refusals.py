@@ -31,7 +31,7 @@ from tests.docs.pages import PAGES
 from tests.patience import until
 from tests.shells import Shell
 from tests.sites import KEYS, Browser, Site
-from tests.stores.redis_tools import Relay, Way, certificate
+from tests.stores.redis_tools import Relay, Way, certificate, in_the_end
 from tests.stores.test_redis import RedisContract
 from tests.valkey import Valkey, free_port, program
 
@@ -55,11 +55,6 @@ def allow(server: Valkey, *lines: list[str]) -> str:
     return server.url.replace("//", "//web:a-secret@")
 
 
-def patient(url: str, **options: Any) -> RedisStore:
-    """A store that waits for a busy machine."""
-    return RedisStore(url, timeout=20, **options)
-
-
 # The least that an ACL has to allow
 
 
@@ -77,16 +72,17 @@ class TestRedisStoreWithTheLeastACL(RedisContract):
     def store(self, guarded: Valkey) -> Iterator[RedisStore]:
         with guarded.client() as client:
             client.flushall()
-        store = patient(allow(guarded))
+        store = RedisStore(allow(guarded))
         yield store
         store.close()
 
 
+@pytest.mark.usefixtures("attentive")
 def test_the_least_acl_for_a_local_cache_keeps_one(
     own_valkey: Valkey, record: Record, ask: Way, caplog: pytest.LogCaptureFixture
 ) -> None:
     url = allow(own_valkey, LEAST, FOR_LOCAL_CACHE)
-    writer, near = patient(url), RedisStore(url, timeout=2, local_cache=60)
+    writer, near = RedisStore(url), RedisStore(url, local_cache=3600)
     assert ask(writer, "create", KEY, record)
     until(lambda: is_near(near))
 
@@ -111,7 +107,7 @@ def test_a_local_cache_that_may_not_publish_or_hear_serves_nothing_and_says_so_o
     own_valkey: Valkey, record: Record, caplog: pytest.LogCaptureFixture, allowed: list[str]
 ) -> None:
     url = allow(own_valkey, LEAST, *([allowed] if allowed else []))
-    store = patient(url, local_cache=60)
+    store = RedisStore(url, local_cache=3600)
 
     with caplog.at_level(logging.WARNING, "amplify_mw"):
         assert store.create(KEY, record)
@@ -128,7 +124,7 @@ def test_a_local_cache_that_may_not_publish_or_hear_serves_nothing_and_says_so_o
 @pytest.fixture
 def limited(own_valkey: Valkey, record: Record) -> Iterator[RedisStore]:
     """A store whose user has the least ACL, with a session, and a lease on it."""
-    store = patient(allow(own_valkey, LEAST))
+    store = RedisStore(allow(own_valkey, LEAST))
     assert store.create(KEY, record)
     yield store
     store.close()
@@ -188,7 +184,7 @@ def test_a_read_that_an_acl_refuses_is_no_missing_session(
 def test_keys_that_an_acl_refuses_are_said_without_their_names(
     own_valkey: Valkey, record: Record, ask: Way
 ) -> None:
-    store = patient(allow(own_valkey, LEAST), prefix="a-secret-prefix:")
+    store = RedisStore(allow(own_valkey, LEAST), prefix="a-secret-prefix:")
 
     for method, *arguments in (("load", KEY), ("create", KEY, record)):
         with pytest.raises(StoreUnavailable, match=r"^Redis: NOPERM: ") as refused:
@@ -278,8 +274,8 @@ def test_a_failure_names_its_cause_and_no_secret(
     said: str,
 ) -> None:
     relays: list[Relay] = []
-    is_silent = "TLS towards a port without" in request.node.name
-    store = RedisStore(make(own_valkey, tmp_path, relays), timeout=1 if is_silent else 20)
+    silence = {"timeout": 1} if "TLS towards a port without" in request.node.name else {}
+    store = RedisStore(make(own_valkey, tmp_path, relays), **silence)
 
     with pytest.raises(StoreUnavailable) as failed:
         ask(store, "load", KEY)
@@ -292,14 +288,13 @@ def test_a_failure_names_its_cause_and_no_secret(
 
 
 def test_a_failure_of_a_server_that_has_answered_before_guesses_at_no_url(
-    own_valkey: Valkey, ask: Way
+    impatient: RedisStore, own_valkey: Valkey, ask: Way
 ) -> None:
-    store = RedisStore(own_valkey.url, timeout=0.3)
-    ask(store, "load", KEY)
+    in_the_end(lambda: ask(impatient, "load", KEY))
     own_valkey.pause()
 
     with pytest.raises(StoreUnavailable, match=r"^Redis: TimeoutError$"):
-        ask(store, "load", KEY)
+        ask(impatient, "load", KEY)
 
 
 # A server of another kind
@@ -351,7 +346,7 @@ def errors(caplog: pytest.LogCaptureFixture) -> list[str]:
 def test_a_cluster_is_refused_at_the_first_use_and_logged_once(
     cluster: Valkey, ask: Way, caplog: pytest.LogCaptureFixture, database: str
 ) -> None:
-    store = patient(f"redis://127.0.0.1:{cluster.port}{database}")
+    store = RedisStore(f"redis://127.0.0.1:{cluster.port}{database}")
 
     for _ in range(3):
         with pytest.raises(StoreUnavailable, match="Redis Cluster, which RedisStore does not"):
@@ -365,7 +360,7 @@ def test_a_cluster_that_does_not_know_hello_is_recognised_by_its_answers(
     tmp_path: Path, record: Record, ask: Way, caplog: pytest.LogCaptureFixture
 ) -> None:
     server = in_a_cluster(tmp_path, "--rename-command", "HELLO", "")
-    store = patient(server.url)
+    store = RedisStore(server.url)
 
     with pytest.raises(StoreUnavailable, match="CLUSTERDOWN: this is a node of a Redis Cluster"):
         ask(store, "load", KEY)
@@ -383,7 +378,7 @@ def test_a_cluster_that_does_not_know_hello_is_recognised_by_its_answers(
 def test_a_sentinel_is_refused_at_the_first_use(
     sentinel: str, ask: Way, caplog: pytest.LogCaptureFixture, database: str
 ) -> None:
-    store = patient(sentinel + database)
+    store = RedisStore(sentinel + database)
 
     for _ in range(3):
         with pytest.raises(StoreUnavailable, match="this is the port of a Sentinel"):
@@ -397,7 +392,7 @@ def test_a_server_that_does_not_know_hello_is_taken_as_it_is(
     tmp_path: Path, record: Record, ask: Way
 ) -> None:
     server = Valkey(tmp_path, "--rename-command", "HELLO", "", "--rename-command", "INFO", "")
-    store = patient(server.url)
+    store = RedisStore(server.url)
 
     assert ask(store, "create", KEY, record)
     assert ask(store, "load", KEY) == record
@@ -411,7 +406,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 def site_on(url: str, kind: str, shell: Shell, pool: LocalUserPool) -> Site:
-    store = patient(url)
+    store = RedisStore(url)
     sealed = SealedSession(keys=KEYS[:1], coordinator=store, staleness=0)
     return Site(shell, pool, time.time, sealed if kind == "sealed" else StoredSession(store))
 
@@ -487,7 +482,7 @@ def valkeys_own_url(
 def test_a_url_may_name_valkey(
     own_valkey: Valkey, valkeys_own_url: str, record: Record, ask: Way
 ) -> None:
-    store = patient(valkeys_own_url)
+    store = RedisStore(valkeys_own_url)
 
     assert ask(store, "create", KEY, record)
 
