@@ -2,8 +2,8 @@
 
 It refreshes by `GetTokensFromRefreshToken` without rotation, signs ID and access tokens with two
 keys, and writes Amazon's ORIGINAL issuer into them, wherever it runs and whatever type of issuer
-the pool has been given. A client's secret is made, and never looked at. Of Cognito's own sessions,
-second secrets and replicas it knows nothing.
+the pool has been given. Of Cognito's own sessions, second secrets and replicas it knows nothing.
+(Rotations of a secret are tried on a `LocalUserPool`, which looks at them.)
 """
 
 import json
@@ -194,12 +194,10 @@ def test_an_updated_issuer_is_dropped_without_a_word_and_tokens_name_the_origina
     strict.close()
 
 
-@pytest.mark.parametrize("secrets", [None, "wrong", ["wrong", "wronger"]])
-def test_no_secret_of_a_client_is_looked_at(url: str, shell: Shell, secrets: Any) -> None:
-    """Neither one, two, nor a rotation can be tried there: `LocalUserPool` looks at them."""
+def test_a_client_with_a_secret_refreshes(url: str, shell: Shell) -> None:
     emulator = made(url, has_secret=True)
     assert emulator.secret
-    site = EmulatedSite(shell, emulator, client_secret=secrets)
+    site = EmulatedSite(shell, emulator, client_secret=emulator.secret)
     browser = signed_in(site, emulator)
     assert browser.does(site.refresh).body.count(".") == 2
     site.close()

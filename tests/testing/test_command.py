@@ -149,7 +149,7 @@ def test_it_says_what_there_is_and_that_it_is_for_development(
         "name": "Ada",
     }
     assert users[1]["attributes"]["email"] == "g@example.org"
-    assert "secret" not in (tmp_path / "pool.json").read_text()
+    assert '"secret"' not in (tmp_path / "pool.json").read_text()
 
 
 def test_without_a_user_there_is_ada_and_without_a_state_no_file_of_it(
