@@ -157,17 +157,6 @@ def test_a_sign_out_revokes_the_refresh_token_there(shell: Shell, emulator: Emul
     assert error.value.response.json()["__type"] == "NotAuthorizedException"
 
 
-def test_a_sign_out_everywhere_revokes_no_refresh_token_there(
-    shell: Shell, emulator: Emulator
-) -> None:
-    site, elsewhere = EmulatedSite(shell, emulator), emulator.sign_in()
-    browser = signed_in(site, emulator)
-    browser.does(site.end(everywhere=True))
-    site.close()
-    again = {"ClientId": emulator.web, "RefreshToken": elsewhere.refresh_token}
-    assert call(emulator.url, "GetTokensFromRefreshToken", **again)["AuthenticationResult"]
-
-
 def test_both_of_its_keys_are_known(shell: Shell, emulator: Emulator) -> None:
     site, given = EmulatedSite(shell, emulator), emulator.sign_in()
     kids = [
