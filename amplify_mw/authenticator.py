@@ -22,7 +22,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, AnyStr, Final, TypeVar, final
 
 from .cognito.api import UNAVAILABLE, Failure
-from .cognito.attributes import AttributeSource
 from .cognito.verifier import Verifier
 from .config.config import AmplifyConfig
 from .credentials import CookieSource, Credential, PinnedSource, Source
@@ -47,6 +46,7 @@ from .web.requests import excerpt
 if TYPE_CHECKING:
     from typing import TypeAlias
 
+    from .cognito.attributes import AttributeSource
     from .cognito.grants import Grants
     from .events import Reporting
 
@@ -325,8 +325,8 @@ class Authenticator:
 
     def _confirmed(self, verdict: SignedIn, every: float, now: float) -> Flow[Resolution]:
         """The verdict, if Cognito confirms it now or did so within the last `every` seconds."""
-        endpoint = self._pools_by_issuer[verdict.issuer].api_url
-        answer = yield from self._attributes.confirm(verdict, endpoint, every, now)
+        endpoints = self._pools_by_issuer[verdict.issuer].api_urls
+        answer = yield from self._attributes.confirm(verdict, endpoints, every, now)
         if not isinstance(answer, Failure):
             return Resolution(replace(verdict, fresh_until=min(verdict.fresh_until, answer)))
         if answer.ends_session:
@@ -422,8 +422,8 @@ class Authenticator:
         """The attributes of `verdict`'s user, kept for this visit; not in a WebSocket."""
         if visit.attributes is not None and (visit.pinned or not visit.is_socket):
             return visit.attributes
-        endpoint = self._pools_by_issuer[verdict.issuer].api_url
-        answer = yield from self._attributes.fetch(verdict, endpoint, now)
+        endpoints = self._pools_by_issuer[verdict.issuer].api_urls
+        answer = yield from self._attributes.fetch(verdict, endpoints, now)
         if not isinstance(answer, Failure):
             if visit.verdict is verdict:  # nobody signed in or out meanwhile
                 visit.remember(answer)

@@ -27,7 +27,9 @@ HOUSE = {
         base64url origins cookie_policy proxy cookies mounts requests headers hosts paths answers
         pages
     """,
-    "cognito": "keys invalid jwt verifier api ending oauth pace grants attributes sessions",
+    "cognito": """
+        keys invalid jwt verifier api ending oauth pace regions grants attributes sessions
+    """,
     "sessions": """
         seal bundle record store codec client verdicts base token lifetimes refreshing settling
         lasting sealed stored several

@@ -87,6 +87,11 @@ class Failure(NamedTuple):
         is_everybodys = self.reason in ("cognito_misconfigured", "firewall_blocked")
         return "client" if is_everybodys else "user"
 
+    @property
+    def refuses_client(self) -> bool:
+        """Whether Cognito refuses the app client's secret; another one may do."""
+        return self.mend == REJECTED_CLIENT.mend
+
     def exception(self) -> AuthError:
         """A new exception for this failure."""
         return self.error(

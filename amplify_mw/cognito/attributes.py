@@ -5,6 +5,7 @@ Rules:
   it, an ID token's claims. With neither: `missing_scope`.
 - One `GetUser` at a time per access token. Its answer is cached for `ttl` seconds (0: not at all)
   under a digest of the token, never under the user.
+- The pool's Regions are asked in turn, see `regions`.
 - When Cognito throttles or refuses the set-up, this process does not ask the endpoint again for a
   while: 1 s, doubling up to 30 s. Cached answers stay in use.
 - Only Cognito ends the session, by saying that the user is signed out. An outage never does.
@@ -17,9 +18,10 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple, Protocol
 
 from ..effects import Cache, Flight, Flow, Join, Remember, Unreachable
-from ..errors import NotAuthorizedException
+from ..errors import NotAuthorizedException, Reason
 from .api import UNAVAILABLE, Failure, get_user, read_get_user
-from .pace import Asking, Caller, Paces
+from .pace import Caller, Paces
+from .regions import Call, Regions, plain_call
 from .verifier import parse_segment
 
 SELF_SERVICE_SCOPE: Final = "aws.cognito.signin.user.admin"
@@ -99,15 +101,16 @@ class AttributeSource:
     def __init__(self, cache: Cache, ttl: float) -> None:
         self._cache = cache
         self._ttl = ttl
-        self._paces = Paces("GetUser", ("throttled", "cognito_misconfigured", "firewall_blocked"))
+        pausing: tuple[Reason, ...] = ("throttled", "cognito_misconfigured", "firewall_blocked")
+        self._regions = Regions(Paces("GetUser", pausing), ends_sessions=True)
 
     def fetch(
-        self, session: TokenHolder, endpoint: str, now: float
+        self, session: TokenHolder, endpoints: tuple[str, ...], now: float
     ) -> Flow[Mapping[str, str] | Failure]:
-        """The attributes, or the failure."""
+        """The attributes, or the failure. `endpoints`: the pool's, its own Region's first."""
         if session.access_token is not None and SELF_SERVICE_SCOPE in session.scopes:
             answer = yield from self._ask(
-                session.access_token, session.pool, endpoint, self._ttl, now
+                session.access_token, session.pool, endpoints, self._ttl, now
             )
             return answer.values if isinstance(answer, Attributes) else answer
         if session.id_token is not None:
@@ -115,7 +118,7 @@ class AttributeSource:
         return _MISSING_SCOPE
 
     def confirm(
-        self, session: TokenHolder, endpoint: str, every: float, now: float
+        self, session: TokenHolder, endpoints: tuple[str, ...], every: float, now: float
     ) -> Flow[float | Failure]:
         """Ask Cognito whether the user is still signed in; returns the end of its confirmation.
 
@@ -123,7 +126,7 @@ class AttributeSource:
         """
         if session.access_token is None or SELF_SERVICE_SCOPE not in session.scopes:
             return _MISSING_SCOPE
-        answer = yield from self._ask(session.access_token, session.pool, endpoint, every, now)
+        answer = yield from self._ask(session.access_token, session.pool, endpoints, every, now)
         if isinstance(answer, Attributes):
             return answer.asked_at + every
         known: Attributes | None = self._cache.get(_digest(session.access_token))
@@ -132,19 +135,19 @@ class AttributeSource:
         return answer
 
     def _ask(
-        self, access_token: bytes, pool: str, endpoint: str, max_age: float, now: float
+        self, access_token: bytes, pool: str, endpoints: tuple[str, ...], max_age: float, now: float
     ) -> Flow[Attributes | Failure]:
         digest = _digest(access_token)
         known = self._fresh(digest, max_age, now)
         if known is not None:
             return known
-        asking = self._paces.of(endpoint, Caller(pool))
-        paused = asking.meanwhile(now)
+        paused = self._regions.meanwhile(endpoints, Caller(pool), now)
         if paused is not None:
             return paused
+        call = plain_call(endpoints, lambda place: get_user(place, access_token), read_get_user)
         flight = Flight(
-            ("GetUser", endpoint, digest),
-            lambda now: self._get_user(digest, access_token, asking, max_age, now),
+            ("GetUser", endpoints, digest),
+            lambda now: self._get_user(digest, call, Caller(pool), max_age, now),
         )
         try:
             answer, _ = yield Join(flight)
@@ -158,24 +161,19 @@ class AttributeSource:
         return known if known is not None and now < known.asked_at + max_age else None
 
     def _get_user(
-        self, digest: bytes, access_token: bytes, asking: Asking, max_age: float, now: float
+        self,
+        digest: bytes,
+        call: Call[dict[str, str]],
+        caller: Caller,
+        max_age: float,
+        now: float,
     ) -> Flow[Attributes | Failure]:
         """The flight."""
         known = self._fresh(digest, max_age, now)
         if known is not None:  # another flight has ended while this one waited to start
             return known
-        paused = asking.meanwhile(now)
-        if paused is not None:
-            return paused
-        departed = now
-        try:
-            response, now = yield get_user(asking.endpoint, access_token)
-            read = read_get_user(response)
-            answer = read if isinstance(read, Failure) else Attributes(read, now)
-            why = f"HTTP status {response.status}"
-        except Unreachable as error:
-            answer, why, now = UNAVAILABLE, str(error), error.now or now
-        answer = yield from asking.heed(answer, why, departed, now)
+        read, now = yield from self._regions.ask(call, caller, now)
+        answer = read if isinstance(read, Failure) else Attributes(read, now)
         if isinstance(answer, Attributes):
             if max_age > 0:
                 yield Remember(self._cache, digest, answer)

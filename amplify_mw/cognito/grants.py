@@ -1,8 +1,8 @@
 """Using a refresh token: get new tokens, or revoke the sign-in.
 
 Rules:
-- Only the configured API is asked. There is no fallback: after a 5xx the refresh token may be used
-  up.
+- Only the configured API is asked, in the pool's Regions (see `regions`). There is no fallback to
+  another API. After a lost answer or a 5xx the refresh token may be used up.
 - While Cognito throttles, is unavailable or refuses the set-up, this process makes no further calls
   for the users concerned (see `pace`).
 - A session ends only if Cognito says that the sign-in is over (`Failure.ends_session`). Its refusal
@@ -35,12 +35,10 @@ from ..effects import (
 from ..errors import Reason
 from ..events import Revoked
 from . import api, ending, oauth
-from .api import UNAVAILABLE, AppClient, Failure, Refreshed
-from .pace import Asking, Caller, Paces
+from .api import AppClient, Failure, Refreshed
+from .pace import Caller, Paces
+from .regions import Call, Regions, Said, Secrets, exchange, plain_call, within
 from .verifier import VerifiedToken
-
-Read = Callable[[Response], Refreshed | Failure]
-
 
 _TRY_AGAIN: Final = (1.0, 4.0)  # seconds to wait before a revocation is sent again
 # After each of these there are no calls for a while, for the users concerned.
@@ -51,43 +49,49 @@ _PAUSING: Final[tuple[Reason, ...]] = (
 _PAUSING_LISTS: Final = _PAUSING[:4]  # those that concern more than one user
 _ROTATING: Final = "GetTokensFromRefreshToken"
 _COGNITOS: Final = re.compile(rb"[A-Za-z0-9_=.-]{1,4096}")  # TokenModelType of its service model
+_INVALID_PARAMETER: Final = "InvalidParameterException"
 _INVALID_TOKEN: Final = api.FAILURES["GetTokensFromRefreshToken"]["NotAuthorizedException"]
 _UNREVOKED: Final = "what was copied of sessions that end now may live on"
 
 
 class PoolApi(NamedTuple):
-    """A pool's endpoints, refresh API and client secret.
+    """A pool's endpoints (its own Region's first), refresh API and client secrets.
 
-    `is_amazons`: the endpoint is Amazon's own, in the pool's Region, and not an emulator.
+    `is_amazons`: the endpoints are Amazon's own, in the pool's Regions, and not an emulator.
     """
 
-    endpoint: str
+    endpoints: tuple[str, ...]
     refresh_api: str
-    client_secret: str | None
+    client_secrets: tuple[str, ...]
     token_url: str | None
     revoke_url: str | None
     is_amazons: bool = False
 
     def __repr__(self) -> str:
-        return f"<PoolApi {self.endpoint}>"
+        return f"<PoolApi {' '.join(self.endpoints)}>"
 
 
 class Grants:
     """Refreshes and revokes tokens at the pools (by issuer).
 
-    `sign_ins`: the paces of the code exchange in the sign-in routes. `user_sessions`: those of
-    lists of Cognito's own sessions.
+    `sign_ins`: carries out the code exchange in the sign-in routes. `user_sessions`: the calls
+    about Cognito's own sessions.
     """
 
     def __init__(self, pools: Mapping[str, PoolApi]) -> None:
         self._pools = pools
-        self._refreshes = Paces("token refresh", _PAUSING)
-        self._revocations = Paces("token revocation", meanwhile=_UNREVOKED)
+        self._secrets = {pool: Secrets(pool.client_secrets) for pool in pools.values()}
+        self._refreshes = Regions(Paces("token refresh", _PAUSING), ends_sessions=True)
+        self._revocations = Regions(Paces("token revocation", (), _UNREVOKED))
         self._unlinked: set[str] = set()  # endpoints that do not know `LINKED`
-        self.sign_ins: Paces = Paces("sign-in", (), "sign-ins come to nothing meanwhile")
-        self.user_sessions: Paces = Paces(
-            "user sessions", _PAUSING_LISTS, "none is listed or ended meanwhile"
-        )
+        paces = Paces("sign-in", (), "sign-ins come to nothing meanwhile")
+        self.sign_ins: Regions = Regions(paces)
+        paces = Paces("user sessions", _PAUSING_LISTS, "none is listed or ended meanwhile")
+        self.user_sessions: Regions = Regions(paces)
+
+    def secrets_of(self, issuer: str) -> Secrets:
+        """The secrets of the app client of a pool, with the memory of the one that works."""
+        return self._secrets[self._pools[issuer]]
 
     def refresh(
         self,
@@ -101,121 +105,101 @@ class Grants:
         `access`: the old access token. `meanwhile`: a call to a store, repeated every so many
         seconds until there is an answer.
         """
-        pool = self._pools[access.issuer]
-        request, read = _refresh_request(pool, access, refresh_token)
-        is_odd = not _COGNITOS.fullmatch(refresh_token)
+        pool, is_odd = self._pools[access.issuer], not _COGNITOS.fullmatch(refresh_token)
+        is_oauth = pool.refresh_api == "oauth" and pool.token_url is not None
+        places = (str(pool.token_url),) if is_oauth else pool.endpoints
+
+        def talk(place: str, secret: str | None, patience: float) -> Flow[Said[Refreshed]]:
+            client = AppClient(access.client, secret)
+            request, read = _refresh_request(pool, place, client, access, refresh_token)
+            response, now = yield Meanwhile(within(request, patience), *meanwhile)
+            answer = read(response)
+            if is_odd and isinstance(answer, Failure) and answer.code == _INVALID_PARAMETER:
+                answer = _INVALID_TOKEN
+            return Said(answer, _why(pool, response), now)
+
         caller = Caller(access.pool, access.client, access.sub, is_odd)
-        asking = self._refreshes.of(request.url, caller)
-        paused = asking.meanwhile(now)
-        if paused is not None:
-            return paused, now
-        departed = now
-        try:
-            response, now = yield Meanwhile(request, *meanwhile)
-            answer, why = read(response), _why(pool, response)
-        except Unreachable as error:
-            answer, why, now = UNAVAILABLE, str(error), error.now or now
-        if is_odd and isinstance(answer, Failure) and answer.code == "InvalidParameterException":
-            answer = _INVALID_TOKEN
-        return (yield from asking.heed(answer, why, departed, now)), now
+        call = Call(places, talk, self._secrets[pool])
+        return (yield from self._refreshes.ask(call, caller, now))
 
     def revoke(self, access: VerifiedToken, refresh_token: bytes) -> Flow[None]:
         """Revoke a sign-in's tokens, without waiting. Not for a sign-out."""
-        pool = self._pools[access.issuer]
-        yield from self._launch(access, [_revocation(pool, access, refresh_token)], refresh_token)
+        steps = [self._revocation(access, refresh_token, at_sign_out=False)]
+        yield from self._launch("alone", refresh_token, access, steps)
 
     def sign_out(self, access: VerifiedToken, refresh_token: bytes) -> Flow[None]:
         """Revoke a sign-in's tokens and its single sign-on session, without waiting."""
-        pool = self._pools[access.issuer]
-        step = _revocation(pool, access, refresh_token, at_sign_out=True)
-        yield from self._launch(access, [step], refresh_token)
+        steps = [self._revocation(access, refresh_token, at_sign_out=True)]
+        yield from self._launch("at sign-out", refresh_token, access, steps)
 
     def sign_out_everywhere(self, access: VerifiedToken, refresh_token: bytes | None) -> Flow[None]:
         """Revoke all tokens of a user, without waiting.
 
         This sign-in comes last: revoking it revokes the access token, too.
         """
-        pool = self._pools[access.issuer]
-        steps = [
-            Step(ending.global_sign_out(pool.endpoint, access.encoded), ending.read_signed_out)
-        ]
-        if refresh_token is not None:
-            steps.append(_revocation(pool, access, refresh_token, at_sign_out=True))
-        yield from self._launch(access, steps, access.encoded)
-
-    def _launch(self, access: VerifiedToken, steps: "list[Step]", secret: bytes) -> Flow[None]:
-        key = ("revoke", steps[0].request.url, secret, steps[-1].linked is not None)
-        asked = [(step, self._asking(step, access)) for step in steps]
-        flight = Flight(
-            key, lambda now: _carry_out(access, asked, self._unlinked, now), "revocations"
+        call = plain_call(
+            self._pools[access.issuer].endpoints,
+            lambda place: ending.global_sign_out(place, access.encoded),
+            ending.read_signed_out,
         )
+        steps = [Step(call, Caller(access.pool, sub=access.sub))]
+        if refresh_token is not None:
+            steps.append(self._revocation(access, refresh_token, at_sign_out=True))
+        yield from self._launch("everywhere", access.encoded, access, steps)
+
+    def _launch(
+        self, how: str, token: bytes, access: VerifiedToken, steps: "list[Step]"
+    ) -> Flow[None]:
+        key = ("revoke", how, token)
+        flight = Flight(key, lambda now: self._carry_out(access, steps, now), "revocations")
         with suppress(Unreachable):  # out of threads: the user is signed out all the same
             yield Launch(flight)
 
-    def _asking(self, step: "Step", access: VerifiedToken) -> Asking:
-        client = access.client if step.names_client else ""
-        caller = Caller(access.pool, client, access.sub, step.is_odd)
-        return self._revocations.of(step.request.url, caller)
+    def _carry_out(self, access: VerifiedToken, steps: "list[Step]", now: float) -> Flow[None]:
+        """The flight: one step after another, each tried a few times. A failure stops no other."""
+        for call, caller in steps:
+            for pause in (*_TRY_AGAIN, None):
+                answer, now = yield from self._revocations.ask(call, caller, now)
+                if answer is None or not answer.is_outage or pause is None:
+                    break
+                _, now = yield Pause(pause)
+            done, reason = answer is None, "" if answer is None else answer.reason
+            everywhere, who = not caller.client, (access.pool, access.client, access.sub)
+            yield Report(Revoked(done, reason, everywhere, *who))
+
+    def _revocation(
+        self, access: VerifiedToken, refresh_token: bytes, *, at_sign_out: bool
+    ) -> "Step":
+        pool = self._pools[access.issuer]
+
+        def talk(place: str, secret: str | None, patience: float) -> Flow[Said[None]]:
+            client = AppClient(access.client, secret)
+            if is_oauth:  # which knows no `LINKED`
+                request = within(oauth.revoke(place, client, refresh_token), patience)
+                return (yield from exchange(request, oauth.read_failure))
+            request = within(ending.revoke_token(place, client, refresh_token), patience)
+            if at_sign_out and place not in self._unlinked:
+                linked = ending.revoke_token(place, client, refresh_token, linked=True)
+                said = yield from exchange(within(linked, patience), ending.read_revoked)
+                if not ending.may_lack_linked(said.answer):
+                    return said
+            said = yield from exchange(request, ending.read_revoked)
+            if at_sign_out and said.answer is None:
+                self._unlinked.add(place)
+            return said
+
+        is_oauth = pool.refresh_api == "oauth" and pool.revoke_url is not None
+        places = (str(pool.revoke_url),) if is_oauth else pool.endpoints
+        is_odd = not _COGNITOS.fullmatch(refresh_token)
+        caller = Caller(access.pool, access.client, access.sub, is_odd)
+        return Step(Call(places, talk, self._secrets[pool]), caller)
 
 
 class Step(NamedTuple):
-    """A request, and the reader of its answer. `is_odd`: Cognito cannot have issued its token.
+    """A call that ends sign-ins. If its caller has no app client, it ends all of a user."""
 
-    `linked`: the same request with `LINKED`, to be preferred.
-    """
-
-    request: Request
-    read: Callable[[Response], Failure | None]
-    names_client: bool = False
-    is_odd: bool = False
-    linked: Request | None = None
-
-
-def _carry_out(
-    access: VerifiedToken, steps: list[tuple[Step, Asking]], unlinked: set[str], now: float
-) -> Flow[None]:
-    """The flight: one step after the other, each tried a few times. Failures stop none of them."""
-    for step, asking in steps:
-        for pause in (*_TRY_AGAIN, None):
-            answer, now = yield from _try(step, asking, unlinked, now)
-            if answer is None or not answer.is_outage or pause is None:
-                break
-            _, now = yield Pause(pause)
-        everywhere, reason = not step.names_client, "" if answer is None else answer.reason
-        event = Revoked(answer is None, reason, everywhere, access.pool, access.client, access.sub)
-        yield Report(event)
-
-
-def _try(
-    step: Step, asking: Asking, unlinked: set[str], now: float
-) -> Flow[tuple[Failure | None, float]]:
-    """Send a request. `unlinked`: the endpoints that do not know `LINKED`, to be noted there."""
-    departed, url = now, step.request.url
-    linked = None if url in unlinked else step.linked
-    try:
-        response, now = yield linked or step.request
-        answer, why = step.read(response), f"HTTP status {response.status}"
-        if linked is not None and ending.may_lack_linked(answer):
-            response, now = yield step.request
-            answer, why = step.read(response), f"HTTP status {response.status}"
-            if answer is None:
-                unlinked.add(url)
-    except Unreachable as error:
-        answer, why, now = UNAVAILABLE, str(error), error.now or now
-    return (yield from asking.heed(answer, why, departed, now)), now
-
-
-def _revocation(
-    pool: PoolApi, access: VerifiedToken, refresh_token: bytes, *, at_sign_out: bool = False
-) -> Step:
-    client = AppClient(access.client, pool.client_secret)
-    is_odd = not _COGNITOS.fullmatch(refresh_token)
-    if pool.refresh_api == "oauth" and pool.revoke_url is not None:  # which knows no `LINKED`
-        request = oauth.revoke(pool.revoke_url, client, refresh_token)
-        return Step(request, oauth.read_failure, names_client=True, is_odd=is_odd)
-    revoke = partial(ending.revoke_token, pool.endpoint, client, refresh_token)
-    linked = revoke(linked=True) if at_sign_out else None
-    return Step(revoke(), ending.read_revoked, names_client=True, is_odd=is_odd, linked=linked)
+    call: Call[None]
+    caller: Caller
 
 
 def _why(pool: PoolApi, response: Response) -> str:
@@ -227,21 +211,18 @@ def _why(pool: PoolApi, response: Response) -> str:
 
 
 def _refresh_request(
-    pool: PoolApi, access: VerifiedToken, refresh_token: bytes
-) -> tuple[Request, Read]:
-    client = AppClient(access.client, pool.client_secret)
+    pool: PoolApi, place: str, client: AppClient, access: VerifiedToken, refresh_token: bytes
+) -> tuple[Request, Callable[[Response], Refreshed | Failure]]:
     device = access.claims.get("device_key")
     device_key = device if isinstance(device, str) else None
     if pool.refresh_api == "oauth" and pool.token_url is not None:
-        return oauth.refresh(pool.token_url, client, refresh_token), oauth.read_refreshed
+        return oauth.refresh(place, client, refresh_token), oauth.read_refreshed
     if pool.refresh_api == "InitiateAuth":
         request = api.initiate_auth_refresh(
-            pool.endpoint, client, refresh_token, access.username, device_key
+            place, client, refresh_token, access.username, device_key
         )
     else:
-        request = api.get_tokens_from_refresh_token(
-            pool.endpoint, client, refresh_token, device_key
-        )
+        request = api.get_tokens_from_refresh_token(place, client, refresh_token, device_key)
     return request, partial(
         api.read_refreshed, own_client=access.client if pool.is_amazons else None
     )

@@ -8,9 +8,13 @@ Rules:
   before, from 1 to 30 s.
 - Flights that were in the air together count as one: an answer to a request from before the present
   pause starts no new one.
+- With several Regions (see `regions`), others are asked during the pause of one. After it, a single
+  request finds out whether that Region is up, and all others still pass it over.
 - An outage makes one event at its start and one at its end; so does a refused set-up, for each of
   Cognito's codes, and no more than once a minute if it comes and goes. Failures of single users
   make one event an hour for each app client and code.
+- With several Regions, it is an outage of one if another answers, and a single outage of all if
+  none does.
 - Only flights change a pace.
 """
 
@@ -31,6 +35,8 @@ _MAX_CLIENTS: Final = 1_000  # if any client counts, a browser may name one of i
 _MAX_CODES: Final = 32
 _CLIENT_ID: Final = re.compile(r"[A-Za-z0-9_+:/.~%-]{1,256}")  # fit for a log
 _KEPT: Final = "sessions are kept meanwhile"
+_ELSEWHERE: Final = "another Region is asked meanwhile"
+NOT_HERE: Final = "OperationNotEnabledException"
 
 
 class Caller(NamedTuple):
@@ -47,35 +53,60 @@ class Caller(NamedTuple):
 
 
 class Pace:
-    """The present pause of one scope, and the failures that were told."""
+    """The present pause of one scope, and the failures that were told.
+
+    `is_firm`: there are no requests during the pause, even without another Region to ask.
+    `why`: the beginning of the present outage.
+    """
 
     def __init__(self) -> None:
         self._pause = 0.0
+        self._begun_at = 0.0
         self._paused_until = 0.0
-        self._last = UNAVAILABLE
+        self._tried_until = 0.0
+        self.last: Failure = UNAVAILABLE
+        self.is_firm: bool = True
         self.is_failing: bool = False
+        self.why: str = ""
         self.told: dict[str, float] = {}  # times by Cognito's codes
+
+    @property
+    def is_longest(self) -> bool:
+        """Whether pauses have got longest: it has failed for about a minute."""
+        return self._pause >= _LONGEST
 
     def is_paused(self, now: float) -> bool:
         """Whether there is a pause now. Setting the clock back does not prolong it."""
         return self._paused_until - _LONGEST <= now < self._paused_until
 
+    def is_avoided(self, now: float) -> bool:
+        """Whether there is a pause, or a single request finds out if it is over."""
+        return self.is_paused(now) or self._tried_until - _LONGEST <= now < self._tried_until
+
+    def try_again(self, now: float) -> None:
+        """Avoid this for others while a request finds out if a pause is over."""
+        if self._pause:
+            self._tried_until = now + _LONGEST
+
     def meanwhile(self, now: float) -> Failure:
         """The answer to a request during the pause."""
-        return self._last._replace(retry_after=min(max(self._paused_until - now, 1.0), _LONGEST))
+        return self.last._replace(retry_after=min(max(self._paused_until - now, 1.0), _LONGEST))
 
-    def slow_down(self, answer: Failure, departed: float, now: float) -> Failure:
+    def slow_down(
+        self, answer: Failure, departed: float, now: float, *, is_firm: bool = True
+    ) -> Failure:
         """Pause, for longer each time; returns the answer with the time of the next try."""
-        self._last = answer
+        self.last, self.is_firm = answer, is_firm
         if not self.is_paused(departed):
             self._pause = min(max(self._pause * 2, _SHORTEST), _LONGEST)
-            self._paused_until = now + self._pause
+            self._begun_at, self._paused_until = now, now + self._pause
+            self._tried_until = 0.0
         return self.meanwhile(now)
 
     def recover(self, departed: float) -> None:
         """End the pause, unless it began while the answer was on its way."""
-        if not self.is_paused(departed):
-            self._pause = self._paused_until = 0.0
+        if not self._paused_until - _LONGEST <= departed <= self._begun_at:
+            self._pause = self._paused_until = self._tried_until = 0.0
 
 
 class Paces:
@@ -87,7 +118,7 @@ class Paces:
     def __init__(
         self,
         operation: str,
-        pausing: Iterable[Reason] = ("throttled",),
+        pausing: Iterable[Reason] = (),
         meanwhile: str = _KEPT,
     ) -> None:
         self._operation = operation
@@ -96,6 +127,7 @@ class Paces:
         self._endpoints: dict[str, Pace] = {}
         self._clients: dict[tuple[str, str, str], Pace] = {}
         self._users: dict[tuple[str, str, str, str], Pace] = {}
+        self._all_down: set[tuple[str, ...]] = set()
 
     def of(self, endpoint: str, caller: Caller) -> "Asking":
         """The paces of one caller at an endpoint."""
@@ -109,7 +141,7 @@ class Paces:
             self._endpoints.get(endpoint),
             self._clients.get((endpoint, pool, client)),
         )
-        return next((pace for pace in paces if pace is not None and pace.is_paused(now)), None)
+        return next((p for p in paces if p is not None and p.is_firm and p.is_paused(now)), None)
 
     def heed(
         self,
@@ -119,29 +151,105 @@ class Paces:
         why: str,
         departed: float,
         now: float,
+        *,
+        is_alone: bool = True,
     ) -> Flow[T | Failure]:
-        """Note an answer; returns the one to pass on."""
+        """Note an answer; returns the one to pass on.
+
+        `is_alone`: there is no other endpoint to ask. If there is, a failure is told only when the
+        result is known (`tell_of_others`, `tell_all_down`).
+        """
         if not isinstance(answer, Failure):
             yield from self._accepted(endpoint, caller, departed)
             return answer
         scope: Scope = "user" if caller.is_odd else answer.scope
         if scope == "endpoint":
             pace = self._endpoint(endpoint)
-            if not pace.is_failing:
-                pace.is_failing = True
-                what = f"{self._operation} at {endpoint}"
-                yield Outage(what, why, meanwhile=self._meanwhile)
+            pace.why = pace.why or why
+            if is_alone or not self.passes_over(endpoint, caller, answer):
+                yield from self._tell_outage(pace, endpoint, self._meanwhile)
         else:
             if not caller.is_odd:
                 yield from self._answered(endpoint, departed)
             pace = self._client(endpoint, caller)
-            if answer.mend and not caller.is_odd:
+            if answer.mend and not caller.is_odd and (is_alone or answer.code != NOT_HERE):
                 yield from self._tell(pace, endpoint, caller, answer, scope, now)
-        if answer.reason not in self._pausing:
+        is_firm = answer.reason in self._pausing
+        if not is_firm and (is_alone or not self.passes_over(endpoint, caller, answer)):
             return answer
         if scope == "user":
             pace = self._user(endpoint, caller)
-        return pace.slow_down(answer, departed, now)
+        return pace.slow_down(answer, departed, now, is_firm=is_firm)
+
+    # Several Regions.
+
+    def passes_over(self, endpoint: str, caller: Caller, answer: Failure) -> bool:
+        """Whether to ask another Region after this failure of one.
+
+        Not after a refusal that was put off (it is the only outage with a code).
+        """
+        if answer.reason == "throttled":
+            return not caller.is_odd and self._endpoint(endpoint).is_longest
+        is_down = answer.reason == "cognito_unavailable" and not answer.code
+        return (is_down and not caller.is_odd) or answer.code == NOT_HERE
+
+    def passed_over(self, endpoint: str, caller: Caller, now: float) -> Failure | None:
+        """The last failure of a Region to pass over; None: ask it."""
+        pool, client, _, _ = caller
+        for pace in (self._endpoints.get(endpoint), self._clients.get((endpoint, pool, client))):
+            if pace is not None and pace.is_avoided(now):
+                answer = pace.meanwhile(now)
+                if self.passes_over(endpoint, caller, answer):
+                    return answer
+        return None
+
+    def try_again(self, endpoint: str, now: float) -> None:
+        """Pass this Region over for others while a request finds out if it is up."""
+        if endpoint in self._endpoints:
+            self._endpoints[endpoint].try_again(now)
+
+    def put_off(
+        self, endpoint: str, caller: Caller, answer: Failure, departed: float, now: float
+    ) -> Failure:
+        """Say "not now" in place of a refusal, and pause for this user, if the caller has one."""
+        later = UNAVAILABLE._replace(code=answer.code, retry_after=_SHORTEST)
+        if not caller.sub:
+            return later
+        return self._user(endpoint, caller).slow_down(later, departed, now)
+
+    def tell_of_others(self, passed: Iterable[str], all_of_them: tuple[str, ...]) -> Flow[None]:
+        """Tell of an answer by a Region after others were passed over."""
+        if all_of_them in self._all_down:
+            self._all_down.discard(all_of_them)
+            yield Outage(self._at_all(all_of_them), over=True)
+        for endpoint in passed:
+            pace = self._endpoints.get(endpoint)
+            if pace is not None and pace.why:
+                yield from self._tell_outage(pace, endpoint, _ELSEWHERE)
+
+    def tell_all_down(
+        self, endpoints: tuple[str, ...], caller: Caller, answer: Failure, now: float
+    ) -> Flow[None]:
+        """Tell of a call that no Region has carried out. `answer`: its failure."""
+        if answer.code == NOT_HERE:
+            place = endpoints[-1]
+            pace = self._client(place, caller)
+            yield from self._tell(pace, place, caller, answer, "client", now)
+        elif answer.is_outage and endpoints not in self._all_down:
+            self._all_down.add(endpoints)
+            whys = [self._endpoint(endpoint).why for endpoint in endpoints]
+            why = next(filter(None, whys), answer.reason)
+            yield Outage(self._at_all(endpoints), why, meanwhile=self._meanwhile)
+
+    def _at_all(self, endpoints: tuple[str, ...]) -> str:
+        return f"{self._operation} at {' and '.join(endpoints)}"
+
+    # One endpoint.
+
+    def _tell_outage(self, pace: Pace, endpoint: str, meanwhile: str) -> Flow[None]:
+        if not pace.is_failing:
+            pace.is_failing = True
+            yield Outage(f"{self._operation} at {endpoint}", pace.why, meanwhile=meanwhile)
 
     def _accepted(self, endpoint: str, caller: Caller, departed: float) -> Flow[None]:
         """Cognito has carried out a request."""
@@ -162,6 +270,7 @@ class Paces:
         if pace is None:
             return
         pace.recover(departed)
+        pace.why = ""
         if pace.is_failing:
             pace.is_failing = False
             yield Outage(f"{self._operation} at {endpoint}", over=True)

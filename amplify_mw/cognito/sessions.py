@@ -11,12 +11,13 @@ Rules:
   list is not Cognito's.
 - A refusal here ends no session of ours: a refresh or `GetUser` says whether the sign-in is over.
 - While Cognito throttles, is unavailable or refuses the set-up, this process makes no further calls
-  (see `pace`).
+  (see `pace`). The pool's Regions are asked in turn (see `regions`).
 """
 
 import math
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, Literal, NamedTuple, TypeVar
 
 from ..effects import Flight, Flow, Join, Request, Response, Unreachable
@@ -24,7 +25,8 @@ from ..errors import NotAuthorizedException, TokenExpiredException
 from ..models.cognito import CognitoSession
 from .api import FAILURES, TRACKING_OFF, UNAVAILABLE, Failure, call, json_object, read_failure, said
 from .attributes import SELF_SERVICE_SCOPE
-from .pace import Asking, Caller, Paces
+from .pace import Caller
+from .regions import Regions, plain_call
 
 T = TypeVar("T")
 _MAX_PAGES: Final = 10  # Cognito gives all in one, of up to 125
@@ -150,67 +152,78 @@ def _time(members: dict[str, Any], name: str) -> float:
 
 
 class Holder(NamedTuple):
-    """A user (`sub`) with an access token, and the address of the user pool."""
+    """A user (`sub`) with an access token, and the addresses of the user pool's API."""
 
     access_token: bytes
     sub: str
     pool: str
-    endpoint: str
+    endpoints: tuple[str, ...]
 
     def __repr__(self) -> str:
         return f"<Holder in {self.pool}>"
 
-    def asking(self, paces: Paces) -> Asking:
-        """The paces that apply."""
-        return paces.of(self.endpoint, Caller(self.pool, sub=self.sub))
+    @property
+    def caller(self) -> Caller:
+        """The user as a caller of Cognito."""
+        return Caller(self.pool, sub=self.sub)
 
 
-def listing(paces: Paces, holder: Holder, now: float) -> Flow[dict[str, CognitoSession] | Failure]:
+def listing(
+    regions: Regions, holder: Holder, now: float
+) -> Flow[dict[str, CognitoSession] | Failure]:
     """A user's sessions by their handles, the one seen last first; or the failure."""
-    return (yield from _fly("ListUserSessions", "", holder, holder.asking(paces), _list, now))
+    return (yield from _fly("ListUserSessions", "", holder, regions, _list, now))
 
 
-def ending(paces: Paces, holder: Holder, session_id: str, now: float) -> Flow[Failure | None]:
+def ending(regions: Regions, holder: Holder, session_id: str, now: float) -> Flow[Failure | None]:
     """End one of the sessions, which is not that of the access token; returns the failure."""
-    asking = holder.asking(paces)
-    request = revoke_user_session(holder.endpoint, holder.access_token, session_id)
 
-    def end(_: Holder, asking: Asking, now: float) -> Flow[Failure | None]:
-        return (yield from _ask(asking, request, read_ended, now))[0]
+    def end(holder: Holder, regions: Regions, now: float) -> Flow[Failure | None]:
+        token = holder.access_token
+        call = plain_call(
+            holder.endpoints,
+            lambda place: revoke_user_session(place, token, session_id),
+            read_ended,
+        )
+        return (yield from regions.ask(call, holder.caller, now))[0]
 
-    return (yield from _fly("RevokeUserSession", session_id, holder, asking, end, now))
+    return (yield from _fly("RevokeUserSession", session_id, holder, regions, end, now))
 
 
 def _fly(
     operation: str,
     what: str,
     holder: Holder,
-    asking: Asking,
-    flow: Callable[[Holder, Asking, float], Flow[T]],
+    regions: Regions,
+    flow: Callable[[Holder, Regions, float], Flow[T]],
     now: float,
 ) -> Flow[T | Failure]:
     """The result of a flight, shared by all who ask the same meanwhile."""
     from hashlib import sha256
 
-    paused = asking.meanwhile(now)
+    paused = regions.meanwhile(holder.endpoints, holder.caller, now)
     if paused is not None:
         return paused
-    key = (operation, holder.endpoint, sha256(holder.access_token).digest(), what)
+    key = (operation, holder.endpoints, sha256(holder.access_token).digest(), what)
     try:
-        result, _ = yield Join(Flight(key, lambda now: flow(holder, asking, now)))
+        result, _ = yield Join(Flight(key, lambda now: flow(holder, regions, now)))
     except Unreachable:
         return UNAVAILABLE
     answer: T | Failure = result
     return answer
 
 
-def _list(holder: Holder, asking: Asking, now: float) -> Flow[dict[str, CognitoSession] | Failure]:
+def _list(
+    holder: Holder, regions: Regions, now: float
+) -> Flow[dict[str, CognitoSession] | Failure]:
     """The flight: all parts of the list."""
     found: list[CognitoSession] = []
     token: str | None = None
     for _ in range(_MAX_PAGES):
-        request = list_user_sessions(holder.endpoint, holder.access_token, token)
-        answer, now = yield from _ask(asking, request, read_page, now)
+        ask = partial(_ask_for_page, holder, token)
+        answer, now = yield from regions.ask(
+            plain_call(holder.endpoints, ask, read_page), holder.caller, now
+        )
         if isinstance(answer, Failure):
             return answer
         found += answer.sessions
@@ -221,13 +234,5 @@ def _list(holder: Holder, asking: Asking, now: float) -> Flow[dict[str, CognitoS
     return {session.handle: session for session in found}
 
 
-def _ask(
-    asking: Asking, request: Request, read: Callable[[Response], T | Failure], now: float
-) -> Flow[tuple[T | Failure, float]]:
-    departed = now
-    try:
-        response, now = yield request
-        answer, why = read(response), f"HTTP status {response.status}"
-    except Unreachable as error:
-        answer, why, now = UNAVAILABLE, str(error), error.now or now
-    return (yield from asking.heed(answer, why, departed, now)), now
+def _ask_for_page(holder: Holder, next_token: str | None, place: str) -> Request:
+    return list_user_sessions(place, holder.access_token, next_token)

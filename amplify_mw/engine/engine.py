@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from ..authenticator import Authenticator
-from ..cognito.attributes import AttributeSource
 from ..cognito.keys import BadKeySet, KeySource, import_key_set
 from ..cognito.verifier import TrustedPool, Verifier
 from ..config.config import AmplifyConfig, Core
@@ -116,7 +115,8 @@ class SharedState:
     """The part that verifies, fetches and remembers, for all configurations of one core."""
 
     def __init__(self, core: Core, registry: Registry) -> None:
-        from ..cognito.grants import Grants  # this and the next take 15 ms: on construction only
+        from ..cognito.attributes import AttributeSource  # all take 20 ms: on construction only
+        from ..cognito.grants import Grants
         from .cache import BoundedCache
         from .driver import Driver
         from .reporting import Reporter
@@ -270,9 +270,9 @@ def _api(pool: UserPool) -> "PoolApi":
     from ..cognito.grants import PoolApi
 
     return PoolApi(
-        endpoint=pool.api_url,
+        endpoints=pool.api_urls,
         refresh_api=pool.refresh_api,
-        client_secret=next(iter(pool.client_secrets), None),
+        client_secrets=pool.client_secrets,
         token_url=pool.token_url,
         revoke_url=pool.revoke_url,
         is_amazons=pool.endpoint_url is None,

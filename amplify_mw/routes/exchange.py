@@ -8,7 +8,8 @@ Rules:
 - Of several requests with one code, one starts a session. Tokens that stay unused are revoked.
 - A code is redeemed once: the provider accepts no second try.
 - A clock that is behind refuses nobody: the session starts now and counts later.
-- `pace` tells the operator of a token endpoint that is down or rejects this app client.
+- `pace` tells the operator of a token endpoint that is down or rejects this app client. If the
+  client has several secrets, it is the last of them that was refused.
 """
 
 import hmac
@@ -18,11 +19,12 @@ from functools import partial
 from typing import Final
 
 from ..authenticator import Visit
-from ..cognito.api import UNAVAILABLE, Failure, Refreshed
+from ..cognito.api import Failure, Refreshed
 from ..cognito.attributes import attributes_of_claims
 from ..cognito.invalid import InvalidToken
 from ..cognito.keys import KeysUnavailable
 from ..cognito.pace import Caller
+from ..cognito.regions import Call, Said, exchange, within
 from ..cognito.verifier import VerifiedToken
 from ..effects import Flight, Flow, Join, Tell, Unreachable
 from ..errors import AuthError, NetworkError, SessionTooLargeError
@@ -88,18 +90,18 @@ def _is_ours(site: Site, issuer: str) -> bool:
 
 def _redeem(site: Site, code: str, attempt: Attempt) -> Flow[Refreshed | None]:
     """The tokens for a code; None if another request has claimed them. Raises `Refusal`."""
-    request = site.provider.token_request(code, attempt)
-    asking = site.home.grants.sign_ins.of(request.url, Caller(site.pool, site.client_id))
+    provider, sign_ins = site.provider, site.home.grants.sign_ins
 
-    def exchange(departed: float) -> Flow[CodeExchange]:
-        try:
-            response, now = yield request
-            answer, why = site.provider.read_tokens(response), f"HTTP status {response.status}"
-        except Unreachable as error:
-            answer, why, now = UNAVAILABLE, str(error), error.now or departed
-        return CodeExchange((yield from asking.heed(answer, why, departed, now)))
+    def talk(_: str, secret: str | None, patience: float) -> Flow[Said[Refreshed]]:
+        request = within(provider.token_request(code, attempt, secret), patience)
+        return (yield from exchange(request, provider.read_tokens))
 
-    flight = Flight(("code", site.pool, code, attempt.state), exchange, "codes")
+    def redeem(departed: float) -> Flow[CodeExchange]:
+        call = Call((provider.token_url,), talk, site.home.grants.secrets_of(site.issuer))
+        tokens, _ = yield from sign_ins.ask(call, Caller(site.pool, site.client_id), departed)
+        return CodeExchange(tokens)
+
+    flight = Flight(("code", site.pool, code, attempt.state), redeem, "codes")
     try:
         exchanged, _ = yield Join(flight)
     except Unreachable:

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
-from ..cognito.api import UNAVAILABLE, AppClient, Failure, Refreshed, json_object, refreshed
+from ..cognito.api import UNAVAILABLE, Failure, Refreshed, json_object, refreshed
 from ..cognito.oauth import basic, read_failure
 from ..effects import Request, Response
 from .attempt import Attempt
@@ -32,11 +32,11 @@ class Provider:
     """One app client of a pool's domain. `redirect_uri`: the address of the callback."""
 
     def __init__(
-        self, domain: str, token_url: str, client: AppClient, redirect_uri: str, scope: str
+        self, domain: str, token_url: str, client_id: str, redirect_uri: str, scope: str
     ) -> None:
         self._domain = domain
-        self._token_url = token_url
-        self._client = client
+        self.token_url: str = token_url
+        self._client_id = client_id
         self._redirect_uri = redirect_uri
         self._scope = scope
 
@@ -57,13 +57,13 @@ class Provider:
         )
         return str(url)
 
-    def token_request(self, code: str, attempt: Attempt) -> Request:
-        """The request to redeem a code (RFC 6749 4.1.3)."""
+    def token_request(self, code: str, attempt: Attempt, secret: str | None) -> Request:
+        """The request to redeem a code (RFC 6749 4.1.3), with a secret of the app client."""
         session = _Capturing()
-        oauth = self._new_oauth(session)
+        oauth = self._new_oauth(session, secret)
         try:
             oauth.fetch_token(
-                self._token_url,
+                self.token_url,
                 grant_type="authorization_code",
                 code=code,
                 code_verifier=attempt.code_verifier,
@@ -86,20 +86,20 @@ class Provider:
 
     def logout_url(self, logout_uri: str) -> str:
         """The address of the pool's sign-out, which sends the browser to `logout_uri`."""
-        query = urlencode({"client_id": self._client.client_id, "logout_uri": logout_uri})
+        query = urlencode({"client_id": self._client_id, "logout_uri": logout_uri})
         return f"{self._domain}/logout?{query}"
 
     @cached_property
     def _oauth(self) -> "OAuth2Client":
-        return self._new_oauth(None)
+        return self._new_oauth(None, None)
 
-    def _new_oauth(self, session: Any) -> "OAuth2Client":
+    def _new_oauth(self, session: Any, secret: str | None) -> "OAuth2Client":
         from authlib.oauth2.client import OAuth2Client  # 60 ms: only sites with sign-in routes pay
 
         client = OAuth2Client(
             session,
-            self._client.client_id,
-            self._client.secret,
+            self._client_id,
+            secret,
             scope=self._scope,
             redirect_uri=self._redirect_uri,
             code_challenge_method="S256",

@@ -12,7 +12,6 @@ from collections.abc import Container
 from typing import Final
 
 from ..authenticator import Authenticator, Visit
-from ..cognito.api import AppClient
 from ..config.routes import AuthRoutes
 from ..sessions.verdicts import Refused
 from ..web.cookies import DUPLICATE, CookieReader
@@ -47,7 +46,7 @@ class Site:
         self.provider: Provider = Provider(
             domain=str(pool.domain),
             token_url=str(pool.token_url),
-            client=AppClient(self.client_id, next(iter(pool.client_secrets), None)),
+            client_id=self.client_id,
             redirect_uri=routes.callback_url,
             scope=routes.scope,
         )

@@ -53,8 +53,8 @@ def _holder(visit: Visit, user_id: str | None, source: str) -> Holder:
         )
     if verdict.access_token is None or SELF_SERVICE_SCOPE not in verdict.scopes:
         raise MISSING_SCOPE.exception()
-    endpoint = visit.home.config.pools_by_issuer[verdict.issuer].api_url
-    return Holder(verdict.access_token, verdict.user.user_id, verdict.pool, endpoint)
+    endpoints = visit.home.config.pools_by_issuer[verdict.issuer].api_urls
+    return Holder(verdict.access_token, verdict.user.user_id, verdict.pool, endpoints)
 
 
 def _list_cognitos(visit: Visit, holder: Holder) -> Flow[list[CognitoSession]]:
@@ -80,8 +80,8 @@ def _end_cognitos(visit: Visit, handle: str, holder: Holder) -> Flow[bool]:
     if takes_own:
         refuse_late(visit, _VERB)  # before anything ends
     if not session.is_current:
-        paces = visit.home.grants.user_sessions
-        failure = yield from ending(paces, holder, handle, visit.now())
+        regions = visit.home.grants.user_sessions
+        failure = yield from ending(regions, holder, handle, visit.now())
         if failure is not None and failure.code != _ENDED_BEFORE:
             raise failure.exception()
         if failure is not None and not takes_own:

@@ -78,7 +78,7 @@ def departing(
     source: AttributeSource, now: float, asked: SignedIn | None = None, endpoint: str = ENDPOINT
 ) -> Generator[Any, Any, Any]:
     """The flight that a request for attributes asks for."""
-    effect = next(source.fetch(asked or verdict(), endpoint, now))
+    effect = next(source.fetch(asked or verdict(), (endpoint,), now))
     assert isinstance(effect, Join)
     return effect.flight.flow(now)
 
@@ -162,17 +162,17 @@ def id_token() -> bytes:
 
 
 def test_a_session_of_an_id_token_answers_from_its_claims(source: AttributeSource) -> None:
-    flow = source.fetch(verdict(None, id_token(), ()), ENDPOINT, T)
+    flow = source.fetch(verdict(None, id_token(), ()), (ENDPOINT,), T)
     assert result_of(flow) == attributes_of_claims(CLAIMS)
 
 
 def test_a_session_of_both_without_the_scope_answers_from_claims(source: AttributeSource) -> None:
-    flow = source.fetch(verdict(b"a.b.c", id_token(), ("openid",)), ENDPOINT, T)
+    flow = source.fetch(verdict(b"a.b.c", id_token(), ("openid",)), (ENDPOINT,), T)
     assert result_of(flow)["email"] == "ada@example.com"
 
 
 def test_a_session_of_both_with_the_scope_asks_cognito(source: AttributeSource) -> None:
-    flow = source.fetch(verdict(b"a.b.c", id_token()), ENDPOINT, T)
+    flow = source.fetch(verdict(b"a.b.c", id_token()), (ENDPOINT,), T)
     assert isinstance(next(flow), Join)
 
 
@@ -180,7 +180,7 @@ def test_a_session_of_both_with_the_scope_asks_cognito(source: AttributeSource) 
 def test_an_access_token_without_the_scope_says_nothing(
     source: AttributeSource, scopes: tuple[str, ...]
 ) -> None:
-    failure = result_of(source.fetch(verdict(scopes=scopes), ENDPOINT, T))
+    failure = result_of(source.fetch(verdict(scopes=scopes), (ENDPOINT,), T))
     assert (failure.reason, failure.ends_session) == ("missing_scope", False)
     assert f"sign in with the scope {SELF_SERVICE_SCOPE}, or" in failure.exception().message
 
@@ -196,7 +196,7 @@ def test_an_answer_is_kept_under_a_digest_of_the_token(fly: Pilot, cache: Bounde
 @pytest.mark.parametrize(("later", "asks"), [(0.0, False), (59.9, False), (60.0, True)])
 def test_an_answer_is_kept_for_its_time(fly: Pilot, later: float, asks: bool) -> None:
     fly(GOOD, T)
-    flow = fly.source.fetch(verdict(), ENDPOINT, T + later)
+    flow = fly.source.fetch(verdict(), (ENDPOINT,), T + later)
     if asks:
         assert isinstance(next(flow), Join)
     else:
@@ -211,13 +211,13 @@ def test_with_a_ttl_of_0_nothing_is_kept(cache: BoundedCache) -> None:
 
 def test_one_users_two_tokens_are_asked_for_separately(fly: Pilot) -> None:
     fly(GOOD, T)
-    other = fly.source.fetch(verdict(b"access.other"), ENDPOINT, T)
+    other = fly.source.fetch(verdict(b"access.other"), (ENDPOINT,), T)
     assert isinstance(next(other), Join)
 
 
 def test_a_token_has_one_flight_key_and_another_token_another(source: AttributeSource) -> None:
     def key(token: bytes) -> Any:
-        return next(source.fetch(verdict(token), ENDPOINT, T)).flight.key
+        return next(source.fetch(verdict(token), (ENDPOINT,), T)).flight.key
 
     assert key(b"a") == key(b"a") != key(b"b")
     assert b"a" not in key(b"a")
@@ -243,7 +243,7 @@ def pauses(fly: Pilot, count: int) -> list[float]:
     for _ in range(count):
         failure, _ = fly(SLOW, now)
         found.append(failure.retry_after)
-        assert result_of(fly.source.fetch(verdict(), ENDPOINT, now + failure.retry_after - 0.1))
+        assert result_of(fly.source.fetch(verdict(), (ENDPOINT,), now + failure.retry_after - 0.1))
         now += failure.retry_after
     return found
 
@@ -271,14 +271,16 @@ def test_an_outage_makes_no_pause_and_does_not_reset_one(
 
 def test_during_a_pause_nobody_is_asked_for_anybody(fly: Pilot) -> None:
     fly(SLOW, T)
-    failure = result_of(fly.source.fetch(verdict(b"access.bob"), ENDPOINT, T + 0.5))
+    failure = result_of(fly.source.fetch(verdict(b"access.bob"), (ENDPOINT,), T + 0.5))
     assert (failure.reason, failure.ends_session) == ("throttled", False)
 
 
 def test_during_a_pause_what_is_kept_goes_on_serving(fly: Pilot) -> None:
     fly(GOOD, T)
     fly(SLOW, T, verdict(b"access.bob"))
-    assert result_of(fly.source.fetch(verdict(), ENDPOINT, T + 0.5))["email"] == "ada@example.com"
+    assert (
+        result_of(fly.source.fetch(verdict(), (ENDPOINT,), T + 0.5))["email"] == "ada@example.com"
+    )
 
 
 def test_a_flight_that_departs_during_a_pause_asks_nothing(fly: Pilot) -> None:
@@ -341,7 +343,7 @@ def test_a_refused_users_attributes_are_dropped(fly: Pilot, cache: BoundedCache)
 
 
 def test_a_waiter_whose_flight_never_landed_cannot_tell(source: AttributeSource) -> None:
-    waiter = source.fetch(verdict(), ENDPOINT, T)
+    waiter = source.fetch(verdict(), (ENDPOINT,), T)
     next(waiter)
     with pytest.raises(StopIteration) as done:
         waiter.throw(Unreachable("no answer in time"))
@@ -355,7 +357,7 @@ def confirming(
     fly: Pilot, now: float, got: Response | Unreachable | None, asked: SignedIn | None = None
 ) -> Any:
     """What comes of it; `got`: what Cognito answers, None where it must not be asked."""
-    flow = fly.source.confirm(asked or verdict(), ENDPOINT, 300, now)
+    flow = fly.source.confirm(asked or verdict(), (ENDPOINT,), 300, now)
     if got is None:
         return result_of(flow)
     effect = next(flow)

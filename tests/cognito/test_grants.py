@@ -45,7 +45,7 @@ every_api = pytest.mark.parametrize("api", APIS)
 
 def grants(api: str = APIS[0], secret: str | None = None, domain: bool = True) -> Grants:
     urls = (f"{ENDPOINT}oauth2/token", f"{ENDPOINT}oauth2/revoke") if domain else (None, None)
-    return Grants({ISSUER: PoolApi(ENDPOINT, api, secret, *urls)})
+    return Grants({ISSUER: PoolApi((ENDPOINT,), api, () if secret is None else (secret,), *urls)})
 
 
 def access(issuer: str = ISSUER, **claims: Any) -> VerifiedToken:
@@ -382,8 +382,8 @@ def test_an_endpoint_that_does_not_know_the_member_is_asked_without_it_from_then
 def test_another_endpoint_of_the_process_is_asked_with_it() -> None:
     there = "https://there.example/"
     pools = {
-        ISSUER: PoolApi(ENDPOINT, APIS[0], None, None, None),
-        "https://other.example": PoolApi(there, APIS[0], None, None, None),
+        ISSUER: PoolApi((ENDPOINT,), APIS[0], (), None, None),
+        "https://other.example": PoolApi((there,), APIS[0], (), None, None),
     }
     asking = Grants(pools)
     carried_out(asking.sign_out(access(), b"r-0"), refusal("SerializationException"), GOOD[None])
@@ -454,8 +454,8 @@ def two_pools(here: str, there: str) -> Grants:
     """Two pools of one Region, each with a domain of its own."""
     return Grants(
         {
-            ISSUER: PoolApi(ENDPOINT, here, None, "https://a.example/token", None),
-            THERE: PoolApi(ENDPOINT, there, None, "https://b.example/token", None),
+            ISSUER: PoolApi((ENDPOINT,), here, (), "https://a.example/token", None),
+            THERE: PoolApi((ENDPOINT,), there, (), "https://b.example/token", None),
         }
     )
 
@@ -503,6 +503,6 @@ def test_a_pool_that_is_refused_holds_up_no_other_of_its_region(code: str) -> No
 def test_an_emulators_way_to_say_no_is_told_with_the_mend(
     api: str, is_amazons: bool, got: Response | Unreachable, hinted: bool
 ) -> None:
-    pool = PoolApi(ENDPOINT, api, None, f"{ENDPOINT}oauth2/token", None, is_amazons)
+    pool = PoolApi((ENDPOINT,), api, (), f"{ENDPOINT}oauth2/token", None, is_amazons)
     _, (told,) = land(refreshing(Grants({ISSUER: pool})), got)
     assert ('refresh_api="InitiateAuth"' in told.why) is hinted

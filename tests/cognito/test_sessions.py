@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from amplify_mw.cognito.api import Failure
 from amplify_mw.cognito.pace import Paces
+from amplify_mw.cognito.regions import Regions
 from amplify_mw.cognito.sessions import (
     Holder,
     Page,
@@ -25,7 +26,7 @@ from amplify_mw.models.cognito import CognitoSession
 
 T = 1_800_000_000.0
 ENDPOINT = "https://pool.example/"
-ADA = Holder(b"a.b.c", "0f3c", "eu-west-1_Abc", ENDPOINT)
+ADA = Holder(b"a.b.c", "0f3c", "eu-west-1_Abc", (ENDPOINT,))
 PAUSING = ("throttled", "cognito_unavailable", "cognito_misconfigured", "firewall_blocked")
 TOKEN, OTHER, SSO = "tkn" + "0a1b2" * 5, "tkn" + "zzzzz" * 5, "sso" + "3c4d5" * 5
 ENTRY = {
@@ -67,12 +68,17 @@ DONE = Response(200, {}, b"{}")
 DOWN, BROKEN, SLOW = Unreachable("ConnectError"), Response(503, {}, b""), Response(429, {}, b"")
 
 
-def paces() -> Paces:
-    return Paces("user sessions", PAUSING)
+def regions() -> Regions:
+    return Regions(Paces("user sessions", PAUSING))
 
 
-def fly(flow: Generator[Any, Any, Any], *answers: Response | Unreachable) -> tuple[Any, list[Any]]:
-    """What a flow comes to, and the members it sends or what it tells, flights included."""
+def fly(
+    flow: Generator[Any, Any, Any], *answers: Response | Unreachable, at: float = T
+) -> tuple[Any, list[Any]]:
+    """What a flow comes to, and the members it sends or what it tells, flights included.
+
+    `at`: the time of departures.
+    """
     left, seen = list(answers), []
 
     def carry(flow: Generator[Any, Any, Any]) -> Any:
@@ -84,7 +90,7 @@ def fly(flow: Generator[Any, Any, Any], *answers: Response | Unreachable) -> tup
                 return done.value
             advance, value = flow.send, None
             if isinstance(effect, Join):
-                value = carry(effect.flight.flow(T))
+                value = carry(effect.flight.flow(at))
             elif isinstance(effect, Request):
                 operation = effect.headers["x-amz-target"].rpartition(".")[2]
                 seen.append((operation, json.loads(effect.content)))
@@ -94,7 +100,7 @@ def fly(flow: Generator[Any, Any, Any], *answers: Response | Unreachable) -> tup
                     continue
             else:
                 seen.append(effect)
-            argument = (value, T)
+            argument = (value, at)
 
     result = carry(flow)
     assert not left
@@ -105,13 +111,13 @@ def fly(flow: Generator[Any, Any, Any], *answers: Response | Unreachable) -> tup
 
 
 def test_the_list_is_asked_for_with_the_access_token() -> None:
-    found, seen = fly(listing(paces(), ADA, T), page(ENTRY))
+    found, seen = fly(listing(regions(), ADA, T), page(ENTRY))
     assert seen == [("ListUserSessions", {"AccessToken": "a.b.c"})]
     assert found == {TOKEN: SESSION}
 
 
 def test_an_end_takes_the_linked_sessions_along() -> None:
-    failure, seen = fly(ending(paces(), ADA, OTHER, T), DONE)
+    failure, seen = fly(ending(regions(), ADA, OTHER, T), DONE)
     members = {"AccessToken": "a.b.c", "SessionId": OTHER, "RevokeAssociatedSessions": "LINKED"}
     assert (failure, seen) == (None, [("RevokeUserSession", members)])
 
@@ -119,24 +125,24 @@ def test_an_end_takes_the_linked_sessions_along() -> None:
 def test_pages_are_followed_and_the_session_seen_last_comes_first() -> None:
     older = {**ENTRY, "SessionId": OTHER, "LastActiveDate": T - 100}
     sso = {**ENTRY, "SessionId": SSO, "LastActiveDate": T}
-    found, seen = fly(listing(paces(), ADA, T), page(older, NextToken="2"), page(ENTRY, sso))
+    found, seen = fly(listing(regions(), ADA, T), page(older, NextToken="2"), page(ENTRY, sso))
     assert [members.get("NextToken") for _, members in seen] == [None, "2"]
     assert list(found) == [SSO, TOKEN, OTHER]
 
 
 def test_pages_without_an_end_come_to_an_end() -> None:
     pages = [page(ENTRY, NextToken=str(number)) for number in range(10)]
-    found, seen = fly(listing(paces(), ADA, T), *pages)
+    found, seen = fly(listing(regions(), ADA, T), *pages)
     assert (list(found), len(seen)) == ([TOKEN], 10)
 
 
 def test_a_page_that_leads_to_itself_is_the_last() -> None:
-    found, seen = fly(listing(paces(), ADA, T), page(NextToken="2"), page(ENTRY, NextToken="2"))
+    found, seen = fly(listing(regions(), ADA, T), page(NextToken="2"), page(ENTRY, NextToken="2"))
     assert (list(found), len(seen)) == ([TOKEN], 2)
 
 
 def test_a_page_that_fails_is_no_short_list() -> None:
-    found, _ = fly(listing(paces(), ADA, T), page(ENTRY, NextToken="2"), BROKEN)
+    found, _ = fly(listing(regions(), ADA, T), page(ENTRY, NextToken="2"), BROKEN)
     assert isinstance(found, Failure)
     assert found.reason == "cognito_unavailable"
 
@@ -144,8 +150,8 @@ def test_a_page_that_fails_is_no_short_list() -> None:
 def test_each_user_and_each_session_has_a_flight_of_its_own_and_none_shows_a_token() -> None:
     grace = ADA._replace(access_token=b"d.e.f", sub="1a2b")
     flows = [
-        *(listing(paces(), ADA, T), listing(paces(), grace, T)),
-        *(ending(paces(), ADA, TOKEN, T), ending(paces(), ADA, OTHER, T)),
+        *(listing(regions(), ADA, T), listing(regions(), grace, T)),
+        *(ending(regions(), ADA, TOKEN, T), ending(regions(), ADA, OTHER, T)),
     ]
     flights = [next(flow).flight for flow in flows]
     assert len({flight.key for flight in flights}) == 4
@@ -271,7 +277,7 @@ def test_a_refused_list_says_why_and_ends_no_session(code: str, message: str, re
 
 @pytest.mark.parametrize("code", ["InvalidParameterException", "OperationNotEnabledException"])
 def test_a_pool_that_tracks_no_sessions_is_told_once_with_the_remedy(code: str) -> None:
-    asking = paces()
+    asking = regions()
     found, seen = fly(listing(asking, ADA, T), refusal(code))
     told = seen[-1]
     assert isinstance(told, Rejection)
@@ -283,13 +289,13 @@ def test_a_pool_that_tracks_no_sessions_is_told_once_with_the_remedy(code: str) 
 
 @pytest.mark.parametrize("got", [DOWN, BROKEN], ids=repr)
 def test_an_outage_pauses_the_lists_of_all(got: Response | Unreachable) -> None:
-    asking = paces()
+    asking = regions()
     found, seen = fly(listing(asking, ADA, T), got)
     assert (found.reason, type(seen[-1])) == ("cognito_unavailable", Outage)
     grace = ADA._replace(access_token=b"d.e.f", sub="1a2b")
     found, seen = fly(ending(asking, grace, TOKEN, T + 0.5))
     assert (found.reason, seen) == ("cognito_unavailable", [])
-    found, _ = fly(listing(asking, ADA, T + 60), page(ENTRY))
+    found, _ = fly(listing(asking, ADA, T + 60), page(ENTRY), at=T + 60)
     assert list(found) == [TOKEN]
 
 
@@ -302,7 +308,7 @@ def test_an_outage_pauses_the_lists_of_all(got: Response | Unreachable) -> None:
     ],
 )
 def test_an_end_that_cognito_refuses_pauses_nobody(code: str, reason: str) -> None:
-    asking = paces()
+    asking = regions()
     failure, _ = fly(ending(asking, ADA, TOKEN, T), refusal(code))
     assert (failure.reason, failure.code, failure.ends_session) == (reason, code, False)
     found, _ = fly(listing(asking, ADA, T), page(ENTRY))
@@ -310,7 +316,7 @@ def test_an_end_that_cognito_refuses_pauses_nobody(code: str, reason: str) -> No
 
 
 def test_without_a_thread_the_list_cannot_be_had_now() -> None:
-    for flow in (listing(paces(), ADA, T), ending(paces(), ADA, TOKEN, T)):
+    for flow in (listing(regions(), ADA, T), ending(regions(), ADA, TOKEN, T)):
         next(flow)
         with pytest.raises(StopIteration) as done:
             flow.throw(Unreachable("no thread"))

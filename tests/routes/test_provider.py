@@ -12,7 +12,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from amplify_mw.cognito.api import AppClient, Failure, Refreshed
+from amplify_mw.cognito.api import Failure, Refreshed
+from amplify_mw.cognito.regions import Secrets
 from amplify_mw.effects import Response
 from amplify_mw.routes.attempt import Attempt
 from amplify_mw.routes.provider import Provider, identity_provider
@@ -24,10 +25,9 @@ ATTEMPT = Attempt("1.state", "the-nonce", "the-verifier", 1, "/", None)
 MARKUP = "\"'><script>alert(1)</script>"
 
 
-def provider(secret: str | None = None) -> Provider:
-    client = AppClient("web", secret)
+def provider() -> Provider:
     home = "https://pool.example"
-    return Provider(home, f"{home}/oauth2/token", client, CALLBACK, "openid email")
+    return Provider(home, f"{home}/oauth2/token", "web", CALLBACK, "openid email")
 
 
 def challenge(verifier: str) -> str:
@@ -54,7 +54,7 @@ def test_an_authorization_url_has_these_parameters() -> None:
 
 
 def test_a_code_is_redeemed_with_its_verifier() -> None:
-    request = provider().token_request("the code/&=é", ATTEMPT)
+    request = provider().token_request("the code/&=é", ATTEMPT, None)
     assert (request.method, request.url) == ("POST", "https://pool.example/oauth2/token")
     assert request.headers["content-type"].startswith("application/x-www-form-urlencoded")
     assert "authorization" not in request.headers
@@ -68,7 +68,7 @@ def test_a_code_is_redeemed_with_its_verifier() -> None:
 
 
 def test_a_client_with_a_secret_shows_it_form_encoded() -> None:
-    request = provider("se:cret/+").token_request("c", ATTEMPT)
+    request = provider().token_request("c", ATTEMPT, "se:cret/+")
     # web:se%3Acret%2F%2B
     assert request.headers["authorization"] == "Basic d2ViOnNlJTNBY3JldCUyRiUyQg=="
     assert b"client_secret" not in request.content
@@ -77,7 +77,7 @@ def test_a_client_with_a_secret_shows_it_form_encoded() -> None:
 @settings(deadline=None)
 @given(st.text(st.characters(exclude_categories=["Cs"])))
 def test_any_code_is_passed_on_as_it_came(code: str) -> None:
-    content = provider().token_request(code, ATTEMPT).content.decode("ascii")
+    content = provider().token_request(code, ATTEMPT, None).content.decode("ascii")
     assert sent("?" + content).get("code", "") == code
 
 
@@ -474,11 +474,11 @@ def test_no_secret_is_logged_or_raised(
 
 
 def reprs() -> list[Any]:
-    some = provider("the-secret")
-    request = some.token_request("the-code", ATTEMPT)
+    some = provider()
+    request = some.token_request("the-code", ATTEMPT, "the-secret")
     body = b'{"id_token": "the-id", "access_token": "the-access", "refresh_token": "the-refresh"}'
     answer = some.read_tokens(Response(200, {}, body))
-    return [some, request, answer, ATTEMPT, AppClient("web", "the-secret")]
+    return [some, request, answer, ATTEMPT, Secrets(("the-secret",))]
 
 
 @pytest.mark.parametrize("value", reprs(), ids=lambda value: type(value).__name__)
