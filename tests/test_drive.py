@@ -443,7 +443,7 @@ def test_the_pause_after_a_slow_failure_begins_with_the_failure(
 ) -> None:
     now = [1000.0]
     driver = Driver(timeout=PATIENCE, clock=lambda: now[0])
-    source = KeySource(jwks, BoundedCache(1, 1))
+    source = KeySource((jwks,), BoundedCache(1, 1))
     with pool.fault("jwks", Down()), ThreadPoolExecutor(1) as thread, pool.hold("jwks") as gate:
         lookup = thread.submit(driver.run, source.key_for("kid", 0, now[0]))
         gate.wait_for_arrivals(1)

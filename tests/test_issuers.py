@@ -12,7 +12,7 @@ from amplify_mw import (
     TokenSession,
     UserPool,
 )
-from amplify_mw.effects import Join
+from amplify_mw.effects import Join, Request
 from amplify_mw.engine.engine import Engine
 from amplify_mw.stores.memory import MemoryStore
 from amplify_mw.testing import LocalUserPool
@@ -199,8 +199,10 @@ def test_the_keys_of_an_issuer_are_fetched_when_a_token_names_it(
     token = pool.mint("ada", issuer=issuer, issued_at=2e9).encode()
     effect = next(engine.authenticator.verifier.verify(token, 2e9))
     assert isinstance(effect, Join)
-    assert effect.flight.key == ("keys", f"{issuer}/.well-known/jwks.json")
-    assert effect.flight.key != ("keys", f"{other}/.well-known/jwks.json")
+    request = next(effect.flight.flow(2e9))
+    assert isinstance(request, Request)
+    assert request.url == f"{issuer}/.well-known/jwks.json"
+    assert request.url != f"{other}/.well-known/jwks.json"
 
 
 # --- a pool that switches

@@ -5,6 +5,10 @@ Rules:
   skipped. An RSA key for RS256 that is malformed or under 2048 bits makes the whole set a bad
   answer. Key ids are unique.
 - One fetch at a time per pool. A bad or empty answer never replaces good keys.
+- Of several addresses the first is asked first, and the next if it is down or its answer is bad.
+  Each has its share of the time. Another address may lag behind: it adds keys and removes none,
+  and a key that it lacks is not *unknown*. (After `STALE_LIMIT` without the first, its keys are
+  the set.)
 - After a fetch there is none for `COOL_DOWN` seconds (after a failed one, `RETRY_PAUSE`).
 - A missing key id is *unknown* only if the set was fetched after the token was issued. Otherwise
   the token cannot be checked now, so that a rotation signs nobody out.
@@ -39,6 +43,7 @@ COOL_DOWN: Final = 10.0
 RETRY_PAUSE: Final = 2.0
 MAX_AGE: Final = 3600.0
 STALE_LIMIT: Final = 24 * 3600.0
+_WAITED: Final = 2.0  # how many times the configured timeout callers wait for a flight
 MAX_KEY_SET_BYTES: Final = 256 * 1024
 FOREVER: Final = float("inf")
 _NO_KEYS: Final[Mapping[str, Any]] = MappingProxyType({})
@@ -114,7 +119,8 @@ class KeyState(NamedTuple):
     keys: "Mapping[str, RSAKey]" = _NO_KEYS
     fetched_at: float = -FOREVER  # when the request for `keys` left
     next_fetch: float = -FOREVER  # nothing is fetched before this
-    is_failing: bool = False
+    told: frozenset[str] = frozenset()  # the outages that were told
+    own_at: float | None = None  # when the first address was asked with success; None: for `keys`
 
     def __repr__(self) -> str:
         return f"<KeyState of {len(self.keys)} keys>"
@@ -124,12 +130,17 @@ class KeyState(NamedTuple):
         """Whether `keys` are never fetched."""
         return self.fetched_at == FOREVER
 
+    @property
+    def owned_at(self) -> float:
+        """When the request left to which the first address gave its keys."""
+        return self.fetched_at if self.own_at is None else self.own_at
+
     def rules_out(self, issued_by: float, now: float) -> bool:
         """Whether a key id missing from `keys` is unknown, for a token issued by `issued_by`.
 
         A fetch in the future was timed before the clock was set back, and rules out nothing.
         """
-        return self.fetched_at > issued_by and (self.fetched_at <= now or self.is_preloaded)
+        return self.owned_at > issued_by and (self.owned_at <= now or self.is_preloaded)
 
     def is_paused(self, now: float) -> bool:
         """Whether a fetch has to wait. A clock that was set back does not prolong the wait."""
@@ -137,13 +148,17 @@ class KeyState(NamedTuple):
 
 
 class KeySource:
-    """The key set at `url`, fetched when needed; or `preloaded` keys, never fetched."""
+    """The key set at one of `urls`, fetched when needed; or `preloaded` keys, never fetched."""
 
     def __init__(
-        self, url: str, verdicts: Cache, *, preloaded: "Mapping[str, RSAKey] | None" = None
+        self,
+        urls: tuple[str, ...],
+        verdicts: Cache,
+        *,
+        preloaded: "Mapping[str, RSAKey] | None" = None,
     ) -> None:
-        self._flight = Flight(("keys", url), self._fetch, lane="keys")
-        self._url = url
+        self._flight = Flight(("keys", urls), self._fetch, lane="keys")
+        self._urls = urls
         self._verdicts = verdicts
         self.state: KeyState = (
             KeyState() if preloaded is None else KeyState(preloaded, FOREVER, FOREVER)
@@ -191,26 +206,49 @@ class KeySource:
         before = self.state
         if before.is_paused(now):
             return before
-        departed, why = now, ""
-        try:
-            response, now = yield Request("GET", self._url, max_bytes=MAX_KEY_SET_BYTES)
-            keys = _read_answer(response)
-        except Unreachable as error:
-            why, now = str(error), error.now or now
-        except BadKeySet as error:
-            why = f"bad answer: {error}"
-        if why:
-            now = max(now, departed)
-            self.state = KeyState(before.keys, before.fetched_at, now + RETRY_PAUSE, True)
-            if not before.is_failing:
-                yield Outage(self._url, why)
-            return self.state
-        self.state = KeyState(keys, departed, now + COOL_DOWN)
-        if any(_differs(keys.get(kid), key) for kid, key in before.keys.items()):
-            yield ForgetAll(self._verdicts)
-        if before.is_failing:
-            yield Outage(self._url, over=True)
+        whys: list[str] = []
+        for url in self._urls:
+            departed = now
+            patience = min(1.0, _WAITED / len(self._urls))
+            try:
+                response, now = yield Request("GET", url, {}, b"", MAX_KEY_SET_BYTES, patience)
+                keys = _read_answer(response)
+            except Unreachable as error:
+                whys.append(str(error))
+                now = max(error.now or now, departed)
+            except BadKeySet as error:
+                whys.append(f"bad answer: {error}")
+                now = max(now, departed)
+            else:
+                yield from self._replace(keys, whys, departed, now)
+                return self.state
+        self.state = before._replace(next_fetch=now + RETRY_PAUSE)
+        yield from self._tell_outage(" and ".join(self._urls), whys[0])
         return self.state
+
+    def _replace(
+        self, new: "dict[str, RSAKey]", whys: list[str], departed: float, now: float
+    ) -> Flow[None]:
+        """Use new keys. `whys`: how the addresses before have failed."""
+        before, own_at = self.state, None
+        if whys:
+            own_at = before.owned_at
+            new = {**before.keys, **new} if departed - own_at <= STALE_LIMIT else new
+        self.state = KeyState(new, departed, now + COOL_DOWN, before.told, own_at)
+        if any(_differs(new.get(kid), key) for kid, key in before.keys.items()):
+            yield ForgetAll(self._verdicts)
+        own, all_of_them = self._urls[0], " and ".join(self._urls)
+        for name in {all_of_them} if whys else {own, all_of_them}:
+            if name in self.state.told:
+                self.state = self.state._replace(told=self.state.told - {name})
+                yield Outage(name, over=True)
+        if whys:
+            yield from self._tell_outage(own, whys[0], "another address is asked meanwhile")
+
+    def _tell_outage(self, name: str, why: str, *meanwhile: str) -> Flow[None]:
+        if name not in self.state.told:
+            self.state = self.state._replace(told=self.state.told | {name})
+            yield Outage(name, why, False, *meanwhile)
 
 
 def _read_answer(response: Response) -> "dict[str, RSAKey]":

@@ -280,14 +280,14 @@ def _api(pool: UserPool) -> "PoolApi":
 
 
 def _trusted(core: Core, verdicts: "BoundedCache") -> dict[str, TrustedPool]:
-    """The pools whose tokens are accepted, by issuer. Issuers of one address share a key set."""
+    """The pools whose tokens are accepted, by issuer. With the same addresses, one key set."""
     preloaded = {id(pool): _preloaded(pool) for pool in core.pools}
-    sources: dict[tuple[str, int], KeySource] = {}
+    sources: dict[tuple[tuple[str, ...], int], KeySource] = {}
     trusted = {}
     for issuer, pool in core.pools_by_issuer.items():
-        url, keys = pool.keys_urls_of(issuer)[0], preloaded[id(pool)]
-        key = (url, 0 if keys is None else id(pool))
-        source = sources.setdefault(key, KeySource(url, verdicts, preloaded=keys))
+        urls, keys = pool.keys_urls_of(issuer), preloaded[id(pool)]
+        key = (urls, 0 if keys is None else id(pool))
+        source = sources.setdefault(key, KeySource(urls, verdicts, preloaded=keys))
         trusted[issuer] = TrustedPool(issuer, pool.user_pool_id, source, pool.client_ids)
     return trusted
 

@@ -68,7 +68,7 @@ class Verdicts:
 
 @pytest.fixture
 def source() -> KeySource:
-    return KeySource(URL, Verdicts())
+    return KeySource((URL,), Verdicts())
 
 
 @pytest.fixture
@@ -192,7 +192,7 @@ def test_a_fetch_timed_by_a_clock_that_was_fast_rules_no_key_out(source: KeySour
 
 def test_preloaded_keys_rule_every_other_out_at_any_time() -> None:
     preloaded = import_key_set(document(A))
-    assert asks(KeySource(URL, Verdicts(), preloaded=preloaded), "z", T, T) is UnknownKey
+    assert asks(KeySource((URL,), Verdicts(), preloaded=preloaded), "z", T, T) is UnknownKey
 
 
 def test_a_token_without_iat_is_judged_by_any_set(loaded: KeySource) -> None:
@@ -399,7 +399,7 @@ def test_a_key_that_left_during_an_outage_takes_the_verdicts_along(loaded: KeySo
 @pytest.mark.parametrize("now", [0.0, T, 1e12])
 @pytest.mark.parametrize("issued_by", [float("-inf"), 0.0, T, 1e13])
 def test_preloaded_keys_are_never_fetched(now: float, issued_by: float) -> None:
-    source = KeySource(URL, Verdicts(), preloaded=import_key_set(document(A)))
+    source = KeySource((URL,), Verdicts(), preloaded=import_key_set(document(A)))
     assert asks(source, "a", issued_by, now) is RSAKey
     assert asks(source, "z", issued_by, now) is UnknownKey
     assert source.fresh_until(now) == float("inf")
@@ -511,3 +511,116 @@ VALUES = st.none() | st.booleans() | st.integers() | st.text(max_size=9) | st.ju
 def test_any_members_make_a_key_or_are_refused(members: dict[str, Any]) -> None:
     with suppress(BadKeySet):
         assert "b" in import_key_set(document({**A, **members}, B))
+
+
+# --- several addresses
+
+OTHER = "https://replica.example/.well-known/jwks.json"
+
+
+@pytest.fixture
+def doubled() -> KeySource:
+    return KeySource((URL, OTHER), Verdicts())
+
+
+def fetch(
+    source: KeySource, answers: dict[str, Response | Unreachable], now: float
+) -> tuple[list[Request], list[Any]]:
+    """Let the flight depart and land: what it asks, and what else it does."""
+    flight, asked, effects = flight_of(source, now), [], []
+    try:
+        effect = next(flight)
+        while True:
+            if isinstance(effect, Request):
+                asked.append(effect)
+                got = answers[effect.url]
+                effect = (
+                    flight.throw(got) if isinstance(got, Unreachable) else flight.send((got, now))
+                )
+            else:
+                effects.append(effect)
+                effect = flight.send((None, now))
+    except StopIteration:
+        return asked, effects
+
+
+DOWN = Unreachable("ConnectError")
+LOGIN_PAGE = Response(200, {}, b"<html>")
+FORBIDDEN = Response(403, {}, b"")
+BAD = [DOWN, LOGIN_PAGE, FORBIDDEN, Response(503, {}, b""), answer()]
+
+
+def test_the_first_address_is_asked_and_no_other(doubled: KeySource) -> None:
+    asked, effects = fetch(doubled, {URL: answer(A)}, T)
+    assert [request.url for request in asked] == [URL]
+    assert (effects, look_up(doubled, "a", T, T).kid) == ([], None)
+
+
+@pytest.mark.parametrize("got", BAD, ids=repr)
+def test_the_next_is_asked_in_the_same_flight(doubled: KeySource, got: Any) -> None:
+    asked, _ = fetch(doubled, {URL: got, OTHER: answer(A)}, T)
+    assert [request.url for request in asked] == [URL, OTHER]
+    assert asks(doubled, "a", T, T) is RSAKey
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+def test_each_address_has_its_share_of_the_time(count: int) -> None:
+    urls = (URL, *(f"{OTHER}{number}" for number in range(1, count)))
+    asked, _ = fetch(KeySource(urls, Verdicts()), dict.fromkeys(urls, DOWN), T)
+    assert [request.url for request in asked] == list(urls)
+    assert sum(request.patience for request in asked) <= 2.0
+    assert all(request.patience <= 1.0 for request in asked)
+
+
+@pytest.mark.parametrize("got", BAD, ids=repr)
+def test_a_key_that_another_address_lacks_is_not_unknown(doubled: KeySource, got: Any) -> None:
+    """It may lag behind, and a session must not end because the first is down."""
+    fetch(doubled, {URL: got, OTHER: answer(A)}, T + 100)
+    assert asks(doubled, "b", T, T + 100) is KeysUnavailable
+    fetch(doubled, {URL: answer(A)}, T + 200)
+    assert asks(doubled, "b", T, T + 200) is UnknownKey
+
+
+def test_a_key_that_the_first_lacked_stays_unknown(doubled: KeySource) -> None:
+    fetch(doubled, {URL: answer(A)}, T)
+    fetch(doubled, {URL: DOWN, OTHER: answer(A)}, T + 100)
+    assert asks(doubled, "b", T - 1, T + 100) is UnknownKey
+    assert asks(doubled, "b", T + 1, T + 100) is KeysUnavailable
+
+
+def test_another_address_adds_keys_and_removes_none(doubled: KeySource) -> None:
+    fetch(doubled, {URL: answer(A, B)}, T)
+    _, effects = fetch(doubled, {URL: DOWN, OTHER: answer(A, C)}, T + 100)
+    assert [asks(doubled, kid, T, T + 100) for kid in "abc"] == [RSAKey] * 3
+    assert not any(isinstance(effect, ForgetAll) for effect in effects)
+
+
+def test_the_first_removes_them_when_it_answers_again(doubled: KeySource) -> None:
+    fetch(doubled, {URL: answer(A, B)}, T)
+    fetch(doubled, {URL: DOWN, OTHER: answer(A, C)}, T + 100)
+    _, effects = fetch(doubled, {URL: answer(A, C)}, T + 200)
+    assert any(isinstance(effect, ForgetAll) for effect in effects)
+    assert asks(doubled, "b", T, T + 200) is UnknownKey
+
+
+def test_without_the_first_for_long_the_keys_of_another_are_the_set(doubled: KeySource) -> None:
+    fetch(doubled, {URL: answer(A, B)}, T)
+    _, effects = fetch(doubled, {URL: DOWN, OTHER: answer(A)}, T + STALE_LIMIT + 1)
+    assert any(isinstance(effect, ForgetAll) for effect in effects)
+    assert asks(doubled, "b", T, T + STALE_LIMIT + 1) is KeysUnavailable
+
+
+def test_with_all_addresses_down_good_keys_stay_and_it_is_one_outage(doubled: KeySource) -> None:
+    fetch(doubled, {URL: answer(A)}, T)
+    told = []
+    for later, own, other in [(20, DOWN, FORBIDDEN), (40, LOGIN_PAGE, DOWN), (60, DOWN, answer(A))]:
+        _, effects = fetch(doubled, {URL: own, OTHER: other}, T + later)
+        told += effects
+        assert asks(doubled, "a", T, T + later) is RSAKey
+    _, effects = fetch(doubled, {URL: answer(A)}, T + 80)
+    both = f"{URL} and {OTHER}"
+    assert [(event.what, event.over) for event in told + effects] == [
+        *((both, False), (both, True), (URL, False), (URL, True)),
+    ]
+    assert told[0].why == "ConnectError"
+    assert "another address" in told[2].meanwhile

@@ -71,7 +71,7 @@ OTHER_POOLS = rsa.generate_private_key(65537, 2048)
 
 def key_source(key: rsa.RSAPrivateKey, kid: str) -> KeySource:
     keys = import_key_set(json.dumps({"keys": [jwk_of(key, kid)]}))
-    return KeySource("https://unused.example", BoundedCache(10, 10_000), preloaded=keys)
+    return KeySource(("https://unused.example",), BoundedCache(10, 10_000), preloaded=keys)
 
 
 def verifier_for(client_ids: frozenset[str] | None = frozenset({"web", "mobile"})) -> Verifier:
@@ -444,7 +444,7 @@ def test_a_forged_token_from_the_future_is_invalid_and_nobody_is_told(
 def test_an_unknown_key_of_a_token_from_the_future_is_unknown_once_the_key_set_was_fetched() -> (
     None
 ):
-    keys = KeySource("https://unused.example", BoundedCache(10, 10_000))
+    keys = KeySource(("https://unused.example",), BoundedCache(10, 10_000))
     some = Verifier({ISSUER: TrustedPool(ISSUER, "ours", keys, None)}, LEEWAY)
     jwt = token(header(kid="k9"), claims(iat=NOW + 10**9))
     known = import_key_set(json.dumps({"keys": [jwk_of(OURS, "k1")]}))
