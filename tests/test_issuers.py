@@ -242,11 +242,8 @@ def test_nor_does_a_configuration_that_follows(
     assert browser.does().body == "ada"
 
 
-# A rotated refresh token is kept in a store, and only for a while beside a cookie.
-@pytest.mark.parametrize(
-    ("kind", "rotates"),
-    [*((kind, False) for kind in KINDS), ("memory", True), ("sqlite", True)],
-)
+@pytest.mark.parametrize("rotates", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_switch_to_one_that_does_not_count_ends_no_session(
     build: Build, clock: Clock, pool: LocalUserPool, kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -259,8 +256,31 @@ def test_a_switch_to_one_that_does_not_count_ends_no_session(
         assert browser.does().body == "NetworkError wrong_issuer"
         clock.advance(HOUR)
     assert f"{UPDATED!r}: correct issuers= or regions=" in caplog.text
-    session = AmplifyCookies() if kind == "amplify" else before.session
+    corrected(build, browser, kind)
+    assert browser.does().body == "ada"
+
+
+def corrected(build: Build, browser: Browser, kind: str) -> None:
+    """The site with another configuration, in which both issuers count."""
+    session = AmplifyCookies() if kind == "amplify" else browser.site.session
     browser.site = build(session, issuers="both", issuer=ORIGINAL)
+
+
+@pytest.mark.parametrize("rotates", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("insists", [False, True])
+def test_meanwhile_the_present_tokens_count_until_they_expire(
+    build: Build, clock: Clock, pool: LocalUserPool, kind: str, *, insists: bool
+) -> None:
+    browser = signed_in(build(kind, issuers="original"), kind)
+    assert browser.does().body == "ada"
+    pool.issuer = UPDATED
+    if insists:
+        assert browser.does(browser.site.refresh).body == "NetworkError wrong_issuer"
+    clock.advance(HOUR - 10)  # a refresh is due
+    assert browser.does().body == "ada"
+    clock.advance(60)
+    corrected(build, browser, kind)
     assert browser.does().body == "ada"
 
 

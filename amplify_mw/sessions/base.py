@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ..cognito.verifier import VerifiedToken, Verifier
     from ..models.session import SessionInfo
     from .bundle import Bundle
+    from .codec import LoadedSession
     from .store import Memory
 
 
@@ -31,9 +32,18 @@ class PartlyEnded(Unreachable):
 
 
 class Postponed(NamedTuple):
-    """No new tokens can be had now. `refused`: the answer if the present ones are expired."""
+    """No new tokens can be had now. `refused`: the answer if the present ones are expired.
+
+    `kept`: the session with the present tokens and a newer refresh token, which Cognito gave all
+    the same; `cookie`: the one to set for it.
+    """
 
     refused: Refused
+    kept: "LoadedSession | None" = None
+    cookie: Write | None = None
+
+    def __repr__(self) -> str:
+        return f"<Postponed {self.refused.reason}>"
 
 
 class NewSession(NamedTuple):

@@ -266,9 +266,9 @@ class Refresher:
             return (yield from self._failed(loaded, lease, answer, now))
         size, limit = max(map(len, filter(None, answer))), self._lifetimes.longest_token
         if size > limit:
-            yield from self._keep_refresh_token(loaded, lease, answer, now)
+            kept = yield from self._keep_refresh_token(loaded, lease, answer, now)
             why = str(SessionTooLargeError(size, int(limit), of="token"))
-            return (yield from self._unusable(loaded, _TOO_LARGE, why, now))
+            return (yield from self._unusable(loaded, _TOO_LARGE, why, now, kept))
         return (yield from self._accept(loaded, lease, access_token, answer, now))
 
     def _failed(
@@ -308,12 +308,12 @@ class Refresher:
             if error.reason in _SOMEBODY_ELSES and not is_this_pools:
                 yield from self._leave_tombstone(loaded, now)
                 return _MISMATCH
-            yield from self._keep_refresh_token(loaded, lease, answer, now)
+            kept = yield from self._keep_refresh_token(loaded, lease, answer, now)
             refusal = Refused(NetworkError, error.reason, retry_after=RETRY)
             why = str(UNUSABLE.message)
             if is_this_pools:
                 why = f"{_UNLISTED}, {excerpt(error.claimed)}: correct issuers= or regions="
-            return (yield from self._unusable(loaded, refusal, why, now))
+            return (yield from self._unusable(loaded, refusal, why, now, kept))
         if now >= self.due_at(pair):
             yield from self._note_in_vain(loaded, pair, now)
         outcome = yield from self._keep(loaded, new, pair, now)
@@ -323,7 +323,12 @@ class Refresher:
         return outcome
 
     def _unusable(
-        self, loaded: LoadedSession, refusal: Refused, why: str, now: float
+        self,
+        loaded: LoadedSession,
+        refusal: Refused,
+        why: str,
+        now: float,
+        kept: LoadedSession | None = None,
     ) -> Flow[Outcome]:
         """The session cannot use Cognito's answer. No other session is affected."""
         refusal = refusal._replace(message=why)
@@ -331,7 +336,7 @@ class Refresher:
         if not self._has_told_unusable:
             self._has_told_unusable = True
             yield Notice(f"a session could not be refreshed, and is kept: {why}")
-        return Postponed(refusal)
+        return Postponed(refusal, kept)
 
     def _note_in_vain(self, loaded: LoadedSession, pair: Pair, now: float) -> Flow[None]:
         """Pause: new tokens are due already, since this machine's clock is ahead of the pool's.
@@ -349,14 +354,15 @@ class Refresher:
 
     def _keep_refresh_token(
         self, loaded: LoadedSession, lease: Lease, answer: Refreshed, now: float
-    ) -> Flow[None]:
+    ) -> Flow[LoadedSession | None]:
         """Keep a new refresh token beside the present tokens: the old one is used up."""
-        token = answer.refresh_token
+        token, outcome = answer.refresh_token, None
         if token is None or len(token) > self._lifetimes.longest_token:
-            return
+            return None
         new = loaded.bundle._replace(turn=_next_turn(loaded, lease), refresh_token=token)
         with suppress(InvalidToken):
-            yield from self._keep(loaded, new, self._pair(new, now), now)
+            outcome = yield from self._keep(loaded, new, self._pair(new, now), now)
+        return outcome if isinstance(outcome, LoadedSession) else None
 
     def _keep(self, old: LoadedSession, bundle: Bundle, pair: Pair, now: float) -> Flow[Outcome]:
         """Keep new tokens, unless the session has ended or the store has newer ones."""

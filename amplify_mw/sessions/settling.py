@@ -96,8 +96,14 @@ class Settler:
             return (yield from self._adopt(loaded, outcome, now)), None, now
         expires_at = min(pair.id_token.expires_at, pair.access_token.expires_at)
         if not pair.is_good or now >= expires_at:  # perhaps while Cognito was asked
-            return Resolution(outcome.refused), None, now
+            return Resolution(outcome.refused, self._cookie_for(outcome, now)), None, now
+        if outcome.kept is not None:
+            return self.resolution(outcome.kept, pair, now, now + RETRY), None, now
         return None, now + RETRY, now
+
+    def _cookie_for(self, postponed: Postponed, now: float) -> NewCookie | None:
+        """The cookie with a newer refresh token, if there is one."""
+        return None if postponed.kept is None else self._form.new_cookie(postponed.kept, now)
 
     def refresh(
         self, loaded: LoadedSession | Refused, now: float
@@ -109,7 +115,7 @@ class Settler:
             return None
         outcome, now = yield from self._refresher.renewed(loaded, now, insists=True)
         if isinstance(outcome, Postponed):
-            return outcome
+            return outcome._replace(cookie=self._cookie_for(outcome, now))
         return (yield from self._adopt(loaded, outcome, now))
 
     def _adopt(self, before: LoadedSession, outcome: Outcome, now: float) -> Flow[Resolution]:

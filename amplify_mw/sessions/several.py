@@ -328,6 +328,8 @@ class SeveralSessions:
         """The verdict's session with new tokens. Raises `Unreachable`."""
         kind = verdict.kind
         outcome = yield from self._kinds[kind].refresh(verdict, now)
+        if isinstance(outcome, Postponed) and outcome.cookie is not None:
+            return outcome._replace(cookie=(Change(kind, outcome.cookie),))
         if not isinstance(outcome, Resolution):
             return outcome
         found, cookie = outcome
