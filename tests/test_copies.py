@@ -61,6 +61,12 @@ CONFIGS: dict[str, Callable[[Path], AmplifyConfig]] = {
         csrf_exempt=["/hooks/*"],
         cache_control="private",
     ),
+    "replicas": lambda _: AmplifyConfig(
+        user_pool_id=POOL_ID,
+        client_id="web",
+        client_secret=["new", "old"],
+        regions={"eu-west-3": "https://vpce-1.example"},
+    ),
     "a file of keys": lambda folder: AmplifyConfig(
         user_pool_id=POOL_ID, client_id="web", keys=folder / "keys.json"
     ),

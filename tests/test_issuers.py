@@ -313,6 +313,58 @@ def test_an_end_counts_for_what_came_before_the_switch(
     assert thief.does().body.startswith("NotAuthorizedException")
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("older_ends", [True, False])
+def test_a_sign_out_everywhere_ends_sessions_begun_under_either(
+    build: Build, clock: Clock, pool: LocalUserPool, kind: str, *, older_ends: bool
+) -> None:
+    site = build(kind)
+    older = signed_in(site, kind)
+    pool.issuer = UPDATED
+    newer = signed_in(site, kind)
+    assert (older.does().body, newer.does().body) == ("ada", "ada")
+    ends, other = (older, newer) if older_ends else (newer, older)
+    assert ends.does(site.end(everywhere=True)).body == "None"
+    site.settle()
+    clock.advance(HOUR)
+    assert other.does().body == "NotAuthorizedException session_revoked"
+
+
+@pytest.mark.parametrize("rotates", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_request_with_the_old_cookie_follows_the_switch_too(
+    build: Build, clock: Clock, pool: LocalUserPool, kind: str
+) -> None:
+    browser = signed_in(build(kind), kind)
+    tab = browser.copy()
+    clock.advance(HOUR)
+    pool.issuer = UPDATED
+    assert browser.does().body == "ada"
+    assert tab.does().body == "ada"
+    assert pool.count(REFRESH) == 1
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "token"])
+def test_attributes_are_those_of_the_user_before_and_after(
+    build: Build, pool: LocalUserPool, kind: str
+) -> None:
+    site = build(kind)
+
+    def email() -> object:
+        return site.verbs.fetch_user_attributes()["email"]
+
+    browser = (
+        site.browser({NAME: pool.mint("ada", "access")})
+        if kind == "token"
+        else signed_in(site, kind)
+    )
+    pool.issuer = UPDATED
+    assert browser.does(email).body == "ada@example.com"
+    if kind != "token":
+        assert browser.does(site.refresh).body.startswith("ey")
+        assert browser.does(email).body == "ada@example.com"
+
+
 def test_tokens_of_both_may_be_mixed_but_not_of_two_users(
     build: Build, pool: LocalUserPool
 ) -> None:
