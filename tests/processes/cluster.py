@@ -201,8 +201,8 @@ class Cluster:
         self._members: list[Member] = []
         self._started = itertools.count()
 
-    def members(self, spec: Spec, *shells: str) -> list[Member]:
-        """A site in as many processes, behind these shells."""
+    def members(self, spec: Spec | list[Spec], *shells: str) -> list[Member]:
+        """A site in as many processes, behind these shells; `spec`: of all of them, or of each."""
         for worker in self._workers:
             if not worker.is_alive:
                 worker.close()
@@ -210,8 +210,9 @@ class Cluster:
         while len(self._workers) < len(shells):
             log = self._logs / f"worker-{next(self._started)}.log"
             self._workers.append(Worker(self.journal, log))
-        pairs = zip(self._workers, shells, strict=False)
-        members = [Member(worker, spec, shell) for worker, shell in pairs]
+        specs = spec if isinstance(spec, list) else [spec] * len(shells)
+        each = zip(self._workers, specs, shells, strict=False)
+        members = [Member(worker, spec, shell) for worker, spec, shell in each]
         self._members += members
         return members
 

@@ -25,7 +25,7 @@ class Spec:
     kind: str = "stored"
     store: str = "sqlite"
     where: str = ""
-    lease: float = 10.0
+    lease: float = 60.0  # nobody is so late with renewing it
     idle: float = 7 * 86_400.0
     staleness: float = 0.0
     local_cache: float = 0.0

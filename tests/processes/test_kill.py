@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -37,12 +37,14 @@ def forgiving(make_cognito: Make) -> Cognito:
 
 
 @pytest.fixture
-def cases(cluster: Cluster, places: Places) -> Callable[[Cognito], dict[str, Case]]:
-    def make(cognito: Cognito) -> dict[str, Case]:
+def cases(cluster: Cluster, places: Places) -> "Cases":
+    def make(cognito: Cognito, lease: float = 60) -> dict[str, Case]:
+        """`lease`: of the others, who must not be late with renewing it."""
         made = {}
         for kind, store in SITES:
-            spec = places.site(cognito, kind, store, lease=1)
-            holder, *others = cluster.members(spec, *SHELLS)
+            spec = places.site(cognito, kind, store, lease=lease)
+            brief = replace(spec, lease=1)
+            holder, *others = cluster.members([brief, spec, spec], *SHELLS)
             cookie = expired_session(spec, cognito)
             made[f"{kind} {store}"] = Case(spec, cookie, holder, others)
         return made
@@ -111,7 +113,7 @@ def assert_nothing_is_lost(cases: dict[str, Case]) -> None:
         assert later == [200] * 4, name
 
 
-Cases = Callable[[Cognito], dict[str, Case]]
+Cases = Callable[..., dict[str, Case]]
 
 
 @pytest.mark.parametrize("rotates", [False, True], ids=["rotation-off", "rotation-with-grace"])
@@ -165,7 +167,7 @@ def test_those_who_wait_for_the_holder_are_served_by_one_of_them(
 def test_without_grace_new_tokens_that_died_with_their_holder_are_the_sessions_end(
     cluster: Cluster, cases: Cases, rotating: Cognito
 ) -> None:
-    made = cases(rotating)
+    made = cases(rotating, lease=1)  # as long they wait for newer ones of the holder's
     kill_with_the_new_tokens(made, rotating, cluster)
     # A newer cookie of a sealed session may be on its way, as far as anybody can tell.
     over, unknown = {(401, "cleared")}, {(401, None)}

@@ -3,6 +3,7 @@
 import pytest
 import redis
 
+from tests.patience import until
 from tests.processes.cluster import Cluster, Member
 from tests.processes.conftest import Cognito, Places, enter
 
@@ -84,27 +85,23 @@ def test_a_local_cache_of_redis_hears_of_the_end(
     for member in members:
         from_memory(member, spec.where, cookie)
     ending.ask(cookie, "/out")
-    for member in members:
-        assert soon_over(member, cookie)
+    for member in members:  # the news travels beside the requests
+        until(lambda member=member: member.ask(cookie).outcome == over)
     assert {member.ask(cookie).outcome for member in members} == {over}
 
 
 def from_memory(member: Member, url: str, cookie: str) -> None:
     """Ask until the process does not ask the server any more."""
     with redis.Redis.from_url(url) as server:
-        for _ in range(200):
+
+        def asks_nobody() -> bool:
             before = gets(server)
             assert member.ask(cookie).outcome == signed_in
-            if gets(server) == before:
-                return
-    raise AssertionError("the local cache is never used")
+            return gets(server) == before
+
+        until(asks_nobody)
 
 
 def gets(server: "redis.Redis") -> int:
     statistics = server.info("commandstats")
     return int(statistics["cmdstat_get"]["calls"])
-
-
-def soon_over(member: Member, cookie: str) -> bool:
-    """Whether it is before long; the news travels beside the requests."""
-    return any(member.ask(cookie).outcome == over for _ in range(500))
