@@ -41,7 +41,7 @@ from amplify_mw.engine.http import HttpClient
 from amplify_mw.sessions.store import Store
 from amplify_mw.testing import LocalUserPool
 from amplify_mw.testing.pool.pool import Body, Down, Drip, Redirect
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, until
 
 
 class Key:
@@ -293,15 +293,18 @@ def test_a_loop_that_is_closed_under_its_waiter_harms_nobody(
 
 
 def test_a_waiter_that_loses_patience_harms_nobody() -> None:
-    go = threading.Event()
-    flights = Flights(patience=0.05)
+    departed, go = threading.Event(), threading.Event()
+    flights = Flights(patience=PATIENCE)
     flight = fetching("http://unused.example")
-    future = flights.join(flight, lambda flight: go.wait(PATIENCE))
+    future = flights.join(flight, lambda flight: departed.set() or go.wait(PATIENCE))
+    assert departed.wait(PATIENCE)
+    flights._patience = 0.05
     with pytest.raises(Unreachable):
         flights.wait(future)
     with pytest.raises(Unreachable):
         asyncio.run(flights.await_(future))
     assert flights.join(flight, lambda flight: go.wait(PATIENCE)) is future
+    flights._patience = PATIENCE
     go.set()
     assert flights.wait(future) is True
     flights.close()
@@ -315,8 +318,10 @@ def test_a_flight_for_which_nobody_waits_any_more_does_not_depart() -> None:
         departed.append(flight.key)
         return go.wait(PATIENCE)
 
-    flights = Flights(patience=0.05)
+    flights = Flights(patience=PATIENCE)
     futures = [flights.join(fetching("http://unused.example", n), carry) for n in range(17)]
+    until(lambda: len(departed) == 16)
+    flights._patience = 0.05
     with pytest.raises(Unreachable):
         flights.wait(futures[16])
     go.set()
@@ -372,7 +377,7 @@ def test_a_flights_thread_is_not_started_in_the_context_of_a_request(
 def test_without_a_thread_all_who_wait_are_told_and_the_next_is_served(
     starting: list[Callable[[], None]],
 ) -> None:
-    flights, joined = Flights(patience=10), list[Any]()
+    flights, joined = Flights(patience=PATIENCE), list[Any]()
     flight, carried = fetching("http://unused.example"), list[object]()
 
     def carry(flight: Flight) -> str:
@@ -500,7 +505,8 @@ from amplify_mw.engine.engine import Engine
 from amplify_mw.config import AmplifyConfig
 
 url = sys.argv[1]
-engine = Engine(AmplifyConfig(user_pool_id="x_1", client_id="web", endpoint_url=url, issuer=url))
+place = {"endpoint_url": url, "issuer": url, "http_timeout": 60}
+engine = Engine(AmplifyConfig(user_pool_id="x_1", client_id="web", **place))
 
 def waiting(path):
     def flow(now):
@@ -653,7 +659,7 @@ def test_a_driver_that_nobody_uses_any_more_leaves_no_connection_open(ports: Por
     del engine
     gc.collect()
     for thread in set(threading.enumerate()) - {threading.current_thread()}:
-        thread.join(10)
+        thread.join(120)
         print(thread.is_alive())
     """
     assert run_script(script, ports.url, "error") in ("", "False\n")
