@@ -28,11 +28,16 @@ class Valkey:
     """A server of one's own, on a free port; `folder` is for its files."""
 
     def __init__(self, folder: Path, *options: str) -> None:
-        self.port = free_port()
-        self.url = f"redis://127.0.0.1:{self.port}/0"
         self._folder = folder
         self._options = options
-        self.start()
+        for _ in range(3):  # between a look at a port and its use another program may take it
+            self.port = free_port()
+            with suppress(AssertionError):
+                self.start()
+                break
+        else:
+            self.start()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
 
     def start(self) -> None:
         """Start it, at the same port as ever, with nothing in it."""
@@ -68,8 +73,12 @@ class Valkey:
 
 
 def free_port() -> int:
-    """A port that stays free while its server is stopped: systems give none below 32768 away."""
-    for port in random.sample(range(20_000, 32_000), 100):
+    """A port that stays free while its server is stopped: systems give none below 32768 away.
+
+    Each process of pytest-xdist has ports of its own.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 100
+    for port in random.sample(range(20_000 + worker, 32_000, 100), 100):
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port
     raise AssertionError("no port is free")
