@@ -15,6 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from tests.patience import PATIENCE
+
 HOUR = timedelta(hours=1)
 
 
@@ -99,7 +101,7 @@ def listening(
     def accept() -> None:
         while True:
             connection, _ = listener.accept()
-            connection.settimeout(20)  # far more than any test takes
+            connection.settimeout(PATIENCE)
             if ended.is_set():
                 connection.close()
                 return

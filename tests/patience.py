@@ -8,6 +8,7 @@ from amplify_mw import AmplifyConfig
 from amplify_mw.stores.redis.store import RedisStore
 from amplify_mw.stores.sqlite.store import SQLiteStore
 from amplify_mw.testing import LocalUserPool
+from amplify_mw.testing.pool.server import Gate
 
 T = TypeVar("T")
 
@@ -22,6 +23,7 @@ def be_patient() -> None:
     """
     for store in (RedisStore, SQLiteStore):
         store.__init__.__kwdefaults__["timeout"] = A_MINUTE
+    Gate.wait_for_arrivals.__kwdefaults__["timeout"] = PATIENCE
     config = LocalUserPool.config
 
     def patient(pool: LocalUserPool, **overrides: Any) -> AmplifyConfig:

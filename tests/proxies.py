@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.certificates import listening, read_head
+from tests.patience import PATIENCE
 
 HOST = "127.0.0.1"
 
@@ -52,7 +53,7 @@ class Proxy:
             client.sendall(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n")
             return
         with socket.create_connection((HOST, self.leads[host])) as server:
-            server.settimeout(20)
+            server.settimeout(PATIENCE)
             if method == "CONNECT":
                 client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
             else:
@@ -111,7 +112,7 @@ def fronted(port: int, certificate: Path) -> Iterator[int]:
 
     def pass_on(client: socket.socket) -> None:
         with socket.create_connection((HOST, port)) as server:
-            server.settimeout(20)
+            server.settimeout(PATIENCE)
             relay(client, server)
 
     with listening(pass_on, certificate) as front:

@@ -455,7 +455,7 @@ def test_an_outage_and_its_end_are_told_once_to_each_listener(
     shell: Shell, pool: LocalUserPool
 ) -> None:
     told: tuple[list[Any], list[Any]] = ([], [])
-    config = pool.config(http_timeout=1.0)
+    config = pool.config()
     apps = [
         shell.middleware(
             shell.app(lambda: caught(get_current_user)), config.replace(on_event=one.append)

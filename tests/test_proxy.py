@@ -63,7 +63,7 @@ def client() -> Iterator[Named]:
             raise socket.gaierror(-2, "Name or service not known")
         return [(None, None, 0, "", ("127.0.0.1", port))]
 
-    def make(proxy: str | None = None, timeout: float = 10) -> HttpClient:
+    def make(proxy: str | None = None, timeout: float = PATIENCE) -> HttpClient:
         made.append(HttpClient(timeout, proxy=proxy, resolve=resolve))
         return made[-1]
 

@@ -18,6 +18,7 @@ from amplify_mw.engine.http import HttpClient
 from amplify_mw.engine.network import why_tls
 from amplify_mw.testing import LocalUserPool
 from tests.certificates import HOUR, Authority, listening, say_hi
+from tests.patience import PATIENCE
 from tests.proxies import fronted
 from tests.routes.going import NAVIGATION
 from tests.shells import Ask, Shell
@@ -135,7 +136,7 @@ def test_what_a_systems_own_verifier_says_is_escaped_and_cut(message: str) -> No
 
 def test_a_server_that_is_silent_has_the_one_deadline(authority: Authority) -> None:
     done = threading.Event()
-    with listening(lambda connection: done.wait(20) and None) as port:
+    with listening(lambda connection: done.wait(PATIENCE) and None) as port:
         client = HttpClient(0.3)
         with pytest.raises(Unreachable, match="Timeout"):
             client.send(Request("GET", f"https://{HOST}:{port}/"))

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from tests.browser.site import SESSION, Site
+from tests.patience import PATIENCE
 
 if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext, Page
@@ -17,7 +18,7 @@ def says(tab: "Page", text: str) -> None:
 
 def until(tab: "Page", condition: Callable[[], bool]) -> None:
     """Wait until it holds, while a browser does something."""
-    for _ in range(6000):
+    for _ in range(int(PATIENCE * 100)):
         if condition():
             return
         tab.evaluate("new Promise(resolve => setTimeout(resolve, 10))")

@@ -23,6 +23,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.patience import PATIENCE
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
@@ -42,7 +44,9 @@ def launched() -> Iterator["Browser"]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=_arguments())
+        browser = playwright.chromium.launch(
+            executable_path=program, args=_arguments(), timeout=PATIENCE * 1000
+        )
         yield browser
         browser.close()
 
@@ -62,7 +66,7 @@ def unaltered() -> Iterator["Browser"]:
         ):
             address = _address_of(process)
             with sync_playwright() as playwright:
-                browser = playwright.chromium.connect_over_cdp(address)
+                browser = playwright.chromium.connect_over_cdp(address, timeout=PATIENCE * 1000)
                 yield browser
                 browser.close()
 

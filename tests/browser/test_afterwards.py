@@ -10,13 +10,13 @@ from amplify_mw import CookiePolicy, end_session
 from tests.browser.acts import enter, says, session
 from tests.browser.chromium import unaltered
 from tests.browser.site import ONE_SHELL, Door, Site
+from tests.patience import PATIENCE
 from tests.shells import ASGIShell
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
 
 pytestmark = pytest.mark.browser
-PATIENCE = 30  # seconds
 AHEAD = """<script type="speculationrules">
 {"prefetch": [{"source": "list", "urls": ["/account"], "eagerness": "immediate"}]}</script>"""
 MANY = 260  # cookies: more than browsers keep of a domain

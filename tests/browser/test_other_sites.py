@@ -10,6 +10,7 @@ from amplify_mw import CookiePolicy
 from amplify_mw.testing import LocalUserPool
 from tests.browser.acts import cookies, enter, fill_in, says, session
 from tests.browser.site import ELSEWHERE, NEIGHBOUR, ONE_SHELL, Door, Site, Stranger
+from tests.patience import PATIENCE
 from tests.shells import Shell
 
 if TYPE_CHECKING:
@@ -201,7 +202,7 @@ def test_a_referrer_policy_may_hide_that_it_is_the_sites_own(
 
 def way_back_of_another(site: Site, pool: LocalUserPool) -> str:
     """The callback's address with a code and state that `grace` got in a browser of hers."""
-    begun = httpx2.get(site.url("/auth/sign-in"), trust_env=False, verify=False)
+    begun = httpx2.get(site.url("/auth/sign-in"), trust_env=False, verify=False, timeout=PATIENCE)
     return pool.authorize(begun.headers["location"], "grace")
 
 

@@ -238,7 +238,7 @@ def test_thirty_tabs_that_are_restored_end_signed_in_each_at_its_page(
     until(opener, lambda: len(browser.pages) == 31)
     tabs = [tab for tab in browser.pages if tab is not opener]
     for tab in tabs:
-        tab.get_by_role("heading", name="ada is at /tab/").wait_for(timeout=60_000)
+        tab.get_by_role("heading", name="ada is at /tab/").wait_for()
     assert sorted(tab.url for tab in tabs) == sorted(site.url(f"/tab/{n}") for n in range(30))
     opener.goto(site.url("/account"))
     says(opener, "ada is at /account")

@@ -18,6 +18,7 @@ from amplify_mw.cognito.oauth import read_failure, read_refreshed, refresh, revo
 from amplify_mw.effects import Request, Response
 from amplify_mw.errors import NotAuthorizedException
 from amplify_mw.testing import LocalUserPool
+from tests.patience import PATIENCE
 
 URL = "https://auth.example.com/oauth2/token"
 PUBLIC, SECRET = AppClient("web"), AppClient("web", "s3cret")
@@ -230,6 +231,7 @@ def send(request: Request) -> Response:
         headers=request.headers,
         content=request.content,
         trust_env=False,
+        timeout=PATIENCE,
     )
     return Response(got.status_code, {k.lower(): v for k, v in got.headers.items()}, got.content)
 

@@ -59,6 +59,7 @@ class Emulator:
             endpoint_url=self.url,
             issuer=issuer,
             session=StoredSession(MemoryStore()),
+            http_timeout=60,
             **options,
         )
 

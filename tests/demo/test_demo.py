@@ -21,6 +21,7 @@ from amplify_mw.demo.profile import make_profile
 from amplify_mw.testing import LocalUserPool, signed_in
 from amplify_mw.testing.pool.pool import AuthorizeError, Down
 from tests.demo.as_wsgi import as_wsgi
+from tests.patience import PATIENCE
 
 ORIGIN = "http://localhost"
 COOKIE = "amplify-session"
@@ -142,7 +143,8 @@ def test_home_asks_a_visitor_to_sign_in_and_says_who_can(client):
 
 
 def test_the_pools_sign_in_page_says_who_can_and_by_what_password(client):
-    page = httpx2.get(client.get("/auth/sign-in").location, follow_redirects=True).text
+    where = client.get("/auth/sign-in").location
+    page = httpx2.get(where, follow_redirects=True, timeout=PATIENCE).text
     for person in PEOPLE:
         assert f"<dt>{person.username}</dt><dd>{person.name}. Password: {PASSWORD}. " in page
 

@@ -19,7 +19,11 @@ from tests.patience import PATIENCE
 
 APPS: Final = Path(__file__).parent / "apps"
 _PYTHON: Final = (sys.executable, "-m")
-_GUNICORN: Final = (*_PYTHON, "gunicorn", "--no-control-socket", "--bind", "fd://{fd}")
+# A worker that is busy for long, if only with its start, is not to be killed by its parent.
+_GUNICORN: Final = (
+    *(*_PYTHON, "gunicorn", "--no-control-socket", "--timeout", "300"),
+    *("--bind", "fd://{fd}"),
+)
 _UWSGI: Final = (
     *(str(Path(sys.executable).with_name("uwsgi")), "--http-socket", "127.0.0.1:{port}"),
     *("--enable-threads", "--need-app", "--disable-logging"),

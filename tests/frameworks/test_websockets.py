@@ -35,6 +35,8 @@ def dial(
         origin=origin,
         proxy=None,
         compression=None,
+        open_timeout=PATIENCE,
+        ping_interval=None,
     )
 
 

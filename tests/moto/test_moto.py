@@ -31,6 +31,7 @@ from amplify_mw.effects import Request, Response
 from amplify_mw.engine.engine import Engine
 from amplify_mw.models.session import TokenSet
 from amplify_mw.stores.memory import MemoryStore
+from tests.patience import PATIENCE
 from tests.shells import Ask, Got, Shell
 from tests.sites import Browser, Site
 
@@ -78,7 +79,11 @@ class Moto:
     def config(self) -> AmplifyConfig:
         """Keys and API at moto; the issuer stays Amazon's."""
         return AmplifyConfig(
-            user_pool_id=self.pool_id, client_id=self.web, endpoint_url=self.url, attributes_ttl=0
+            user_pool_id=self.pool_id,
+            client_id=self.web,
+            endpoint_url=self.url,
+            attributes_ttl=0,
+            http_timeout=60,
         )
 
 
@@ -88,7 +93,12 @@ def call(url: str, operation: str, **members: Any) -> Any:
         "X-Amz-Target": f"AWSCognitoIdentityProviderService.{operation}",
     }
     answer = httpx2.post(
-        f"{url}/", headers=headers, content=json.dumps(members), trust_env=False, verify=False
+        f"{url}/",
+        headers=headers,
+        content=json.dumps(members),
+        trust_env=False,
+        verify=False,
+        timeout=PATIENCE,
     )
     answer.raise_for_status()
     return answer.json()
@@ -102,6 +112,7 @@ def send(request: Request) -> Response:
         headers=request.headers,
         content=request.content,
         trust_env=False,
+        timeout=PATIENCE,
     )
     return Response(got.status_code, {k.lower(): v for k, v in got.headers.items()}, got.content)
 

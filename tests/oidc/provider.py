@@ -81,6 +81,7 @@ class OpenIDProvider:
             "domain": self.origin,
             "refresh_api": "oauth",
             "session": StoredSession(MemoryStore()),
+            "http_timeout": 60,
             "routes": AuthRoutes(origin=ORIGIN, keys=KEYS[:1], on_error="/sorry"),
         }
         return AmplifyConfig(user_pool_id=POOL, client_id=client_id, **(fields | options))

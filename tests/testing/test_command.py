@@ -98,6 +98,7 @@ def client_of(outputs: Path) -> Client:
         session=SealedSession(keys=[key_text(bytes(32))]),
         routes=AuthRoutes(origin=ORIGIN),
         protect=["/*"],
+        http_timeout=60,
     )
     return Client(AmplifyWSGIMiddleware(app, config))
 

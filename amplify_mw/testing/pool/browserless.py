@@ -17,7 +17,7 @@ from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 _MOST_STEPS: Final = 10
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
-_TIMEOUT: Final = 10.0  # seconds
+_TIMEOUT: Final = 60.0  # seconds: the pool is in this process, on a machine that may be busy
 
 
 class _Page(HTMLParser):

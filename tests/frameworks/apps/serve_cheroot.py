@@ -8,4 +8,4 @@ from wsgi_sites import app
 
 os.dup2(int(sys.argv[1]), 3)  # as systemd hands one over
 os.environ["LISTEN_PID"] = str(os.getpid())
-Server(("127.0.0.1", 0), app).safe_start()
+Server(("127.0.0.1", 0), app, timeout=300).safe_start()

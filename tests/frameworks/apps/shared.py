@@ -23,6 +23,7 @@ config = AmplifyConfig.from_env(
     ignore=["/static/*"],
     login_url="/login",
     origins=["https://app.example.com"],
+    http_timeout=60,
 )
 executor = ThreadPoolExecutor(2)
 
