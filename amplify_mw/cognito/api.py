@@ -226,7 +226,8 @@ FAILURES: Final[Mapping[str, Mapping[str, Failure]]] = {
 }
 """The meaning of each operation's errors, apart from throttling (`THROTTLED`)."""
 
-_NO_SUCH_OPERATION: Final = misconfigured(
+_NO_SUCH_OPERATION: Final = misconfigured("this endpoint has no such operation")
+_NO_SUCH_REFRESH: Final = misconfigured(
     "this endpoint has no such operation; for an emulator without GetTokensFromRefreshToken write "
     'refresh_api="InitiateAuth"'
 )
@@ -405,7 +406,8 @@ def read_failure(response: Response, failures: Mapping[str, Failure] = _FAILURES
     if code in THROTTLED or response.status == 429:
         return THROTTLING
     if code in _NO_SUCH_OPERATIONS:
-        return _NO_SUCH_OPERATION._replace(name=code, code=code)
+        lacking = _NO_SUCH_REFRESH if failures is _REFRESH_FAILURES else _NO_SUCH_OPERATION
+        return lacking._replace(name=code, code=code)
     if response.status >= 500 or not code:
         return UNAVAILABLE
     failure = failures.get(code, UNKNOWN)
