@@ -204,3 +204,16 @@ def test_what_it_lacks_is_an_invalid_action(url: str, operation: str) -> None:
         call(url, operation)
     assert error.value.response.status_code == 400
     assert error.value.response.json()["__type"] == "InvalidAction"
+
+
+def test_that_it_lists_no_sessions_of_cognitos_is_told(
+    shell: Shell, emulator: Emulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    site = EmulatedSite(shell, emulator)
+    browser = signed_in(site, emulator)
+    got = browser.does(lambda: site.verbs.list_sessions(source="cognito"))
+    assert (got.status, got.body) == (200, "AuthError cognito_misconfigured")
+    assert browser.does().body == "ada"
+    site.close()
+    [message] = complaints(caplog)
+    assert "(InvalidAction): this endpoint has no such operation; none is listed" in message

@@ -318,3 +318,16 @@ def test_our_global_sign_out_reaches_moto(moto: Moto) -> None:
     again = read_signed_out(send(request))
     assert again is not None
     assert again.reason == "session_revoked"
+
+
+def test_that_moto_lists_no_sessions_of_cognitos_ends_none_of_ours(
+    moto: Moto, shell: Shell, caplog: pytest.LogCaptureFixture
+) -> None:
+    site = MotoSite(shell, moto, refresh_api="InitiateAuth")
+    browser = signed_in(site, moto)
+    got = browser.does(lambda: site.verbs.list_sessions(source="cognito"))
+    assert (got.status, got.body) == (200, "NetworkError cognito_unavailable")
+    assert browser.does().body == "ada"
+    site.close()
+    [message] = [one.getMessage() for one in caplog.records if one.name == "amplify_mw"]
+    assert message.startswith(f"user sessions at {moto.url}/ does not answer (HTTP status 500)")
