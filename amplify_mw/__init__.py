@@ -32,6 +32,7 @@ from .errors import AuthError as AuthError
 from .errors import BlockingCallError as BlockingCallError
 from .errors import ConfigurationError as ConfigurationError
 from .errors import ForbiddenException as ForbiddenException
+from .errors import InvalidRequestException as InvalidRequestException
 from .errors import NetworkError as NetworkError
 from .errors import NotAuthorizedException as NotAuthorizedException
 from .errors import OutsideRequestError as OutsideRequestError
@@ -44,6 +45,7 @@ from .models import SignInDetails as SignInDetails
 from .models import SignInFailure as SignInFailure
 from .sessions.token import TokenSession as TokenSession
 from .verbs.user import fetch_user_attributes as fetch_user_attributes
+from .verbs.user import get_current_principal as get_current_principal
 from .verbs.user import get_current_user as get_current_user
 from .verbs.user import user_or_none as user_or_none
 from .web.cookie_policy import CookiePolicy as CookiePolicy
@@ -60,7 +62,9 @@ __all__ = [
     "ConfigurationError",
     "CookiePolicy",
     "ForbiddenException",
+    "InvalidRequestException",
     "Jwt",
+    "Machine",
     "NetworkError",
     "NewSignIn",
     "NotAuthorizedException",
@@ -90,6 +94,7 @@ __all__ = [
     "fetch_auth_session",
     "fetch_user_attributes",
     "getCurrentUser",
+    "get_current_principal",
     "get_current_user",
     "handle_server_auth",
     "list_sessions",
@@ -103,6 +108,7 @@ fetchUserAttributes = fetch_user_attributes  # noqa: N816
 
 if TYPE_CHECKING:
     from .models.cognito import CognitoSession as CognitoSession
+    from .models.machine import Machine as Machine
     from .models.session import AuthSession as AuthSession
     from .models.session import Jwt as Jwt
     from .models.session import NewSignIn as NewSignIn
@@ -131,6 +137,7 @@ _LATER: Final = {
     "AuthSession": ".models.session",
     "CognitoSession": ".models.cognito",
     "Jwt": ".models.session",
+    "Machine": ".models.machine",
     "NewSignIn": ".models.session",
     "PageContext": ".web.pages",
     "SealedSession": ".sessions.sealed",

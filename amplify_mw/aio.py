@@ -15,6 +15,7 @@ from .engine.context import current_visit
 from .errors import AuthError
 from .models import AuthUser
 from .models.cognito import CognitoSession
+from .models.machine import Machine
 from .models.session import AuthSession, SessionInfo, SignedInSession
 from .verbs.devices import ending_one, listing
 from .verbs.end import ending
@@ -31,6 +32,7 @@ from .verbs.guards import handle_server_auth as _handle_server_auth
 from .verbs.guards import require_auth as require_auth
 from .verbs.start import starting
 from .verbs.user import attributes_flow, attributes_result
+from .verbs.user import get_current_principal as _get_current_principal
 from .verbs.user import get_current_user as _get_current_user
 from .verbs.user import user_or_none as _user_or_none
 
@@ -44,6 +46,7 @@ __all__ = [
     "fetch_auth_session",
     "fetch_user_attributes",
     "getCurrentUser",
+    "get_current_principal",
     "get_current_user",
     "handle_server_auth",
     "list_sessions",
@@ -70,6 +73,12 @@ def _named(verb: str, coroutine: Coroutine[Any, Any, T]) -> Coroutine[Any, Any, 
 def get_current_user() -> Coroutine[Any, Any, AuthUser]:
     """See `amplify_mw.get_current_user`. Raises at the call."""
     return _named("get_current_user", _known(_get_current_user()))
+
+
+@markcoroutinefunction
+def get_current_principal() -> Coroutine[Any, Any, AuthUser | Machine]:
+    """See `amplify_mw.get_current_principal`. Raises at the call."""
+    return _named("get_current_principal", _known(_get_current_principal()))
 
 
 @markcoroutinefunction

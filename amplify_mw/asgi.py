@@ -164,6 +164,13 @@ class AmplifyASGIMiddleware(Shell):
             return problem(403, "A page of another site may not connect here.")
         return self._guard(visit, asked) if access is _PROTECTED else None
 
+    def _authorization(self, request: Any) -> bytes | None:
+        found: bytes | None = None
+        for name, value in request["headers"]:
+            if name == b"authorization":
+                found = value if found is None else found + b", " + value
+        return found
+
     def _access(self, rules: AccessRules, request: Any) -> Access:
         root, path = request.get("root_path"), request["path"] or "/"
         return rules.under(root, path) if root else rules.of(path)

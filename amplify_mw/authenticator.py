@@ -22,6 +22,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, AnyStr, Final, TypeVar, final
 
 from .cognito.api import UNAVAILABLE, Failure
+from .cognito.keys import KeysUnavailable
 from .cognito.verifier import Verifier
 from .config.config import AmplifyConfig
 from .credentials import CookieSource, Credential, PinnedSource, Source
@@ -29,13 +30,16 @@ from .effects import Cache, Flow, FlowRunner, Remember, Unreachable
 from .errors import NetworkError, NotAuthorizedException, ResponseStartedError
 from .sessions.base import Sessions
 from .sessions.verdicts import (
+    DIFFERENT_CREDENTIALS,
     DUPLICATE_COOKIE,
     NO_COOKIE,
+    KnownMachine,
     Refused,
     Resolution,
     SignedIn,
     Verdict,
     Write,
+    user_key,
 )
 from .web.cookies import DUPLICATE, SessionCookies
 from .web.headers import Spelling, varied
@@ -46,6 +50,7 @@ from .web.requests import excerpt
 if TYPE_CHECKING:
     from typing import TypeAlias
 
+    from .bearer import BearerSource
     from .cognito.attributes import AttributeSource
     from .cognito.grants import Grants
     from .events import Reporting
@@ -71,6 +76,8 @@ BEGUN: Final = 2  # the response's headers have gone, or the request is over
 class Visit:
     """One request's (or WebSocket's) view of a verdict. Its methods make all changes.
 
+    `brought`: the value of a Bearer header; unset unless the request brought one.
+
     `source`: where the credential came from. `depends`: how much the response depends on the user.
     `stage`: how far the request is; from `OUTLIVES` on, the user is gone once the token expires.
     `writes`: the change to the session's cookie that goes with the response. `by_app`: the app has
@@ -82,11 +89,12 @@ class Visit:
 
     # A default that a class holds is slow to read through an instance on Python 3.11.
     __slots__ = (
-        *("attributes", "by_app", "cookies", "depends", "headers", "home", "is_socket", "outer"),
-        *("source", "stage", "told", "verdict", "writes"),
+        *("attributes", "brought", "by_app", "cookies", "depends", "headers", "home", "is_socket"),
+        *("outer", "source", "stage", "told", "verdict", "writes"),
     )
 
     attributes: Mapping[str, str] | None
+    brought: object
     by_app: bool
     cookies: bytes | None
     depends: int
@@ -202,9 +210,9 @@ class Visit:
         self.stage = BEGUN
         self.headers = None
 
-    def identify(self, verdict: Verdict, source: Source) -> None:
-        """It is the user of another credential than the session's cookie."""
-        self.verdict = verdict
+    def bring(self, value: object, source: Source) -> None:
+        """Its verdict is that of another credential than the session's cookie."""
+        self.brought = value
         self.source = source
 
     def of_request(self, cookies: bytes | None, headers: object, outer: Visit | None) -> None:
@@ -285,10 +293,14 @@ class Authenticator:
         self.mounts: Mounts = Mounts(config.mount)
         self.cookie: SessionCookies = config.kind.cookies(config.cookie, config.clients)
         self.source: CookieSource = CookieSource(
-            *(config, self.cookie, self.mounts), known=verdicts.get, resolve=sessions.resolve
+            *(config, self.cookie, self.mounts), resolve=sessions.resolve
         )
         self.pinned_source: Source = PinnedSource(self.source)
-        self.other_sources: tuple[Source, ...] = ()
+        self.bearer: BearerSource | None = None
+        if config.bearer:
+            from .bearer import bearer_source  # for sites that use it
+
+            self.bearer = bearer_source(verifier, config.login_url, config.origins)
         self.issuers: frozenset[str] = frozenset(config.pools_by_issuer)
         self.pools: frozenset[str] = frozenset(pool.user_pool_id for pool in config.user_pools)
         self._attributes = attributes
@@ -301,7 +313,7 @@ class Authenticator:
         self._verify_every = config.kind.verify_with_cognito_every
         # Two of the three steps of most requests, without a call of ours around them.
         self.read: Callable[[bytes], Any] = self.cookie.read
-        self.known: Callable[[Any], SignedIn | None] = verdicts.get
+        self.known: Callable[[Any], SignedIn | KnownMachine | None] = verdicts.get
 
     def authenticate(self, credential: Credential, now: float) -> Flow[Visit]:
         """The visit of a request that brought `credential`."""
@@ -317,29 +329,66 @@ class Authenticator:
         visit.source = credential.source
         visit.take(resolution)
         if self._verify_every is not None and isinstance(verdict, SignedIn):
-            visit.take((yield from self._confirmed(verdict, self._verify_every, now)))
+            visit.take(
+                (yield from self._confirmed(verdict, self._verify_every, now, credential.source))
+            )
             verdict = visit.verdict
-        if isinstance(verdict, SignedIn) and self.verdicts.get(verdict.value) is not verdict:
-            yield Remember(self.verdicts, verdict.value, verdict, generation)
+        if isinstance(verdict, Refused):
+            return visit
+        # A session's present value may be newer than the one that was sent.
+        key = verdict.value if credential.source.clears and isinstance(verdict, SignedIn) else value
+        if self.verdicts.get(key) is not verdict:
+            yield Remember(self.verdicts, key, verdict, generation)
         return visit
 
-    def _confirmed(self, verdict: SignedIn, every: float, now: float) -> Flow[Resolution]:
+    def authenticate_both(self, credential: Credential, cookie: Any, now: float) -> Flow[Visit]:
+        """The visit of a request that brought a header's credential, and a session's cookie.
+
+        The header counts, unless the cookie's session is good and of somebody else. The session is
+        neither refreshed nor ended here.
+        """
+        visit = yield from self.authenticate(credential, now)
+        verdict = visit.verdict
+        if not isinstance(verdict, Refused):
+            owner = yield from self._owner_of(cookie, now)
+            if owner is not None and owner != _owner(verdict):
+                visit.verdict = DIFFERENT_CREDENTIALS
+        return visit
+
+    def _owner_of(self, cookie: Any, now: float) -> Flow[str | None]:
+        """The user of a session's cookie; None if there is none, or it cannot be checked now."""
+        if cookie is DUPLICATE:
+            return None
+        known = self.known(cookie)
+        if known is not None and now < known.fresh_until:
+            return _owner(known)
+        try:
+            return (yield from self.sessions.whose(cookie, now))
+        except (KeysUnavailable, Unreachable):
+            return None
+
+    def _confirmed(
+        self, verdict: SignedIn, every: float, now: float, source: Source
+    ) -> Flow[Resolution]:
         """The verdict, if Cognito confirms it now or did so within the last `every` seconds."""
         endpoints = self._pools_by_issuer[verdict.issuer].api_urls
         answer = yield from self._attributes.confirm(verdict, endpoints, every, now)
         if not isinstance(answer, Failure):
             return Resolution(replace(verdict, fresh_until=min(verdict.fresh_until, answer)))
         if answer.ends_session:
-            return (yield from self._ended(verdict, answer))
+            return (yield from self._ended(verdict, answer, source))
         if answer.reason == "missing_scope":
             return Resolution(Refused(NotAuthorizedException, "missing_scope"))
         return Resolution(Refused(NetworkError, answer.reason, retry_after=answer.retry_after))
 
-    def _ended(self, verdict: SignedIn, answer: Failure) -> Flow[Resolution]:
+    def _ended(self, verdict: SignedIn, answer: Failure, source: Source) -> Flow[Resolution]:
         """End the session: Cognito says the user is signed out.
 
-        Not if the access token may merely have expired; a refresh will tell.
+        Not if the access token may merely have expired; a refresh will tell. A header ends none.
         """
+        if not source.clears:
+            yield Remember(self.verdicts, (verdict.access_token,), None)
+            return Resolution(Refused(NotAuthorizedException, answer.reason, name=answer.name))
         _, now = yield Remember(self.verdicts, verdict.value, None)
         refreshes = verdict.held is not None and verdict.held.bundle.refresh_token is not None
         # By Cognito's clock it may expire a leeway before ours says so.
@@ -428,9 +477,16 @@ class Authenticator:
             if visit.verdict is verdict:  # nobody signed in or out meanwhile
                 visit.remember(answer)
         elif answer.ends_session:
-            resolution = yield from self._ended(verdict, answer)
-            if resolution.cookie is None:
+            resolution = yield from self._ended(verdict, answer, visit.source)
+            if resolution.cookie is None and visit.source.clears:
                 return UNAVAILABLE
             if visit.verdict is verdict:
                 visit.take(resolution)
         return answer
+
+
+def _owner(verdict: SignedIn | KnownMachine) -> str:
+    """The `user_key` of a user; a machine's is no user's."""
+    if isinstance(verdict, KnownMachine):
+        return user_key(verdict.pool, verdict.machine.client_id)
+    return user_key(verdict.pool, verdict.user.user_id)

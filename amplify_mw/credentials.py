@@ -1,8 +1,9 @@
 """Credentials: where a request's sign-in comes from, and the value it brought.
 
-    source    read from          sent by                          for
-    cookie    the Cookie header  browsers, on their own           `CookieSource`
-    test      nothing            `amplify_mw.testing.signed_in`   `PinnedSource`
+    source    read from                sent by                          for
+    cookie    the Cookie header        browsers, on their own           `CookieSource`
+    bearer    the Authorization header programs, on purpose             `bearer.BearerSource`
+    test      nothing                  `amplify_mw.testing.signed_in`   `PinnedSource`
 
 Each kind is one object per authenticator, made once. A request with a known cookie makes no object
 here: its visit points to the source.
@@ -14,37 +15,36 @@ Rules:
   of two nested middlewares that read cookies of one name.
 - The defaults of `Source` are those of a header that a program sets on purpose: no page can forge
   it, no response clears it, and it starts or ends no session.
-- Another source is a subclass with `read` and the spellings of its header for `Vary`, listed in
-  `Authenticator.other_sources` (none is yet). Those are asked in order, if the session's cookie was
-  not sent. Neither shell changes. The session kind has to understand its values.
+- The Bearer header is read before the cookie, with `bearer=True`. Then answers to requests without
+  one depend on both headers.
 """
 
 # Annotations stay unevaluated: each one costs every import some microseconds.
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from .errors import ConfigurationError
 from .sessions.verdicts import NO_COOKIE
-from .web.answers import Refusals
+from .web.answers import BEARER_CHALLENGE, Refusals
 from .web.cookies import CookieLine
-from .web.headers import OCTETS, TEXT, with_cookies, with_default_cookies
+from .web.headers import OCTETS, TEXT, Spelling, with_cookies, with_default_cookies
 from .web.requests import is_foreign, may_hop, request_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import Any, AnyStr, ClassVar, Final, TypeAlias
+    from typing import Any, AnyStr, ClassVar, TypeAlias
 
     from .config.config import AmplifyConfig
     from .effects import Flow
-    from .sessions.verdicts import Resolution, SignedIn, Write
+    from .sessions.verdicts import Resolution, Write
     from .web.answers import Asked
     from .web.cookies import SessionCookies
-    from .web.headers import Spelling
     from .web.mounts import Mounts
 
     Resolve: TypeAlias = Callable[[Any, float], Flow[Resolution]]
-    Known: TypeAlias = Callable[[Any], SignedIn | None]
+
+_BOTH: Final = ("Cookie", "Authorization")
 
 
 class Credential:
@@ -63,9 +63,8 @@ class Credential:
 class Source:
     """A place that credentials come from, as a header which a program sets.
 
-    `known`: gives the cached verdict of a value. `resolve`: the flow for other values.
-    `refusals`: makes the answers to errors. `text` and `octets`: header names and values as WSGI
-    and ASGI spell them; `Vary` names this source.
+    `resolve`: the flow for the verdict on a value. `refusals`: makes the answers to errors. `text`
+    and `octets`: header names and values as WSGI and ASGI spell them; `Vary` names this source.
     """
 
     name: ClassVar[str] = "header"
@@ -78,14 +77,9 @@ class Source:
     text: Spelling[str] = TEXT
     octets: Spelling[bytes] = OCTETS
 
-    def __init__(self, known: Known, resolve: Resolve, refusals: Refusals) -> None:
-        self.known: Known = known
+    def __init__(self, resolve: Resolve, refusals: Refusals) -> None:
         self.resolve: Resolve = resolve
         self.refusals: Refusals = refusals
-
-    def read(self, headers: object) -> Any:
-        """The value in a request's headers (see `request_header`); None if there is none."""
-        raise NotImplementedError
 
     def is_forged(self, headers: object) -> bool:  # noqa: ARG002
         """Whether another site's page made this request in the user's name (CSRF)."""
@@ -109,7 +103,6 @@ class CookieSource(Source):
         cookie: SessionCookies,
         mounts: Mounts,
         *,
-        known: Known,
         resolve: Resolve,
     ) -> None:
         refusals = Refusals(
@@ -117,8 +110,12 @@ class CookieSource(Source):
             login_url=config.login_url,
             origins=config.origins,
             tells_of_two=config.has_own_login,
+            challenges=(BEARER_CHALLENGE,) if config.bearer else (),
         )
-        super().__init__(known, resolve, refusals)
+        super().__init__(resolve, refusals)
+        if config.bearer:
+            self.text = Spelling(TEXT.write, TEXT.spell, *_BOTH)
+            self.octets = Spelling(OCTETS.write, OCTETS.spell, *_BOTH)
         self._config = config
         self._cookie = cookie
         self._mounts = mounts

@@ -4,6 +4,7 @@
     ├── NotAuthorizedException      401  nobody is signed in, or no longer
     │   └── TokenExpiredException   401  the token has expired
     ├── ForbiddenException          403  signed in, but lacks a group or a scope
+    ├── InvalidRequestException     400  an Authorization header that cannot be used
     ├── UserNotConfirmedException   403  the account waits for its confirmation
     └── NetworkError                503  cannot be checked now; nothing was cleared, try again
     OutsideRequestError             no middleware around this code (a RuntimeError)
@@ -23,6 +24,10 @@ from typing import Any, Literal
 
 Reason = Literal[
     "no_session",  # no cookie was sent
+    "not_a_person",  # a machine's token, and a user was asked for
+    "malformed_header",  # an Authorization header of Bearer, and not one token
+    "different_credentials",  # a Bearer token and a session's cookie of different principals
+    "bearer_request",  # a request with a Bearer token asked for a session to be started or ended
     "duplicate_cookie",  # the cookie was sent twice, with different values
     "different_users",  # cookies of two kinds of session name different users
     "malformed_token",  # not a JWT in the one strict spelling accepted
@@ -32,6 +37,7 @@ Reason = Literal[
     "bad_signature",
     "wrong_token_use",  # neither an ID nor an access token
     "wrong_client",  # made for another app client
+    "wrong_audience",  # an access token for another API (`AmplifyConfig(audience=...)`)
     "token_expired",
     "token_not_yet_valid",  # nbf or iat lies in the future
     "missing_claim",  # no sub or no username
@@ -85,6 +91,9 @@ class AuthError(Exception):
 
     retry_after: float | None
     """Seconds after which to try again, or None."""
+
+    scopes: tuple[str, ...] = ()
+    """With the reason `missing_scope`: the scopes that are asked for, if they are known."""
 
     def __init__(
         self,
@@ -140,6 +149,24 @@ class ForbiddenException(AuthError):
     status_code = 403
     message = "The signed-in user may not do this."
     recovery_suggestion = "Sign in as a user who has the group or scope that is asked for."
+
+
+class InvalidRequestException(AuthError):
+    """The request's Authorization header cannot be used (400)."""
+
+    name = "InvalidRequestException"
+    status_code = 400
+    message = "The Authorization header of this request cannot be used."
+    recovery_suggestion = "Send one access token as a Bearer token, and no cookie of another user."
+
+
+def bearer_request() -> InvalidRequestException:
+    """The error for a session that a request with a Bearer token asks for, or asks to end."""
+    return InvalidRequestException(
+        "A request with a Bearer token starts and ends no session of a cookie.",
+        reason="bearer_request",
+        recovery_suggestion="Leave the Authorization header out.",
+    )
 
 
 class UserNotConfirmedException(AuthError):

@@ -157,6 +157,10 @@ class AmplifyWSGIMiddleware(Shell):
             return None
         return self._late_refusal(visit, paths, self._asked(before.over(environ)))
 
+    def _authorization(self, request: Any) -> bytes | None:
+        header: str | None = request.get("HTTP_AUTHORIZATION")
+        return None if header is None else header.encode("latin-1", "replace")
+
     def _access(self, rules: AccessRules, request: Any) -> Access:
         return rules.of(text_of(request.get("PATH_INFO", "") or "/"))
 

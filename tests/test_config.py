@@ -976,6 +976,8 @@ OTHERS: dict[str, Any] = {  # another value of each option
     "issuer": "https://a.example",
     "keys": KEYS,
     "client_secret": "s3cret",
+    "bearer": True,
+    "audience": ("https://orders.example.com",),
     "domain": "other.example.com",
     "refresh_api": "InitiateAuth",
     "allow_insecure_http": True,
@@ -1004,7 +1006,7 @@ OTHERS: dict[str, Any] = {  # another value of each option
 }
 OF_AN_APP = {  # options that configurations of one core may differ in
     *("protect", "public", "ignore", "mount", "login_url", "routes", "csrf", "csrf_exempt"),
-    *("origins", "preflight", "cache_control", "on_event", "pages"),
+    *("bearer", "origins", "preflight", "cache_control", "on_event", "pages"),
 }
 
 

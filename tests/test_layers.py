@@ -20,12 +20,12 @@ PACKAGE = Path(amplify_mw.__file__).parent
 HOUSE = {
     "errors": "",
     "naming": "",
-    "models": "user session cognito",
+    "models": "user machine session cognito",
     "effects": "",
     "events": "",
     "web": """
         base64url origins cookie_policy proxy cookies mounts requests headers hosts paths answers
-        pages
+        authorization pages
     """,
     "cognito": """
         keys invalid jwt verifier api ending oauth pace regions grants attributes sessions
@@ -37,6 +37,7 @@ HOUSE = {
     """,
     "config": "checks regions pool routes options files config",
     "credentials": "",
+    "bearer": "",
     "authenticator": "",
     "log": "",
     "stores": """
@@ -265,7 +266,8 @@ AMPLIFY_SPELLINGS = {
     "fetchAuthSession": "fetch_auth_session",
 }
 VERBS = {
-    *("get_current_user", "user_or_none", "fetch_user_attributes", "fetch_auth_session", "carry"),
+    *("get_current_user", "get_current_principal", "user_or_none", "carry"),
+    *("fetch_user_attributes", "fetch_auth_session"),
     *("require_auth", "handle_server_auth", "ServerAuthManager"),
     *("start_session", "end_session", "list_sessions", "end_session_by_handle"),
 }

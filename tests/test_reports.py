@@ -258,7 +258,8 @@ def test_a_bearer_header_is_said_once(
         assert door.knock(path, headers={"Authorization": "bEARER some-secret-token"}).status == 401
     assert said(caplog, "WARNING") == [
         "nobody is signed in, and a request brought an Authorization: Bearer header, which is not "
-        "read here; the session is read from 'amplify-session' (GET '/api')"
+        "read here; the session is read from 'amplify-session' (GET '/api'): if programs may send "
+        "access tokens, write bearer=True"
     ]
     assert "secret" not in caplog.text
 

@@ -146,6 +146,11 @@ def wrong_client(claim: str, client: object, clients: Iterable[str] | None) -> I
     return InvalidToken("wrong_client", client, facts)
 
 
+def wrong_audience(audience: object, names: Iterable[str]) -> InvalidToken:
+    """The access token is for another API."""
+    return InvalidToken("wrong_audience", None, lambda: ("aud", shown(audience), listed(names)))
+
+
 def missing_user(claim: str) -> InvalidToken:
     """The user's `sub` or name is missing. Its value is not shown."""
     return InvalidToken("missing_claim", None, lambda: (claim, "absent, empty or not text", "text"))

@@ -5,15 +5,18 @@ Rules:
 - RS256 only. The key comes from the configured key set, by `kid`. Keys and addresses in the token
   are ignored. A `crit` header is refused, since no extension is supported.
 - `iss` is exactly an issuer of a configured pool (a pool may have two). `token_use` is id or
-  access. `aud` (id) or `client_id` (access) is a configured client. `exp` is present. "Expired" and
-  "not yet valid" come last, after all other checks.
+  access. `aud` (id) or `client_id` (access) is a configured client. With an `audience`, `aud` of an
+  access token has one of its names. `exp` is present. "Expired" and "not yet valid" come last,
+  after all other checks.
 - A token from the future is good, even if it is far ahead (`NotYetValid`). If it was issued in the
   future (`iat`), this machine's clock is behind, and the operator is told once a day.
+- A machine's token is an access token without a username, whose `sub` is its `client_id` (client
+  credentials). Only a caller that says so gets it (`machines`), and its `username` is empty.
 - For any bytes, the only refusal is `InvalidToken`. `KeysUnavailable` means: not checked.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
@@ -75,8 +78,9 @@ class TrustedPool(NamedTuple):
 class VerifiedToken:
     """A verified token. `pool` (the user pool's id) and `sub` identify its user.
 
-    `expires_at`: `exp` plus the leeway. `fresh_until`: the time to verify it again. `lifetime`:
-    seconds from `iat` to `exp`. `begins_at`: the later of `iat` and `nbf`, by the pool's clock.
+    `username`: empty if it is a machine's. `expires_at`: `exp` plus the leeway. `fresh_until`: the
+    time to verify it again. `lifetime`: seconds from `iat` to `exp`. `begins_at`: the later of
+    `iat` and `nbf`, by the pool's clock.
     """
 
     encoded: Final[bytes]
@@ -115,17 +119,23 @@ class ClockWatch:
 
 
 class Verifier:
-    """Verifies tokens of the configured pools. `leeway`: seconds by which clocks may differ."""
+    """Verifies tokens of the configured pools. `leeway`: seconds by which clocks may differ.
 
-    def __init__(self, pools: Mapping[str, TrustedPool], leeway: float) -> None:
+    `audience`: the names of this API; an access token has to have one of them. Empty: any, or none.
+    """
+
+    def __init__(
+        self, pools: Mapping[str, TrustedPool], leeway: float, audience: Collection[str] = ()
+    ) -> None:
         self._pools = pools
+        self._audience = frozenset(audience)
         self.leeway = leeway
         self._clock_watch = ClockWatch()
 
-    def verify(self, token: bytes, now: float) -> Flow[VerifiedToken]:
+    def verify(self, token: bytes, now: float, *, machines: bool = False) -> Flow[VerifiedToken]:
         """The verified token. Raises `InvalidToken` or `KeysUnavailable`.
 
-        Raises `NotYetValid` for a good token from the future.
+        Raises `NotYetValid` for a good token from the future. `machines`: one may be a machine's.
         """
         parsed, pool = self._parse(token)
         issued_at = _time(parsed.claims, "iat", default=-math.inf)
@@ -141,7 +151,7 @@ class Verifier:
                 raise invalid.unknown_key(parsed.header["kid"], error.known) from None
         if not _signature_is_good(parsed, key):
             raise invalid.bad_signature(parsed.header["kid"])
-        verified = self._believe(token, parsed.claims, pool, issued_at, now)
+        verified = self._believe(token, parsed.claims, pool, issued_at, now, machines)
         if now >= verified.expires_at:
             raise invalid.expired(verified.claims["exp"], now, self.leeway)
         if verified.begins_at > now + self.leeway:
@@ -202,6 +212,7 @@ class Verifier:
         pool: TrustedPool,
         issued_at: float,
         now: float,
+        machines: bool = False,
     ) -> VerifiedToken:
         """Check the claims of a token with a good signature, or of a trusted one."""
         use = claims.get("token_use")
@@ -212,8 +223,12 @@ class Verifier:
             raise invalid.wrong_client(_CLIENT_CLAIM[use], client, pool.client_ids)
         if pool.client_ids is not None and client not in pool.client_ids:
             raise invalid.wrong_client(_CLIENT_CLAIM[use], client, pool.client_ids)
+        if self._audience and use == "access" and not _is_for(claims.get("aud"), self._audience):
+            raise invalid.wrong_audience(claims.get("aud"), self._audience)
         username, sub = claims.get(_USERNAME_CLAIM[use]), claims.get("sub")
-        if not (isinstance(username, str) and username and isinstance(sub, str) and sub):
+        if machines and "username" not in claims and use == "access" and sub == client:
+            username, sub = "", client
+        elif not (isinstance(username, str) and username and isinstance(sub, str) and sub):
             has_sub = isinstance(sub, str) and sub
             raise invalid.missing_user(_USERNAME_CLAIM[use] if has_sub else "sub")
         begins_at = max(issued_at, _time(claims, "nbf", default=-math.inf))
@@ -242,6 +257,13 @@ def agree(one: VerifiedToken, other: VerifiedToken) -> None:
         if one.client != other.client:
             raise invalid.mismatch("client_id", one.client, other.client)
         raise invalid.mismatch("sub")
+
+
+def _is_for(audience: object, names: frozenset[str]) -> bool:
+    """Whether an `aud` has one of these names (RFC 7519 4.1.3): a text, or a list of them."""
+    if isinstance(audience, list):
+        return any(isinstance(one, str) and one in names for one in audience)
+    return isinstance(audience, str) and audience in names
 
 
 def _time(claims: Mapping[str, Any], name: str, *, default: float | None) -> float:

@@ -121,6 +121,21 @@ def check_strings(name: str, values: object) -> tuple[str, ...]:
     return tuple(values if isinstance(values, Sequence) else sorted(values))
 
 
+def check_audience(audience: object) -> tuple[str, ...]:
+    """Return the option `audience` as a tuple."""
+    names = (audience,) if isinstance(audience, str) else audience
+    if not isinstance(names, list | tuple) or not all(map(_is_audience, names)):
+        raise ConfigurationError(
+            "audience: write the name of this API in its access tokens, such as "
+            f"'https://orders.example.com', or a list of them; got {audience!r}"
+        )
+    return tuple(names)
+
+
+def _is_audience(name: object) -> bool:
+    return isinstance(name, str) and re.fullmatch(r"[!-~]+", name) is not None
+
+
 def check_keys(keys: object) -> str | os.PathLike[str] | None:
     """Return preloaded keys in a form that can be compared: JSON text, or the path of a file."""
     if isinstance(keys, str) and not isinstance(keys, KeyText) and _NO_PATH.match(keys):

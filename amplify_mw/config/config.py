@@ -27,6 +27,7 @@ from ..web.cookie_policy import CookiePolicy
 from ..web.mounts import is_below, parse_mounts
 from ..web.origins import domains_above, is_loopback
 from .checks import (
+    check_audience,
     check_listener,
     check_login_url,
     check_origin,
@@ -72,6 +73,7 @@ class Core(NamedTuple):
     pools: tuple[UserPool, ...]
     kind: SessionKind
     cookie_name: str
+    audience: tuple[str, ...]
     leeway: float
     attributes_ttl: float
     http_timeout: float
@@ -191,6 +193,22 @@ class AmplifyConfig(PoolOptions):
     this site in it, and run no script in its text.
     """
 
+    bearer: bool = False
+    """Whether programs may send an access token as `Authorization: Bearer`. Default: False.
+
+    It is read before the cookie. No rule for cookies holds for such a request (CSRF, clearing, a
+    redirect to a page), and it starts, refreshes and ends no session.
+    """
+
+    audience: str | Sequence[str] = ()
+    """The names of this API, one of which access tokens have to have in `aud`. Default: none.
+
+    Such as `https://orders.example.com` (RFC 8707; Cognito's resource binding). It holds for Bearer
+    tokens and for the access tokens of sessions, new and refreshed. ID tokens name the app client
+    there, and nothing else. Without it, `aud` of an access token is not looked at: set it if the
+    pool has other APIs, whose tokens are not to work here.
+    """
+
     csrf: Literal["origin"] | None = "origin"
     """Protection against cross-site request forgery. Default: "origin".
 
@@ -271,6 +289,7 @@ class AmplifyConfig(PoolOptions):
             **{name: check_paths(name, getattr(self, name)) for name in _PATHS},
         )
         set_fields(self, origins=self._check_origins(), pages=check_pages(self.pages))
+        set_fields(self, audience=check_audience(self.audience))
         self._check_choices()
         scopes = self.kind.cookies(self.cookie, self.clients).scopes
         if self.routes is not None:
@@ -321,6 +340,8 @@ class AmplifyConfig(PoolOptions):
             )
         check_proxy(self.proxy)
         check_listener(self.on_event)
+        if self.bearer not in (True, False):
+            raise ConfigurationError(f"bearer: write True or False; got {self.bearer!r}")
         if self.csrf not in ("origin", None):
             raise ConfigurationError("csrf: write 'origin', or None to leave it to the app")
         if self.preflight not in ("answer", "app"):
@@ -392,6 +413,7 @@ class AmplifyConfig(PoolOptions):
             pools=self.user_pools,
             kind=self.kind,
             cookie_name=self.cookie.name,
+            audience=tuple(self.audience),
             leeway=self.leeway,
             attributes_ttl=self.attributes_ttl,
             http_timeout=self.http_timeout,

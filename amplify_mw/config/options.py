@@ -50,6 +50,8 @@ class Options(TypedDict, total=False):
     login_url: str | None
     routes: AuthRoutes | None
     pages: Mapping[Literal[401, 403, 503, "sign_in_failed"], str | Callable[[PageContext], str]]
+    bearer: bool
+    audience: str | Sequence[str]
     csrf: Literal["origin"] | None
     csrf_exempt: Sequence[str]
     origins: Sequence[str]

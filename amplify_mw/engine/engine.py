@@ -130,7 +130,9 @@ class SharedState:
         )
         self._caches = [BoundedCache(core.cache_entries, core.cache_bytes) for _ in range(2)]
         self.verdicts: BoundedCache = self._caches[0]
-        self.verifier: Verifier = Verifier(_trusted(core, self.verdicts), core.leeway)
+        self.verifier: Verifier = Verifier(
+            _trusted(core, self.verdicts), core.leeway, core.audience
+        )
         self.attributes: AttributeSource = AttributeSource(self._caches[1], core.attributes_ttl)
         pools = core.pools_by_issuer
         self.grants: Grants = Grants({issuer: _api(pool) for issuer, pool in pools.items()})

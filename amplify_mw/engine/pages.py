@@ -1,7 +1,8 @@
 """Refusals as people see them: a page in a browser, where a program gets a problem document.
 
 Rules:
-- A person is a browser that opens a page or sends a form, by `Accept` and `Sec-Fetch-Mode`.
+- A person is a browser that opens a page or sends a form, by `Accept` and `Sec-Fetch-Mode`. A
+  request with a Bearer token is a program's.
 - A page has the status and the headers of the problem document in its place.
 - A page of the app's own that fails is logged, and the library's plain page goes instead.
 """
@@ -29,7 +30,7 @@ _KEYS: Final[dict[int, PageKey]] = {401: 401, 403: 403, 503: 503}
 
 def for_reader(visit: Visit, asked: Asked, answer: Answer, text: str = "") -> Answer:
     """A problem document, or a page if a person reads it. `text`: in place of the usual one."""
-    if answer.status < 400 or not asked.is_for_person:
+    if answer.status < 400 or not asked.is_for_person or not visit.source.is_ambient:
         return answer
     status = answer.status
     title, usual = _WORDS.get(status, (answer.phrase, "The request could not be answered."))

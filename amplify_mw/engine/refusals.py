@@ -89,7 +89,8 @@ def report_answer_to(visit: Visit, asked: Asked, answer: Answer, error: AuthErro
     if error.status_code == 401 and visit.verdict.user is None and not visit.pinned:
         if visit.verdict is visit.home.nobody and visit.cookies is not None:
             _notice_other_cookie(visit, visit.cookies[:_MAX_LOOKED_AT], asked)
-        _notice_bearer(visit, asked)
+        if visit.home.bearer is None:
+            _notice_bearer(visit, asked)
 
 
 def _notice_other_cookie(visit: Visit, cookies: bytes, asked: Asked) -> None:
@@ -135,7 +136,8 @@ def _notice_bearer(visit: Visit, asked: Asked) -> None:
         names = _listed(visit.home.cookie.names)
         reporter.notice(
             "nobody is signed in, and a request brought an Authorization: Bearer header, which is "
-            f"not read here; the session is read from {names} ({request_line(asked)})"
+            f"not read here; the session is read from {names} ({request_line(asked)}): if programs "
+            "may send access tokens, write bearer=True"
         )
 
 

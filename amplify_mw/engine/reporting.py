@@ -24,7 +24,7 @@ from ..effects import Report
 from ..errors import AuthError
 from ..events import Event, Notice
 from ..log import Once, logger
-from ..sessions.verdicts import Refused, SignedIn, Verdict
+from ..sessions.verdicts import KnownMachine, Refused, SignedIn, Verdict
 from ..web.answers import Asked
 from ..web.requests import excerpt, request_path
 from .lines import CUT, LONGEST_PATH, line_of, write_line
@@ -38,6 +38,7 @@ _KINDS: Final = {
     "StoredSession": "stored",
     "AmplifyCookies": "amplify",
 }
+_BEARER: Final = "bearer"
 _LONGEST_METHOD: Final = 16
 
 
@@ -130,7 +131,7 @@ def report_refusal(
     reporter = visit.home.reporter
     if not (reporter.is_heard() or loudly or error):
         return
-    session, pool_id, client_id, user_id = _origin(visit.home, visit.verdict)
+    session, pool_id, client_id, user_id = _origin(visit.home, visit.verdict, visit.source.name)
     method, path = _request(visit) if asked is None else escaped(asked())
     event = events.Refused(
         reason, status, at, detail, session, pool_id, client_id, user_id, method, path
@@ -223,16 +224,25 @@ def _request(visit: Visit) -> tuple[str | None, str | None]:
 
 
 def _origin(
-    home: Authenticator, verdict: Verdict | None
+    home: Authenticator, verdict: Verdict | None, source: str = ""
 ) -> tuple[str | None, str | None, str | None, str | None]:
-    """The kind of session, the pool's and the app client's ids, and the user's."""
+    """The kind of session, the pool's and the app client's ids, and the user's.
+
+    `source`: the name of the credential's source, if a request is at hand.
+    """
     names, config = _names(home.config), home.config
     session = names[0] if len(names) == 1 else None
     pools, clients = {pool.user_pool_id for pool in config.user_pools}, config.clients or ()
     pool_id = next(iter(pools)) if len(pools) == 1 else None
     client_id = clients[0] if len(clients) == 1 else None
+    if source == _BEARER:
+        session = _BEARER
+    if isinstance(verdict, KnownMachine):
+        return session, verdict.pool, verdict.machine.client_id, None
     if not isinstance(verdict, SignedIn):
         return session, pool_id, client_id, None
+    if source == _BEARER:
+        return session, verdict.pool, client_id, verdict.user.user_id
     return names[verdict.kind], verdict.pool, client_id, verdict.user.user_id
 
 

@@ -2,24 +2,35 @@
 
     no cookie                     Refused(NotAuthorizedException, "no_session")           kept
     good                          SignedIn
+    a machine's Bearer token      KnownMachine
     malformed, forged, expired    Refused(NotAuthorizedException | TokenExpired..., why)  cleared
     cannot be checked now         Refused(NetworkError, "keys_unavailable", ...)          kept
     sent twice, two values        Refused(NotAuthorizedException, "duplicate_cookie")     kept
     two kinds, two users          Refused(NotAuthorizedException, "different_users")      kept
+    a header that is no token     Refused(InvalidRequestException, "malformed_header")    kept
+    a header, another's cookie    Refused(InvalidRequestException, "different_credentials")  kept
 
 Rules:
 - A verdict is frozen. Requests share it; each request keeps its own notes in a visit.
-- Only `SignedIn` is ever cached. A refusal has one reason and is not cached.
+- Only `SignedIn` and `KnownMachine` are ever cached. A refusal has one reason and is not cached.
+- A machine is no user: to code that asks for one, `KnownMachine` is a refusal (`not_a_person`).
 """
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
-from ..errors import AuthError, NetworkError, NotAuthorizedException, Reason
+from ..errors import (
+    AuthError,
+    InvalidRequestException,
+    NetworkError,
+    NotAuthorizedException,
+    Reason,
+)
 from ..models import AuthUser
 from ..web.cookies import NewCookie
 
 if TYPE_CHECKING:
+    from ..models.machine import Machine
     from .bundle import Bundle
 
 
@@ -133,10 +144,53 @@ class Refused(NamedTuple):
         )
 
 
-Verdict: TypeAlias = SignedIn | Refused
+class KnownMachine:
+    """A machine, by its Bearer token. Nobody is signed in."""
+
+    __slots__ = ("access_token", "expires_at", "fresh_until", "machine", "pool", "size")
+
+    user: None = None
+    held: None = None
+    error: type[AuthError] = NotAuthorizedException
+    reason: Reason = "not_a_person"
+    retry_after: float | None = None
+
+    def __init__(
+        self,
+        machine: "Machine",
+        *,
+        pool: str,
+        access_token: bytes,
+        expires_at: float,
+        fresh_until: float,
+        size: int,
+    ) -> None:
+        self.machine: Final = machine
+        self.pool: Final = pool
+        self.access_token: Final = access_token
+        self.expires_at: Final = expires_at
+        self.fresh_until: Final = fresh_until
+        self.size: Final = size
+
+    def exception(self) -> AuthError:
+        """The error of a function for people. 403, not 401: a new token would be no other."""
+        return self.error(
+            "This is a machine's token, and no user's.",
+            reason="not_a_person",
+            status_code=403,
+            recovery_suggestion="Use the token of a user here.",
+        )
+
+    def __repr__(self) -> str:
+        return f"<KnownMachine {self.machine.client_id!r}>"
+
+
+Verdict: TypeAlias = SignedIn | KnownMachine | Refused
 
 NO_SESSION: Final = Refused(NotAuthorizedException, "no_session")
 DUPLICATE_COOKIE: Final = Refused(NotAuthorizedException, "duplicate_cookie")
+MALFORMED_HEADER: Final = Refused(InvalidRequestException, "malformed_header")
+DIFFERENT_CREDENTIALS: Final = Refused(InvalidRequestException, "different_credentials")
 DIFFERENT_USERS: Final = Refused(NotAuthorizedException, "different_users")
 STORE_UNAVAILABLE: Final = Refused(NetworkError, "store_unavailable", retry_after=1.0)
 NO_COOKIE: Final = NewCookie("", 0)  # compared by identity: clear all cookies of the session

@@ -14,6 +14,8 @@ Rules:
 - The mounts named by the wrapped app are taken over once, when the middleware is built. If it has
   read a protected path under another mount, only signed-in users get its response.
 - A CORS preflight of a protected path reaches the app with a signed-in user, or `preflight="app"`.
+- With `bearer=True`, `enter` reads the Authorization header first. A visit by that has another
+  source than the cookie's, and notes the value (`brought`): a middleware inside knows it by both.
 - Each refusal is an event (see `engine.reporting`). The first one of a foreign origin is logged at
   WARNING: it may be the site's own and missing in the configuration (see `notices`).
 """
@@ -33,7 +35,7 @@ from ..credentials import Credential, Source
 from ..effects import Flow
 from ..engine.context import bound
 from ..engine.engine import Engine
-from ..errors import AuthError, ConfigurationError
+from ..errors import AuthError, ConfigurationError, bearer_request
 from ..sessions.verdicts import SignedIn
 from ..web.answers import PREFLIGHT, Answer, Asked, problem
 from ..web.mounts import PLAIN, Inside, gateway_path
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
 # Read off its Enum on each request, a member costs 0.05 µs on Python 3.11.
 _PROTECTED, _IGNORED = Access.PROTECTED, Access.IGNORED
 _visit_of = Visit.of  # likewise: looked up in the class, 0.03 µs
+_BEARER = b"Bearer "  # in its usual spelling
 _FORGED = (
     "A page of another site asked for this, so it was not done. To do it, open this site itself "
     "and do it there."
@@ -104,7 +107,9 @@ class Shell:
         self._read = self._home.read
         self._known = self._home.known
         self._nobody = self._home.nobody
-        self._others = self._home.other_sources
+        self._bearer = self._home.bearer
+        if self._bearer is not None:
+            self.enter = self._enter_by_header  # type: ignore[method-assign]
         self._inside = inside
         config = self._home.config
         self._rules = access_rules(config, inside)
@@ -137,6 +142,10 @@ class Shell:
         self._rules = FirstRules(rules, look)
 
     # What WSGI and ASGI spell differently.
+
+    def _authorization(self, request: Request) -> bytes | None:
+        """The `Authorization` header; several of them joined by a comma."""
+        raise NotImplementedError
 
     def _access(self, rules: AccessRules, request: Request) -> Access:
         """The rules' word on a request's path."""
@@ -177,18 +186,27 @@ class Shell:
             return PassOn(None)
         value = None if cookies is None else self._read(cookies)
         if value is None:
-            visit = _visit_of(self._home, self._nobody, cookies, request, outer)
-            return self._elsewhere(visit, request) if self._others else visit
+            return _visit_of(self._home, self._nobody, cookies, request, outer)
         verdict = self._known(value)
         if verdict is not None and self._clock() < verdict.fresh_until:
             return _visit_of(self._home, verdict, cookies, request, outer)
         return self._look_up(self._home.source, value, cookies, outer, request)
 
     def _within(
-        self, outer: Visit, access: Access, cookies: bytes | None, request: Request
+        self,
+        outer: Visit,
+        access: Access,
+        cookies: bytes | None,
+        request: Request,
+        brought: object = None,
     ) -> Visit | PassOn | None:
-        """How a request is served while `outer` is bound; None: as if it were not."""
+        """How a request is served while `outer` is bound; None: as if it were not.
+
+        `brought`: the value of its Bearer header.
+        """
         is_same = self._is_same(outer, cookies, request)
+        if is_same and self._bearer is not None and outer.home is self._home and not outer.pinned:
+            is_same = getattr(outer, "brought", None) == brought
         if access is _IGNORED and not (is_same or outer.pinned):
             return PassOn(None, is_apart=True)
         if self._shares_visit(outer, cookies, is_same=is_same):
@@ -198,18 +216,45 @@ class Shell:
             return outer.pinned_at(self._home, cookies, request)
         return None
 
-    def _elsewhere(self, visit: Visit, request: Request) -> Visit | Flow[Visit]:
-        """The visit of a request without a session cookie, by the first other credential."""
-        for source in self._others:
-            value = source.read(visit.headers)
-            if value is None:
-                continue
-            verdict = source.known(value)
-            if verdict is None or self._clock() >= verdict.fresh_until:
-                return self._look_up(source, value, visit.cookies, visit.outer, request)
-            visit.identify(verdict, source)
+    def _enter_by_header(
+        self, access: Access, cookies: bytes | None, request: Request
+    ) -> Visit | PassOn | Flow[Visit]:
+        """The same with `bearer=True`: a Bearer header comes first."""
+        header = self._authorization(request)
+        value = None if header is None else self._value_of(header)
+        if value is None:
+            return Shell.enter(self, access, cookies, request)
+        outer = bound()
+        if outer is not None:
+            found = self._within(outer, access, cookies, request, value)
+            if found is not None:
+                return found
+        if access is _IGNORED:
+            return PassOn(None)
+        return self._by_header(value, cookies, outer, request)
+
+    def _value_of(self, header: bytes) -> Any:
+        """The value of an `Authorization` header; None for one of another scheme."""
+        if header[:7] == _BEARER:
+            value = (header[7:],)
+            if self._known(value) is not None:  # nearly always: so it is well formed
+                return value
+        assert self._bearer is not None  # noqa: S101  # else this is not called
+        return self._bearer.read(header)
+
+    def _by_header(
+        self, value: Any, cookies: bytes | None, outer: Visit | None, request: Request
+    ) -> Visit | Flow[Visit]:
+        """The visit of a request with a Bearer header."""
+        source = self._bearer
+        assert source is not None  # noqa: S101  # likewise
+        cookie = None if cookies is None else self._read(cookies)
+        verdict = self._known(value)
+        if cookie is None and verdict is not None and self._clock() < verdict.fresh_until:
+            visit = _visit_of(self._home, verdict, cookies, request, outer)
+            visit.bring(value, source)
             return visit
-        return visit
+        return self._look_up(source, value, cookies, outer, request, cookie)
 
     def _look_up(
         self,
@@ -218,10 +263,19 @@ class Shell:
         cookies: bytes | None,
         outer: Visit | None,
         request: Request,
+        cookie: Any = None,
     ) -> Flow[Visit]:
-        """The visit of a request whose credential is not known yet."""
+        """The visit of a request whose credential is not known yet.
+
+        `cookie`: the value of a session's cookie beside it.
+        """
         credential = Credential(source, value)
-        found = yield from self._home.authenticate(credential, self._clock())
+        if cookie is None:
+            found = yield from self._home.authenticate(credential, self._clock())
+        else:
+            found = yield from self._home.authenticate_both(credential, cookie, self._clock())
+        if source is self._bearer:
+            found.bring(value, source)
         found.of_request(cookies, request, outer)
         self._report_credential(found, self._asked, request)
         return found
@@ -258,7 +312,7 @@ class Shell:
         if self._routes is not None:
             route = self._find_route(self._public_path(request), self._routes)
             if route is not None:
-                return route(visit, self._asked(request))
+                return self._at_route(route, visit, self._asked(request))
         if access is _PROTECTED or method not in SAFE_METHODS:
             return self._refusal(visit, access, request)
         return None
@@ -319,6 +373,12 @@ class Shell:
         return answer
 
     # Sign-in routes, and mounts.
+
+    def _at_route(self, route: Route, visit: Visit, asked: Asked) -> Answer | Flow[Answer]:
+        """A sign-in route's answer. A Bearer header starts and ends no session there."""
+        if visit.source is self._bearer:
+            return answer_for(visit, asked, bearer_request())
+        return route(visit, asked)
 
     def _serve_routes(self, routes: AuthRoutes) -> None:
         from ..routes.handler import routes_of  # for sites that use them

@@ -5,6 +5,7 @@ Rules:
   silently.
 - Another site's page starts and ends no session: a request with a foreign `Sec-Fetch-Site` or
   `Origin` is refused, unless the call says `allow_cross_site=True` (login CSRF).
+- A request with a Bearer token never does: no header starts, refreshes or ends a cookie's session.
 - A prefetch or a prerender (`Sec-Purpose`) never does: nobody has opened the page, and browsers
   call the request typed even if another site's page caused it.
 """
@@ -15,7 +16,7 @@ from ..authenticator import Authenticator, Visit
 from ..cognito.invalid import InvalidToken
 from ..cognito.verifier import VerifiedToken
 from ..engine.reporting import report_refusal
-from ..errors import ForbiddenException, ResponseStartedError
+from ..errors import ForbiddenException, ResponseStartedError, bearer_request
 from ..sessions.verdicts import CookieValue, SignedIn
 from ..web.cookies import Duplicate
 from ..web.requests import came_by_hop, is_foreign, is_speculative, page_of
@@ -29,6 +30,14 @@ _CROSS_SITE: Final = (
     "AmplifyConfig(origins=['https://app.example.com']); where any site may, write "
     "allow_cross_site=True."
 )
+
+
+def refuse_bearer(visit: Visit, verb: str) -> None:
+    """Raise `InvalidRequestException` in a request with a Bearer token."""
+    if not visit.source.is_ambient:
+        error = bearer_request()
+        report_refusal(visit, error.reason, error.status_code, at=verb)
+        raise error
 
 
 def refuse_late(visit: Visit, verb: str) -> None:

@@ -18,7 +18,7 @@ from ..models.cognito import CognitoSession
 from ..models.session import SessionInfo
 from ..sessions.base import SessionList
 from ..sessions.verdicts import STORE_UNAVAILABLE, SignedIn, user_key
-from .change import refuse_foreign, refuse_speculative
+from .change import refuse_bearer, refuse_foreign, refuse_speculative
 from .end import end_here
 
 _ENDS_ONE: Final = "end_session_by_handle"
@@ -115,6 +115,8 @@ def ending_one(
     allow_cross_site: bool,
 ) -> Flow[bool]:
     """The flow behind `end_session_by_handle`. The call raises the errors that need no waiting."""
+    if user_id is None:
+        refuse_bearer(visit, _ENDS_ONE)
     refuse_speculative(visit, _ENDS_ONE)
     refuse_foreign(visit, _ENDS_ONE, allow_cross_site=allow_cross_site)
     if source != "store":

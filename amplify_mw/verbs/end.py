@@ -32,6 +32,7 @@ from .change import (
     present_cookie,
     present_cookies,
     readable,
+    refuse_bearer,
     refuse_foreign,
     refuse_late,
     refuse_speculative,
@@ -65,6 +66,7 @@ def end_session(*, everywhere: bool = False, allow_cross_site: bool = False) -> 
 def ending(visit: Visit, *, everywhere: bool, allow_cross_site: bool) -> Flow[None]:
     """The flow behind `end_session`. The call itself raises the errors that need no waiting."""
     refuse_late(visit, "end_session")
+    refuse_bearer(visit, "end_session")
     refuse_speculative(visit, "end_session")
     refuse_foreign(visit, "end_session", allow_cross_site=allow_cross_site)
     return end_here(visit, everywhere=everywhere, asks_again=everywhere)

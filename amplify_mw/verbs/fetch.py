@@ -17,7 +17,7 @@ from ..engine.context import current_visit, refuse_on_event_loop, signed_in_verd
 from ..errors import NotAuthorizedException
 from ..models.session import AuthSession, Jwt, SignedInSession, SignedInTokens, Tokens
 from ..sessions.base import Postponed
-from ..sessions.verdicts import STORE_UNAVAILABLE, Refused, Resolution, SignedIn
+from ..sessions.verdicts import STORE_UNAVAILABLE, Resolution, SignedIn
 from .change import refuse_late
 
 _VERB = "fetch_auth_session"
@@ -65,7 +65,9 @@ def fetch_auth_session(
 def fetching(visit: Visit, *, force_refresh: bool) -> Flow[AuthSession]:
     """The flow behind `fetch_auth_session`. The call itself raises the errors known already."""
     verdict = visit.verdict
-    is_nobody = isinstance(verdict, Refused) and issubclass(verdict.error, NotAuthorizedException)
+    is_nobody = not isinstance(verdict, SignedIn) and issubclass(
+        verdict.error, NotAuthorizedException
+    )
     if is_nobody and not force_refresh:
         return _fetch(visit, None, refreshes=False)
     signed_in = signed_in_verdict(visit)

@@ -14,14 +14,15 @@ Rules:
 import functools
 import inspect
 from collections.abc import Callable, Iterable
-from typing import Any, Literal, ParamSpec, TypedDict, TypeVar, overload
+from typing import Any, Literal, NoReturn, ParamSpec, TypedDict, TypeVar, overload
 
+from ..authenticator import Visit
 from ..engine.context import current_visit, signed_in_verdict
 from ..engine.reporting import report_verdict
 from ..errors import AuthError, ConfigurationError, ForbiddenException
 from ..models import AuthUser
 from .guarded import note_guarded
-from .user import fetch_user_attributes, get_current_user
+from .user import fetch_user_attributes, get_current_user, known_machine
 
 _GUARD = "require_auth"
 P = ParamSpec("P")
@@ -34,7 +35,10 @@ def require_auth(function: Callable[P, R], /) -> Callable[P, R]: ...
 
 @overload
 def require_auth(
-    *, groups: Iterable[str] | None = None, scopes: Iterable[str] | None = None
+    *,
+    groups: Iterable[str] | None = None,
+    scopes: Iterable[str] | None = None,
+    machines: bool = False,
 ) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
 
 
@@ -44,35 +48,53 @@ def require_auth(
     *,
     groups: Iterable[str] | None = None,
     scopes: Iterable[str] | None = None,
+    machines: bool = False,
 ) -> Any:
     """Let only signed-in users call a function, a coroutine function or a generator function.
 
     `groups`: the user must be in one of them. `scopes`: the access token must have all of them.
+    `machines`: a machine's token is let in as well (client credentials; `bearer=True`), if it has
+    the scopes. Without it, no machine is.
     Raises the errors of `get_current_user`, else `ForbiddenException` (`missing_group`,
     `missing_scope`). The middleware turns these into 401, 403 and 503.
 
     >>> @require_auth(groups=["editors"])
     ... def publish(): ...
     """
-    check = _Check(groups, scopes)
+    check = _Check(groups, scopes, machines=machines)
     return check.guard if function is None else check.guard(function)
 
 
 class _Check:
-    def __init__(self, groups: Iterable[str] | None, scopes: Iterable[str] | None) -> None:
+    def __init__(
+        self, groups: Iterable[str] | None, scopes: Iterable[str] | None, *, machines: bool
+    ) -> None:
         self._groups = _names("groups", groups)
         self._scopes = _names("scopes", scopes)
+        self._machines = machines
+        if machines and self._groups:
+            raise ConfigurationError(
+                "require_auth: machines are in no group, so that none would get in; ask for "
+                "scopes=[...], or leave machines out"
+            )
 
     def __call__(self) -> None:
         visit = current_visit()
         visit.guard()
-        verdict = signed_in_verdict(visit, by=_GUARD)
-        if self._groups and self._groups.isdisjoint(verdict.user.groups):
-            error = ForbiddenException(reason="missing_group")
-        elif not self._scopes <= verdict.scopes:
-            error = ForbiddenException(reason="missing_scope")
+        machine = known_machine(visit, by=_GUARD) if self._machines else None
+        if machine is not None:
+            scopes = machine.machine.scopes
         else:
-            return
+            verdict = signed_in_verdict(visit, by=_GUARD)
+            scopes = verdict.scopes
+            if self._groups and self._groups.isdisjoint(verdict.user.groups):
+                self._refuse(visit, ForbiddenException(reason="missing_group"))
+        if not self._scopes <= scopes:
+            error = ForbiddenException(reason="missing_scope")
+            error.scopes = tuple(sorted(self._scopes))
+            self._refuse(visit, error)
+
+    def _refuse(self, visit: Visit, error: ForbiddenException) -> NoReturn:
         report_verdict(visit, error, at=_GUARD)
         raise error
 

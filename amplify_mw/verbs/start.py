@@ -30,6 +30,7 @@ from .change import (
     present_cookie,
     present_cookies,
     readable,
+    refuse_bearer,
     refuse_foreign,
     refuse_late,
     refuse_speculative,
@@ -71,6 +72,7 @@ def starting(
 ) -> Flow[AuthUser]:
     """The flow behind `start_session`. The call itself raises the errors that need no waiting."""
     refuse_late(visit, _VERB)
+    refuse_bearer(visit, _VERB)
     refuse_speculative(visit, _VERB)
     refuse_foreign(visit, _VERB, allow_cross_site=allow_cross_site)
     agent = _device(user_agent)

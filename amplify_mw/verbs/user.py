@@ -1,27 +1,34 @@
 """The user of the current request, and the user's attributes.
 
 Rules:
-- `get_current_user` and `user_or_none` never wait.
+- `get_current_user`, `get_current_principal` and `user_or_none` never wait.
 - `fetch_user_attributes` may wait, and refuses to do so on an event loop's thread.
 """
 
 from collections.abc import Generator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..authenticator import ASKED, Visit
 from ..cognito.api import Failure
 from ..engine.context import bound, current_visit, refuse_on_event_loop, signed_in_verdict
-from ..errors import NotAuthorizedException, OutsideRequestError
+from ..errors import NotAuthorizedException, OutsideRequestError, TokenExpiredException
 from ..log import logger
 from ..models import AuthUser
-from ..sessions.verdicts import Refused, SignedIn
+from ..sessions.verdicts import KnownMachine, Refused, SignedIn
+
+if TYPE_CHECKING:
+    from ..models.machine import Machine
+else:
+    Machine = object  # loaded later; tools that read annotations at run time see this
 
 
 def get_current_user() -> AuthUser:
     """The signed-in user of this request (Amplify's `getCurrentUser`). Never waits.
 
     Raises `NotAuthorizedException` or `TokenExpiredException` when nobody is signed in,
-    `NetworkError` when the user cannot be told now, `OutsideRequestError` outside a request.
+    `NetworkError` when the user cannot be told now, `OutsideRequestError` outside a request. With
+    `bearer=True` also `NotAuthorizedException` (`not_a_person`) for a machine's token, and
+    `InvalidRequestException` for a header that cannot be used.
     """
     visit = bound()
     if visit is None:
@@ -33,10 +40,41 @@ def get_current_user() -> AuthUser:
     return signed_in_verdict(visit).user
 
 
+def get_current_principal() -> "AuthUser | Machine":
+    """The signed-in user, or the machine that has sent its token in this request. Never waits.
+
+    A machine is a program that has signed in as itself, by client credentials; it needs
+    `AmplifyConfig(bearer=True)`. For everything else see `get_current_user`.
+    """
+    visit = bound()
+    if visit is None:
+        raise OutsideRequestError
+    machine = known_machine(visit)
+    return get_current_user() if machine is None else machine.machine
+
+
+def known_machine(visit: Visit, by: str = "app") -> KnownMachine | None:
+    """The verdict on a machine's token; None if the request brought none.
+
+    `by`: the asking function, for the event of a refusal: the token may have expired meanwhile.
+    """
+    verdict = visit.ask()
+    if not isinstance(verdict, KnownMachine):
+        return None
+    if visit.stage and visit.now() >= verdict.expires_at:
+        error = TokenExpiredException(reason="token_expired")
+        from ..engine.reporting import report_verdict
+
+        report_verdict(visit, error, at=by)
+        raise error
+    return verdict
+
+
 def user_or_none() -> AuthUser | None:
     """The signed-in user, or None for a visitor who is not signed in. Never waits.
 
-    None: there is no session, or it is invalid, expired or ended. For pages that are open to all.
+    None: there is no session, or it is invalid, expired or ended; or it is a machine's request. For
+    pages that are open to all.
 
     Raises `NetworkError` when the user cannot be told now: with None, the page would greet a
     signed-in user as a stranger, and might ask for a sign-in that cannot succeed either. Raises
@@ -47,7 +85,7 @@ def user_or_none() -> AuthUser | None:
     if visit is None:
         raise OutsideRequestError
     verdict = visit.ask()
-    if isinstance(verdict, Refused) and issubclass(verdict.error, NotAuthorizedException):
+    if not isinstance(verdict, SignedIn) and issubclass(verdict.error, NotAuthorizedException):
         return None
     try:
         return signed_in_verdict(visit).user

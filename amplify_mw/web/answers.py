@@ -18,8 +18,10 @@ from ..errors import AuthError
 # For the sign-in route: a browser has sent two session cookies to this page.
 TWO_COOKIES: Final = {"cookies": "two"}
 
+BEARER_CHALLENGE: Final = 'Bearer realm="api"'  # RFC 6750 3: with one parameter at least
 _VARY: Final = "Cookie, Accept, Sec-Fetch-Mode, Sec-Purpose"
 _DETAILS: Final = {
+    400: "The Authorization header of this request cannot be used.",
     401: "Sign in to see this.",
     403: "This request is not allowed.",
     405: "This address does not support this method.",
@@ -98,9 +100,14 @@ class Refusals:
         login_url: str | None,
         origins: Sequence[str] = (),
         tells_of_two: bool = False,
+        challenges: Sequence[str] = (),
     ) -> None:
-        """`tells_of_two`: the login page gets a parameter about two cookies of one name."""
-        self._challenge = f'Cookie realm="sign-in", cookie-name="{cookie_name}"'
+        """`tells_of_two`: the login page gets a parameter about two cookies of one name.
+
+        `challenges`: more of them for a 401, beside the cookie's.
+        """
+        own = f'Cookie realm="sign-in", cookie-name="{cookie_name}"'
+        self._challenges = [("WWW-Authenticate", each) for each in (own, *challenges)]
         self._login_url = login_url
         self._tells_of_two = tells_of_two
         self._login_path = _path_of_this_site(login_url, origins)
@@ -122,7 +129,7 @@ class Refusals:
             return _to_login(login_url)
         headers = []
         if error.status_code == 401:
-            headers.append(("WWW-Authenticate", self._challenge))  # RFC 9110 15.5.2 asks for one
+            headers += self._challenges  # RFC 9110 15.5.2 asks for one
         if error.status_code == 503:
             headers.append(("Retry-After", str(max(1, ceil(error.retry_after or 2)))))
         answer = problem(error.status_code, headers=headers)
@@ -178,9 +185,13 @@ def _phrase(status: int) -> str:
 
 
 def problem(
-    status: int, detail: str | None = None, headers: Sequence[tuple[str, str]] = ()
+    status: int,
+    detail: str | None = None,
+    headers: Sequence[tuple[str, str]] = (),
+    *,
+    vary: str = _VARY,
 ) -> Answer:
-    """An RFC 9457 problem document."""
+    """An RFC 9457 problem document. `vary`: the headers of the request that it depends on."""
     status = status if _phrase(status) else 500
     document = {
         "type": "about:blank",
@@ -193,7 +204,7 @@ def problem(
         ("Content-Type", "application/problem+json"),
         ("Content-Length", str(len(body))),
         ("Cache-Control", "no-store"),
-        ("Vary", _VARY),
+        ("Vary", vary),
     )
     return Answer(status, (*own, *headers), body)
 

@@ -5,8 +5,8 @@ Rules:
   `no-store`, even if the app wrote another.
 - If the app itself sets one of these cookies, the library's own changes are dropped and no header
   is touched. Changes by the app's request (a session started or ended) replace the app's lines.
-- If the app asked for the user, `Vary` names `Cookie`, once. A signed-in response without a
-  `Cache-Control` becomes `private`, or `no-store` behind a guard.
+- If the app asked for the user, `Vary` names `Cookie`, or the headers of the `Spelling`, once. A
+  signed-in response without a `Cache-Control` becomes `private`, or `no-store` behind a guard.
 - At a sign-in or a sign-out the browser forgets the pages it fetched ahead for the previous user
   (`Clear-Site-Data`); at a refresh it does not. "cookies" is never among the values: it would clear
   all cookies of the domain and its subdomains, and those of the same response. The app's own values
@@ -30,18 +30,23 @@ class Spelling(Generic[AnyStr]):
     """The words to compare and write, in the shell's own string type (`write`).
 
     Names are compared in lower case; `spell` gives them the case that the shell's servers expect.
-    `varies_by`: the request header for `Vary` to name.
+    `varies_by`: the request headers for `Vary` to name. `is_private`: no answer is for others,
+    even if nobody is signed in.
     """
 
     def __init__(
         self,
         write: Callable[[str], AnyStr],
         spell: Callable[[AnyStr], AnyStr],
-        varies_by: str = "Cookie",
+        *varies_by: str,
+        is_private: bool = False,
     ) -> None:
+        names = varies_by or ("Cookie",)
         self.write: Callable[[str], AnyStr] = write
+        self.spell: Callable[[AnyStr], AnyStr] = spell
         self.vary: AnyStr = write("vary")
-        self.cookie: AnyStr = write(varies_by)
+        self.varies_by: tuple[AnyStr, ...] = tuple(map(write, names))
+        self.is_private: bool = is_private
         self.any: AnyStr = write("*")
         self.comma: AnyStr = write(",")
         self.equals: AnyStr = write("=")
@@ -56,7 +61,7 @@ class Spelling(Generic[AnyStr]):
         # As they are written: two names, and whole headers.
         self.setting: AnyStr = spell(self.set_cookie)
         self.clearing: AnyStr = spell(self.clear_site_data)
-        self.vary_cookie: tuple[AnyStr, AnyStr] = (spell(self.vary), self.cookie)
+        self.vary_cookie: tuple[AnyStr, AnyStr] = (spell(self.vary), write(", ".join(names)))
         caching = spell(self.cache_control)
         self.cache_private: tuple[AnyStr, AnyStr] = (caching, write("private"))
         self.cache_no_store: tuple[AnyStr, AnyStr] = (caching, write("no-store"))
@@ -172,20 +177,21 @@ def varied(
         _name_cookie(result, words)
     else:
         result.append(words.vary_cookie)
-    if signed_in and not cached:
+    if (signed_in or words.is_private) and not cached:
         result.append(words.cache_no_store if no_store else words.cache_private)
     return result
 
 
 def _name_cookie(headers: list[tuple[AnyStr, AnyStr]], words: Spelling[AnyStr]) -> None:
-    """Add `Cookie` to the first `Vary` of `headers`, unless one of them names it."""
+    """Add `Cookie`, or what else it is, to the first `Vary`, unless one of them names it."""
     varying = [index for index, (name, _) in enumerate(headers) if name.lower() == words.vary]
-    if not any(_names_cookie(headers[index][1], words) for index in varying):
+    named = {
+        field.strip(words.blank).lower()
+        for index in varying
+        for field in headers[index][1].split(words.comma)
+    }
+    missing: list[AnyStr] = [name for name in words.varies_by if name.lower() not in named]
+    if missing and words.any not in named:
         name, value = headers[varying[0]]
         value = value.strip(words.blank)
-        headers[varying[0]] = (name, value + words.comma + words.cookie if value else words.cookie)
-
-
-def _names_cookie(vary: AnyStr, words: Spelling[AnyStr]) -> bool:
-    fields = [field.strip(words.blank).lower() for field in vary.split(words.comma)]
-    return words.any in fields or words.cookie.lower() in fields
+        headers[varying[0]] = (name, words.comma.join([value, *missing] if value else missing))

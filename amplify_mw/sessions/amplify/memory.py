@@ -151,7 +151,10 @@ class SessionMemory:
     def forget_user(self, access: VerifiedToken) -> Flow[None]:
         """Drop the cached verdicts of this user."""
         owner = access.pool, access.sub
-        yield Forget(self._all_verdicts(), lambda known: (known.pool, known.user.user_id) == owner)
+        yield Forget(
+            self._all_verdicts(),
+            lambda known: known.user and (known.pool, known.user.user_id) == owner,  # no machine
+        )
 
 
 class Newest:
