@@ -105,7 +105,7 @@ class TestPrincipal:
         async def app(scope: Any, receive: Any, send: Any) -> None:
             said.append(await aio.get_current_principal())
             with pytest.raises(NotAuthorizedException):
-                aio.get_current_user()
+                await aio.get_current_user()
             await send({"type": "http.response.start", "status": 200, "headers": []})
             await send({"type": "http.response.body", "body": b""})
 

@@ -388,6 +388,11 @@ class AmplifyConfig(PoolOptions):
                 "routes: write AuthRoutes(keys=['...']), as `amplify-mw keygen` prints one; all "
                 "processes need the same"
             )
+        if self.audience and routes.resource not in self.audience:
+            raise ConfigurationError(
+                "audience: sign-ins have to ask for such tokens; write "
+                f"AuthRoutes(resource={self.audience[0]!r})"
+            )
         if self.login_url is None:
             set_fields(self, login_url=f"{routes.prefix}/sign-in")
 

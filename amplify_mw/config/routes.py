@@ -32,6 +32,7 @@ _TRIED: Final = "amplify-tried"
 _TRIED_LASTS: Final = 60  # seconds: a circle takes less than one
 _POOL_REMEMBERS: Final = 3600  # seconds for which Cognito's pages know a browser
 _TARGETS: Final = ("after_sign_in", "after_sign_out", "on_error")
+_RESOURCE: Final = r"[A-Za-z][A-Za-z0-9+.\-]*://[!\"$-~]+"  # RFC 8707 2: absolute, no fragment
 ROUTES: Final = ("sign-in", "sign-up", "sign-in-callback", "sign-out", "sign-out-callback")
 
 
@@ -72,6 +73,14 @@ class AuthRoutes:
 
     Without such a file: openid, email, profile and aws.cognito.signin.user.admin. Without `openid`
     there is no ID token, so it is required.
+    """
+
+    resource: str | None = None
+    """The API that access tokens are for, such as `https://orders.example.com`. Default: None, any.
+
+    It is asked for at each sign-in (RFC 8707), and Cognito writes it into `aud`. Cognito takes
+    `https://`, `http://localhost` and schemes of one's own. It has to be in
+    `AmplifyConfig(audience=...)`, if that is set.
     """
 
     after_sign_in: str = "/"
@@ -150,6 +159,12 @@ class AuthRoutes:
                 "AuthRoutes.keys: write a list, keys=['...']; the first one seals"
             )
         set_fields(self, keys=_keys(self.keys))
+        is_uri = isinstance(self.resource, str) and re.fullmatch(_RESOURCE, self.resource)
+        if self.resource is not None and not is_uri:
+            raise ConfigurationError(
+                "AuthRoutes.resource: write the API's address without '#', such as "
+                f"'https://orders.example.com'; got {self.resource!r}"
+            )
         for name in ("scopes", "redirect_sign_in", "redirect_sign_out"):
             set_fields(self, **{name: _strings(name, getattr(self, name))})
         if self.scopes is not None and "openid" not in self.scopes:

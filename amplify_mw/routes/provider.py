@@ -29,16 +29,26 @@ _PATIENCE: Final = 2.0  # a code is good for one try
 
 
 class Provider:
-    """One app client of a pool's domain. `redirect_uri`: the address of the callback."""
+    """One app client of a pool's domain. `redirect_uri`: the address of the callback.
+
+    `resource`: the API that access tokens are to be for (RFC 8707); None asks for none.
+    """
 
     def __init__(
-        self, domain: str, token_url: str, client_id: str, redirect_uri: str, scope: str
+        self,
+        domain: str,
+        token_url: str,
+        client_id: str,
+        redirect_uri: str,
+        scope: str,
+        resource: str | None = None,
     ) -> None:
         self._domain = domain
         self.token_url: str = token_url
         self._client_id = client_id
         self._redirect_uri = redirect_uri
         self._scope = scope
+        self._resource = {} if resource is None else {"resource": resource}
 
     def authorization_url(
         self, page: str, attempt: Attempt, state: str, asked: Mapping[str, str]
@@ -53,6 +63,7 @@ class Provider:
             state=state,
             code_verifier=attempt.code_verifier,
             nonce=attempt.nonce,
+            **self._resource,
             **asked,
         )
         return str(url)
@@ -68,6 +79,7 @@ class Provider:
                 code=code,
                 code_verifier=attempt.code_verifier,
                 redirect_uri=self._redirect_uri,
+                **self._resource,
             )
         except _Captured as captured:
             return captured.request

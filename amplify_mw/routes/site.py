@@ -49,6 +49,7 @@ class Site:
             client_id=self.client_id,
             redirect_uri=routes.callback_url,
             scope=routes.scope,
+            resource=routes.resource,
         )
         self._barred = barred
         self._ask_again = CookieReader(routes.ask_again.name.encode()).read

@@ -194,4 +194,5 @@ def _name_cookie(headers: list[tuple[AnyStr, AnyStr]], words: Spelling[AnyStr]) 
     if missing and words.any not in named:
         name, value = headers[varying[0]]
         value = value.strip(words.blank)
-        headers[varying[0]] = (name, words.comma.join([value, *missing] if value else missing))
+        said = [value] if value else []
+        headers[varying[0]] = (name, words.comma.join(said + missing))

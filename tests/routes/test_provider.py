@@ -25,9 +25,9 @@ ATTEMPT = Attempt("1.state", "the-nonce", "the-verifier", 1, "/", None)
 MARKUP = "\"'><script>alert(1)</script>"
 
 
-def provider() -> Provider:
+def provider(resource: str | None = None) -> Provider:
     home = "https://pool.example"
-    return Provider(home, f"{home}/oauth2/token", "web", CALLBACK, "openid email")
+    return Provider(home, f"{home}/oauth2/token", "web", CALLBACK, "openid email", resource)
 
 
 def challenge(verifier: str) -> str:
@@ -51,6 +51,16 @@ def test_an_authorization_url_has_these_parameters() -> None:
         "code_challenge_method": "S256",
         "lang": "de",
     }
+
+
+def test_both_requests_name_the_resource() -> None:
+    asking = provider(resource="https://orders.example.com/a?b=c")
+    url = asking.authorization_url("oauth2/authorize", ATTEMPT, "1.state.0", {})
+    assert sent(url)["resource"] == "https://orders.example.com/a?b=c"
+    body = asking.token_request("code", ATTEMPT, None).content.decode()
+    assert "resource=https%3A%2F%2Forders.example.com%2Fa%3Fb%3Dc" in body
+    assert "resource" not in sent(provider().authorization_url("signup", ATTEMPT, "1.s.0", {}))
+    assert b"resource" not in provider().token_request("code", ATTEMPT, None).content
 
 
 def test_a_code_is_redeemed_with_its_verifier() -> None:
