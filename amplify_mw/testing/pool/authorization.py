@@ -26,9 +26,10 @@ PROMPTS: Final = frozenset({"none", "login", "select_account", "consent"})
 PARAMETERS: Final = (
     *("response_type", "client_id", "redirect_uri", "scope", "state", "nonce"),
     *("code_challenge", "code_challenge_method", "identity_provider", "idp_identifier"),
-    *("lang", "login_hint", "prompt", "max_age"),
+    *("lang", "login_hint", "prompt", "max_age", "resource"),
 )
 _CHALLENGE: Final = re.compile(r"[A-Za-z0-9_-]{43}")  # of S256: 32 bytes in base64url
+_RESOURCE: Final = re.compile(r"https://|http://localhost|(?!https?:)[a-z][a-z0-9+.\-]*://")
 _URL_CHARACTERS: Final = re.compile(r"[!#-;=?-\[\]_a-z~]+")  # RFC 3986 2, and no quote in it
 
 
@@ -73,6 +74,7 @@ class AuthorizationRequest:
     login_hint: str = ""
     prompts: frozenset[str] = frozenset()
     max_age: int | None = None
+    resource: str | None = None
 
     def back(self, issuer: str | None = None, **members: str) -> str:
         """The redirect URI with `members`, the `state`, and an `iss` (RFC 9207)."""
@@ -109,6 +111,7 @@ def parse(
         login_hint=given.get("login_hint", ""),
         prompts=frozenset(given.get("prompt", "").split()),
         max_age=int(given["max_age"]) if _is_number(given.get("max_age", "")) else None,
+        resource=given.get("resource"),
     )
     fault = next(_faults(args, given, request), None)
     if fault:
@@ -141,6 +144,8 @@ def _faults(
     yield from _challenge_faults(request.code_challenge, given.get("code_challenge_method"))
     if not request.prompts <= PROMPTS or request.prompts > {"none"}:
         yield "invalid_request", "prompt is not supported"
+    if "resource" in given and not _RESOURCE.match(given["resource"]):
+        yield "invalid_request", "resource has to be a URL"
     if "max_age" in given and request.max_age is None:
         yield "invalid_request", "max_age has to be a number of seconds"
 

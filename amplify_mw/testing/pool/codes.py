@@ -10,7 +10,7 @@ Rules:
 
 import base64
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 from uuid import uuid4
 
@@ -68,6 +68,7 @@ class Codes:
         if user is None or user.sub != found.sub or not user.enabled:
             raise BadCode("The user is no longer there")
         sign_in = self._ledger.begin(user, found.request.scope, found.auth_time)
+        sign_in = replace(sign_in, resource=found.request.resource)
         self._redeemed[code] = sign_in.origin_jti
         return sign_in, found.request.nonce
 

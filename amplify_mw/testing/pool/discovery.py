@@ -26,7 +26,7 @@ def configuration(url: str, issuer: str, jwks_uri: str, *, has_secret: bool, add
         "jwks_uri": jwks_uri,
         "id_token_signing_alg_values_supported": ["RS256"],
         "response_types_supported": ["code"],
-        "grant_types_supported": ["authorization_code", "refresh_token"],
+        "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
         "scopes_supported": [scope for scope in SCOPES if scope != SELF_SERVICE_SCOPE],
         "subject_types_supported": ["public"],
         "token_endpoint_auth_methods_supported": ["client_secret_basic" if has_secret else "none"],

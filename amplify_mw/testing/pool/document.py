@@ -151,6 +151,7 @@ def _read_sign_in(members: Mapping[str, Any]) -> tuple[str, RefreshToken, bool]:
         auth_time=int(members["auth_time"]),
         origin_jti=str(members["origin_jti"]),
         event_id=str(members["event_id"]),
+        resource=None if members.get("resource") is None else str(members["resource"]),
     )
     ends_at = float("inf") if members["ends_at"] is None else float(members["ends_at"])
     return str(members["sha256"]), RefreshToken(sign_in, ends_at), members["is_revoked"] is True

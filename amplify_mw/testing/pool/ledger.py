@@ -25,6 +25,7 @@ from uuid import uuid4
 
 from .client_secrets import ClientSecrets
 from .issuers import Issuers
+from .machines import Machines
 from .secrecy import fingerprint, is_same
 from .signing import SigningKeys, merged, opaque_token
 from .srp import Verifier, full_name
@@ -71,6 +72,7 @@ class SignIn:
     auth_time: int
     origin_jti: str = field(default_factory=lambda: str(uuid4()))
     event_id: str = field(default_factory=lambda: str(uuid4()))
+    resource: str | None = None  # the API that access tokens are bound to (RFC 8707)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,12 @@ class Stamp:
     client_id: str
     issued_at: int
     expires_in: int
+
+    @property
+    def claims(self) -> dict[str, Any]:
+        """The issuer and the times of a token for a sign-in at its issue."""
+        begins, ends = self.issued_at, self.issued_at + self.expires_in
+        return {"iss": self.issuer, "iat": begins, "exp": ends, "auth_time": begins}
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +142,7 @@ class Ledger:
         self.issuers = issuers
         self.clock = clock
         self.keys = keys
+        self.machines: Machines = Machines()
         self.users: dict[str, LocalUser] = {}
         self.refresh_tokens: dict[str, RefreshToken] = {}  # by their fingerprints
         self.browsers: dict[str, BrowserSession] = {}  # by the fingerprints of their cookies
@@ -301,6 +310,7 @@ def access_claims(user: LocalUser, sign_in: SignIn, stamp: Stamp) -> dict[str, A
         "token_use": "access",
         "scope": sign_in.scope,
         "username": user.username,
+        **({} if sign_in.resource is None else {"aud": sign_in.resource}),
     }
 
 

@@ -13,17 +13,20 @@ from functools import partial
 from typing import Any, Final
 from urllib.parse import unquote_plus
 
+from werkzeug.datastructures import Authorization
 from werkzeug.wrappers import Request, Response
 
 from .authorization import OPENID
 from .codes import BadCode, Codes
 from .ledger import Ledger
+from .machines import BadMachine, machine_claims
 from .operations import Operations
 from .refusals import Refused
 
 # By method and path: an operation's name, and its function.
 Paths = Mapping[tuple[str, str], tuple[str, Callable[[Request], Response]]]
 
+MACHINE_GRANT: Final = "client_credentials"
 FORM: Final = "application/x-www-form-urlencoded"
 _NO_STORE: Final = {"Cache-Control": "no-store", "Pragma": "no-cache"}  # RFC 6749 5.1
 
@@ -59,6 +62,7 @@ class Domain:
         self._grants: Mapping[str, Callable[[Request], Response]] = {
             "refresh_token": self._refresh,
             "authorization_code": self._redeem,
+            MACHINE_GRANT: self._machine,
         }
         self.paths: Paths = {
             ("POST", "/oauth2/token"): ("token", partial(self._answer, self._token)),
@@ -71,7 +75,8 @@ class Domain:
         try:
             if request.mimetype != FORM:
                 raise OAuthError("invalid_request")
-            self._check_client(request)
+            if not (endpoint == self._token and request.form.get("grant_type") == MACHINE_GRANT):
+                self._check_client(request)
             return endpoint(request)
         except OAuthError as error:
             return _json(error.members, 400)
@@ -117,6 +122,24 @@ class Domain:
         }
         return _json({name: result[member] for name, member in names.items() if member in result})
 
+    def _machine(self, request: Request) -> Response:
+        shown = request.authorization
+        if shown is not None and shown.type == "basic":
+            client_id, secret = _basic(shown)
+        else:
+            client_id, secret = _field(request, "client_id"), _field(request, "client_secret")
+        scope, resource = (request.form.get(name) for name in ("scope", "resource"))
+        stamp = self._ledger.stamp(self._region)
+        try:
+            client = self._ledger.machines.check(client_id, secret)
+            claims = machine_claims(client, scope, resource)
+        except BadMachine as bad:
+            raise OAuthError(bad.code) from bad
+        token = self._ledger.write("access", {**stamp.claims, **claims})
+        return _json(
+            {"access_token": token, "expires_in": stamp.expires_in, "token_type": "Bearer"}
+        )
+
     def _revoke(self, request: Request) -> Response:
         try:
             self._operations.revoke(_field(request, "token"))
@@ -141,10 +164,14 @@ class Domain:
             return
         if shown is None or shown.type != "basic":
             raise OAuthError("invalid_client", "client_secret_basic is missing")
-        # Both were form-encoded before they were joined (RFC 6749 2.3.1).
-        client_id, secret = (unquote_plus(part or "") for part in (shown.username, shown.password))
+        client_id, secret = _basic(shown)
         if client_id != self._ledger.client_id or not self._secrets.is_one(secret):
             raise OAuthError("invalid_client", "invalid_client_secret")
+
+
+def _basic(shown: Authorization) -> tuple[str, str]:
+    """The client and its secret, form-encoded before they were joined (RFC 6749 2.3.1)."""
+    return unquote_plus(shown.username or ""), unquote_plus(shown.password or "")
 
 
 def _field(request: Request, name: str) -> str:

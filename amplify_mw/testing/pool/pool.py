@@ -273,6 +273,19 @@ class LocalUserPool(RegionServer):
         """The newest of `client_secrets`; None for a public client."""
         return next(iter(self.client_secrets), None)
 
+    def add_machine(
+        self, client_id: str, secret: str | None = None, *, scopes: Iterable[str]
+    ) -> str:
+        """Add an app client for client credentials, and return its secret.
+
+        A program gets a token at `/oauth2/token` with both. `scopes`: those it may have, such as
+        `orders/write`. `secret`: by default a random one. Name the client in the configuration,
+        too: `pool.config(client_id=[pool.client_id, "orders-job"])`. The state file does not keep
+        it. Raises `ValueError` if the pool has this client already.
+        """
+        with self._shared.changing():
+            return self._ledger.machines.add(client_id, secret, scopes)
+
     def add_client_secret(self, secret: str | None = None) -> str:
         """Give the app client a second secret, by default one like Cognito's, and return it.
 
