@@ -296,11 +296,7 @@ class Authenticator:
             *(config, self.cookie, self.mounts), resolve=sessions.resolve
         )
         self.pinned_source: Source = PinnedSource(self.source)
-        self.bearer: BearerSource | None = None
-        if config.bearer:
-            from .bearer import bearer_source  # for sites that use it
-
-            self.bearer = bearer_source(verifier, config.login_url, config.origins)
+        self.bearer: BearerSource | None = _bearer_source(config, verifier)
         self.issuers: frozenset[str] = frozenset(config.pools_by_issuer)
         self.pools: frozenset[str] = frozenset(pool.user_pool_id for pool in config.user_pools)
         self._attributes = attributes
@@ -490,3 +486,12 @@ def _owner(verdict: SignedIn | KnownMachine) -> str:
     if isinstance(verdict, KnownMachine):
         return user_key(verdict.pool, verdict.machine.client_id)
     return user_key(verdict.pool, verdict.user.user_id)
+
+
+def _bearer_source(config: AmplifyConfig, verifier: Verifier) -> BearerSource | None:
+    """The source of Bearer tokens, with `bearer=True`."""
+    if not config.bearer:
+        return None
+    from .bearer import BearerSource  # for sites that use it
+
+    return BearerSource(verifier, config.login_url, config.origins)

@@ -1,11 +1,11 @@
-"""Bearer tokens: access tokens of the pool that a program sends with each request (RFC 6750).
+"""Bearer tokens: a program sends an access token of the pool with each request (RFC 6750).
 
 Rules:
 - Only an access token counts. A machine's is one of client credentials: it has no username, and its
   `sub` is its `client_id`. No cookie lets a machine in.
 - A token starts, refreshes, extends, ends and clears no session. A verdict on one has no cookie.
 - A value is a tuple of the token alone, and verdicts are cached under it: no value of a cookie is
-  equal to it, so that a token in a cookie and one in a header never share a verdict.
+  equal to it. A token in a cookie and one in a header never share a verdict.
 - A malformed header is one refusal, for whatever reason.
 """
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from .cognito.verifier import VerifiedToken, Verifier
     from .effects import Flow
-    from .web.answers import Refusals
 
     Value: TypeAlias = tuple[bytes]
 
@@ -43,7 +42,9 @@ class BearerSource(Source):
     text: Spelling[str] = Spelling(TEXT.write, TEXT.spell, _BY, is_private=True)
     octets: Spelling[bytes] = Spelling(OCTETS.write, OCTETS.spell, _BY, is_private=True)
 
-    def __init__(self, verifier: Verifier, refusals: Refusals) -> None:
+    def __init__(self, verifier: Verifier, login_url: str | None, origins: Sequence[str]) -> None:
+        """`login_url`: a page that is open to all. `origins`: the site's own."""
+        refusals = BearerRefusals(cookie_name="", login_url=login_url, origins=origins)
         super().__init__(self._resolve, refusals)
         self._verifier = verifier
 
@@ -93,11 +94,3 @@ def _machine(token: VerifiedToken) -> KnownMachine:
         fresh_until=token.fresh_until,
         size=len(token.encoded) + size_of((), scopes),
     )
-
-
-def bearer_source(
-    verifier: Verifier, login_url: str | None, origins: Sequence[str]
-) -> BearerSource:
-    """The source of a configuration. `login_url`: a page that is open to all."""
-    refusals = BearerRefusals(cookie_name="", login_url=login_url, origins=origins)
-    return BearerSource(verifier, refusals)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amplify_mw import AmplifyConfig, AuthRoutes, ConfigurationError, SealedSession
-from amplify_mw.cognito.verifier import _is_for
+from amplify_mw.cognito.verifier import is_for
 from amplify_mw.testing import LocalUserPool
 from tests.shells import Shell
 from tests.sites import Build, Clock, town
@@ -84,7 +84,7 @@ def test_an_id_token_names_the_app_client(api: Make) -> None:
 
 @given(st.recursive(st.none() | st.integers() | st.text(), st.lists, max_leaves=5))
 def test_no_other_claim_is_for_it(aud: Any) -> None:
-    assert not _is_for(aud, frozenset({ORDERS}))
+    assert not is_for(aud, frozenset({ORDERS}))
 
 
 @pytest.mark.parametrize("kind", ["sealed", "memory"])

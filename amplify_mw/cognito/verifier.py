@@ -223,14 +223,12 @@ class Verifier:
             raise invalid.wrong_client(_CLIENT_CLAIM[use], client, pool.client_ids)
         if pool.client_ids is not None and client not in pool.client_ids:
             raise invalid.wrong_client(_CLIENT_CLAIM[use], client, pool.client_ids)
-        if self._audience and use == "access" and not _is_for(claims.get("aud"), self._audience):
-            raise invalid.wrong_audience(claims.get("aud"), self._audience)
+        if self._audience:
+            _check_audience(claims, use, self._audience)
         username, sub = claims.get(_USERNAME_CLAIM[use]), claims.get("sub")
-        if machines and "username" not in claims and use == "access" and sub == client:
+        if not (isinstance(username, str) and username and isinstance(sub, str) and sub):
+            _refuse_unless_machine(claims, use, client, machines=machines)
             username, sub = "", client
-        elif not (isinstance(username, str) and username and isinstance(sub, str) and sub):
-            has_sub = isinstance(sub, str) and sub
-            raise invalid.missing_user(_USERNAME_CLAIM[use] if has_sub else "sub")
         begins_at = max(issued_at, _time(claims, "nbf", default=-math.inf))
         ends_at = _time(claims, "exp", default=None)
         expires_at = ends_at + self.leeway
@@ -259,7 +257,23 @@ def agree(one: VerifiedToken, other: VerifiedToken) -> None:
         raise invalid.mismatch("sub")
 
 
-def _is_for(audience: object, names: frozenset[str]) -> bool:
+def _refuse_unless_machine(
+    claims: Mapping[str, Any], use: TokenUse, client: str, *, machines: bool
+) -> None:
+    """Raise `InvalidToken` for a token without a user, unless it may be a machine's, and is."""
+    sub = claims.get("sub")
+    if not (machines and use == "access" and "username" not in claims and sub == client):
+        raise invalid.missing_user(_USERNAME_CLAIM[use] if isinstance(sub, str) and sub else "sub")
+
+
+def _check_audience(claims: Mapping[str, Any], use: TokenUse, names: frozenset[str]) -> None:
+    """Raise `InvalidToken` for an access token without one of these names in `aud`."""
+    audience = claims.get("aud")
+    if use == "access" and not is_for(audience, names):
+        raise invalid.wrong_audience(audience, names)
+
+
+def is_for(audience: object, names: frozenset[str]) -> bool:
     """Whether an `aud` has one of these names (RFC 7519 4.1.3): a text, or a list of them."""
     if isinstance(audience, list):
         return any(isinstance(one, str) and one in names for one in audience)

@@ -35,7 +35,7 @@ _CODES: Final = {400: "invalid_request", 401: "invalid_token"}
 def bearer_token(value: bytes) -> bytes | None:
     """The token in the value of an `Authorization` header.
 
-    None: the header is of another scheme. `MALFORMED`: it is a Bearer header that cannot be read.
+    None: the header is of another scheme. `MALFORMED`: it is an unreadable Bearer header.
 
     >>> bearer_token(b"bearer abc.def"), bearer_token(b"Basic YTpi"), bearer_token(b"Bearer a b")
     (b'abc.def', None, b'')
