@@ -22,6 +22,7 @@ ORIGINAL = f"https://cognito-idp.us-east-1.amazonaws.com/{POOL_ID}"
 UPDATED = f"https://issuer-cognito-idp.us-east-1.amazonaws.com/{POOL_ID}"
 IN_WEST = f"https://cognito-idp.us-west-2.amazonaws.com/{POOL_ID}"
 FORBIDDEN = Response(403, {}, b'{"message":"Forbidden"}')  # for a pool that has not switched
+REAL = HttpClient.send
 KEPT = "NetworkError keys_unavailable"
 
 
@@ -33,7 +34,11 @@ class Internet:
         self.answers: dict[str, Response] = {}
         self.asked: list[str] = []
 
-    def send(self, _: HttpClient, request: Request) -> Response:
+    def send(self, client: HttpClient, request: Request) -> Response:
+        if (
+            f".amazonaws.com/{POOL_ID}/" not in request.url
+        ):  # of a test before, whose site has not ended yet
+            return REAL(client, request)
         issuer = request.url.removesuffix("/.well-known/jwks.json")
         self.asked.append(issuer)
         if issuer not in self.answers:
