@@ -413,7 +413,7 @@ def test_a_pool_that_tracks_no_sessions_says_what_to_switch_on(
     assert {error.reason for error in told} == {"cognito_misconfigured"}
     assert "switch session tracking on" in str(told[0].recovery_suggestion)
     (message,) = [record.getMessage() for record in caplog.records]
-    assert message.startswith("Cognito refuses user sessions at ")
+    assert message.startswith("Cognito refuses session list at ")
     assert "switch session tracking on" in message
     assert site.pool.count(LIST) == 1
 

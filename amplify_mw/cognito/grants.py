@@ -86,7 +86,7 @@ class Grants:
         self._unlinked: set[str] = set()  # endpoints that do not know `LINKED`
         paces = Paces("sign-in", (), "sign-ins come to nothing meanwhile")
         self.sign_ins: Regions = Regions(paces)
-        paces = Paces("user sessions", _PAUSING_LISTS, "none is listed or ended meanwhile")
+        paces = Paces("session list", _PAUSING_LISTS, "none is listed or ended meanwhile")
         self.user_sessions: Regions = Regions(paces)
 
     def secrets_of(self, issuer: str) -> Secrets:

@@ -330,4 +330,4 @@ def test_that_moto_lists_no_sessions_of_cognitos_ends_none_of_ours(
     assert browser.does().body == "ada"
     site.close()
     [message] = [one.getMessage() for one in caplog.records if one.name == "amplify_mw"]
-    assert message.startswith(f"user sessions at {moto.url}/ does not answer (HTTP status 500)")
+    assert message.startswith(f"session list at {moto.url}/ does not answer (HTTP status 500)")
