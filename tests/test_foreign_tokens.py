@@ -91,12 +91,26 @@ class World:
         return f"{self.evil.url}/{POOL_ID}/.well-known/jwks.json?{name}"
 
 
-@pytest.fixture
+@pytest.fixture(params=["one Region", "two Regions"])
 def world(
-    build: Build, host: str, pool: LocalUserPool, other: LocalUserPool, evil: LocalUserPool
+    build: Build,
+    host: str,
+    pool: LocalUserPool,
+    other: LocalUserPool,
+    evil: LocalUserPool,
+    request: pytest.FixtureRequest,
 ) -> World:
-    site = build(TokenSession(), keys=None, protect=["/account"])
+    home = {"issuer": f"{host}/{POOL_ID}", "keys": None}
+    if request.param == "two Regions":
+        pool.replica("us-west-2")
+    site = build(TokenSession(), protect=["/account"], **home)
     return World(site, host, pool, other, evil)
+
+
+def ours(world: World) -> set[tuple[str, int]]:
+    """The addresses of the pool, in all its Regions."""
+    urls = world.site.config.user_pools[0].api_urls
+    return {("127.0.0.1", urlsplit(url).port or 0) for url in urls}
 
 
 def shown(site: Site, jwt: str) -> tuple[Got, Got]:
@@ -139,7 +153,7 @@ FOREIGN: dict[str, tuple[Callable[[World], str], str]] = {
     ),
     "of a Region without a replica": (
         lambda world: world.minted(
-            world.ours, f"{world.host}/{POOL_ID}".replace("eu-west-1.", "us-west-2.")
+            world.ours, f"{world.host}/{POOL_ID}".replace("eu-west-1.", "ap-south-1.")
         ),
         "wrong_issuer",
     ),
@@ -181,7 +195,7 @@ def test_a_foreign_token_is_nobodys_and_nothing_that_it_names_is_asked(
     page, guarded = shown(world.site, jwt)
     assert (page.status, page.body) == (200, f"NotAuthorizedException {reason}")
     assert (guarded.status, page.clears_cookie, guarded.clears_cookie) == (401, True, True)
-    assert set(reached) <= {("127.0.0.1", urlsplit(world.ours.url).port)}
+    assert set(reached) <= ours(world)
     assert (world.other.requests, world.evil.requests) == ([], [])
 
 
@@ -218,12 +232,53 @@ def test_a_key_set_that_is_none_is_an_outage_and_clears_nothing(
     world: World, reached: list[Any], name: str
 ) -> None:
     jwt = world.minted(world.ours, f"{world.host}/{POOL_ID}")
+    is_alone = len(ours(world)) == 1
     with world.ours.fault("jwks", NO_KEY_SETS[name](world)):
         page, guarded = shown(world.site, jwt)
-        assert (page.status, page.body) == (200, "NetworkError keys_unavailable")
-        assert (guarded.status, guarded.one("retry-after") is None) == (503, False)
-        assert page.all("set-cookie") == guarded.all("set-cookie") == []
-    assert set(reached) == {("127.0.0.1", urlsplit(world.ours.url).port)}
+    assert (page.status, guarded.status) == (200, 503 if is_alone else 200)
+    assert page.body == ("NetworkError keys_unavailable" if is_alone else "ada")
+    assert (guarded.one("retry-after") is not None) is is_alone
+    assert page.all("set-cookie") == guarded.all("set-cookie") == []
+    assert set(reached) == ours(world)
     assert world.evil.requests == []
     world.site.clock.advance(RETRY_PAUSE)
     assert shown(world.site, jwt)[0].body == "ada"
+
+
+# --- a Region in the configuration that does not exist
+
+
+@pytest.fixture
+def nowhere() -> Iterator[str]:
+    """An address that nobody listens at, and that nobody else can take."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{taken.getsockname()[1]}"
+
+
+def test_a_region_that_does_not_exist_is_in_nobodys_way(
+    build: Build, host: str, pool: LocalUserPool, nowhere: str, clock: Clock
+) -> None:
+    regions = {"xx-nowhere-9": nowhere}
+    site = build(TokenSession(), keys=None, protect=["/account"], regions=regions)
+    issuer = f"{host}/{POOL_ID}"
+    there = f"{HOSTS['original']}/{POOL_ID}".replace("eu-west-1.", "xx-nowhere-9.")
+    for named in (issuer, there):
+        page, guarded = shown(site, pool.mint("ada", issuer=named, issued_at=clock() - 60))
+        assert (page.body, guarded.status) == ("ada", 200)
+    forged = pool.mint("ada", issuer=there, key="unknown", issued_at=clock() - 60)
+    page, guarded = shown(site, forged)
+    assert (page.status, guarded.status) == (200, 503)  # its own key set cannot be asked
+    assert page.body == "NetworkError keys_unavailable"
+
+
+def test_with_nothing_else_left_a_region_that_does_not_exist_is_an_outage(
+    build: Build, host: str, pool: LocalUserPool, nowhere: str
+) -> None:
+    regions = {"xx-nowhere-9": nowhere}
+    site = build(TokenSession(), keys=None, protect=["/account"], regions=regions)
+    with pool.fault("jwks", Down()):
+        page, guarded = shown(site, pool.mint("ada", issuer=f"{host}/{POOL_ID}"))
+    assert (page.status, page.body) == (200, "NetworkError keys_unavailable")
+    assert guarded.status == 503
+    assert page.all("set-cookie") == guarded.all("set-cookie") == []
