@@ -301,6 +301,20 @@ def test_else_the_session_is_kept_and_the_log_says_what_to_write(
     assert 'refresh_api="InitiateAuth"' in message
 
 
+def test_a_secret_that_moto_refuses_looks_like_a_revoked_session(moto: Moto, shell: Shell) -> None:
+    """Its error has the hash for a message, where Cognito's names the secret: no next is tried."""
+    web, right = moto.server
+    tokens = moto.sign_in(web)
+    given = TokenSet(tokens["IdToken"], tokens["AccessToken"], tokens["RefreshToken"])
+    for secrets, answer in (([right], "."), (["wrong", right], "session_revoked")):
+        options = {"refresh_api": "InitiateAuth", "client_id": web, "client_secret": secrets}
+        site = MotoSite(shell, moto, **options)
+        browser = site.browser()
+        assert browser.does(site.start(given)).body == "ada"
+        assert answer in browser.does(site.refresh).body
+        site.close()
+
+
 def test_an_unknown_refresh_token_ends_the_session(moto: Moto) -> None:
     failure = refresh(moto, AppClient(moto.web), "unknown")
     assert isinstance(failure, Failure)
