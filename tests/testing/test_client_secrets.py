@@ -59,10 +59,15 @@ def revokes(pool: LocalUserPool, secret: str) -> bool:
     return is_right(answer, "UnauthorizedException")
 
 
+def hash_of(pool: RegionServer, secret: str, username: str = "ada") -> str:
+    """The `SECRET_HASH` of a user."""
+    made = digest(secret.encode(), f"{username}{pool.client_id}".encode(), sha256)
+    return b64encode(made).decode()
+
+
 def signs_in(pool: LocalUserPool, secret: str) -> bool:
-    made = digest(secret.encode(), f"ada{pool.client_id}".encode(), sha256)
     parameters = {"USERNAME": "ada", "PASSWORD": "correct horse"}
-    parameters["SECRET_HASH"] = b64encode(made).decode()
+    parameters["SECRET_HASH"] = hash_of(pool, secret)
     body = {"ClientId": pool.client_id, "AuthFlow": "USER_PASSWORD_AUTH"}
     answer = call(pool, "InitiateAuth", **body, AuthParameters=parameters)
     return is_right(answer, "NotAuthorizedException")

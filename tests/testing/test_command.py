@@ -135,11 +135,11 @@ def test_a_restart_signs_nobody_out(started: Callable[..., Pool], tmp_path: Path
 def test_it_says_what_there_is_and_that_it_is_for_development(
     started: Callable[..., Pool], tmp_path: Path
 ) -> None:
-    given = ["--user", "ada:secret", "--group", "admins", "--group", "staff"]
+    given = ["--user", "ada:sesame", "--group", "admins", "--group", "staff"]
     given += ["--attribute", "name=Ada", "--user", "grace", "--attribute", "email=g@example.org"]
     pool = started("--port", "0", "--state", "pool.json", *given)
     assert "FOR DEVELOPMENT" in pool.said
-    assert "ada, password: secret, in admins, staff" in pool.said
+    assert "ada, password: sesame, in admins, staff" in pool.said
     assert "grace, password: correct horse" in pool.said
     assert 'AmplifyConfig.from_outputs("amplify_outputs.json")' in pool.said
     users = json.loads((tmp_path / "pool.json").read_text())["users"]
@@ -150,7 +150,7 @@ def test_it_says_what_there_is_and_that_it_is_for_development(
         "name": "Ada",
     }
     assert users[1]["attributes"]["email"] == "g@example.org"
-    assert '"secret"' not in (tmp_path / "pool.json").read_text()
+    assert "sesame" not in (tmp_path / "pool.json").read_text()
 
 
 def test_without_a_user_there_is_ada_and_without_a_state_no_file_of_it(
@@ -307,3 +307,17 @@ def test_the_name_of_no_region_is_a_usage_error(capsys: pytest.CaptureFixture[st
     with pytest.raises(SystemExit):
         cli.main(["pool", "--replica", "west"])
     assert "write an AWS Region, such as us-west-2" in capsys.readouterr().err
+
+
+# --- sessions
+
+
+@pytest.mark.parametrize(("arguments", "most"), [([], 20), (["2"], 2)])
+def test_it_tracks_sessions(started: Callable[..., Pool], arguments: list[str], most: int) -> None:
+    pool = started("--port", "0", "--track-sessions", *arguments)
+    assert f"are tracked, at most {most} sign-ins of a user" in pool.said
+
+
+def test_a_limit_that_cognito_has_not_is_refused(tmp_path: Path) -> None:
+    said = refused(tmp_path, "--port", "0", "--track-sessions", "0")
+    assert "--track-sessions: write a number from 1 to 100; got 0" in said

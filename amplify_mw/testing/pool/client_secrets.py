@@ -98,20 +98,26 @@ class ClientSecrets:
             return None
         return {"given": fingerprint(self._given), "active": [*map(asdict, self._active)]}
 
-    def restore(self, kept: Mapping[str, Any] | None) -> None:
-        """Take what was kept, unless the client was given another secret since.
+    def restore(self, kept: "KeptSecrets | None") -> None:
+        """Take what was kept, unless the client was given another secret since."""
+        if kept is not None and self._given is not None and kept[0] == fingerprint(self._given):
+            self._active = kept[1]
 
-        Raises `KeyError`, `TypeError` and `ValueError` if it is damaged.
-        """
-        if kept is None or self._given is None or kept["given"] != fingerprint(self._given):
-            return
-        active = tuple(
-            ClientSecret(str(one["id"]), str(one["value"]), int(one["created_at"]))
-            for one in kept["active"]
-        )
-        if not 1 <= len(active) <= MOST:
-            raise ValueError("the client's secrets")
-        self._active = active
+
+KeptSecrets = tuple[str, tuple[ClientSecret, ...]]  # the first one's fingerprint, and those of then
+
+
+def read_secrets(kept: Mapping[str, Any] | None) -> KeptSecrets | None:
+    """What `exported` wrote. Raises `KeyError`, `TypeError` and the like if it is damaged."""
+    if kept is None:
+        return None
+    active = tuple(
+        ClientSecret(str(one["id"]), str(one["value"]), int(one["created_at"]))
+        for one in kept["active"]
+    )
+    if not 1 <= len(active) <= MOST:
+        raise ValueError("the client's secrets")
+    return str(kept["given"]), active
 
 
 def _is_among(shown: str, right: Iterable[str]) -> bool:

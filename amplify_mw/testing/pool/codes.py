@@ -32,6 +32,7 @@ class _Code:
     username: str
     sub: str
     auth_time: int
+    origin: str | None
     ends_at: float
 
 
@@ -43,11 +44,17 @@ class Codes:
         self._codes: dict[str, _Code] = {}
         self._redeemed: dict[str, str] = {}  # by code: the origin_jti of its tokens
 
-    def new(self, request: AuthorizationRequest, user: LocalUser, auth_time: int) -> str:
-        """A code for a user's sign-in at `auth_time`."""
+    def new(
+        self,
+        request: AuthorizationRequest,
+        user: LocalUser,
+        auth_time: int,
+        origin: str | None = None,
+    ) -> str:
+        """A code for a user's sign-in at `auth_time`. `origin`: the id of its SSO session."""
         code = str(uuid4())
         ends_at = self._ledger.clock() + CODE_LIFETIME
-        self._codes[code] = _Code(request, user.username, user.sub, auth_time, ends_at)
+        self._codes[code] = _Code(request, user.username, user.sub, auth_time, origin, ends_at)
         return code
 
     def redeem(
@@ -69,6 +76,7 @@ class Codes:
             raise BadCode("The user is no longer there")
         sign_in = self._ledger.begin(user, found.request.scope, found.auth_time)
         sign_in = replace(sign_in, resource=found.request.resource)
+        self._ledger.begin_session(sign_in, found.origin)
         self._redeemed[code] = sign_in.origin_jti
         return sign_in, found.request.nonce
 

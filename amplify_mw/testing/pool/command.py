@@ -24,6 +24,7 @@ from .origins import checked_origins
 from .outputs import NotOurs, check_ours, write_outputs
 from .pool import LocalUserPool
 from .state import StateError, write_whole
+from .tracking import MOST_PER_USER, checked_most
 
 USUAL_PORT: Final = 9229
 USUAL_OUTPUTS: Final = "amplify_outputs.json"
@@ -83,6 +84,7 @@ def add_options(parser: argparse.ArgumentParser, port: Callable[[str], int]) -> 
     )
     _add_files(parser)
     _add_features(parser)
+    _add_sessions(parser)
 
 
 def _add_features(parser: argparse.ArgumentParser) -> None:
@@ -100,6 +102,17 @@ def _add_features(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="REGION",
         help="serve another Region, too, such as us-west-2, at the port after the last one",
+    )
+
+
+def _add_sessions(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--track-sessions",
+        type=int,
+        nargs="?",
+        const=MOST_PER_USER,
+        metavar="N",
+        help="track Cognito's own sessions, at most N sign-ins of a user (%(const)s)",
     )
 
 
@@ -162,6 +175,7 @@ def _started(options: argparse.Namespace) -> LocalUserPool:
         origins=options.origins,
         tls=options.tls,
         issuer_type=options.issuer_type,
+        **_tracking(options.track_sessions),
     )
     try:
         _serve(pool, options)
@@ -181,6 +195,15 @@ def _started(options: argparse.Namespace) -> LocalUserPool:
             raise CannotStart(f"{error.filename}: {error.strerror}") from error
         raise
     return pool
+
+
+def _tracking(most: int | None) -> dict[str, Any]:
+    """The options of `LocalUserPool`. Raises `CannotStart`."""
+    try:
+        checked_most(True, MOST_PER_USER if most is None else most)
+    except ValueError as error:
+        raise CannotStart(f"--track-sessions: {str(error).partition(': ')[2]}") from error
+    return {} if most is None else {"track_sessions": True, "max_sessions_per_user": most}
 
 
 def _serve(pool: LocalUserPool, options: argparse.Namespace) -> None:
@@ -213,6 +236,8 @@ def _announcement(options: argparse.Namespace, pool: LocalUserPool) -> Iterator[
         yield f"  Replica   {url} is {region}"
     if pool.issuer_type is not None:
         yield f"  Issuer    {pool.issuer} ({pool.issuer_type})"
+    if options.track_sessions is not None:
+        yield f"  Sessions  are tracked, at most {options.track_sessions} sign-ins of a user"
     for number, name in enumerate(pool.usernames):
         yield f"  {'' if number else 'Users':<9} {name}{_about(given.get(name))}"
     yield f"  Outputs   {options.outputs}"

@@ -1,9 +1,9 @@
 """A local user pool's state as a JSON document, and back.
 
 Rules:
-- There is no password and no token in it: users have verifiers, tokens and cookies are hashes. The
-  client's secrets are in it, like the private keys.
-- A user of another identity provider has neither.
+- There is no password and no token in it: users have verifiers, tokens and cookies are hashes. A
+  user of another identity provider has no verifier. The private keys and the client's secrets are
+  in it.
 - A sign-in is kept for 30 days, as long as Cognito's refresh tokens last by default. A revoked one
   is kept as long, so that its access tokens stay refused.
 - Codes and challenges, which last minutes, are not kept.
@@ -13,14 +13,14 @@ Rules:
 from collections.abc import Mapping
 from dataclasses import asdict
 from types import MappingProxyType
-from typing import Any, Final, get_args
+from typing import Any, get_args
 
+from .client_secrets import read_secrets
 from .issuers import IssuerType, is_region
 from .ledger import BrowserSession, Ledger, LocalUser, RefreshToken, SignIn
 from .signing import SigningKeys
 from .srp import Verifier
-
-KEPT_FOR: Final[int] = 30 * 24 * 3600  # seconds
+from .tracking import REFRESH_LIFETIME, read_sessions
 
 
 class BadDocument(ValueError):
@@ -33,7 +33,7 @@ class AnotherPool(ValueError):
 
 def document(ledger: Ledger) -> dict[str, Any]:
     """The state of a pool."""
-    since = ledger.clock() - KEPT_FOR
+    since = ledger.clock() - REFRESH_LIFETIME
     return {
         "user_pool_id": ledger.user_pool_id,
         "client_id": ledger.client_id,
@@ -52,6 +52,7 @@ def document(ledger: Ledger) -> dict[str, Any]:
             for hashed, browser in ledger.browsers.items()
             if browser.auth_time > since
         ],
+        "sessions": ledger.tracking.exported(since),
     }
 
 
@@ -64,7 +65,8 @@ def restore(ledger: Ledger, members: Mapping[str, Any]) -> None:
         users = {user.username: user for user in map(_read_user, members["users"])}
         issuer_type, regions = _read_issuers(members)
         keys = SigningKeys.imported(members["keys"])
-        ledger.client_secrets.restore(members.get("client_secrets"))
+        sessions = read_sessions(members.get("sessions", {}))
+        secrets = read_secrets(members.get("client_secrets"))
         sign_ins = [_read_sign_in(one) for one in members["sign_ins"]]
         browsers = {
             str(one["sha256"]): BrowserSession(
@@ -75,6 +77,8 @@ def restore(ledger: Ledger, members: Mapping[str, Any]) -> None:
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BadDocument(f"{type(error).__name__}: {error}") from error
     ledger.issuers.restore(issuer_type, regions)
+    ledger.client_secrets.restore(secrets)
+    ledger.tracking.restore(*sessions)
     ledger.keys = keys
     ledger.users = users
     ledger.browsers = browsers

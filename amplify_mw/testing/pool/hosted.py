@@ -11,6 +11,7 @@ Rules:
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import Final, NoReturn
 
@@ -27,7 +28,7 @@ from .authorization import (
     parse,
 )
 from .codes import Codes
-from .ledger import BrowserSession, Ledger, LocalUser, new_user
+from .ledger import BROWSER_LIFETIME, BrowserSession, Ledger, LocalUser, new_user
 from .oauth import FORM, Paths
 from .operations import Operations, check_state
 from .pages import Frame
@@ -36,18 +37,26 @@ from .secrecy import fingerprint, is_same
 
 SESSION_COOKIE: Final = "local-pool-session"
 FORM_COOKIE: Final = "local-pool-form"
-SESSION_LIFETIME: Final = 3600  # seconds, as at Cognito
 SHORTEST_PASSWORD: Final = 8
 _EXPIRED: Final = "The form had expired. Please try again."
 
 Page = Callable[[Frame], Response]
 
 
+@dataclass(frozen=True, slots=True)
+class PageOptions:
+    """The options of the pages. But for the `client` they are as `LocalUserPool` describes them."""
+
+    client: AppClient
+    identity_providers: Mapping[str, Iterable[str]]
+    adds_iss: bool
+    notes: Mapping[str, str]
+
+
 class Hosted:
     """The endpoints, on the ledger and codes of one pool. `paths`: as those of `Domain`.
 
-    `identity_providers`: the other providers' names, and the identifiers of each. `issuer`: the
-    `iss` sent back to the app, or None. `notes`: see `LocalUserPool`.
+    `issuer`: says the pool's.
     """
 
     def __init__(
@@ -55,18 +64,18 @@ class Hosted:
         ledger: Ledger,
         operations: Operations,
         codes: Codes,
-        client: AppClient,
-        identity_providers: Mapping[str, Iterable[str]],
-        issuer: Callable[[], str | None],
-        notes: Mapping[str, str],
+        options: PageOptions,
+        issuer: Callable[[], str],
     ) -> None:
         self._ledger = ledger
         self._operations = operations
         self._codes = codes
-        self._client = client
-        self._identity_providers = {name: set(ids) for name, ids in identity_providers.items()}
-        self._issuer = issuer
-        self._notes = dict(notes)
+        self._client = options.client
+        self._identity_providers = {
+            name: set(ids) for name, ids in options.identity_providers.items()
+        }
+        self._issuer = issuer if options.adds_iss else lambda: None
+        self._notes = dict(options.notes)
         self.paths: Paths = {
             ("GET", "/oauth2/authorize"): ("authorize", partial(self._answer, self._authorize)),
             ("GET", "/login"): ("login", partial(self._answer, self._show_login)),
@@ -92,7 +101,7 @@ class Hosted:
             user = self._ledger.user(session.username)
             is_meant = provider is None or provider == user.identity_provider
             if is_meant and "select_account" not in asked.prompts:
-                return self._send_on(asked, user, session.auth_time)
+                return self._send_on(asked, user, session.auth_time, _browser(request))
         if "none" in asked.prompts:
             self._refuse(asked, "login_required", "The browser is not signed in")
         return _redirect(f"/login?{asked.query}")
@@ -111,7 +120,8 @@ class Hosted:
         if not _is_ours(request, form):
             return self._show(request, asked, page, _EXPIRED, 403)
         if known and provider is None and form.get("session") == "continue":
-            return self._send_on(asked, self._ledger.user(known.username), known.auth_time)
+            user = self._ledger.user(known.username)
+            return self._send_on(asked, user, known.auth_time, _browser(request))
         try:
             user = self._identify(provider, username, form.get("password", ""))
         except Refused as refused:
@@ -151,7 +161,7 @@ class Hosted:
             target = uris[0]
         else:  # to sign in again
             target = f"/login?{self._parse(request).query}"
-        self._ledger.browsers.pop(_browser(request), None)
+        self._ledger.end_browser(_browser(request))
         response = _redirect(target)
         response.delete_cookie(SESSION_COOKIE, httponly=True, samesite="Lax")
         return response
@@ -191,7 +201,7 @@ class Hosted:
     def _session(self, request: Request) -> BrowserSession | None:
         """The sign-in of this browser, unless it is too old or the user is gone."""
         session = self._ledger.browsers.get(_browser(request))
-        if session is None or self._ledger.clock() - session.auth_time > SESSION_LIFETIME:
+        if session is None or self._ledger.clock() - session.auth_time > BROWSER_LIFETIME:
             return None
         user = self._ledger.users.get(session.username)
         if user is None or user.sub != session.sub:
@@ -242,13 +252,18 @@ class Hosted:
         auth_time = int(self._ledger.clock())
         session_id = secrets.token_urlsafe(24)
         session = BrowserSession(user.username, user.sub, auth_time)
-        self._ledger.browsers[fingerprint(session_id)] = session
-        response = self._send_on(asked, user, auth_time)
+        key = fingerprint(session_id)
+        self._ledger.browsers[key] = session
+        self._ledger.tracking.begin_browser(key, user.sub)
+        response = self._send_on(asked, user, auth_time, key)
         _set_cookie(response, SESSION_COOKIE, session_id)
         return response
 
-    def _send_on(self, asked: AuthorizationRequest, user: LocalUser, auth_time: int) -> Response:
-        code = self._codes.new(asked, user, auth_time)
+    def _send_on(
+        self, asked: AuthorizationRequest, user: LocalUser, auth_time: int, browser: str
+    ) -> Response:
+        session = self._ledger.tracking.browsers.get(browser)
+        code = self._codes.new(asked, user, auth_time, session.id if session else None)
         return _redirect(asked.back(self._issuer(), code=code))
 
     def _faults(self, username: str, email: str, password: str) -> Iterator[str]:
@@ -281,7 +296,7 @@ def _is_ours(request: Request, form: Mapping[str, str]) -> bool:
 
 def _set_cookie(response: Response, name: str, value: str) -> None:
     # Without `Secure`: this is plain HTTP, which curl and other plain clients take at its word.
-    response.set_cookie(name, value, max_age=SESSION_LIFETIME, httponly=True, samesite="Lax")
+    response.set_cookie(name, value, max_age=BROWSER_LIFETIME, httponly=True, samesite="Lax")
 
 
 def _redirect(url: str) -> Response:

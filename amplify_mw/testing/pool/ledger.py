@@ -29,9 +29,11 @@ from .machines import Machines
 from .secrecy import fingerprint, is_same
 from .signing import SigningKeys, merged, opaque_token
 from .srp import Verifier, full_name
+from .tracking import Session, Tracking
 
 SELF_SERVICE_SCOPE: Final = "aws.cognito.signin.user.admin"
-TOKEN_LIFETIME: Final = 3600
+TOKEN_LIFETIME: Final = 3600  # seconds, as the others
+BROWSER_LIFETIME: Final = 3600  # as at Cognito
 _VERIFIED: Final = {"email": "email_verified", "phone_number": "phone_number_verified"}
 _SCOPED: Final = {
     "email": frozenset({"email", "email_verified"}),
@@ -134,6 +136,7 @@ class Ledger:
         clock: Callable[[], float],
         token_lifetime: int,
         keys: SigningKeys,
+        tracking: Tracking,
     ) -> None:
         self.user_pool_id = user_pool_id
         self.client_id = client.client_id
@@ -143,6 +146,7 @@ class Ledger:
         self.clock = clock
         self.keys = keys
         self.machines: Machines = Machines()
+        self.tracking = tracking
         self.users: dict[str, LocalUser] = {}
         self.refresh_tokens: dict[str, RefreshToken] = {}  # by their fingerprints
         self.browsers: dict[str, BrowserSession] = {}  # by the fingerprints of their cookies
@@ -191,6 +195,28 @@ class Ledger:
         sign_in = SignIn(user.username, user.sub, scope, auth_time)
         self.note_origin(user.sub, sign_in.origin_jti)
         return sign_in
+
+    def begin_session(self, sign_in: SignIn, origin: str | None = None) -> None:
+        """Count a sign-in among the user's sessions. `origin`: see `Session`."""
+        for evicted in self.tracking.begin(sign_in.origin_jti, sign_in.sub, origin):
+            self.revoke(evicted)
+
+    def sessions_of(self, user: LocalUser) -> dict[str, Session]:
+        """A user's sessions by their `origin_jti`, or the fingerprints of their cookies."""
+        now = self.clock()
+        found = self.tracking.active_tokens
+        for key, session in self.tracking.browsers.items():
+            browser = self.browsers.get(key)
+            if browser is not None and now - browser.auth_time <= BROWSER_LIFETIME:
+                found[key] = session
+        return {key: session for key, session in found.items() if session.sub == user.sub}
+
+    def end_browser(self, key: str, *, linked: bool = False) -> None:
+        """End a browser's sign-in, by its cookie's fingerprint. `linked`: and those through it."""
+        self.browsers.pop(key, None)
+        session = self.tracking.browsers.pop(key, None)
+        for origin_jti in self.tracking.through(session.id) if session and linked else ():
+            self.revoke(origin_jti)
 
     def issue(self, sign_in: SignIn, region: str | None = None) -> tuple[str, str]:
         """A fresh ID token and access token."""
@@ -244,13 +270,18 @@ class Ledger:
         """Note an `origin_jti` of a user's tokens."""
         self._origins.setdefault(sub, set()).add(origin_jti)
 
-    def revoke(self, origin_jti: str) -> None:
-        """End a sign-in."""
+    def revoke(self, origin_jti: str, *, linked: bool = False) -> None:
+        """End a sign-in. `linked`: and the browser's that it came through."""
         self._revoked.add(origin_jti)
+        session = self.tracking.tokens.pop(origin_jti, None)
+        browser = self.tracking.browser_of(session.origin) if session and linked else None
+        if browser is not None:
+            self.end_browser(browser)
 
     def revoke_all(self, user: LocalUser) -> None:
         """End all sign-ins of the user so far."""
-        self._revoked |= self._origins.get(user.sub, set())
+        for origin_jti in self._origins.get(user.sub, ()):
+            self.revoke(origin_jti)
 
     def is_revoked(self, origin_jti: str) -> bool:
         """Whether a sign-in has been revoked."""

@@ -17,6 +17,7 @@ from .ledger import SELF_SERVICE_SCOPE, Ledger, LocalUser, SignIn, scoped
 from .refusals import Members, Operation, Refused, json_object, refuse_parameter, text
 from .secret_operations import SecretOperations
 from .server import AMZ_JSON
+from .session_operations import SessionOperations, linked
 from .signing import BadToken
 from .srp import BadProof, Challenges, padded
 
@@ -65,6 +66,7 @@ class Operations:
         self._secrets = ledger.client_secrets
         self._grace = grace
         self._challenges = Challenges()
+        self.sessions: SessionOperations = SessionOperations(ledger, self._holder_of)
         self._by_name: Mapping[str, Operation] = {
             "InitiateAuth": self._initiate_auth,
             "RespondToAuthChallenge": self._respond_to_auth_challenge,
@@ -73,6 +75,7 @@ class Operations:
             "RevokeToken": self._revoke_token,
             "GlobalSignOut": self._global_sign_out,
             **SecretOperations(ledger, region).by_name,
+            **self.sessions.by_name,
         }
         self._flows: Mapping[str, Operation] = {
             "USER_PASSWORD_AUTH": self._password_flow,
@@ -107,6 +110,7 @@ class Operations:
     def refresh(self, token: str) -> Members:
         """An `AuthenticationResult` for a refresh token; rotates. Raises `Refused`."""
         sign_in = self._refreshable(token)
+        self._ledger.tracking.see(sign_in.origin_jti)
         if self._grace is None:
             return self._result(sign_in)
         return self._result(sign_in, RefreshToken=self._ledger.rotate(token, self._grace))
@@ -128,16 +132,17 @@ class Operations:
     def user_info(self, access_token: str) -> Members:
         """The attributes readable with an access token's scope. Raises `Refused`."""
         missing = Refused("NotAuthorizedException", "Access token does not contain openid scope")
-        user, scope = self._bearer(access_token, "openid", missing)
-        return {"sub": user.sub, **scoped(user.attributes, scope), "username": user.username}
+        user, claims = self._bearer(access_token, "openid", missing)
+        readable = scoped(user.attributes, str(claims["scope"]))
+        return {"sub": user.sub, **readable, "username": user.username}
 
-    def revoke(self, token: str) -> None:
-        """End the sign-in of a refresh token. Raises `Refused`."""
+    def revoke(self, token: str, *, linked: bool = False) -> None:
+        """End the sign-in of a refresh token. `linked`: see `Ledger.revoke`. Raises `Refused`."""
         if token.count(".") == 2:  # a JWT: only refresh tokens can be revoked
             raise Refused("UnsupportedTokenTypeException", "Unsupported token type")
         refresh_token = self._ledger.refresh_token(token)
         if refresh_token:  # an unknown token is no error (RFC 7009 2.2)
-            self._ledger.revoke(refresh_token.sign_in.origin_jti)
+            self._ledger.revoke(refresh_token.sign_in.origin_jti, linked=linked)
 
     def _initiate_auth(self, body: Members) -> Members:
         self._check_client_id(body)
@@ -216,6 +221,7 @@ class Operations:
     def _signed_in(self, user: LocalUser) -> Members:
         """The answer to a finished sign-in."""
         sign_in = self._ledger.begin(user, SELF_SERVICE_SCOPE, int(self._ledger.clock()))
+        self._ledger.begin_session(sign_in)
         result = self._result(sign_in, RefreshToken=self._ledger.new_refresh_token(sign_in))
         return {"ChallengeParameters": {}, "AuthenticationResult": result}
 
@@ -224,7 +230,9 @@ class Operations:
         known = self._ledger.refresh_token(token)
         if known:
             self._check_secret_hash(parameters, known.sign_in.username)
-        result = self._result(self._refreshable(token))
+        sign_in = self._refreshable(token)
+        self._ledger.tracking.see(sign_in.origin_jti)
+        result = self._result(sign_in)
         return {"ChallengeParameters": {}, "AuthenticationResult": result}
 
     def _get_tokens_from_refresh_token(self, body: Members) -> Members:
@@ -232,18 +240,19 @@ class Operations:
         return {"AuthenticationResult": self.refresh(text(body, "RefreshToken"))}
 
     def _get_user(self, body: Members) -> Members:
-        user = self._user_of(text(body, "AccessToken"))
+        user, _ = self._holder_of(body)
         attributes = {"sub": user.sub, **user.attributes}
         members = [{"Name": name, "Value": value} for name, value in attributes.items()]
         return {"Username": user.username, "UserAttributes": members}
 
     def _revoke_token(self, body: Members) -> Members:
         self._check_client(body)
-        self.revoke(text(body, "Token"))
+        self.revoke(text(body, "Token"), linked=linked(body))
         return {}
 
     def _global_sign_out(self, body: Members) -> Members:
-        self._ledger.revoke_all(self._user_of(text(body, "AccessToken")))
+        user, _ = self._holder_of(body)
+        self._ledger.revoke_all(user)
         return {}
 
     def _check_client(self, body: Members) -> None:
@@ -291,25 +300,27 @@ class Operations:
         check_state(self._existing(sign_in.username, sign_in.sub))
         return sign_in
 
-    def _user_of(self, access_token: str) -> LocalUser:
-        """The user of a valid access token with the self-service scope."""
+    def _holder_of(self, body: Members) -> tuple[LocalUser, str]:
+        """The user and the `origin_jti` of a valid access token with the self-service scope."""
         message = "Access Token does not have required scopes"
         missing = Refused("NotAuthorizedException", message)
-        return self._bearer(access_token, SELF_SERVICE_SCOPE, missing)[0]
+        user, claims = self._bearer(text(body, "AccessToken"), SELF_SERVICE_SCOPE, missing)
+        return user, str(claims.get("origin_jti"))
 
-    def _bearer(self, access_token: str, needed: str, missing: Refused) -> tuple[LocalUser, str]:
-        """The user and the scope of a good access token, with the `needed` one among them."""
+    def _bearer(
+        self, access_token: str, needed: str, missing: Refused
+    ) -> tuple[LocalUser, Members]:
+        """The user and the claims of a good access token with the `needed` scope."""
         claims = self._access_claims(access_token)
         if not claims["exp"] > self._ledger.clock():
             raise Refused("NotAuthorizedException", "Access Token has expired")
         if self._ledger.is_revoked(str(claims.get("origin_jti"))):
             raise Refused("NotAuthorizedException", "Access Token has been revoked")
-        scope = str(claims.get("scope"))
-        if needed not in scope.split():
+        if needed not in str(claims.get("scope")).split():
             raise missing
         user = self._existing(str(claims.get("username")), claims.get("sub"))
         check_state(user)
-        return user, scope
+        return user, claims
 
     def _access_claims(self, token: str) -> Members:
         """The claims of an access token of this pool, expired or not."""

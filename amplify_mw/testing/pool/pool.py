@@ -21,6 +21,7 @@ from ...models.session import TokenSet
 from .authorization import AppClient
 from .client_secrets import ClientSecrets
 from .codes import Codes
+from .hosted import PageOptions
 from .issuers import Issuers, IssuerType, is_region
 from .keeping import Keeping
 from .ledger import (
@@ -52,6 +53,7 @@ from .server import Status as Status
 from .server import Throttling as Throttling
 from .signing import SigningKeys, merged, new_signing_key
 from .state import StateError as StateError
+from .tracking import MOST_PER_USER, Tracking, checked_most
 
 if TYPE_CHECKING:
     from joserfc.jwk import RSAKey
@@ -76,6 +78,8 @@ class LocalUserPool(RegionServer):
     `token_lifetime`: seconds from the issue of an ID or access token until it expires.
     `rotate_refresh_tokens`: a refresh returns a new refresh token, and the old one ends
     `rotation_grace` seconds later.
+    `track_sessions`: users list and end their sessions at Cognito, of which they have at most
+    `max_sessions_per_user` (1 to 100) by sign-in: the next one ends the one least recently used.
 
     The pool's domain, for signing in with a browser, is at `url`, too. `redirect_uris` and
     `logout_uris`: the addresses it may redirect to afterwards (None: any). `identity_providers`:
@@ -113,6 +117,8 @@ class LocalUserPool(RegionServer):
         token_lifetime: int = TOKEN_LIFETIME,
         rotate_refresh_tokens: bool = False,
         rotation_grace: float = 0.0,
+        track_sessions: bool = False,
+        max_sessions_per_user: int = MOST_PER_USER,
         redirect_uris: Iterable[str] | None = None,
         logout_uris: Iterable[str] | None = None,
         identity_providers: Mapping[str, Iterable[str]] = MappingProxyType({}),
@@ -124,21 +130,16 @@ class LocalUserPool(RegionServer):
         origins: Iterable[str] = (),
         tls: bool = False,
     ) -> None:
-        client = ClientSecrets(client_id, client_secret, clock)
+        secrets = ClientSecrets(client_id, client_secret, clock)
         issuers = Issuers(user_pool_id, lambda: self._home, issuer, issuer_type)
-        ledger = Ledger(user_pool_id, client, issuers, clock, token_lifetime, _keys(key, state))
-        shared = Shared(
-            ledger=ledger,
-            keeping=Keeping(ledger, state),
-            client=_app_client(client_id, redirect_uris, logout_uris),
-            grace=rotation_grace if rotate_refresh_tokens else None,
-            identity_providers=identity_providers,
-            adds_iss=adds_iss,
-            notes=notes,
-            origins=checked_origins(origins),
-            tls=tls,
-            codes=Codes(ledger),
-        )
+        tracking = Tracking(checked_most(track_sessions, max_sessions_per_user), clock)
+        kept = issuers, clock, token_lifetime, _keys(key, state), tracking
+        ledger = Ledger(user_pool_id, secrets, *kept)
+        client = _app_client(client_id, redirect_uris, logout_uris)
+        options = PageOptions(client, identity_providers, adds_iss, notes)
+        parts = ledger, Keeping(ledger, state), Codes(ledger), options
+        grace = rotation_grace if rotate_refresh_tokens else None
+        shared = Shared(*parts, grace, checked_origins(origins), tls)
         super().__init__(shared, None, port)
         shared.keeping.open()
 
@@ -309,6 +310,15 @@ class LocalUserPool(RegionServer):
             secrets.delete(ids[0] if ids else "none of that value")
 
     @property
+    def session_page_size(self) -> int:
+        """The most sessions in one answer to ListUserSessions: 125. Set less to see pages of it."""
+        return self._operations.sessions.page_size
+
+    @session_page_size.setter
+    def session_page_size(self, size: int) -> None:
+        self._operations.sessions.page_size = size
+
+    @property
     def certificate(self) -> str:
         """The certificate of the pool's `tls`, in PEM, for a browser or a client to trust."""
         with self._shared.lock:
@@ -446,6 +456,7 @@ class LocalUserPool(RegionServer):
         with self._shared.changing():
             ledger = self._ledger
             sign_in = ledger.begin(ledger.user(username), scope, int(ledger.clock()))
+            ledger.begin_session(sign_in)
             return TokenSet(*ledger.issue(sign_in), ledger.new_refresh_token(sign_in))
 
     def mint(

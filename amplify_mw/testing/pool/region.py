@@ -10,7 +10,7 @@ Rules:
 """
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,9 +20,8 @@ from typing import Final, Self
 from werkzeug.wrappers import Request, Response
 
 from . import discovery, pages
-from .authorization import AppClient
 from .codes import Codes
-from .hosted import Hosted
+from .hosted import Hosted, PageOptions
 from .keeping import Keeping
 from .ledger import Ledger
 from .oauth import Domain, Paths
@@ -30,6 +29,7 @@ from .operations import NOT_ENABLED, TARGET_PREFIX, Operations
 from .origins import is_preflight, preflight, share
 from .refusals import Refused
 from .server import ANY_OPERATION, Call, Fault, Gate, LoopbackServer, amz_response
+from .tracking import NOBODY, Visitor
 
 UPDATED_HOST: Final = "issuer-cognito-idp"  # the path of its documents
 
@@ -43,21 +43,19 @@ class Shared:
 
     ledger: Ledger
     keeping: Keeping
-    client: AppClient
+    codes: Codes
+    pages: PageOptions
     grace: float | None
-    identity_providers: Mapping[str, Iterable[str]]
-    adds_iss: bool
-    notes: Mapping[str, str]
     origins: tuple[str, ...]
     tls: bool
-    codes: Codes
     lock: threading.Lock = field(default_factory=threading.Lock)
     servers: "list[RegionServer]" = field(default_factory=list)
 
     @contextmanager
-    def changing(self) -> Iterator[None]:
+    def changing(self, visitor: Visitor = NOBODY) -> Iterator[None]:
         """Hold the lock, and keep what has changed, even by an operation that is refused."""
         with self.lock:
+            self.ledger.tracking.visitor = visitor
             try:
                 yield
             finally:
@@ -102,10 +100,8 @@ class RegionServer:
             self._ledger,
             self._operations,
             shared.codes,
-            shared.client,
-            shared.identity_providers,
-            lambda: self.issuer if shared.adds_iss else None,
-            shared.notes,
+            shared.pages,
+            lambda: self.issuer,
         )
         domain = Domain(self._ledger, self._operations, shared.codes, self._region)
         paths = {**domain.paths, **hosted.paths}
@@ -251,7 +247,7 @@ class RegionServer:
             self.issuer,
             f"{home}/.well-known/jwks.json",
             has_secret=bool(self._ledger.client_secrets.active),
-            adds_iss=self._shared.adds_iss,
+            adds_iss=self._shared.pages.adds_iss,
         )
         return discovery.response(members)
 
@@ -273,12 +269,12 @@ class RegionServer:
         return Call(f"{request.method} {request.path}", partial(Response, b"", 404))
 
     def _locked(self, endpoint: Callable[[Request], Response], request: Request) -> Response:
-        with self._shared.changing():
+        with self._shared.changing(Visitor.of(request)):
             return endpoint(request)
 
     def _operate(self, target: str, request: Request) -> Response:
         try:
-            with self._shared.changing():
+            with self._shared.changing(Visitor.of(request)):
                 answer = self._operations.run(target, request.mimetype, request.get_data())
         except Refused as refused:
             return refused.error.response()
