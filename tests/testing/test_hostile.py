@@ -1,6 +1,8 @@
 """Hostile parameters at the local user pool's domain: nothing breaks, nothing gets out."""
 
+from base64 import urlsafe_b64encode
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import quote, urlencode
 
 import httpx2
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 
 from amplify_mw.testing import LocalUserPool
 from amplify_mw.testing.pool.authorization import PARAMETERS
-from tests.testing.asking import asked, client
+from tests.testing.asking import asked, call, client
 
 MARKUP = """"'><script>alert(1)</script><img src=x onerror=alert(1)>&{style}"""
 PATHS = ["/oauth2/authorize", "/login", "/signup", "/logout"]
@@ -176,3 +178,61 @@ def test_no_parameters_break_an_endpoint(
     assert answer.headers.get("location", "https://app.example/").startswith(
         ("https://app.example/", "/login?")
     )
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=6,
+)
+MEMBERS = [
+    *("AccessToken", "NextToken", "SessionId", "RevokeAssociatedSessions", "UserPoolId"),
+    *("ClientId", "ClientSecret", "ClientSecretId", "RefreshToken", "Token"),
+]
+
+
+@pytest.fixture(scope="module")
+def tracking() -> Iterator[LocalUserPool]:
+    secret = "a_secret_of_24_characters_and_more"
+    with LocalUserPool(track_sessions=True, client_secret=secret) as pool:
+        pool.add_user("ada")
+        yield pool
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    operation=st.sampled_from(
+        [
+            *("ListUserSessions", "RevokeUserSession", "RevokeToken"),
+            *("AddUserPoolClientSecret", "DeleteUserPoolClientSecret", "ListUserPoolClientSecrets"),
+        ]
+    ),
+    wrong=st.dictionaries(st.sampled_from(MEMBERS), JSON, max_size=3),
+    page=st.binary(max_size=40) | st.text(alphabet='[]{}1e9," -', max_size=20).map(str.encode),
+)
+def test_no_members_break_an_operation(
+    tracking: LocalUserPool, operation: str, wrong: dict[str, Any], page: bytes
+) -> None:
+    tokens = tracking.sign_in("ada")
+    body = {
+        "AccessToken": tokens.access_token,
+        "NextToken": urlsafe_b64encode(page).decode(),
+        "SessionId": "tkn" + "q" * 25,
+        "UserPoolId": tracking.user_pool_id,
+        "ClientId": tracking.client_id,
+        "ClientSecretId": "x",
+        "Token": tokens.refresh_token,
+    } | wrong
+    answer = call(tracking, operation, **body)
+    assert answer.status_code in (200, 400)
+    assert answer.status_code == 200 or answer.json()["__type"].endswith("Exception")
+
+
+@pytest.mark.parametrize(
+    "page", [b"[" + b"9" * 400 + b", 1]", b"[NaN, 1]", b"[1e999, 1]", b"[" * 9999]
+)
+def test_a_page_of_any_place_is_answered(tracking: LocalUserPool, page: bytes) -> None:
+    token = tracking.sign_in("ada").access_token
+    more = {"NextToken": urlsafe_b64encode(page).decode()}
+    answer = call(tracking, "ListUserSessions", AccessToken=token, **more)
+    assert answer.status_code in (200, 400)

@@ -9,10 +9,13 @@ from typing import Any
 
 import httpx2
 import pytest
+from werkzeug.test import Client
 
+from amplify_mw import end_session_by_handle, list_sessions
 from amplify_mw.models.session import TokenSet
 from amplify_mw.testing import LocalUserPool, StateError
 from amplify_mw.testing.pool.region import RegionServer
+from amplify_mw.wsgi import AmplifyWSGIMiddleware
 from tests.testing.asking import (
     APP,
     Clock,
@@ -427,6 +430,38 @@ def test_without_tracking_linked_has_no_effect(untracked: LocalUserPool) -> None
 def test_without_tracking_nobody_is_evicted(untracked: LocalUserPool) -> None:
     tokens = [untracked.sign_in("ada") for _ in range(21)]
     assert lives(untracked, tokens[0])
+
+
+# --- the library itself
+
+
+@pytest.fixture
+def today() -> Iterator[LocalUserPool]:
+    """A pool with the clock of this machine, for an app that has no other."""
+    with LocalUserPool(track_sessions=True) as pool:
+        pool.add_user("ada")
+        yield pool
+
+
+def test_an_app_lists_its_users_sessions_and_ends_another(today: LocalUserPool) -> None:
+    pool = today
+    tokens, other = pool.sign_in("ada"), pool.sign_in("ada")
+    handle = own(pool, other)["SessionId"]
+
+    def app(environ: Any, start_response: Any) -> list[bytes]:
+        before = {one.handle: one.is_current for one in list_sessions(source="cognito")}
+        ended = end_session_by_handle(handle, source="cognito")
+        after = [one.handle for one in list_sessions(source="cognito")]
+        start_response("200 OK", [])
+        return [json.dumps([before, ended, after]).encode()]
+
+    browser = Client(AmplifyWSGIMiddleware(app, pool.config()))
+    browser.set_cookie("amplify-session", str(tokens.access_token))
+    current = own(pool, tokens)["SessionId"]
+    before, ended, after = json.loads(browser.get("/").text)
+    assert before == {current: True, handle: False}
+    assert (ended, after) == (True, [current])
+    assert not lives(pool, other)
 
 
 # --- a replica, and the state file

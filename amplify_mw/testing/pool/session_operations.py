@@ -112,5 +112,5 @@ def _position(body: Members) -> tuple[float, str] | None:
     try:
         place, session_id = json.loads(urlsafe_b64decode(text(body, "NextToken")))
         return float(place), str(session_id)
-    except (ValueError, TypeError, RecursionError):
+    except (ValueError, TypeError, OverflowError, RecursionError):
         refuse_parameter("Invalid pagination token given.")

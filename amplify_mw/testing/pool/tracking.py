@@ -70,7 +70,7 @@ class Tracking:
 
     def __init__(self, most: int | None, clock: Callable[[], float]) -> None:
         self.is_on: bool = most is not None
-        self.visitor = NOBODY
+        self.visitor: Visitor = NOBODY
         self.tokens: dict[str, Session] = {}  # by the origin_jti of their tokens
         self.browsers: dict[str, Session] = {}  # by the fingerprints of their cookies
         self._most = most or 0
