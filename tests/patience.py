@@ -3,8 +3,10 @@
 import time
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
+from weakref import WeakSet
 
 from amplify_mw import AmplifyConfig
+from amplify_mw.engine.flights import Flights
 from amplify_mw.stores.redis.store import RedisStore
 from amplify_mw.stores.sqlite.store import SQLiteStore
 from amplify_mw.testing import LocalUserPool
@@ -14,6 +16,7 @@ T = TypeVar("T")
 
 PATIENCE: Final = 300.0  # seconds; a machine may have eight other things to do
 A_MINUTE: Final = 60.0  # the longest that an `http_timeout` may be
+_flights: "Final[WeakSet[Flights]]" = WeakSet()
 
 
 def be_patient() -> None:
@@ -23,6 +26,13 @@ def be_patient() -> None:
     """
     for store in (RedisStore, SQLiteStore):
         store.__init__.__kwdefaults__["timeout"] = A_MINUTE
+    start = Flights.after_fork
+
+    def noted(flights: Flights) -> None:
+        _flights.add(flights)
+        start(flights)
+
+    Flights.after_fork = noted  # type: ignore[method-assign]
     Gate.wait_for_arrivals.__kwdefaults__["timeout"] = PATIENCE
     config = LocalUserPool.config
 
@@ -30,6 +40,14 @@ def be_patient() -> None:
         return config(pool, **{"http_timeout": A_MINUTE, **overrides})
 
     LocalUserPool.config = patient  # type: ignore[method-assign]
+
+
+def let_land() -> None:
+    """Wait for what nobody waits for, such as a revocation, while there is a pool to answer it.
+
+    The log of a later test would have a word about it otherwise.
+    """
+    until(lambda: not any(flights._airborne for flights in list(_flights)))
 
 
 def until(condition: Callable[[], T]) -> T:

@@ -21,7 +21,7 @@ from amplify_mw.demo.profile import make_profile
 from amplify_mw.testing import LocalUserPool, signed_in
 from amplify_mw.testing.pool.pool import AuthorizeError, Down
 from tests.demo.as_wsgi import as_wsgi
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, let_land
 
 ORIGIN = "http://localhost"
 COOKIE = "amplify-session"
@@ -52,6 +52,7 @@ def demo_pool(pool_clock: Clock) -> Iterator[LocalUserPool]:
     with LocalUserPool(clock=pool_clock, notes=NOTES) as pool:
         add_people(pool)
         yield pool
+        let_land()
 
 
 @pytest.fixture(params=["flask", "fastapi"])
