@@ -232,6 +232,12 @@ def test_with_nobody_left_the_answer_is_the_own_regions_and_says_when_to_try_aga
     assert ask.asked == []
 
 
+def test_the_next_try_is_when_the_first_of_them_may_be_asked_again(ask: World) -> None:
+    for later in (0, 30, 60, 90):
+        ask({OWN: DOWN, WEST: GOOD}, T + later)
+    assert ask({OWN: DOWN, WEST: DOWN}, T + 90.1).retry_after == 1
+
+
 def test_a_call_without_firm_pauses_asks_all_of_them_again() -> None:
     ask = World(Regions(Paces("revocation")))
     for later in (0, 0.1):
@@ -465,6 +471,13 @@ def test_only_if_all_are_refused_the_set_up_is_refused(ask: World) -> None:
     assert "s-1" not in repr(ask.told)
     assert ask({OWN: GOOD, WEST: GOOD}, secrets=secrets).reason == "cognito_misconfigured"
     assert is_good(ask({OWN: GOOD}, T + 2, secrets=secrets))
+
+
+def test_if_all_are_refused_none_of_them_is_remembered(ask: World) -> None:
+    secrets = Secrets(("s-1", "s-2"))
+    ask({OWN: accepting("s-2")}, secrets=secrets)
+    ask({OWN: accepting()}, secrets=secrets)
+    assert secrets.in_order() == ["s-1", "s-2"]
 
 
 @pytest.mark.parametrize("got", [*OUTAGES, SLOW, REVOKED, BLOCKED, NO_POOL], ids=repr)
