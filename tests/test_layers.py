@@ -62,8 +62,8 @@ HOUSE = {
     "asgi": "",
     "integrations": "bottle django flask starlette",
     "testing": """
-        pool.srp pool.signing pool.issuers pool.secrecy pool.tracking pool.client_secrets pool.machines
-        pool.server pool.ledger pool.refusals pool.authorization pool.codes pool.discovery
+        pool.srp pool.signing pool.issuers pool.secrecy pool.tracking pool.client_secrets
+        pool.machines pool.server pool.ledger pool.refusals pool.authorization pool.codes pool.discovery
         pool.redirects pool.secret_operations pool.session_operations pool.operations pool.oauth
         pool.pages pool.hosted pool.browserless pool.origins pool.certificate pool.state
         pool.document pool.keeping pool.outputs pool.region pool.pool pool.command
