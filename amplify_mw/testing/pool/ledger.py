@@ -139,7 +139,7 @@ class Ledger:
         tracking: Tracking,
     ) -> None:
         self.user_pool_id = user_pool_id
-        self.client_id = client.client_id
+        self.client_id: str = client.client_id
         self.client_secrets = client
         self.token_lifetime = token_lifetime
         self.issuers = issuers

@@ -78,8 +78,10 @@ class LocalUserPool(RegionServer):
     `token_lifetime`: seconds from the issue of an ID or access token until it expires.
     `rotate_refresh_tokens`: a refresh returns a new refresh token, and the old one ends
     `rotation_grace` seconds later.
-    `track_sessions`: users list and end their sessions at Cognito, of which they have at most
-    `max_sessions_per_user` (1 to 100) by sign-in: the next one ends the one least recently used.
+    `track_sessions`: users list and end their sessions at Cognito (`ListUserSessions`,
+    `RevokeUserSession`, `RevokeAssociatedSessions`). They have at most `max_sessions_per_user`
+    sign-ins (1 to 100): the next one ends the one least recently used. Without it the two answer
+    `OperationNotEnabledException`, a guess from that error's description; Cognito documents none.
 
     The pool's domain, for signing in with a browser, is at `url`, too. `redirect_uris` and
     `logout_uris`: the addresses it may redirect to afterwards (None: any). `identity_providers`:
