@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -64,6 +66,45 @@ def bearing(token: str, **headers: str) -> dict[str, str]:
 def problem(got: Got) -> Any:
     assert got.one("content-type") == "application/problem+json"
     return json.loads(got.body)
+
+
+_DJANGO = """
+import sys
+import django
+from django.conf import settings
+from django.core.wsgi import get_wsgi_application
+from django.urls import path
+from amplify_mw import AmplifyConfig, get_current_user
+from amplify_mw.wsgi import AmplifyWSGIMiddleware
+
+def view(request):
+    get_current_user()
+
+urlpatterns = [path("", view)]
+middleware = ["amplify_mw.integrations.django.AuthErrorMiddleware"]
+names = {"ROOT_URLCONF": __name__, "SECRET_KEY": "x", "MIDDLEWARE": middleware}
+settings.configure(ALLOWED_HOSTS=["*"], **names)
+django.setup()
+config = AmplifyConfig(user_pool_id="eu-west-1_Ab12Cd34E", client_id="web", bearer=True)
+app = AmplifyWSGIMiddleware(get_wsgi_application(), config)
+environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/", "SERVER_NAME": "a", "SERVER_PORT": "80"}
+environ["wsgi.input"] = sys.stdin.buffer
+
+def start_response(status, headers, exc_info=None):
+    print(status, [value for name, value in headers if name == "WWW-Authenticate"])
+
+list(app(environ, start_response))
+"""
+
+
+def test_django_has_both_challenges_in_one_header() -> None:
+    command = [sys.executable, "-c", _DJANGO]
+    said = subprocess.run(command, capture_output=True, text=True, check=True, input="")
+    status, _, challenges = said.stdout.partition(" Unauthorized ")
+    assert status == "401"
+    assert challenges.strip() == (
+        """['Cookie realm="sign-in", cookie-name="amplify-session", Bearer realm="api"']"""
+    )
 
 
 class Api:

@@ -28,7 +28,7 @@ from amplify_mw import (
 )
 from amplify_mw.sessions.verdicts import KnownMachine
 from amplify_mw.stores.memory import MemoryStore
-from amplify_mw.testing import LocalUserPool, signed_in, signed_out
+from amplify_mw.testing import LocalUserPool, signed_in, signed_in_machine, signed_out
 from tests.shells import AppAnswer, ASGIShell, Shell
 from tests.sites import HOUR, Build, Clock
 from tests.test_bearer import BARE, Api, problem
@@ -133,6 +133,27 @@ class TestPrincipal:
         assert one == Machine("job", frozenset({"a"})) == copy.deepcopy(one)
         assert pickle.loads(pickle.dumps(one)) == one
         assert hash(one) == hash(copy.copy(one))
+
+
+class TestInTests:
+    def test_a_machine_is_pinned_and_wins(self, api: Make, pool: LocalUserPool) -> None:
+        guarded = require_auth(machines=True, scopes=[WRITE])(principal)
+        site = api(guarded)
+        with signed_in_machine("job", scopes=[WRITE]) as machine:
+            assert machine == Machine("job", frozenset({WRITE}))
+            for sent in (None, "Bearer junk", header(pool)):
+                assert site.ask(sent).body == "machine job ['orders/write']"
+            assert user_or_none() is None
+            with pytest.raises(NotAuthorizedException):
+                get_current_user()
+        assert site.ask().status == 401
+
+    def test_its_scopes_are_a_list(self) -> None:
+        with (
+            pytest.raises(TypeError, match="signed_in_machine"),
+            signed_in_machine("a", scopes="b"),
+        ):
+            pass
 
 
 class TestNoPerson:

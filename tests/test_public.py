@@ -26,8 +26,8 @@ from tests.test_layers import MODULES, TREES, exported
 ROOT = Path(__file__).parent.parent
 ERRORS = """
     AuthError NotAuthorizedException TokenExpiredException ForbiddenException
-    UserNotConfirmedException NetworkError OutsideRequestError ResponseStartedError
-    SessionTooLargeError BlockingCallError ConfigurationError
+    InvalidRequestException UserNotConfirmedException NetworkError OutsideRequestError
+    ResponseStartedError SessionTooLargeError BlockingCallError ConfigurationError
 """
 PUBLIC = {
     "amplify_mw": " ".join(amplify_mw.__all__),
@@ -46,7 +46,8 @@ PUBLIC = {
     "amplify_mw.integrations.flask": "handle_auth_errors",
     "amplify_mw.integrations.starlette": "handle_auth_errors",
     "amplify_mw.testing": """
-        LocalUserPool LocalUser Replica StateError signed_in signed_out new_signing_key
+        LocalUserPool LocalUser Replica StateError new_signing_key
+        signed_in signed_in_machine signed_out
         Fault Body CognitoError Down Drip Gate Lost Redirect Status Throttling
         AlteredRedirect AuthorizeError
     """,

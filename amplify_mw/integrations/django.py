@@ -49,5 +49,6 @@ def _response(request: Any, error: AuthError) -> Any:
     response = HttpResponse(answer.body, status=answer.status)
     del response["Content-Type"]  # Django's default: a redirect has no body, and so no type
     for name, value in answer.headers:
-        response[name] = value
+        # It keeps one value of a name; two challenges are as good in one header (RFC 9110 11.6.1).
+        response[name] = f"{response[name]}, {value}" if name in response else value
     return response

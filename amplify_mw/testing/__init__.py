@@ -9,6 +9,7 @@ with signed_in("ada", email="ada@example.com"):
 """
 
 from .identity import signed_in as signed_in
+from .identity import signed_in_machine as signed_in_machine
 from .identity import signed_out as signed_out
 from .pool.pool import LocalUser as LocalUser
 from .pool.pool import LocalUserPool as LocalUserPool

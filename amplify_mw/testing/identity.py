@@ -1,4 +1,4 @@
-"""`signed_in` and `signed_out`: set the user of a unit test, without cookie, middleware or pool.
+"""`signed_in`, `signed_in_machine` and `signed_out`: set the user of a unit test, without cookie, middleware or pool.
 
 Rules:
 - They win over every middleware inside them. At the end of the block everything is as before.
@@ -19,9 +19,12 @@ from ..config.config import AmplifyConfig
 from ..engine.context import bind, unbind
 from ..engine.engine import Engine
 from ..models import AuthUser
-from ..sessions.verdicts import NO_SESSION, SignedIn, Verdict
+from ..models.machine import Machine
+from ..sessions.verdicts import NO_SESSION, KnownMachine, SignedIn, Verdict
 
 _CONFIG: Final = AmplifyConfig(user_pool_id="us-east-1_SignedIn", client_id="signed-in")
+
+_LIFETIME: Final = 3600  # seconds
 
 
 @contextmanager
@@ -52,10 +55,36 @@ def signed_in(
         yield user
 
 
-def _refuse_other_types(attributes: Mapping[str, object], **lists: object) -> None:
+@contextmanager
+def signed_in_machine(client_id: str, *, scopes: Iterable[str] = ()) -> Iterator[Machine]:
+    """Make the verbs answer as in a request with a machine's Bearer token; yields the `Machine`.
+
+    >>> from amplify_mw import get_current_principal
+    >>> with signed_in_machine("orders-job", scopes=["orders/write"]):
+    ...     get_current_principal().client_id
+    'orders-job'
+    """
+    _refuse_other_types({}, "signed_in_machine", scopes=scopes)
+    machine = Machine(client_id, frozenset(scopes))
+    ends_at = time.time() + _LIFETIME
+    verdict = KnownMachine(
+        machine,
+        pool=_CONFIG.user_pools[0].user_pool_id,
+        access_token=b"",
+        expires_at=ends_at,
+        fresh_until=ends_at,
+        size=0,
+    )
+    with _bound(verdict):
+        yield machine
+
+
+def _refuse_other_types(
+    attributes: Mapping[str, object], verb: str = "signed_in", **lists: object
+) -> None:
     for name, value in lists.items():
         if isinstance(value, str):
-            raise TypeError(f"signed_in: {name} is a list; write {name}=[{value!r}]")
+            raise TypeError(f"{verb}: {name} is a list; write {name}=[{value!r}]")
     for name, value in attributes.items():
         if not isinstance(value, str):
             raise TypeError(
@@ -88,7 +117,7 @@ def _bound(verdict: Verdict, attributes: Mapping[str, str] | None = None) -> Ite
 
 def _verdict(user: AuthUser, attributes: Mapping[str, str], scopes: Iterable[str]) -> SignedIn:
     scopes = frozenset(scopes)
-    expires_at = int(time.time()) + 3600
+    expires_at = int(time.time()) + _LIFETIME
     issuer = _CONFIG.user_pools[0].iss
     common = {
         "sub": user.user_id,
