@@ -1,4 +1,8 @@
-"""`signed_in`, `signed_in_machine` and `signed_out`: set the user of a unit test, without cookie, middleware or pool.
+"""`signed_in` and the like: set the user of a unit test, without cookie, middleware or pool.
+
+    signed_in           a user
+    signed_in_machine   a machine, with a Bearer token
+    signed_out          nobody
 
 Rules:
 - They win over every middleware inside them. At the end of the block everything is as before.
