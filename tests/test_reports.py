@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from amplify_mw import AmplifyCookies, CookiePolicy, get_current_user, start_session
@@ -298,6 +298,7 @@ def test_a_websocket_that_is_refused_is_told_likewise(
 
 
 @given(path=st.text(), method=st.text(max_size=30), cookies=st.binary(), authorization=st.binary())
+@example(path="\U0010ffff" * 500, method="\U0010ffff" * 30, cookies=b"\xff", authorization=b"\xff")
 @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 def test_whatever_is_sent_lines_are_short_and_plain(
     shell: Shell,
@@ -318,7 +319,7 @@ def test_whatever_is_sent_lines_are_short_and_plain(
         text = record.getMessage()
         assert text.isascii()
         assert text.isprintable()
-        assert len(text) < 700
+        assert len(text) < 200 + 10 * (120 + 16)  # path and method, ten for each "\U0010ffff"
 
 
 # What is said once.
