@@ -28,7 +28,7 @@ HOUSE = {
         authorization pages
     """,
     "cognito": """
-        keys invalid jwt verifier api ending oauth pace regions grants attributes sessions
+        rsa keys invalid jwt verifier api ending oauth pace regions grants attributes sessions
     """,
     "sessions": """
         seal bundle record store codec client verdicts base token lifetimes refreshing settling

@@ -18,8 +18,7 @@ Rules:
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from functools import cache
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from ..effects import Flow, Notice
 from . import invalid
@@ -29,9 +28,6 @@ from .jwt import ParsedToken
 from .jwt import parse_segment as parse_segment
 from .jwt import parse_token as parse_token
 from .keys import KeySource, UnknownKey
-
-if TYPE_CHECKING:
-    from joserfc.jwk import RSAKey
 
 _DAY: Final = 86_400.0
 TokenUse = Literal["id", "access"]
@@ -149,7 +145,7 @@ class Verifier:
                 key, now = yield from pool.keys.key_for(parsed.header["kid"], issued_by, now)
             except UnknownKey as error:
                 raise invalid.unknown_key(parsed.header["kid"], error.known) from None
-        if not _signature_is_good(parsed, key):
+        if not key.has_signed(parsed.signed, parsed.signature):
             raise invalid.bad_signature(parsed.header["kid"])
         verified = self._believe(token, parsed.claims, pool, issued_at, now, machines)
         if now >= verified.expires_at:
@@ -290,15 +286,3 @@ def _time(claims: Mapping[str, Any], name: str, *, default: float | None) -> flo
     if type(value) is float and math.isfinite(value):
         return value
     raise invalid.bad_time(name, value)
-
-
-def _signature_is_good(parsed: ParsedToken, key: "RSAKey") -> bool:
-    is_good: bool = _rs256().verify(parsed.signed, parsed.signature, key)
-    return is_good
-
-
-@cache
-def _rs256() -> Any:
-    from joserfc.jws import JWSRegistry  # 60 ms, once
-
-    return JWSRegistry.algorithms["RS256"]

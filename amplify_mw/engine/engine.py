@@ -34,9 +34,8 @@ from ..sessions.base import Dependencies, Sessions
 from ..web.origins import is_loopback
 
 if TYPE_CHECKING:
-    from joserfc.jwk import RSAKey
-
     from ..cognito.grants import PoolApi
+    from ..cognito.rsa import RSAKey
     from ..stores.memory import MemoryStore
     from .cache import BoundedCache
     from .driver import Driver
