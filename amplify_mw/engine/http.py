@@ -14,7 +14,6 @@ Rules:
 
 import os
 import re
-import socket
 import threading
 import time
 import weakref
@@ -45,7 +44,7 @@ class HttpClient:
 
     `proxy`: an address; or "environment", to read its variables now, like Python's own `urllib`.
     Raises `ConfigurationError` for a malformed one.
-    `resolve`: looks up the addresses of a host.
+    `resolve`: looks up the addresses of a host. Default: `socket.getaddrinfo`.
     """
 
     def __init__(
@@ -53,7 +52,7 @@ class HttpClient:
         timeout: float,
         *,
         proxy: str | None = None,
-        resolve: "Resolve" = socket.getaddrinfo,
+        resolve: "Resolve | None" = None,
     ) -> None:
         self._timeout = timeout
         self._way = _Way(proxy)
@@ -149,7 +148,7 @@ class _Kit:
     The certificates are loaded with the first https address.
     """
 
-    def __init__(self, resolve: "Resolve") -> None:
+    def __init__(self, resolve: "Resolve | None") -> None:
         from .network import Deadline, Network
 
         self.network = Network(Deadline(), resolve)

@@ -64,10 +64,10 @@ class Deadline(threading.local):
 class Network(httpcore2.NetworkBackend):
     """Makes connections with the deadline for every wait; `timeout` is ignored."""
 
-    def __init__(self, deadline: Deadline, resolve: Resolve) -> None:
+    def __init__(self, deadline: Deadline, resolve: Resolve | None = None) -> None:
         self._backend = httpcore2.SyncBackend()
         self.deadline: Deadline = deadline
-        self._resolve = resolve
+        self._resolve: Resolve = resolve or socket.getaddrinfo
 
     def connect_tcp(
         self,
