@@ -63,10 +63,11 @@ HOUSE = {
     "integrations": "bottle django flask starlette",
     "testing": """
         pool.srp pool.signing pool.issuers pool.secrecy pool.tracking pool.client_secrets
-        pool.machines pool.server pool.ledger pool.refusals pool.authorization pool.codes pool.discovery
-        pool.redirects pool.secret_operations pool.session_operations pool.operations pool.oauth
-        pool.pages pool.hosted pool.browserless pool.origins pool.certificate pool.state
-        pool.document pool.keeping pool.outputs pool.region pool.pool pool.command
+        pool.machines pool.server pool.ledger pool.refusals pool.authorization pool.codes
+        pool.discovery pool.redirects pool.secret_operations pool.session_operations
+        pool.operations pool.oauth pool.pages pool.hosted pool.browserless pool.origins
+        pool.certificate pool.state pool.document pool.keeping pool.outputs pool.region
+        pool.pool pool.command
         identity plugin
         store_contract.basis store_contract.records store_contract.lists store_contract.leases
         store_contract.sharing store_contract.walk
