@@ -2,6 +2,7 @@
 
     read          the value of the session's cookie
     known         the cached verdict of that value; it holds until `fresh_until`
+    at_once       the visit with another value, if that needs nothing from the world
     authenticate  the flow for other values
     settle        checks a new session once more, just before the headers go
     finish        the response's headers, once, when they go
@@ -310,6 +311,23 @@ class Authenticator:
         # Two of the three steps of most requests, without a call of ours around them.
         self.read: Callable[[bytes], Any] = self.cookie.read
         self.known: Callable[[Any], SignedIn | KnownMachine | None] = verdicts.get
+
+    def at_once(
+        self, value: Any, cookies: bytes | None, request: object, outer: Visit | None, now: float
+    ) -> Visit | None:
+        """The visit of a request with this value of the session's cookie, and a verdict to be kept.
+
+        None: `authenticate` decides.
+        """
+        if self._verify_every is not None or value is DUPLICATE:
+            return None
+        verdict = self.sessions.at_once(value, now)
+        if verdict is None:
+            return None
+        visit = Visit.of(self, verdict, cookies, request, outer)
+        if isinstance(verdict, Refused) and verdict.clears:
+            visit.writes = NO_COOKIE
+        return visit
 
     def authenticate(self, credential: Credential, now: float) -> Flow[Visit]:
         """The visit of a request that brought `credential`."""

@@ -126,7 +126,10 @@ class Cache(Protocol):
         ...
 
     def put(self, key: Hashable, value: Sized, generation: int | None = None) -> None:
-        """Keep a value, if the cache is of this generation. For drivers, as are the next three."""
+        """Keep a value, if the cache is of this generation. For drivers and shells.
+
+        The next three are for drivers.
+        """
         ...
 
     def discard(self, key: Hashable) -> None:

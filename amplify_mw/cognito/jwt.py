@@ -10,10 +10,9 @@ Rules:
 
 import binascii
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TypeAlias
 
 from ..web import base64url
 from .invalid import Facts, InvalidToken, too_large
@@ -22,19 +21,9 @@ MAX_TOKEN_BYTES: Final = 262_144
 _USUAL_HEADER: Final = 1024  # bytes: longer ones are not cached
 
 
-# Frozen by `Final`, for the type checker: every new token makes one, and a frozen dataclass would
-# cost 1 µs more. (A named tuple's fields take five times as long to read as a slot.)
-@dataclass(slots=True, eq=False, repr=False)
-class ParsedToken:
-    """A token taken apart. Nothing in it is verified."""
-
-    header: Final[Mapping[str, Any]]
-    claims: Final[Mapping[str, Any]]
-    signed: Final[bytes]
-    signature: Final[bytes]
-
-    def __repr__(self) -> str:
-        return "<ParsedToken>"
+# Header, claims, the bytes that were signed, and the signature. A tuple, which is never kept: every
+# new token makes one, and an object with fields would cost 0.4 µs more.
+ParsedToken: TypeAlias = tuple[Mapping[str, Any], Mapping[str, Any], bytes, bytes]
 
 
 def parse_token(token: bytes) -> ParsedToken:
@@ -50,7 +39,7 @@ def parse_token(token: bytes) -> ParsedToken:
     except ValueError:
         raise InvalidToken("malformed_token", None, _bad_signature) from None
     parse = _known_header if len(header) <= _USUAL_HEADER else _parse_header
-    return ParsedToken(parse(header), parse_segment(claims), token[: -len(signature) - 1], raw)
+    return parse(header), parse_segment(claims), token[: -len(signature) - 1], raw
 
 
 def _miscounted(token: bytes) -> Facts:
@@ -63,15 +52,19 @@ def _bad_signature() -> Facts:
 
 def parse_segment(segment: bytes, name: str = "payload") -> dict[str, Any]:
     """The JSON object in one segment. Raises `InvalidToken` (`malformed_token`)."""
+    text = ""
     try:
-        text = base64url.decode(segment).decode("utf-8").strip(" \t\r\n")
-        value, end = _JSON.raw_decode(text)
+        text = base64url.decode(segment).decode().strip(" \t\r\n")
+        value, end = _scan(text, 0)
         if end != len(text):
             raise ValueError("more than one JSON value")
-        if "\\" in text:
-            json.dumps(value, ensure_ascii=False).encode("utf-8")  # refuses lone surrogates
+        if "\\u" in text:  # no other spelling makes a lone surrogate
+            json.dumps(value, ensure_ascii=False).encode("utf-8")  # refuses them
     except (ValueError, RecursionError) as error:
         raise InvalidToken("malformed_token", None, partial(_flaw, name, error)) from None
+    except StopIteration as stop:  # the scanner's word for "no value from here on"
+        flaw = json.JSONDecodeError("no value", text, stop.value)
+        raise InvalidToken("malformed_token", None, partial(_flaw, name, flaw)) from None
     if type(value) is not dict:
         raise InvalidToken("malformed_token", None, partial(_flaw, name, None))
     return value
@@ -110,4 +103,5 @@ def _no_constant(_: str) -> NoReturn:
     raise ValueError("NaN and Infinity are not JSON")
 
 
-_JSON: Final = json.JSONDecoder(object_pairs_hook=_unique_members, parse_constant=_no_constant)
+_JSON: Final[Any] = json.JSONDecoder(object_pairs_hook=_unique_members, parse_constant=_no_constant)
+_scan: Final[Callable[[str, int], tuple[Any, int]]] = _JSON.scan_once  # its `raw_decode`, in C

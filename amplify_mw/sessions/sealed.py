@@ -187,6 +187,9 @@ class SealedSessions:
         self._store = self._lasting.store
         self._has_told_key = False
 
+    def at_once(self, value: bytes, now: float) -> None:
+        """None: it is looked up whether the session has ended."""
+
     def resolve(self, value: bytes, now: float) -> Flow[Resolution]:
         """The resolution of a cookie's value."""
         loaded = None if len(value) > MAX_COOKIE_BYTES else self._open(value)

@@ -151,22 +151,26 @@ class Settler:
 
     # Verdicts.
 
+    def at_once(self, loaded: LoadedSession, pair: Pair, now: float) -> SignedIn | None:
+        """The verdict on a session as it was sent; None if something is due: see `renew`."""
+        if not pair.is_good:
+            return None
+        due_at = self._due_at(loaded, pair, None)
+        return self._verdict(loaded, pair, now, due_at) if now < due_at else None
+
     def resolution(
         self, loaded: LoadedSession, pair: Pair, now: float, retry_at: float | None = None
     ) -> Resolution:
         """The resolution of a session with good tokens. `retry_at`: if something was postponed."""
-        verdict = self._verdict(loaded, pair, now, retry_at)
+        verdict = self._verdict(loaded, pair, now, self._due_at(loaded, pair, retry_at))
         return Resolution(verdict, self._form.new_cookie(loaded, now) if loaded.is_newer else None)
 
     def fresh_until(self, due_at: float, now: float) -> float:
         """When to renew a verdict with nothing due before `due_at`."""
         return due_at if self._staleness is None else min(due_at, now + self._staleness)
 
-    def _verdict(
-        self, loaded: LoadedSession, pair: Pair, now: float, retry_at: float | None
-    ) -> SignedIn:
+    def _verdict(self, loaded: LoadedSession, pair: Pair, now: float, due_at: float) -> SignedIn:
         bundle, (id_token, access_token, _) = loaded.bundle, pair
-        due_at = self._due_at(loaded, pair, retry_at)
         user, scopes = self._form.user(loaded, pair), scopes_of(access_token)
         cookie = loaded.codec.cookie(loaded.sealed)
         length = len(bundle.id_token) + len(bundle.access_token) + len(bundle.refresh_token or b"")

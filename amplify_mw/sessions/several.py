@@ -188,6 +188,9 @@ class SeveralSessions:
         lists = [(index, kind.listed) for index, kind in enumerate(kinds) if kind.listed]
         self.listed: SessionList | None = _Lists(lists) if lists else None
 
+    def at_once(self, value: Parts, now: float) -> None:
+        """None: each kind is asked in its turn."""
+
     def resolve(self, value: Parts, now: float) -> Flow[Resolution]:
         """The verdict of the first kind to sign a user in; or else one refusal for all kinds."""
         found: _Found = []

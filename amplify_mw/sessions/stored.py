@@ -179,6 +179,9 @@ class StoredSessions:
         self._lasting = Lasting(kind, form, around, kind.store, around.memory(), staleness=0.0)
         self._store = self._lasting.store
 
+    def at_once(self, value: bytes, now: float) -> None:
+        """None: the store is asked."""
+
     def resolve(self, value: bytes, now: float) -> Flow[Resolution]:
         """The resolution of a cookie's value."""
         identifier = _identifier(value)

@@ -22,7 +22,7 @@ from ..web.cookies import NewCookie, SessionCookie
 from .base import Dependencies, NewSession
 from .record import has_ended, tombstone
 from .store import Memory
-from .verdicts import NO_COOKIE, NO_SESSION, Refused, Resolution, SignedIn, user_key
+from .verdicts import NO_COOKIE, NO_SESSION, Refused, Resolution, SignedIn, Verdict, user_key
 
 if TYPE_CHECKING:
     from .bundle import Bundle
@@ -69,6 +69,16 @@ class TokenSessions:
     def __init__(self, verifier: Verifier, memory: Memory) -> None:
         self._verifier = verifier
         self._memory = memory
+
+    def at_once(self, value: bytes, now: float) -> Verdict | None:
+        """The verdict on the token, if its key is at hand."""
+        if len(value) > MAX_SENT:
+            return refused(InvalidToken("malformed_token"))
+        try:
+            token = self._verifier.at_once(value, now)
+        except InvalidToken as error:
+            return refused(error)
+        return None if token is None else _signed_in(token)
 
     def resolve(self, value: bytes, now: float) -> Flow[Resolution]:
         """The verdict on the token in the cookie."""
@@ -162,19 +172,23 @@ def not_yet_valid(error: NotYetValid) -> Refused:
 
 
 def _signed_in(token: VerifiedToken) -> SignedIn:
-    is_id = token.token_use == "id"  # noqa: S105  # no password
-    user, cookie = user_in(token), token.encoded
-    id_token, access_token = (cookie, None) if is_id else (None, cookie)
-    scopes = _NONE if is_id else scopes_of(token)
-    size = len(cookie) + size_of(user.groups, scopes)
+    user, cookie, size = user_in(token), token.encoded, _OVERHEAD
+    id_token: bytes | None = cookie
+    access_token, scopes = None, _NONE
+    if token.token_use == "access":  # noqa: S105  # no password
+        id_token, access_token, scopes = None, cookie, scopes_of(token)
+    if user.groups or scopes:
+        size = size_of(user.groups, scopes)
     issuer, pool, ends, fresh = token.issuer, token.pool, token.expires_at, token.fresh_until
+    size += len(cookie)
     # In the order of the fields: keywords would cost 0.25 µs a new session.
     return SignedIn(user, cookie, issuer, pool, id_token, access_token, scopes, ends, fresh, size)
 
 
 def user_in(token: VerifiedToken, details: SignInDetails | None = None) -> AuthUser:
     """The user and the groups in a token."""
-    groups = _names(token.claims.get("cognito:groups"))
+    groups = token.claims.get("cognito:groups")
+    groups = () if groups is None else _names(groups)
     return AuthUser(token.username, token.sub, details, groups)
 
 
@@ -198,4 +212,4 @@ def _names(claim: Any) -> tuple[str, ...]:
     """The names in a claim, if it is a list of strings as it should be."""
     if not claim or not isinstance(claim, list):
         return ()
-    return tuple([name for name in claim if isinstance(name, str) and name])
+    return tuple([name for name in claim if type(name) is str and name])

@@ -190,7 +190,23 @@ class Shell:
         verdict = self._known(value)
         if verdict is not None and self._clock() < verdict.fresh_until:
             return _visit_of(self._home, verdict, cookies, request, outer)
-        return self._look_up(self._home.source, value, cookies, outer, request)
+        return self._first_sight(value, cookies, outer, request)
+
+    def _first_sight(
+        self, value: Any, cookies: bytes | None, outer: Visit | None, request: Request
+    ) -> Visit | Flow[Visit]:
+        """The visit of a request whose session is not known yet, at once if nothing is needed."""
+        home = self._home
+        generation = home.verdicts.generation
+        visit = home.at_once(value, cookies, request, outer, self._clock())
+        if visit is None:
+            return self._look_up(home.source, value, cookies, outer, request)
+        verdict = visit.verdict
+        if isinstance(verdict, SignedIn):
+            home.verdicts.put(verdict.value, verdict, generation)
+        else:
+            self._report_credential(visit, self._asked, request)
+        return visit
 
     def _within(
         self,

@@ -29,4 +29,6 @@ def decode(text: bytes) -> bytes:
     surplus = len(text) % 4
     if surplus and text[-1] not in _LAST[surplus]:
         raise ValueError("not canonical base64url")
-    return a2b_base64(text.translate(_TO_STANDARD) + _PADDING[surplus], strict_mode=True)
+    if not text.isalnum():  # letters and digits are the same in both alphabets
+        text = text.translate(_TO_STANDARD)
+    return a2b_base64(text + _PADDING[surplus], strict_mode=True)

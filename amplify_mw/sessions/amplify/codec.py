@@ -23,7 +23,7 @@ from ..record import Record
 from .wire import AmplifySet, js_value, sets_in, text_of
 
 LABEL: Final = b"amplify_mw amplify cookies\0"
-B64TOKEN: Final = re.compile(rb"[A-Za-z0-9._~+/=-]+")  # RFC 6750 2.1
+_B64TOKEN: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/="
 _LONGEST_KNOWN: Final = 512  # bytes of `signInDetails`
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
@@ -37,7 +37,7 @@ class AmplifyCodec:
     def __init__(
         self, mine: AmplifySet, owner: str, details: SignInDetails | None, now: float
     ) -> None:
-        if not B64TOKEN.fullmatch(mine.refresh_token):  # not one of Cognito's
+        if not is_b64token(mine.refresh_token):  # not one of Cognito's
             mine = mine._replace(refresh_token=b"")
         known_by = f"{mine.client} {owner} ".encode()
         secret = mine.refresh_token or mine.access_token
@@ -45,6 +45,7 @@ class AmplifyCodec:
         self.mine: AmplifySet = mine
         self.owner: str = owner
         self.details: SignInDetails | None = details
+        self.sign_in: bytes | None = None  # its key, once it is worked out
         self._now = now
 
     def successor(self, mine: AmplifySet, now: float) -> "AmplifyCodec":
@@ -93,6 +94,11 @@ class AmplifyCodec:
             access_token=mine.access_token,
             refresh_token=mine.refresh_token or None,
         )
+
+
+def is_b64token(text: bytes) -> bool:
+    """Whether this may be a token: only RFC 6750's characters for one (2.1), in any order."""
+    return bool(text) and not text.translate(None, _B64TOKEN)
 
 
 def sign_in_details(raw: bytes) -> SignInDetails | None:

@@ -121,8 +121,7 @@ class AmplifyJar:
     def complaint(self, sent: bytes) -> str | None:
         """A warning if a request brings two cookies of one name: Amplify's readers then differ."""
         for family in self._families:
-            names = [name for name, _ in family.sent(sent).pairs]
-            if len(set(names)) < len(names):
+            if family.sent(sent).has_doubles:
                 return (
                     f"cookies {PREFIX}.{family.client}.* came twice with one request: the front "
                     "end sets them with a `domain` or `path` that AmplifyCookies has not, and each "

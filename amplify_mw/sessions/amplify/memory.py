@@ -30,7 +30,7 @@ from ..refreshing import revoked
 from ..store import Memory
 from ..verdicts import Refused, user_key
 from .codec import LABEL, AmplifyCodec
-from .tokens import AmplifyTokens, issued_at
+from .tokens import AmplifyTokens, claimed_issue, issued_at
 from .wire import AmplifySet, sets_in
 
 _MAX_NOTED: Final = 10_000
@@ -43,6 +43,7 @@ class SessionMemory:
         places, ends = around.places(), around.memory()
         self.places: StoreClient[Memory] = StoreClient(places, places, around.all_verdicts)
         self._ends: StoreClient[Memory] = StoreClient(ends, ends, around.all_verdicts)
+        self._load_place, self._load_end = places.load, ends.load
         self._all_verdicts: Callable[[], list[Cache]] = around.all_verdicts
         self._tokens = tokens
         self._newest = Newest()
@@ -75,9 +76,18 @@ class SessionMemory:
             known.add(successor.key)
             loaded = successor.loaded(is_newer=True)
 
-    def note(self, access: VerifiedToken) -> None:
-        """Note an access token that signs a user in."""
-        self._newest.note(access.encoded, sign_in_key(access), issued_at(access.encoded))
+    def knows_more(self, key: bytes, sign_in: bytes) -> bool:
+        """Whether `latest` has more to say of a session than its cookies have.
+
+        `sign_in`: the key of its sign-in. (Both tables are this process's own: they are read as a
+        cache is, without a flow.)
+        """
+        return self._load_end(sign_in) is not None or self._load_place(key) is not None
+
+    def note(self, access: VerifiedToken, sign_in: bytes | None = None) -> None:
+        """Note an access token that signs a user in. `sign_in`: its sign-in's key, if known."""
+        key = sign_in_key(access) if sign_in is None else sign_in
+        self._newest.note(access.encoded, key, claimed_issue(access.claims))
 
     def is_outdated(self, mine: AmplifySet, now: float) -> Flow[bool]:
         """Whether cookies must not be written any more: the session ended, or has newer tokens."""

@@ -39,12 +39,12 @@ from ..record import Record, tombstone
 from ..refreshing import Pair
 from ..settling import Settler
 from ..token import keys_unavailable, refused, user_in
-from ..verdicts import NO_COOKIE, Refused, Resolution, SignedIn, user_key
-from .codec import B64TOKEN, AmplifyCodec, sign_in_details
+from ..verdicts import NO_COOKIE, Refused, Resolution, SignedIn, Verdict, user_key
+from .codec import AmplifyCodec, is_b64token, sign_in_details
 from .jar import AmplifyJar
-from .memory import SessionMemory
+from .memory import SessionMemory, sign_in_key
 from .tokens import AmplifyTokens, DifferentUsers
-from .wire import AmplifySet, sets_in, user_of
+from .wire import AmplifySet, SetsValue, sets_in, user_of
 
 if TYPE_CHECKING:
     from ...web.cookies import SessionCookies
@@ -192,7 +192,7 @@ class _Form:
 
     def user(self, loaded: LoadedSession, pair: Pair) -> AuthUser:
         """The user that the ID token names. The sign-in's newest access token is noted."""
-        self._memory.note(pair.access_token)
+        self._memory.note(pair.access_token, _codec(loaded).sign_in)
         return user_in(pair.id_token, _codec(loaded).details)
 
     def new_cookie(self, loaded: LoadedSession, now: float) -> NewCookie | None:  # noqa: ARG002
@@ -226,6 +226,27 @@ class AmplifySessions:
             is_shared=False,
             staleness=None,
         )
+
+    def at_once(self, value: bytes, now: float) -> Verdict | None:
+        """The verdict on one set of cookies with good tokens, and nothing due or remembered."""
+        if not isinstance(value, SetsValue) or not value.is_plain:
+            return None
+        (mine,) = value.sets
+        try:
+            details = sign_in_details(mine.sign_in_details)
+            pair = self._tokens.at_once(mine, now)
+        except ValueError:
+            return None
+        except InvalidToken as error:
+            expired = error.reason == "token_expired"  # which a refresh may mend
+            return None if expired else _as_amplify(Resolution(refused(error))).verdict
+        if pair is None:
+            return None
+        codec = AmplifyCodec(mine, _owner(pair), details, now)
+        codec.sign_in = sign_in_key(pair.access_token)
+        if self._memory.knows_more(codec.key, codec.sign_in):
+            return None
+        return self._settler.at_once(codec.loaded(value=value), pair, now)
 
     def resolve(self, value: bytes, now: float) -> Flow[Resolution]:
         """The resolution of the cookies that were sent."""
@@ -312,7 +333,7 @@ class AmplifySessions:
             refresh_token=new_session.refresh_token or b"",
             sign_in_details=b"",
         )
-        if mine.refresh_token and not B64TOKEN.fullmatch(mine.refresh_token):
+        if mine.refresh_token and not is_b64token(mine.refresh_token):
             raise NotAuthorizedException(reason="malformed_token")
         pair = Pair(new_session.id_token, access_token)
         codec = AmplifyCodec(mine, _owner(pair), None, now)

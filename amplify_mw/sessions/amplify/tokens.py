@@ -8,7 +8,8 @@ Rules:
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ...cognito.verifier import (
     MAX_TOKEN_BYTES,
@@ -67,6 +68,25 @@ class AmplifyTokens:
             return None
         return pair.access_token.sub
 
+    def at_once(self, mine: AmplifySet, now: float) -> Pair | None:
+        """Tokens from a browser that are good in every way; None: `verify_sent` decides.
+
+        Raises `InvalidToken` if the access token is refused, or the two do not agree.
+        """
+        if len(mine.access_token) > MAX_SENT or not 0 < len(mine.id_token) <= MAX_SENT:
+            return None
+        access = self._verifier.at_once(mine.access_token, now)
+        if access is None or not _is(access, "access", mine.client):
+            return None
+        try:
+            identity = self._verifier.at_once(mine.id_token, now)
+        except InvalidToken:
+            return None
+        if identity is None or not _is(identity, "id", mine.client):
+            return None
+        agree(identity, access)
+        return Pair(identity, access)
+
     def verify_sent(self, mine: AmplifySet, now: float) -> Flow[Pair]:
         """Verify tokens from a browser. Raises `InvalidToken` and `KeysUnavailable`."""
         return self._verify(mine, MAX_SENT, now)
@@ -114,12 +134,21 @@ class AmplifyTokens:
         return self._verifier.read(access_token, now)
 
 
+def _is(token: VerifiedToken, use: TokenUse, client: str) -> bool:
+    return token.token_use == use and token.client == client
+
+
 def issued_at(access_token: bytes) -> float:
     """The time of issue in an access token, verified or not; the earliest if there is none."""
     try:
-        claimed = parse_segment(access_token.split(b".")[1]).get("iat")
+        return claimed_issue(parse_segment(access_token.split(b".")[1]))
     except (InvalidToken, IndexError):
         return -math.inf
+
+
+def claimed_issue(claims: Mapping[str, Any]) -> float:
+    """The same in a token's claims."""
+    claimed = claims.get("iat")
     if isinstance(claimed, int | float) and abs(claimed) < 2**53:
         return float(claimed)
     return -math.inf

@@ -177,9 +177,13 @@ class AmplifySet(NamedTuple):
 
 
 class SetsValue(bytes):
-    """The value of the cookies that were sent. `sets`: the same, taken apart."""
+    """The value of the cookies that were sent. `sets`: the same, taken apart.
+
+    `is_plain`: it is one set, only one client's cookies were looked for, and each came once.
+    """
 
     sets: tuple[AmplifySet, ...]
+    is_plain: bool = False
 
     def __repr__(self) -> str:
         return "<SetsValue>"
@@ -211,6 +215,11 @@ class SentCookies(NamedTuple):
 
     def __repr__(self) -> str:
         return "<SentCookies>"
+
+    @property
+    def has_doubles(self) -> bool:
+        """Whether one name came twice."""
+        return len({name for name, _ in self.pairs}) < len(self.pairs)
 
     def users(self) -> tuple[str, ...]:
         """The users `LastAuthUser` may mean: in Next's view, then js-cookie's; most often one."""
@@ -296,7 +305,10 @@ class CookieFamily:
 
     def views(self, header: bytes) -> list[AmplifySet]:
         """The user's sets: one, two different ones, or none."""
-        sent = self.sent(header)
+        return self.views_of(self.sent(header))
+
+    def views_of(self, sent: SentCookies) -> list[AmplifySet]:
+        """The same in cookies of this client."""
         if not sent.pairs:
             return []
         last = dict(sent.pairs)
@@ -385,9 +397,13 @@ class FamilyReader:
     def _read(self, header: bytes) -> bytes | None:
         fallback: list[AmplifySet] = []
         for family in self._families:
-            views = family.views(header)
+            sent = family.sent(header)
+            views = family.views_of(sent)
             if any(mine.access_token for mine in views):
-                return SetsValue.of(views)
+                value = SetsValue.of(views)
+                is_alone = len(self._families) == len(views) == 1
+                value.is_plain = is_alone and not sent.has_doubles
+                return value
             fallback = fallback or views
         return SetsValue.of(fallback) if fallback else None
 
