@@ -344,7 +344,7 @@ def amplify_js() -> Path | None:
     from tests.amplify_js import installation
 
     manifests = (installation.HERE / name for name in installation.MANIFESTS)
-    home = installation._cache() / installation._digest(manifests)
+    home = installation.cache_folder() / installation._digest(manifests)
     if not home.exists():
         return None  # 320 MB are not installed for one line of a table
     try:
