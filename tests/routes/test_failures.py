@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from amplify_mw import AuthRoutes, ConfigurationError, SignInFailure
@@ -375,7 +375,8 @@ def test_a_flood_of_made_up_errors_is_loud_once(
     assert (len(levels), levels.count("WARNING")) == (30, 1)
 
 
-@given(error=st.text(), description=st.text())
+@given(error=st.text(max_size=300), description=st.text(max_size=300))  # as fits a query
+@example(error="\U0010ffff" * 300, description="\U0010ffff" * 300)
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 def test_whatever_comes_back_is_one_line_that_cannot_be_misread(
     build: Build, caplog: pytest.LogCaptureFixture, error: str, description: str
