@@ -39,8 +39,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 be_patient()
 
-# How long an example takes depends on what else the machine does.
-hypothesis.settings.register_profile("any machine", deadline=None)
+# How long an example takes, and is in the making, depends on what else the machine does.
+hypothesis.settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("any machine")
 
 

@@ -231,7 +231,9 @@ def test_parts_of_two_good_values_are_invalid_together(site: Site) -> None:
 
 
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(st.binary(max_size=200))
 def test_any_bytes_are_invalid(site: Site, value: bytes) -> None:
@@ -399,7 +401,9 @@ def test_a_new_session_clears_the_chunks_of_the_one_before(site: Site) -> None:
 
 
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(st.dictionaries(st.integers(0, 12), st.text(LETTERS + "-_.", max_size=40), min_size=1))
 def test_any_chunks_are_invalid(site: Site, chunks: dict[int, str]) -> None:

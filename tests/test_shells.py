@@ -186,7 +186,9 @@ def test_a_rotated_key_is_picked_up(shell: Shell, pool: LocalUserPool) -> None:
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(st.binary(max_size=200))
 def test_any_bytes_as_the_cookie_are_anonymous_and_cleared(asking: Asking, value: bytes) -> None:
@@ -199,7 +201,9 @@ def test_any_bytes_as_the_cookie_are_anonymous_and_cleared(asking: Asking, value
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(before=st.binary(max_size=60), after=st.binary(max_size=60))
 def test_any_bytes_around_the_cookie_change_nothing(

@@ -411,7 +411,9 @@ def wardrobe(pool: LocalUserPool, time: list[float]) -> Mapping[tuple[str, str, 
 
 
 properties = settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=100,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 slot = st.tuples(st.sampled_from(ROLES), st.sampled_from(KINDS))
 refresh_slot = st.sampled_from(["refresh-ada", "refresh-bob", "junk", None])

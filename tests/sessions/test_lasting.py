@@ -1080,7 +1080,9 @@ def test_new_tokens_reach_the_browser_though_cognito_cannot_confirm_them(
 
 @shared
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(
     schedule=st.lists(st.integers(0, 3), max_size=80),
@@ -1221,7 +1223,9 @@ def test_an_end_at_whatever_point_of_an_answer_leaves_nothing_that_signs_in(
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(
     turns=st.lists(st.tuples(st.integers(0, 3), st.integers(1, 20)), max_size=20),
