@@ -84,6 +84,7 @@ class Emulator:
             client_id=self.web,
             endpoint_url=self.url,
             session=StoredSession(MemoryStore()),
+            http_timeout=60,
             **options,
         )
 
