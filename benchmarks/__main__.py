@@ -19,6 +19,7 @@ from .report import Table, aims, heading, write
 RESULTS = Path(__file__).with_name("RESULTS.md")
 QUESTIONS = {
     "overhead": "what does a request pay?",
+    "bearer": "what does a Bearer token cost, beside a cookie?",
     "routes": "what do the sign-in routes cost other requests?",
     "first_seen": "what does a session cost that was never seen, or that is refused?",
     "sealed": "what does a sealed session cost?",

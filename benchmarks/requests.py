@@ -2,7 +2,8 @@
 
 A request is what a browser sends through a proxy: ten headers, and where there is a session cookie
 three others before it. Every call gets a fresh copy of it, as from a server; the bare app's calls
-pay for that copy too.
+pay for that copy too. A program's request has an `Authorization` header in place of the cookies: one
+that begins with `Bearer`, where the functions take a cookie's.
 """
 
 from collections.abc import Sequence
@@ -26,6 +27,7 @@ HEADERS = {
     "x-forwarded-for": "203.0.113.7",
     "x-forwarded-proto": "https",
 }
+BEARER = "Bearer "
 OTHERS = "theme=dark; _ga=GA1.1.1234567890.1712345678; csrftoken=q3Zr7mJ0t1bXo2Yk5LwVn8Dc4SfHg6Pu"
 
 
@@ -35,7 +37,9 @@ def cookie_header(token: str) -> str:
 
 def scope(cookie: str | None) -> dict:
     headers = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
-    if cookie is not None:
+    if cookie is not None and cookie.startswith(BEARER):
+        headers.append((b"authorization", cookie.encode()))
+    elif cookie is not None:
         headers.append((b"cookie", cookie.encode()))
     return {
         "type": "http",
@@ -75,7 +79,7 @@ def environ(cookie: str | None) -> dict:
     for name, value in HEADERS.items():
         result["HTTP_" + name.upper().replace("-", "_")] = value
     if cookie is not None:
-        result["HTTP_COOKIE"] = cookie
+        result["HTTP_AUTHORIZATION" if cookie.startswith(BEARER) else "HTTP_COOKIE"] = cookie
     return result
 
 

@@ -28,6 +28,7 @@ FOLDER = Path(command.__file__).parent
 # Some of what each question's tables say, whatever is installed here.
 SAID = {
     "overhead": ["pays: WSGI", "pays: ASGI", "no cookie: amplify_mw", "known token: floor"],
+    "bearer": ["token costs: WSGI", "token costs: ASGI", "known Bearer token, app asks"],
     "routes": ["requests: WSGI", "requests: ASGI", "no cookie: routes", "known token: routes"],
     "first_seen": ["one: WSGI", "one: ASGI", "raw RSA-2048 verify", "refused token: expired"],
     "sealed": ["known sealed", "ASGI: first seen sealed", "decrypt_compact, JSON, decode"],
