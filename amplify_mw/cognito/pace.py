@@ -14,7 +14,7 @@ Rules:
   Cognito's codes, and no more than once a minute if it comes and goes. Failures of single users
   make one event an hour for each app client and code.
 - With several Regions, it is an outage of one if another answers, and a single outage of all if
-  none does.
+  none does. A failure of an odd refresh token (`Caller.is_odd`) says nothing of a Region.
 - Only flights change a pace.
 """
 
@@ -203,9 +203,9 @@ class Paces:
                     return answer
         return None
 
-    def try_again(self, endpoint: str, now: float) -> None:
+    def try_again(self, endpoint: str, caller: Caller, now: float) -> None:
         """Pass this Region over for others while a request finds out if it is up."""
-        if endpoint in self._endpoints:
+        if endpoint in self._endpoints and not caller.is_odd:  # whose failure would not tell
             self._endpoints[endpoint].try_again(now)
 
     def put_off(
@@ -217,12 +217,18 @@ class Paces:
             return later
         return self._user(endpoint, caller).slow_down(later, departed, now)
 
-    def tell_of_others(self, passed: Iterable[str], all_of_them: tuple[str, ...]) -> Flow[None]:
-        """Tell of an answer by a Region after others were passed over."""
-        if all_of_them in self._all_down:
-            self._all_down.discard(all_of_them)
-            yield Outage(self._at_all(all_of_them), over=True)
-        for endpoint in passed:
+    def tell_of_others(
+        self, endpoints: tuple[str, ...], number: int, caller: Caller, answer: object
+    ) -> Flow[None]:
+        """Tell of an answer by the Region of this number, after those before were passed over."""
+        failure = answer if isinstance(answer, Failure) else None
+        if failure and (caller.is_odd or self.passes_over(endpoints[number], caller, failure)):
+            return
+        is_over = failure is None or not failure.is_outage
+        if is_over and endpoints in self._all_down:
+            self._all_down.discard(endpoints)
+            yield Outage(self._at_all(endpoints), over=True)
+        for endpoint in endpoints[:number]:
             pace = self._endpoints.get(endpoint)
             if pace is not None and pace.why:
                 yield from self._tell_outage(pace, endpoint, _ELSEWHERE)

@@ -181,7 +181,7 @@ class Regions:
         """The answer of one place, noted, and its time. `shares`: the number of places to ask."""
         paces, places, place = self._paces, call.places, call.places[number]
         if shares > 1:
-            paces.try_again(place, now)
+            paces.try_again(place, caller, now)
         said: Said[T] = Said(UNAVAILABLE, "", now)
         for secret in call.secrets.in_order():
             departed = said.now
@@ -195,6 +195,5 @@ class Regions:
         answer, why, now = said
         is_alone = len(places) == 1
         answer = yield from paces.heed(place, caller, answer, why, departed, now, is_alone=is_alone)
-        if not (isinstance(answer, Failure) and paces.passes_over(place, caller, answer)):
-            yield from paces.tell_of_others(places[:number], places)
+        yield from paces.tell_of_others(places, number, caller, answer)
         return answer, now

@@ -265,6 +265,16 @@ def test_a_token_that_cognito_cannot_have_issued_takes_nobody_elsewhere(ask: Wor
     assert ask({OWN: REVOKED, WEST: GOOD}, caller=BOB).ends_session
 
 
+@pytest.mark.parametrize("got", [*OUTAGES, *REFUSALS, TRIGGER], ids=repr)
+def test_nor_does_it_keep_others_from_a_region_that_is_up_again(ask: World, got: Answer) -> None:
+    odd = ADA._replace(is_odd=True)
+    ask({OWN: DOWN, WEST: GOOD}, caller=BOB)
+    ask({OWN: got, WEST: GOOD}, T + 2, caller=odd)
+    assert ask.asked == [OWN]
+    assert is_good(ask({OWN: GOOD, WEST: GOOD}, T + 2.1, caller=BOB))
+    assert ask.asked == [OWN]
+
+
 # --- what may end a session
 
 
@@ -386,6 +396,28 @@ def test_all_down_is_one_outage_with_one_event_and_its_end_is_told_once(ask: Wor
         told += ask.told
     assert overs(told) == [(f"refresh at {OWN} and {WEST}", False), (told[0].what, True)]
     assert told[0] == Outage(told[0].what, "ConnectError")
+
+
+@pytest.mark.parametrize("got", [*OUTAGES, REVOKED], ids=repr)
+def test_a_token_that_cognito_cannot_have_issued_ends_no_outage_of_all(
+    ask: World, got: Answer
+) -> None:
+    told: list[Any] = []
+    odd = ADA._replace(is_odd=True)
+    for later, own, caller in [(0, DOWN, BOB), (2, got, odd), (2.1, DOWN, BOB), (9, GOOD, BOB)]:
+        ask({OWN: own, WEST: DOWN}, T + later, caller=caller)
+        told += ask.told
+    both = f"refresh at {OWN} and {WEST}"
+    assert overs(told) == [(both, False), (both, True)]
+
+
+def test_a_region_that_throttles_ends_no_outage_of_all(ask: World) -> None:
+    told: list[Any] = []
+    for later, own in [(0, DOWN), (2, SLOW), (9, DOWN), (20, SLOW), (40, GOOD)]:
+        ask({OWN: own, WEST: DOWN}, T + later)
+        told += ask.told
+    alone, both = f"refresh at {OWN}", f"refresh at {OWN} and {WEST}"
+    assert overs(told) == [(both, False), (alone, False), (alone, True), (both, True)]
 
 
 def test_a_region_that_is_passed_over_is_told_once_and_so_is_its_end(ask: World) -> None:
