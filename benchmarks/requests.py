@@ -2,8 +2,8 @@
 
 A request is what a browser sends through a proxy: ten headers, and where there is a session cookie
 three others before it. Every call gets a fresh copy of it, as from a server; the bare app's calls
-pay for that copy too. A program's request has an `Authorization` header in place of the cookies: one
-that begins with `Bearer`, where the functions take a cookie's.
+pay for that copy too. A program's request has an `Authorization` header in place of the cookies:
+one that begins with `Bearer`, where the functions take a cookie's.
 """
 
 from collections.abc import Sequence
