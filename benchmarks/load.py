@@ -20,12 +20,14 @@ Rules:
 import gc
 import json
 import os
+import random
 import select
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
@@ -44,6 +46,14 @@ def child(arguments: list[str], **options) -> subprocess.Popen:
     """This Python with these arguments, terminated with this process, however this one ends."""
     command = [sys.executable, "-IS", "-c", TIED, *arguments]
     return subprocess.Popen(command, cwd=ROOT, process_group=0, **options)
+
+
+def free_port() -> int:
+    """A port that nobody takes while its server starts: systems give none below 32768 away."""
+    for port in random.sample(range(10_000, 20_000), 100):
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise AssertionError("no port is free")
 
 
 class Generator:

