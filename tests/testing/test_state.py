@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import stat
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from amplify_mw.testing import LocalUserPool, new_signing_key
 from amplify_mw.testing.pool.pool import StateError
 from tests.testing.asking import APP, Clock, asked, call, code_for, get_user, redeem, returned
 from tests.testing.test_srp import SRPClient
+from tests.valkey import free_port
 
 KEY = new_signing_key()  # for the first pool on a state; each would make one, which takes a while
 
@@ -34,9 +34,7 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def port() -> int:
     """A port that is free, and stays the pool's address."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        found: int = listener.getsockname()[1]
-    return found
+    return free_port()
 
 
 class Town:
