@@ -44,7 +44,7 @@ def address(pool: LocalUserPool, monkeypatch: pytest.MonkeyPatch) -> Iterator[st
     with wsgi_server(late) as port:
         origin = f"http://localhost:{port}"
 
-        def from_outputs(cls: Any, source: str, **options: Any) -> AmplifyConfig:
+        def from_outputs(cls: Any, source: str, /, **options: Any) -> AmplifyConfig:
             options["routes"] = replace(options["routes"], origin=origin)
             return pool.config(**{**options, "client_id": [pool.client_id, "orders-job"]})
 
