@@ -13,6 +13,9 @@ SITES: dict[bytes, Any] = {
     b"mounts": starlette_site.mounts,
     b"fastapi": fastapi_site.app,
     b"django": django_site.asgi,
+    b"starlette-bearer": starlette_site.bearer,
+    b"fastapi-bearer": fastapi_site.bearer,
+    b"django-bearer": django_site.asgi_bearer,
 }
 
 

@@ -37,3 +37,4 @@ def stream() -> Any:
 
 
 app = AmplifyWSGIMiddleware(site, shared.config)
+bearer = AmplifyWSGIMiddleware(site, shared.config, bearer=True)

@@ -65,3 +65,5 @@ urlpatterns = [
 
 wsgi = AmplifyWSGIMiddleware(get_wsgi_application(), shared.config)
 asgi = AmplifyASGIMiddleware(get_asgi_application(), shared.config)
+wsgi_bearer = AmplifyWSGIMiddleware(get_wsgi_application(), shared.config, bearer=True)
+asgi_bearer = AmplifyASGIMiddleware(get_asgi_application(), shared.config, bearer=True)

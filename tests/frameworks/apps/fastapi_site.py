@@ -88,3 +88,8 @@ async def socket(websocket: WebSocket, strict: bool = False) -> None:
     async for _ in websocket.iter_text():
         body, _status = await shared.awaited_profile()
         await websocket.send_json(body)
+
+
+bearer = FastAPI(routes=app.routes)
+bearer.add_middleware(AmplifyASGIMiddleware, config=shared.config, bearer=True)
+handle_auth_errors(bearer)

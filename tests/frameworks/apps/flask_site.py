@@ -45,4 +45,5 @@ def build() -> Flask:
 bare = build()
 app = build()
 app.wsgi_app = AmplifyWSGIMiddleware(app.wsgi_app, shared.config)  # type: ignore[method-assign]
+bearer = AmplifyWSGIMiddleware(bare.wsgi_app, shared.config, bearer=True)
 mounted = DispatcherMiddleware(NotFound(), {"/mounted": app})

@@ -116,6 +116,7 @@ handle_auth_errors(added)
 wrapped = Starlette(routes=routes)
 handle_auth_errors(wrapped)
 app = AmplifyASGIMiddleware(wrapped, shared.config)
+bearer = AmplifyASGIMiddleware(wrapped, shared.config, bearer=True)
 
 mounts = Starlette(
     routes=[

@@ -13,6 +13,9 @@ SITES: dict[str, Any] = {
     "flask-mounted": flask_site.mounted,
     "bottle": bottle_site.app,
     "django": django_site.wsgi,
+    "flask-bearer": flask_site.bearer,
+    "bottle-bearer": bottle_site.bearer,
+    "django-bearer": django_site.wsgi_bearer,
     "streams": bare_site.app,
 }
 
