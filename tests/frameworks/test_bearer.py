@@ -14,6 +14,7 @@ import httpx2
 import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
+from websockets.typing import Origin
 
 from amplify_mw.testing import LocalUserPool
 from tests.frameworks.servers import ASGI_SERVERS, Servers, Site
@@ -174,11 +175,11 @@ def test_a_websocket_brings_it_in_the_handshake(
 ) -> None:
     site = servers.site(server, name)
 
-    def dial(header: str, path: str = "/socket", **more: Any) -> Any:
+    def dial(header: str, path: str = "/socket", **more: str) -> Any:
         return connect(
             f"ws://127.0.0.1:{site.server.port}{path}",
             additional_headers=[*site.headers().items(), ("Authorization", header), *more.items()],
-            origin="https://elsewhere.example",  # type: ignore[arg-type]  # text is one
+            origin=Origin("https://elsewhere.example"),
             proxy=None,
             open_timeout=PATIENCE,
             ping_interval=None,
@@ -188,7 +189,7 @@ def test_a_websocket_brings_it_in_the_handshake(
     with dial(header) as socket:
         socket.send("who?")
         assert json.loads(socket.recv(PATIENCE))["username"] == "ada"
-    refused = (
+    refused: tuple[tuple[str, dict[str, str], int], ...] = (
         ("Bearer junk", {}, 401),
         (header, {"authorization": bearing(pool, "bob")}, 400),
         (header, {"Cookie": f"amplify-session={pool.sign_in('bob').access_token}"}, 400),
