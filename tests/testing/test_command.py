@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx2
 import pytest
 from werkzeug.test import Client
 
@@ -321,3 +322,27 @@ def test_it_tracks_sessions(started: Callable[..., Pool], arguments: list[str], 
 def test_a_limit_that_cognito_has_not_is_refused(tmp_path: Path) -> None:
     said = refused(tmp_path, "--port", "0", "--track-sessions", "0")
     assert "--track-sessions: write a number from 1 to 100; got 0" in said
+
+
+def test_a_machine_gets_its_token_with_the_secret_that_was_printed(
+    started: Callable[..., Pool],
+) -> None:
+    said = ["--machine", "orders-job:orders/read,orders/write", "--state", "pool.json"]
+    pool = started("--port", "0", *said)
+    secret = re.findall(r"Machines  orders-job, secret: (\S+)", pool.said)[0]
+    form = {"client_id": "orders-job", "client_secret": secret, "grant_type": "client_credentials"}
+    answer = httpx2.post(f"{pool.url}/oauth2/token", data=form, timeout=PATIENCE)
+    assert answer.status_code == 200
+    assert pool.end() == (0, "")
+    assert secret in started("--port", "0", "--state", "pool.json").said
+
+
+@pytest.mark.parametrize(
+    "text", ["job", "job:", ":a/b", "job:a/b,", "job:a b", "a b:a/b", 'job:"a']
+)
+def test_a_machine_without_scopes_is_a_usage_error(
+    text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["pool", "--machine", text])
+    assert "write ID:SCOPE,SCOPE, such as orders-job:orders/write" in capsys.readouterr().err

@@ -1,7 +1,9 @@
 """Client credentials and resource binding at the local pool."""
 
+import json
 from base64 import b64encode
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -10,6 +12,7 @@ import pytest
 
 from amplify_mw.cognito.jwt import parse_segment
 from amplify_mw.testing import LocalUserPool
+from amplify_mw.testing.pool.state import StateError
 
 ORDERS = "https://orders.example.com"
 CALLBACK = "https://app.example.com/callback"
@@ -116,3 +119,37 @@ def test_tokens_are_bound_to_the_resource_refreshed_ones_too(pool: LocalUserPool
 @pytest.mark.parametrize("resource", ["orders", "http://a.example", "//a"])
 def test_a_resource_is_an_address(pool: LocalUserPool, resource: str) -> None:
     assert authorize(pool, resource=resource)["error"] == ["invalid_request"]
+
+
+def token_of(pool: LocalUserPool, secret: str) -> httpx2.Response:
+    form = {"grant_type": "client_credentials", "client_id": "job", "client_secret": secret}
+    return ask(pool, **form)
+
+
+def test_a_restart_keeps_a_machine_and_its_secret(tmp_path: Path) -> None:
+    state = tmp_path / "pool.json"
+    with LocalUserPool(state=state) as pool:
+        secret = pool.add_machine("job", scopes=["orders/read"])
+    with LocalUserPool(state=state) as pool:
+        assert pool.machines == {"job": secret}
+        assert token_of(pool, secret).json()["token_type"] == "Bearer"
+        assert pool.ensure_machine("job", scopes=["orders/write"]) == secret
+        assert pool.ensure_machine("job", "another", scopes=["orders/write"]) == "another"
+        assert token_of(pool, secret).status_code == 400
+        found = claims(token_of(pool, "another").json()["access_token"])
+        assert found["scope"] == "orders/write"
+    members = json.loads(state.read_text())
+    del members["machines"]  # as an earlier build wrote it
+    state.write_text(json.dumps(members))
+    with LocalUserPool(state=state) as pool:
+        assert pool.machines == {}
+
+
+@pytest.mark.parametrize("damage", [1, [1], [{}], [{"client_id": "job", "secret": "a"}]])
+def test_damaged_machines_damage_the_file(tmp_path: Path, damage: Any) -> None:
+    state = tmp_path / "pool.json"
+    with LocalUserPool(state=state):
+        pass
+    state.write_text(json.dumps({**json.loads(state.read_text()), "machines": damage}))
+    with pytest.raises(StateError, match="damaged"), LocalUserPool(state=state):
+        pass

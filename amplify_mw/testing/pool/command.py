@@ -8,6 +8,7 @@ Rules:
 """
 
 import argparse
+import re
 import signal
 import sys
 import threading
@@ -29,6 +30,7 @@ from .tracking import MOST_PER_USER, checked_most
 USUAL_PORT: Final = 9229
 USUAL_OUTPUTS: Final = "amplify_outputs.json"
 USUAL_PASSWORD: Final = "correct horse"  # noqa: S105 - printed at the start
+_SCOPE: Final = re.compile(r"[!#-+\--\[\]-~]+")  # of RFC 6749 3.3, but for the comma
 
 
 class CannotStart(Exception):
@@ -49,6 +51,14 @@ class Person:
         name = self.username
         email = name if "@" in name else f"{name}@example.com"
         return {"email": email, "email_verified": "true", **self.attributes}
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A machine of the command line."""
+
+    client_id: str
+    scopes: tuple[str, ...]
 
 
 def add_options(parser: argparse.ArgumentParser, port: Callable[[str], int]) -> None:
@@ -81,6 +91,16 @@ def add_options(parser: argparse.ArgumentParser, port: Callable[[str], int]) -> 
         action=_AddAttribute,
         metavar="NAME=VALUE",
         help="an attribute of the --user before it, such as name=Ada; several are possible",
+    )
+    parser.add_argument(
+        "--machine",
+        dest="machines",
+        action="append",
+        type=_machine,
+        default=[],
+        metavar="ID:SCOPE,SCOPE",
+        help="a machine's app client, such as orders-job:orders/write; several are possible. Its "
+        "secret is printed",
     )
     _add_files(parser)
     _add_features(parser)
@@ -186,6 +206,8 @@ def _started(options: argparse.Namespace) -> LocalUserPool:
                 groups=person.groups,
                 attributes=person.completed(),
             )
+        for machine in options.machines:
+            pool.ensure_machine(machine.client_id, scopes=machine.scopes)
         if options.tls:
             write_whole(_certificate_path(options), pool.certificate.encode())
         write_outputs(options.outputs, pool.outputs())
@@ -240,6 +262,8 @@ def _announcement(options: argparse.Namespace, pool: LocalUserPool) -> Iterator[
         yield f"  Sessions  are tracked, at most {options.track_sessions} sign-ins of a user"
     for number, name in enumerate(pool.usernames):
         yield f"  {'' if number else 'Users':<9} {name}{_about(given.get(name))}"
+    for number, (name, secret) in enumerate(pool.machines.items()):
+        yield f"  {'' if number else 'Machines':<9} {name}, secret: {secret}"
     yield f"  Outputs   {options.outputs}"
     yield f'            AmplifyConfig.from_outputs("{options.outputs}")'
     if options.state is None:
@@ -293,6 +317,14 @@ def _region(text: str) -> str:
     if not is_region(text):
         raise argparse.ArgumentTypeError("write an AWS Region, such as us-west-2")
     return text
+
+
+def _machine(text: str) -> Machine:
+    name, _, scopes = text.partition(":")
+    found = tuple(scopes.split(","))
+    if not re.fullmatch(r"[\w+-]{1,128}", name, re.ASCII) or not all(map(_SCOPE.fullmatch, found)):
+        raise argparse.ArgumentTypeError("write ID:SCOPE,SCOPE, such as orders-job:orders/write")
+    return Machine(name, found)
 
 
 def _origin(text: str) -> str:

@@ -18,6 +18,7 @@ from typing import Any, get_args
 from .client_secrets import read_secrets
 from .issuers import IssuerType, is_region
 from .ledger import BrowserSession, Ledger, LocalUser, RefreshToken, SignIn
+from .machines import read_machine
 from .signing import SigningKeys
 from .srp import Verifier
 from .tracking import REFRESH_LIFETIME, read_sessions
@@ -39,6 +40,7 @@ def document(ledger: Ledger) -> dict[str, Any]:
         "client_id": ledger.client_id,
         "issuer_type": ledger.issuers.type,
         "client_secrets": ledger.client_secrets.exported(),
+        "machines": ledger.machines.exported(),
         "regions": sorted(ledger.issuers.regions),
         "users": [_user(ledger, user) for user in list(ledger.users.values())],
         "keys": ledger.keys.exported(),
@@ -66,6 +68,7 @@ def restore(ledger: Ledger, members: Mapping[str, Any]) -> None:
         issuer_type, regions = _read_issuers(members)
         keys = SigningKeys.imported(members["keys"])
         sessions = read_sessions(members.get("sessions", {}))
+        machines = [read_machine(one) for one in members.get("machines", ())]
         secrets = read_secrets(members.get("client_secrets"))
         sign_ins = [_read_sign_in(one) for one in members["sign_ins"]]
         browsers = {
@@ -78,6 +81,7 @@ def restore(ledger: Ledger, members: Mapping[str, Any]) -> None:
         raise BadDocument(f"{type(error).__name__}: {error}") from error
     ledger.issuers.restore(issuer_type, regions)
     ledger.client_secrets.restore(secrets)
+    ledger.machines.restore(machines)
     ledger.tracking.restore(*sessions)
     ledger.keys = keys
     ledger.users = users

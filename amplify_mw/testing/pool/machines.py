@@ -6,12 +6,12 @@ Rules:
 - Its access token has no username, no groups and no `origin_jti`; `sub` is the `client_id`. There
   is no ID token and no refresh token.
 - Without a `scope` it gets all of the client's scopes. A resource is not checked.
-- Nothing here locks; `LocalUserPool` does. The state file has no machines.
+- Nothing here locks; `LocalUserPool` does. Secrets are kept as they are, as the client's own.
 """
 
 import secrets
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 from uuid import uuid4
 
@@ -43,6 +43,11 @@ class Machines:
     def __init__(self) -> None:
         self._clients: dict[str, MachineClient] = {}
 
+    @property
+    def secrets(self) -> dict[str, str]:
+        """By the ids of the clients."""
+        return {client.client_id: client.secret for client in self._clients.values()}
+
     def add(self, client_id: str, secret: str | None, scopes: Iterable[str]) -> str:
         """Add a machine; its secret. Raises `ValueError` if there is one of this id."""
         if client_id in self._clients:
@@ -51,12 +56,34 @@ class Machines:
         self._clients[client_id] = MachineClient(client_id, made, tuple(scopes))
         return made
 
+    def ensure(self, client_id: str, scopes: Iterable[str], secret: str | None) -> str:
+        """Add a machine, or give the one of this id these scopes; its secret.
+
+        `secret`: None keeps the one it has.
+        """
+        known = self._clients.pop(client_id, None)
+        return self.add(client_id, secret or (known.secret if known else None), scopes)
+
+    def exported(self) -> list[dict[str, Any]]:
+        """The machines for a state file."""
+        return [asdict(client) for client in self._clients.values()]
+
+    def restore(self, clients: Iterable[MachineClient]) -> None:
+        """Put these in the place of all."""
+        self._clients = {client.client_id: client for client in clients}
+
     def check(self, client_id: str, secret: str) -> MachineClient:
         """The machine of these credentials. Raises `BadMachine`."""
         client = self._clients.get(client_id)
         if client is None or not is_same(secret, client.secret):
             raise BadMachine("invalid_client")
         return client
+
+
+def read_machine(kept: Mapping[str, Any]) -> MachineClient:
+    """What `exported` wrote. Raises `KeyError`, `TypeError` and the like if it is damaged."""
+    scopes = tuple(map(str, kept["scopes"]))
+    return MachineClient(str(kept["client_id"]), str(kept["secret"]), scopes)
 
 
 def machine_claims(

@@ -283,11 +283,27 @@ class LocalUserPool(RegionServer):
 
         A program gets a token at `/oauth2/token` with both. `scopes`: those it may have, such as
         `orders/write`. `secret`: by default a random one. Name the client in the configuration,
-        too: `pool.config(client_id=[pool.client_id, "orders-job"])`. The state file does not keep
-        it. Raises `ValueError` if the pool has this client already.
+        too: `pool.config(client_id=[pool.client_id, "orders-job"])`. Raises `ValueError` if the
+        pool has this client already.
         """
         with self._shared.changing():
             return self._ledger.machines.add(client_id, secret, scopes)
+
+    def ensure_machine(
+        self, client_id: str, secret: str | None = None, *, scopes: Iterable[str]
+    ) -> str:
+        """The same for a client that may be there already: it gets these scopes.
+
+        It keeps its secret, unless it is given another.
+        """
+        with self._shared.changing():
+            return self._ledger.machines.ensure(client_id, scopes, secret)
+
+    @property
+    def machines(self) -> dict[str, str]:
+        """The secrets of the machines, by their clients' ids."""
+        with self._shared.lock:
+            return self._ledger.machines.secrets
 
     def add_client_secret(self, secret: str | None = None) -> str:
         """Give the app client a second secret, by default one like Cognito's, and return it.
