@@ -165,11 +165,12 @@ class AmplifyASGIMiddleware(Shell):
         return self._guard(visit, asked) if access is _PROTECTED else None
 
     def _authorization(self, request: Any) -> bytes | None:
-        found: bytes | None = None
-        for name, value in request["headers"]:
-            if name == b"authorization":
-                found = value if found is None else found + b", " + value
-        return found
+        headers = request["headers"]
+        by_name: dict[bytes, bytes] = dict(headers)  # quicker than a loop over ten of them
+        found = by_name.get(b"authorization")
+        if found is None or len(by_name) == len(headers):
+            return found
+        return b", ".join([value for name, value in headers if name == b"authorization"])
 
     def _access(self, rules: AccessRules, request: Any) -> Access:
         root, path = request.get("root_path"), request["path"] or "/"

@@ -237,9 +237,16 @@ class Shell:
     ) -> Visit | PassOn | Flow[Visit]:
         """The same with `bearer=True`: a Bearer header comes first."""
         header = self._authorization(request)
-        value = None if header is None else self._value_of(header)
-        if value is None:
+        if header is None:
             return Shell.enter(self, access, cookies, request)
+        value: Any = (header[7:],)
+        verdict = self._known(value) if header[:7] == _BEARER else None
+        if verdict is None:  # seldom: a known value is well formed
+            assert self._bearer is not None  # noqa: S101  # else this is not called
+            value = self._bearer.read(header)
+            if value is None:
+                return Shell.enter(self, access, cookies, request)
+            verdict = self._known(value)
         outer = bound()
         if outer is not None:
             found = self._within(outer, access, cookies, request, value)
@@ -247,25 +254,9 @@ class Shell:
                 return found
         if access is _IGNORED:
             return PassOn(None)
-        return self._by_header(value, cookies, outer, request)
-
-    def _value_of(self, header: bytes) -> Any:
-        """The value of an `Authorization` header; None for one of another scheme."""
-        if header[:7] == _BEARER:
-            value = (header[7:],)
-            if self._known(value) is not None:  # nearly always: so it is well formed
-                return value
-        assert self._bearer is not None  # noqa: S101  # else this is not called
-        return self._bearer.read(header)
-
-    def _by_header(
-        self, value: Any, cookies: bytes | None, outer: Visit | None, request: Request
-    ) -> Visit | Flow[Visit]:
-        """The visit of a request with a Bearer header."""
         source = self._bearer
         assert source is not None  # noqa: S101  # likewise
         cookie = None if cookies is None else self._read(cookies)
-        verdict = self._known(value)
         if cookie is None and verdict is not None and self._clock() < verdict.fresh_until:
             visit = _visit_of(self._home, verdict, cookies, request, outer)
             visit.bring(value, source)
