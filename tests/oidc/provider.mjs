@@ -64,12 +64,13 @@ function configuration(pool, clients) {
 		features: {
 			devInteractions: { enabled: true },
 			revocation: { enabled: true },
+			clientCredentials: { enabled: true },
 			resourceIndicators: {
 				enabled: true,
 				defaultResource: () => RESOURCE,
 				useGrantedResource: () => true,
 				getResourceServerInfo: () => ({
-					scope: 'openid email aws.cognito.signin.user.admin',
+					scope: 'openid email aws.cognito.signin.user.admin orders/read orders/write',
 					accessTokenFormat: 'jwt',
 					jwt: { sign: { alg: KEY.alg, kid: KEY.kid } },
 				}),
@@ -78,7 +79,11 @@ function configuration(pool, clients) {
 		conformIdTokenClaims: false,
 		claims: { openid: ['sub', 'token_use', 'cognito:username'], email: ['email'] },
 		findAccount: (_, sub) => ({ accountId: sub, claims: use => claimsOf(sub, use) }),
-		extraTokenClaims: (_, token) => ({ token_use: 'access', username: nameOf(token.accountId) }),
+		// a machine's token is nobody's account, and its `sub` is the client's id, as Cognito's
+		extraTokenClaims: (_, { accountId }) => ({
+			token_use: 'access',
+			...(accountId && { username: nameOf(accountId) }),
+		}),
 		issueRefreshToken: () => true,
 		rotateRefreshToken: true,
 		ttl: {

@@ -5,7 +5,7 @@ import time
 from html import unescape
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, parse_qsl, urlencode, urljoin, urlsplit
+from urllib.parse import parse_qs, parse_qsl, quote, urlencode, urljoin, urlsplit
 
 import httpx2
 
@@ -25,7 +25,8 @@ OLDEST_NODE = (20, 12)  # it has the `crypto.hash` that the provider's PKCE need
 ORIGIN = "https://app.example.com"
 POOL = "eu-west-1_Local0001"
 SECRET = "a:secret/with%all+that=has&to*be~encoded"
-PUBLIC, CONFIDENTIAL, OTHER = "public", "confidential", "other"
+PUBLIC, CONFIDENTIAL, OTHER, JOB = "public", "confidential", "other", "orders-job"
+MACHINE_GRANT = "client_credentials"
 _MAX_STEPS = 20
 
 
@@ -42,12 +43,22 @@ def client(client_id: str, secret: str | None = None) -> dict[str, Any]:
     }
 
 
+def machine(client_id: str, secret: str) -> dict[str, Any]:
+    """The client of a machine."""
+    made = client(client_id, secret)
+    return {**made, "redirect_uris": [], "response_types": [], "grant_types": [MACHINE_GRANT]}
+
+
 class OpenIDProvider:
-    """One provider of a process; it knows a public client, a confidential one, and another."""
+    """One provider of a process.
+
+    It knows a public client, a confidential one, another, and a machine's.
+    """
 
     def __init__(self, process: Process) -> None:
         self._process = process
         clients = [client(PUBLIC), client(CONFIDENTIAL, SECRET), client(OTHER)]
+        clients.append(machine(JOB, SECRET))
         told = process.do("start", pool=POOL, clients=clients)
         self._number: int = told["number"]
         self.origin: str = told["origin"]
@@ -71,6 +82,20 @@ class OpenIDProvider:
 
     def _look(self) -> Any:
         return self._process.do("look", number=self._number)
+
+    def machine_token(self, **form: str) -> str:
+        """An access token for the machine's own credentials."""
+        answer = httpx2.post(
+            f"{self.origin}/oauth2/token",
+            auth=(quote(JOB, safe=""), quote(SECRET, safe="")),
+            data={"grant_type": MACHINE_GRANT, **form},
+            trust_env=False,
+            verify=False,
+            timeout=PATIENCE,
+        )
+        assert answer.status_code == 200, answer.text
+        token: str = answer.json()["access_token"]
+        return token
 
     def config(self, client_id: str, **options: Any) -> AmplifyConfig:
         """A configuration with the sign-in routes, for an app client."""
