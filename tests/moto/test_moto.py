@@ -5,7 +5,7 @@ it runs and whatever type of issuer it says that a pool has, and takes unsigned 
 for us-east-1. Its access tokens have the scope that `GetUser` asks for; its ID tokens have the
 attributes that the app client may read. It refreshes by `InitiateAuth` alone, without rotation;
 `GetTokensFromRefreshToken` and `RevokeToken` it lacks, and so it does second secrets, Cognito's own
-sessions and replicas.
+sessions and replicas. It registers app clients for client credentials and has no token endpoint.
 """
 
 import json
@@ -234,6 +234,48 @@ def test_moto_breaks_at_what_it_lacks(moto_url: str, operation: str) -> None:
     with pytest.raises(httpx2.HTTPStatusError) as error:
         call(moto_url, operation)
     assert error.value.response.status_code == 500
+
+
+def test_moto_has_a_machines_app_client_and_no_endpoint_for_its_token(moto: Moto) -> None:
+    """Once it has one: let the machine write orders, as tests/oidc does."""
+    call(
+        moto.url,
+        "CreateResourceServer",
+        UserPoolId=moto.pool_id,
+        Identifier="orders",
+        Name="Orders",
+        Scopes=[{"ScopeName": "write", "ScopeDescription": "Write orders"}],
+    )
+    machine = add_client(
+        moto.url,
+        moto.pool_id,
+        GenerateSecret=True,
+        AllowedOAuthFlows=["client_credentials"],
+        AllowedOAuthFlowsUserPoolClient=True,
+        AllowedOAuthScopes=["orders/write"],
+    )
+    assert machine.secret
+    answer = httpx2.post(
+        f"{moto.url}/oauth2/token",
+        data={"grant_type": "client_credentials"},
+        auth=(machine.client_id, machine.secret),
+        trust_env=False,
+        timeout=PATIENCE,
+    )
+    assert answer.status_code == 500
+
+
+@pytest.mark.parametrize("kind", TOKENS)
+def test_motos_access_token_is_a_bearer_token_and_its_id_token_none(
+    moto: Moto, shell: Shell, kind: str
+) -> None:
+    app = shell.middleware(shell.app(facts), moto.config.replace(bearer=True))
+    header = {"Authorization": f"Bearer {moto.sign_in(moto.web)[kind]}"}
+    answer = shell.send(app, Ask(headers=header))
+    if kind == "IdToken":
+        assert answer.status == 401
+    else:
+        assert (answer.status, json.loads(answer.body)["email"]) == (200, "ada@example.com")
 
 
 # --- our requests, its answers
