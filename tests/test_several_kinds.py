@@ -721,6 +721,23 @@ def test_a_refresh_after_a_start_clears_the_other_kinds_cookies_still(
     assert names_of(browser.jar) == OURS
 
 
+def test_so_does_one_whose_new_tokens_cannot_be_used(shell: Shell, clock: Clock) -> None:
+    pool_id, host = "us-east-1_Ab12Cd34E", "cognito-idp.us-east-1.amazonaws.com"
+    options = {"user_pool_id": pool_id, "issuer": f"https://{host}/{pool_id}"}
+    kinds = [SealedSession(keys=KEYS[:1]), AmplifyCookies()]
+    with town(clock, rotate_refresh_tokens=True, **options) as pool:
+        site = Site(shell, pool, clock, kinds, issuers="original")
+        alone = Site(shell, pool, clock, AmplifyCookies(), issuers="original").browser()
+        alone.does(alone.site.start(pool.sign_in("grace")))
+        browser, tokens = site.browser(alone.jar), pool.sign_in("ada")
+        pool.issuer = f"https://issuer-{host}/{pool_id}"
+        got = browser.does(site.start(tokens), site.refresh)
+        assert got.body == "ada, NetworkError wrong_issuer"
+        assert names_of(browser.jar) == OURS
+        assert browser.does().body == "ada"
+        site.settle()
+
+
 @pytest.mark.parametrize("kinds", APART, ids="-".join)
 def test_started_and_ended_in_one_request_no_cookie_is_left(
     build: Build, signed_in: SignIn, kinds: tuple[str, str]

@@ -130,7 +130,7 @@ def _refreshed(visit: Visit, verdict: SignedIn) -> Flow[SignedIn]:
         return signed_in_verdict(visit)
     assert isinstance(outcome, Postponed)  # noqa: S101  # there is a refresh token
     if outcome.cookie is not None and visit.verdict is verdict:
-        visit.write(outcome.cookie)
+        visit.take(Resolution(verdict, outcome.cookie))
     raise outcome.refused.exception()
 
 
