@@ -259,6 +259,22 @@ def test_nor_does_the_own_regions_refusal_until_it_has_caught_up(
     assert browser.does().body == "ada"
 
 
+def test_nor_does_its_refusal_of_the_new_access_token(build: Build, pool: LocalUserPool) -> None:
+    """Asked for attributes, it may not know yet what a replica has issued."""
+    site = build()
+    (browser,) = due(site)
+    pool.stop()
+    assert browser.does().body == "ada"
+    pool.start()
+    site.clock.advance(10)
+    asking = (site.verbs.fetch_user_attributes, site.who)
+    with pool.fault("GetUser", CognitoError("NotAuthorizedException", "Invalid Access Token")):
+        got = browser.does(*asking)
+        assert (got.body, got.all("set-cookie")) == (f"{NOT_NOW}, ada", [])
+        site.clock.advance(SETTLING)
+        assert browser.does(*asking).body == f"{NOBODY}, {NOBODY}"
+
+
 def test_a_session_that_is_over_ends_once_the_own_region_has_caught_up(
     build: Build, pool: LocalUserPool
 ) -> None:

@@ -21,7 +21,7 @@ from ..effects import Cache, Flight, Flow, Join, Remember, Unreachable
 from ..errors import NotAuthorizedException, Reason
 from .api import UNAVAILABLE, Failure, get_user, read_get_user
 from .pace import Caller, Paces
-from .regions import Call, Regions, plain_call
+from .regions import Call, Regions, Settling, plain_call
 from .verifier import parse_segment
 
 SELF_SERVICE_SCOPE: Final = "aws.cognito.signin.user.admin"
@@ -96,13 +96,13 @@ def attributes_of_claims(claims: Mapping[str, Any]) -> dict[str, str]:
 
 
 class AttributeSource:
-    """Fetches attributes, and limits the calls to Cognito."""
+    """Fetches attributes, and limits the calls to Cognito. `settling`: shared with `Grants`."""
 
-    def __init__(self, cache: Cache, ttl: float) -> None:
+    def __init__(self, cache: Cache, ttl: float, settling: Settling) -> None:
         self._cache = cache
         self._ttl = ttl
         pausing: tuple[Reason, ...] = ("throttled", "cognito_misconfigured", "firewall_blocked")
-        self._regions = Regions(Paces("GetUser", pausing), ends_sessions=True)
+        self._regions = Regions(Paces("GetUser", pausing), settling)
 
     def fetch(
         self, session: TokenHolder, endpoints: tuple[str, ...], now: float

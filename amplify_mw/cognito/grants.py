@@ -37,7 +37,7 @@ from ..events import Revoked
 from . import api, ending, oauth
 from .api import AppClient, Failure, Refreshed
 from .pace import Caller, Paces
-from .regions import Call, Regions, Said, Secrets, exchange, plain_call, within
+from .regions import Call, Regions, Said, Secrets, Settling, exchange, plain_call, within
 from .verifier import VerifiedToken
 
 _TRY_AGAIN: Final = (1.0, 4.0)  # seconds to wait before a revocation is sent again
@@ -75,13 +75,13 @@ class Grants:
     """Refreshes and revokes tokens at the pools (by issuer).
 
     `sign_ins`: carries out the code exchange in the sign-in routes. `user_sessions`: the calls
-    about Cognito's own sessions.
+    about Cognito's own sessions. `settling`: shared with `AttributeSource`.
     """
 
-    def __init__(self, pools: Mapping[str, PoolApi]) -> None:
+    def __init__(self, pools: Mapping[str, PoolApi], settling: Settling) -> None:
         self._pools = pools
         self._secrets = {pool: Secrets(pool.client_secrets) for pool in pools.values()}
-        self._refreshes = Regions(Paces("token refresh", _PAUSING), ends_sessions=True)
+        self._refreshes = Regions(Paces("token refresh", _PAUSING), settling)
         self._revocations = Regions(Paces("token revocation", (), _UNREVOKED))
         self._unlinked: set[str] = set()  # endpoints that do not know `LINKED`
         paces = Paces("sign-in", (), "sign-ins come to nothing meanwhile")

@@ -10,7 +10,8 @@ Rules:
   `OperationNotEnabledException`). A refusal by a replica means "not now": replicas lag behind.
 - For `SETTLING` seconds after it was passed over, a refusal by the own Region means "not now", too:
   a lost answer may have used up the refresh token, or a replica has issued it, and the news is
-  still on its way. (This process knows of its own calls alone.)
+  still on its way. Refreshes and `GetUser` know of each other: it may be asked with the replica's
+  tokens. (This process knows of its own calls alone.)
 - After a refusal by the own Region no replica is asked: it may not know of the end of a sign-in.
 - A call with a refused secret is sent again with the next one. The secret accepted last comes
   first, in this process, until it is refused. It is a failure only if all are refused.
@@ -98,16 +99,30 @@ def exchange(request: Request, read: Callable[[Response], T | Failure]) -> Flow[
     return Said(read(response), f"HTTP status {response.status}", now)
 
 
+class Settling:
+    """When the pools' own Regions were passed over last, by operations whose refusals count."""
+
+    def __init__(self) -> None:
+        self._passed_at: dict[tuple[str, ...], float] = {}
+
+    def begin(self, places: tuple[str, ...], now: float) -> None:
+        """The own Region of these was passed over."""
+        self._passed_at[places] = now
+
+    def is_on(self, places: tuple[str, ...], now: float) -> bool:
+        """Whether a refusal by the own Region means "not now"."""
+        return abs(now - self._passed_at.get(places, -SETTLING)) < SETTLING
+
+
 class Regions:
     """Carries out the calls of one operation.
 
-    `ends_sessions`: its refusals end sessions.
+    `settling`: given if its refusals end sessions, and shared by all such operations.
     """
 
-    def __init__(self, paces: Paces, *, ends_sessions: bool = False) -> None:
+    def __init__(self, paces: Paces, settling: Settling | None = None) -> None:
         self._paces = paces
-        self._ends_sessions = ends_sessions
-        self._passed_at: dict[tuple[str, ...], float] = {}
+        self._settling = settling
 
     def meanwhile(self, places: tuple[str, ...], caller: Caller, now: float) -> Failure | None:
         """The answer to a caller during a pause; None: ask."""
@@ -127,7 +142,7 @@ class Regions:
                     return answer, now
                 failure = answer
             failures.append(failure)
-            ends = self._ends_sessions and failure.ends_session
+            ends = self._settling is not None and failure.ends_session
             if number == decider:
                 if not paces.passes_over(place, caller, failure):
                     if ends and self._is_settling(places, now):
@@ -140,12 +155,12 @@ class Regions:
 
     def _points_on(self, places: tuple[str, ...], failure: Failure, now: float) -> bool:
         """Whether the deciding Region points to the next one. If not, it is down."""
-        if failure.code != NOT_HERE:
-            self._passed_at[places] = now
+        if failure.code != NOT_HERE and self._settling is not None and len(places) > 1:
+            self._settling.begin(places, now)
         return failure.code == NOT_HERE
 
     def _is_settling(self, places: tuple[str, ...], now: float) -> bool:
-        return len(places) > 1 and abs(now - self._passed_at.get(places, -SETTLING)) < SETTLING
+        return self._settling is not None and self._settling.is_on(places, now)
 
     def _in_vain(
         self,

@@ -116,6 +116,7 @@ class SharedState:
     def __init__(self, core: Core, registry: Registry) -> None:
         from ..cognito.attributes import AttributeSource  # all take 20 ms: on construction only
         from ..cognito.grants import Grants
+        from ..cognito.regions import Settling
         from .cache import BoundedCache
         from .driver import Driver
         from .reporting import Reporter
@@ -132,9 +133,11 @@ class SharedState:
         self.verifier: Verifier = Verifier(
             _trusted(core, self.verdicts), core.leeway, core.audience
         )
-        self.attributes: AttributeSource = AttributeSource(self._caches[1], core.attributes_ttl)
+        attributes, ttl, settling = self._caches[1], core.attributes_ttl, Settling()
+        self.attributes: AttributeSource = AttributeSource(attributes, ttl, settling)
         pools = core.pools_by_issuer
-        self.grants: Grants = Grants({issuer: _api(pool) for issuer, pool in pools.items()})
+        apis = {issuer: _api(pool) for issuer, pool in pools.items()}
+        self.grants: Grants = Grants(apis, settling)
         self.sessions: Sessions = core.kind.bind(
             Dependencies(
                 verifier=self.verifier,

@@ -19,6 +19,7 @@ from amplify_mw.cognito.attributes import (
     AttributeSource,
     attributes_of_claims,
 )
+from amplify_mw.cognito.regions import Settling
 from amplify_mw.effects import Join, Outage, Request, Response, Unreachable
 from amplify_mw.engine.cache import BoundedCache
 from amplify_mw.engine.engine import Engine
@@ -64,7 +65,7 @@ def cache() -> BoundedCache:
 
 @pytest.fixture
 def source(cache: BoundedCache) -> AttributeSource:
-    return AttributeSource(cache, 60)
+    return AttributeSource(cache, 60, Settling())
 
 
 def result_of(flow: Generator[Any, Any, Any]) -> Any:
@@ -204,7 +205,7 @@ def test_an_answer_is_kept_for_its_time(fly: Pilot, later: float, asks: bool) ->
 
 
 def test_with_a_ttl_of_0_nothing_is_kept(cache: BoundedCache) -> None:
-    fly = Pilot(AttributeSource(cache, 0), cache)
+    fly = Pilot(AttributeSource(cache, 0, Settling()), cache)
     assert fly(GOOD, T)[0].values == {"email": "ada@example.com"}
     assert not cache
 

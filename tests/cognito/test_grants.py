@@ -10,6 +10,7 @@ import pytest
 
 from amplify_mw.cognito.api import Failure, Refreshed
 from amplify_mw.cognito.grants import Grants, PoolApi
+from amplify_mw.cognito.regions import Settling
 from amplify_mw.cognito.verifier import VerifiedToken
 from amplify_mw.effects import (
     Ask,
@@ -45,7 +46,8 @@ every_api = pytest.mark.parametrize("api", APIS)
 
 def grants(api: str = APIS[0], secret: str | None = None, domain: bool = True) -> Grants:
     urls = (f"{ENDPOINT}oauth2/token", f"{ENDPOINT}oauth2/revoke") if domain else (None, None)
-    return Grants({ISSUER: PoolApi((ENDPOINT,), api, () if secret is None else (secret,), *urls)})
+    made = PoolApi((ENDPOINT,), api, () if secret is None else (secret,), *urls)
+    return Grants({ISSUER: made}, Settling())
 
 
 def access(issuer: str = ISSUER, **claims: Any) -> VerifiedToken:
@@ -385,7 +387,7 @@ def test_another_endpoint_of_the_process_is_asked_with_it() -> None:
         ISSUER: PoolApi((ENDPOINT,), APIS[0], (), None, None),
         "https://other.example": PoolApi((there,), APIS[0], (), None, None),
     }
-    asking = Grants(pools)
+    asking = Grants(pools, Settling())
     carried_out(asking.sign_out(access(), b"r-0"), refusal("SerializationException"), GOOD[None])
     other = access("https://other.example")
     sent, _ = carried_out(asking.sign_out(other, b"r-1"), GOOD[None])
@@ -456,7 +458,8 @@ def two_pools(here: str, there: str) -> Grants:
         {
             ISSUER: PoolApi((ENDPOINT,), here, (), "https://a.example/token", None),
             THERE: PoolApi((ENDPOINT,), there, (), "https://b.example/token", None),
-        }
+        },
+        Settling(),
     )
 
 
@@ -504,5 +507,5 @@ def test_an_emulators_way_to_say_no_is_told_with_the_mend(
     api: str, is_amazons: bool, got: Response | Unreachable, hinted: bool
 ) -> None:
     pool = PoolApi((ENDPOINT,), api, (), f"{ENDPOINT}oauth2/token", None, is_amazons)
-    _, (told,) = land(refreshing(Grants({ISSUER: pool})), got)
+    _, (told,) = land(refreshing(Grants({ISSUER: pool}, Settling())), got)
     assert ('refresh_api="InitiateAuth"' in told.why) is hinted

@@ -22,6 +22,7 @@ from amplify_mw.cognito.regions import (
     Regions,
     Said,
     Secrets,
+    Settling,
     exchange,
     within,
 )
@@ -61,9 +62,7 @@ REFUSALS = [REVOKED, REUSED, UNKNOWN_USER]
 class World:
     """Regions that answer as they are told, and what is asked and told meanwhile."""
 
-    regions: Regions = field(
-        default_factory=lambda: Regions(Paces("refresh", PAUSING), ends_sessions=True)
-    )
+    regions: Regions = field(default_factory=lambda: Regions(Paces("refresh", PAUSING), Settling()))
     asked: list[str] = field(default_factory=list)
     shown: list[str | None] = field(default_factory=list)
     shares: list[float] = field(default_factory=list)
@@ -348,6 +347,15 @@ def test_a_refusal_after_operation_not_enabled_needs_no_time_to_catch_up(ask: Wo
 def test_a_pool_without_replicas_knows_no_such_time(ask: World, got: Answer) -> None:
     assert is_kept(ask({OWN: got}))
     assert ask({OWN: REVOKED}, T + 2).ends_session
+
+
+def test_another_operation_knows_of_that_time_too() -> None:
+    settling = Settling()
+    ask, other = (World(Regions(Paces(name, PAUSING), settling)) for name in ("refresh", "GetUser"))
+    assert is_good(ask({OWN: DOWN, WEST: GOOD}))
+    assert is_kept(other({OWN: REVOKED, WEST: GOOD}, T + 10))
+    assert other({OWN: REVOKED, EAST: GOOD}, T + 10, caller=BOB).ends_session  # another pool's
+    assert other({OWN: REVOKED}, T + 10, caller=BOB).ends_session
 
 
 @pytest.mark.parametrize("back", [SETTLING + 1, 1e6])
