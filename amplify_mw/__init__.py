@@ -38,6 +38,7 @@ from .errors import NotAuthorizedException as NotAuthorizedException
 from .errors import OutsideRequestError as OutsideRequestError
 from .errors import ResponseStartedError as ResponseStartedError
 from .errors import SessionTooLargeError as SessionTooLargeError
+from .errors import StepUpRequiredException as StepUpRequiredException
 from .errors import TokenExpiredException as TokenExpiredException
 from .errors import UserNotConfirmedException as UserNotConfirmedException
 from .models import AuthUser as AuthUser
@@ -45,6 +46,7 @@ from .models import SignInDetails as SignInDetails
 from .models import SignInFailure as SignInFailure
 from .sessions.token import TokenSession as TokenSession
 from .verbs.user import fetch_user_attributes as fetch_user_attributes
+from .verbs.user import get_claim as get_claim
 from .verbs.user import get_current_principal as get_current_principal
 from .verbs.user import get_current_user as get_current_user
 from .verbs.user import user_or_none as user_or_none
@@ -65,6 +67,7 @@ __all__ = [
     "InvalidRequestException",
     "Jwt",
     "Machine",
+    "Needs",
     "NetworkError",
     "NewSignIn",
     "NotAuthorizedException",
@@ -79,6 +82,7 @@ __all__ = [
     "SignInFailure",
     "SignedInSession",
     "SignedInTokens",
+    "StepUpRequiredException",
     "StoredSession",
     "TokenExpiredException",
     "TokenSession",
@@ -94,6 +98,7 @@ __all__ = [
     "fetch_auth_session",
     "fetch_user_attributes",
     "getCurrentUser",
+    "get_claim",
     "get_current_principal",
     "get_current_user",
     "handle_server_auth",
@@ -117,6 +122,7 @@ if TYPE_CHECKING:
     from .models.session import SignedInTokens as SignedInTokens
     from .models.session import Tokens as Tokens
     from .models.session import TokenSet as TokenSet
+    from .needs import Needs as Needs
     from .sessions.amplify.sessions import AmplifyCookies as AmplifyCookies
     from .sessions.sealed import SealedSession as SealedSession
     from .sessions.stored import StoredSession as StoredSession
@@ -138,6 +144,7 @@ _LATER: Final = {
     "CognitoSession": ".models.cognito",
     "Jwt": ".models.session",
     "Machine": ".models.machine",
+    "Needs": ".needs",
     "NewSignIn": ".models.session",
     "PageContext": ".web.pages",
     "SealedSession": ".sessions.sealed",

@@ -32,6 +32,7 @@ from .verbs.guards import handle_server_auth as _handle_server_auth
 from .verbs.guards import require_auth as require_auth
 from .verbs.start import starting
 from .verbs.user import attributes_flow, attributes_result
+from .verbs.user import get_claim as _get_claim
 from .verbs.user import get_current_principal as _get_current_principal
 from .verbs.user import get_current_user as _get_current_user
 from .verbs.user import user_or_none as _user_or_none
@@ -46,6 +47,7 @@ __all__ = [
     "fetch_auth_session",
     "fetch_user_attributes",
     "getCurrentUser",
+    "get_claim",
     "get_current_principal",
     "get_current_user",
     "handle_server_auth",
@@ -79,6 +81,14 @@ def get_current_user() -> Coroutine[Any, Any, AuthUser]:
 def get_current_principal() -> Coroutine[Any, Any, AuthUser | Machine]:
     """See `amplify_mw.get_current_principal`. Raises at the call."""
     return _named("get_current_principal", _known(_get_current_principal()))
+
+
+@markcoroutinefunction
+def get_claim(
+    name: str, *, token_use: Literal["id", "access"] | None = None
+) -> Coroutine[Any, Any, Any]:
+    """See `amplify_mw.get_claim`. Raises at the call."""
+    return _named("get_claim", _known(_get_claim(name, token_use=token_use)))
 
 
 @markcoroutinefunction

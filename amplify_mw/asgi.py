@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
     from .config.options import Options
     from .effects import Flow
+    from .needs import Needs
 
     # Starlette's types of a scope and its messages are not asgiref's.
     App: TypeAlias = Callable[[Any, Any, Any], Awaitable[None]]
@@ -143,7 +144,8 @@ class AmplifyASGIMiddleware(Shell):
 
     def _withholding(self, visit: Visit | None, scope: Any, send: Any) -> Any:
         """`send`, but for the response of an app that has read a protected path for nobody."""
-        if not self._withholds or (visit is not None and visit.verdict.user is not None):
+        is_user = visit is not None and visit.verdict.user is not None
+        if not self._withholds or (is_user and not self._demands):
             return send
         judge = partial(self._read_otherwise, visit, before_scope(scope), scope)
         return withholding(judge, scope, send)
@@ -162,7 +164,7 @@ class AmplifyASGIMiddleware(Shell):
         if is_from_cookie and is_foreign_socket(request["headers"], self._origins):
             self._notices.foreign_origin(visit, asked)
             return problem(403, "A page of another site may not connect here.")
-        return self._guard(visit, asked) if access is _PROTECTED else None
+        return self._guarded(visit, access, request, asked)
 
     def _authorization(self, request: Any) -> bytes | None:
         headers = request["headers"]
@@ -175,6 +177,9 @@ class AmplifyASGIMiddleware(Shell):
     def _access(self, rules: AccessRules, request: Any) -> Access:
         root, path = request.get("root_path"), request["path"] or "/"
         return rules.under(root, path) if root else rules.of(path)
+
+    def _needs_at(self, rules: AccessRules, request: Any) -> list[Needs]:
+        return rules.needs_under(request.get("root_path") or "", request["path"] or "/")
 
     def _asked(self, request: Any) -> Asked:
         return asked_by(request, self._place)

@@ -90,13 +90,14 @@ class Visit:
 
     # A default that a class holds is slow to read through an instance on Python 3.11.
     __slots__ = (
-        *("attributes", "brought", "by_app", "cookies", "depends", "headers", "home", "is_socket"),
-        *("outer", "source", "stage", "told", "verdict", "writes"),
+        *("attributes", "brought", "by_app", "claims", "cookies", "depends", "headers", "home"),
+        *("is_socket", "outer", "source", "stage", "told", "verdict", "writes"),
     )
 
     attributes: Mapping[str, str] | None
     brought: object
     by_app: bool
+    claims: tuple[Verdict, str | None, dict[str, Any]]  # unset until somebody asks
     cookies: bytes | None
     depends: int
     headers: object

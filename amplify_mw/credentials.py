@@ -111,6 +111,7 @@ class CookieSource(Source):
             origins=config.origins,
             tells_of_two=config.has_own_login,
             challenges=(BEARER_CHALLENGE,) if config.bearer else (),
+            sign_in_route=f"{config.routes.prefix}/sign-in" if config.routes else None,
         )
         super().__init__(resolve, refusals)
         if config.bearer:

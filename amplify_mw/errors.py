@@ -3,7 +3,8 @@
     AuthError                       about the user; `status_code` is the status to answer
     ├── NotAuthorizedException      401  nobody is signed in, or no longer
     │   └── TokenExpiredException   401  the token has expired
-    ├── ForbiddenException          403  signed in, but lacks a group or a scope
+    ├── StepUpRequiredException     401  signed in too long ago, or too weakly: sign in again
+    ├── ForbiddenException          403  signed in, but lacks a group, a scope or a claim
     ├── InvalidRequestException     400  an Authorization header that cannot be used
     ├── UserNotConfirmedException   403  the account waits for its confirmation
     └── NetworkError                503  cannot be checked now; nothing was cleared, try again
@@ -56,6 +57,10 @@ Reason = Literal[
     "password_reset_required",
     "missing_group",
     "missing_scope",
+    "unmet_claim",  # a claim of the token has another value than a guard asks for, or is missing
+    "not_permitted",  # a guard's `check` says no
+    "not_fresh",  # a guard asks for a more recent sign-in
+    "acr_too_low",  # a guard asks for another kind of sign-in (`acr`)
     "not_refreshable",  # a refresh was asked of a session that has no refresh token
     "keys_unavailable",  # the key set cannot be fetched now
     "store_unavailable",  # the session store cannot be asked now
@@ -143,12 +148,31 @@ class TokenExpiredException(NotAuthorizedException):
 
 
 class ForbiddenException(AuthError):
-    """Signed in, but without a required group or scope (403)."""
+    """Signed in, but without a required group, scope or claim (403)."""
 
     name = "ForbiddenException"
     status_code = 403
     message = "The signed-in user may not do this."
-    recovery_suggestion = "Sign in as a user who has the group or scope that is asked for."
+    recovery_suggestion = "Sign in as a user who has the group, scope or claim asked for."
+
+
+class StepUpRequiredException(AuthError):
+    """Signed in, but too long ago, or not by the means that a guard asks for (401).
+
+    It is no `NotAuthorizedException`: a plain sign-in page would send a signed-in user straight
+    back. The middleware sends browsers to the sign-in routes with `max_age` and `acr_values`.
+    """
+
+    name = "StepUpRequiredException"
+    status_code = 401
+    message = "This needs a new sign-in, although the user is signed in."
+    recovery_suggestion = "Sign in again, with the max_age and acr_values of this error."
+
+    max_age: int | None = None
+    """The most seconds since the user has shown who they are, or None for any."""
+
+    acr_values: tuple[str, ...] = ()
+    """The accepted values of the `acr` claim, the preferred one first; empty for any."""
 
 
 class InvalidRequestException(AuthError):

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from .config.options import Options
     from .effects import Flow
+    from .needs import Needs
 
 # Read off its Enum on each request, a member costs 0.05 µs on Python 3.11.
 _OPEN = Access.OPEN
@@ -118,7 +119,8 @@ class AmplifyWSGIMiddleware(Shell):
 
     def _guarded_app(self, visit: Visit) -> WSGIApplication:
         """The app, whose response to nobody is withheld if it has read a protected path."""
-        return self.app if visit.verdict.user is not None else partial(self._pass, visit)
+        is_let_in = visit.verdict.user is not None and not self._demands
+        return self.app if is_let_in else partial(self._pass, visit)
 
     def _pass_on(
         self, passed: PassOn, environ: WSGIEnvironment, start_response: StartResponse
@@ -140,7 +142,8 @@ class AmplifyWSGIMiddleware(Shell):
 
         `visit`: None on an ignored path.
         """
-        if not self._withholds or (visit is not None and visit.verdict.user is not None):
+        is_user = visit is not None and visit.verdict.user is not None
+        if not self._withholds or (is_user and not self._demands):
             return self.app(environ, start)
         from .shell.wsgi_withheld import Withheld  # for apps with protected paths
 
@@ -163,6 +166,9 @@ class AmplifyWSGIMiddleware(Shell):
 
     def _access(self, rules: AccessRules, request: Any) -> Access:
         return rules.of(text_of(request.get("PATH_INFO", "") or "/"))
+
+    def _needs_at(self, rules: AccessRules, request: Any) -> list[Needs]:
+        return rules.needs(text_of(request.get("PATH_INFO", "") or "/"))
 
     def _asked(self, request: Any) -> Asked:
         return asked_by(request, self._place)

@@ -35,6 +35,7 @@ HOUSE = {
         lasting sealed stored several
         amplify.wire amplify.jar amplify.codec amplify.tokens amplify.memory amplify.sessions
     """,
+    "needs": "",
     "config": "checks regions pool routes options files config",
     "credentials": "",
     "bearer": "",
@@ -267,7 +268,7 @@ AMPLIFY_SPELLINGS = {
     "fetchAuthSession": "fetch_auth_session",
 }
 VERBS = {
-    *("get_current_user", "get_current_principal", "user_or_none", "carry"),
+    *("get_current_user", "get_current_principal", "get_claim", "user_or_none", "carry"),
     *("fetch_user_attributes", "fetch_auth_session"),
     *("require_auth", "handle_server_auth", "ServerAuthManager"),
     *("start_session", "end_session", "list_sessions", "end_session_by_handle"),

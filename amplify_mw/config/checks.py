@@ -171,6 +171,19 @@ def check_paths(name: str, patterns: object) -> tuple[str, ...]:
     return patterns
 
 
+def check_needs(protect: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a mapping `protect`, copied: patterns are checked elsewhere."""
+    from ..needs import Needs  # only with a mapping
+
+    for pattern, needs in protect.items():
+        if not isinstance(needs, Needs):
+            raise ConfigurationError(
+                f"protect: {pattern!r}: write Needs(groups=['billing'], fresh=600), or Needs() for "
+                f"any signed-in user; got {kind_of(needs)}"
+            )
+    return dict(protect)
+
+
 def check_page_origin(origin: str, *, insecure: bool) -> str:
     """Return one of the `origins`. `insecure`: the site itself is on plain http."""
     try:

@@ -30,6 +30,7 @@ from .checks import (
     check_audience,
     check_listener,
     check_login_url,
+    check_needs,
     check_origin,
     check_page_origin,
     check_pages,
@@ -43,9 +44,11 @@ from .routes import AuthRoutes, check_scopes, check_site
 
 if TYPE_CHECKING:
     from ..events import Event
+    from ..needs import Needs
     from ..web.pages import PageContext
     from .options import Options
 else:  # for tools that read annotations at run time
+    Needs = object
     Event = PageContext = tuple  # as all of them are
     Options = dict
 
@@ -140,10 +143,12 @@ class AmplifyConfig(PoolOptions):
     the log says so.
     """
 
-    protect: Sequence[str] = ()
+    protect: Sequence[str] | Mapping[str, Needs] = field(default=(), hash=False)
     """Paths that need a signed-in user, such as `/account` or `/api/*`. Default: none.
 
     `/api/*` covers `/api` too. Others get 401, or go to the `login_url` if a browser opens a page.
+    A mapping asks for more: `{"/account/*": Needs(), "/billing/*": Needs(groups=["billing"],
+    fresh=600)}`. If several patterns match a path, what each of them needs has to be there.
     """
 
     public: Sequence[str] = ()
@@ -282,12 +287,16 @@ class AmplifyConfig(PoolOptions):
         if not isinstance(self.cookie, CookiePolicy):
             raise ConfigurationError("cookie: write a CookiePolicy(...)")
         self._set_pools()
+        given = self.protect
+        set_fields(self, protect=tuple(given) if isinstance(given, Mapping) else given)
         set_fields(
             self,
             session=_check_session(self.session),
             mount=parse_mounts(self.mount),
             **{name: check_paths(name, getattr(self, name)) for name in _PATHS},
         )
+        if isinstance(given, Mapping):
+            set_fields(self, protect=check_needs(given))
         set_fields(self, origins=self._check_origins(), pages=check_pages(self.pages))
         set_fields(self, audience=check_audience(self.audience))
         self._check_choices()

@@ -20,8 +20,10 @@ from .routes import AuthRoutes
 
 if TYPE_CHECKING:
     from ..events import Event
+    from ..needs import Needs
     from ..web.pages import PageContext
 else:
+    Needs = object
     Event = PageContext = tuple
 
 
@@ -43,7 +45,7 @@ class Options(TypedDict, total=False):
     cookie: CookiePolicy
     session: SessionKind | Sequence[SessionKind]
     leeway: float
-    protect: Sequence[str]
+    protect: Sequence[str] | Mapping[str, Needs]
     public: Sequence[str]
     ignore: Sequence[str]
     mount: str | Sequence[str]

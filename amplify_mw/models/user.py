@@ -43,6 +43,14 @@ class AuthUser:
     They are as old as the token: a change in the pool shows after the next refresh or sign-in.
     """
 
+    def has_group(self, name: str) -> bool:
+        """Whether the user is in a group of the pool.
+
+        >>> AuthUser("ada", "0f3c", groups=("editors",)).has_group("editors")
+        True
+        """
+        return name in self.groups
+
     def to_dict(self) -> dict[str, Any]:
         """In Amplify's spelling, for JSON: `userId`, and `signInDetails` if they are known.
 

@@ -43,7 +43,8 @@ class Attempt(NamedTuple):
 
     `state`: the microsecond of its beginning, and 128 random bits. `begun_at`: seconds since the
     epoch. `target`: the page to go to. `max_age`: the most seconds since the user entered the
-    password; None: any. `with_two`: it began with two session cookies of one name.
+    password; None: any. `with_two`: it began with two session cookies of one name. `acr_values`:
+    the accepted `acr` claims, separated by spaces; empty: any.
     """
 
     state: str
@@ -53,6 +54,7 @@ class Attempt(NamedTuple):
     target: str
     max_age: int | None
     with_two: bool = False
+    acr_values: str = ""
 
     def __repr__(self) -> str:
         return "<Attempt>"
@@ -93,7 +95,14 @@ class Attempts:
         )
 
     def begin(
-        self, random: bytes, target: str, max_age: int | None, now: float, *, with_two: bool = False
+        self,
+        random: bytes,
+        target: str,
+        max_age: int | None,
+        now: float,
+        *,
+        with_two: bool = False,
+        acr_values: str = "",
     ) -> tuple[Attempt, bytes]:
         """A new attempt, and initialization vectors for its seals. `random`: `RANDOM` bytes."""
         state, nonce, verifier = random[:16], random[16:32], random[32:64]
@@ -105,6 +114,7 @@ class Attempts:
             target=target,
             max_age=max_age,
             with_two=with_two,
+            acr_values=acr_values,
         )
         return attempt, random[64:]
 

@@ -20,7 +20,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from ..authenticator import Visit
 from ..effects import Flow
-from ..sessions.verdicts import SignedIn
+from ..sessions.verdicts import Refused, SignedIn
 from ..web.answers import Answer, Asked
 from ..web.requests import has_hopped
 from . import exchange
@@ -29,7 +29,7 @@ from .failing import attempt_expired, fail, log_new_attempt
 from .failures import Code, Refusal
 from .pages import hop, hop_cookie, hop_here, hop_later
 from .queries import TURNS, read_query
-from .sign_in import MAX_TURNS
+from .sign_in import MAX_TURNS, is_enough
 from .site import OF_HOST, Site, has_two_cookies
 
 _RETRY: Final = "2"  # seconds
@@ -103,11 +103,13 @@ def _finish(
 
 def _begin_again(site: Site, visit: Visit, asked: Asked, way: Way) -> Flow[Answer]:
     """Answer a code of no attempt of this browser, by beginning another."""
-    target = site.target(dict(parse_qsl(way.query)).get("next"))
-    if isinstance(visit.verdict, SignedIn):  # opened a second time; or another tab has signed in
+    began = dict(parse_qsl(way.query))
+    target, verdict = site.target(began.get("next")), visit.verdict
+    # Opened a second time; or another tab has signed in.
+    if isinstance(verdict, SignedIn) and is_enough(site, verdict, began):
         return hop(target)
-    if visit.verdict.reason == "token_not_yet_valid":  # likewise, with a clock that is behind
-        return hop_later(target, visit.verdict.retry_after or 0)
+    if isinstance(verdict, Refused) and verdict.reason == "token_not_yet_valid":
+        return hop_later(target, verdict.retry_after or 0)  # likewise, with a clock that is behind
     if way.turns >= MAX_TURNS:  # the browser keeps no cookies
         return (yield from fail(site, asked, attempt_expired(site, visit), target))
     log_new_attempt(site, visit, asked)

@@ -2,7 +2,7 @@
 
 Rules:
 - The session starts last, once everything has been checked: `iss`, the tokens, `nonce`,
-  `auth_time`. (`state` found the attempt.) A failure leaves the earlier session as it was.
+  `auth_time`, `acr`. (`state` found the attempt.) A failure leaves the earlier session as it was.
 - `on_sign_in` is called when all tokens are verified, and nothing has begun. An exception of its
   own ends the sign-in.
 - Of several requests with one code, one starts a session. Tokens that stay unused are revoked.
@@ -172,10 +172,13 @@ def _check(site: Site, id_token: VerifiedToken, attempt: Attempt, now: float) ->
         raise Refusal(Code.TOKEN_REFUSED, "wrong nonce")
     if (id_token.pool, id_token.client) != (site.pool, site.client_id):
         raise Refusal(Code.TOKEN_REFUSED, "not of the first pool and its first client_id")
+    if attempt.acr_values and id_token.claims.get("acr") not in attempt.acr_values.split(" "):
+        raise Refusal(Code.SIGN_IN_TOO_WEAK)
     if attempt.max_age is not None:  # OpenID Connect Core 3.1.3.7
         shown_at = id_token.claims.get("auth_time")
         oldest = now - attempt.max_age - site.home.verifier.leeway
         if isinstance(shown_at, bool) or not isinstance(shown_at, int | float):
             raise Refusal(Code.SIGN_IN_TOO_OLD)
-        if shown_at < oldest:
+        latest = max(now, id_token.begins_at) + site.home.verifier.leeway
+        if not oldest <= shown_at <= latest:
             raise Refusal(Code.SIGN_IN_TOO_OLD)

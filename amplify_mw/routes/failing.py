@@ -10,6 +10,7 @@ Rules:
 
 from collections.abc import Sequence
 from html import escape
+from typing import Final
 from urllib.parse import urlencode
 
 from ..authenticator import Visit
@@ -23,6 +24,8 @@ from ..web.pages import PageContext
 from .failures import Code, Refusal
 from .pages import hop
 from .site import Site
+
+_ASKED_AGAIN: Final = (Code.SIGN_IN_DENIED, Code.SIGN_IN_TOO_OLD, Code.SIGN_IN_TOO_WEAK)
 
 
 def fail(
@@ -52,7 +55,7 @@ def fail(
         joint = "&" if "?" in routes.on_error else "?"
         return hop(f"{routes.on_error}{joint}{urlencode(said)}", headers)
     query = {"next": target} if target else {}
-    if code is Code.SIGN_IN_DENIED:  # the pool would sign the same user in without a question
+    if code in _ASKED_AGAIN:  # the pool would sign the same user in without a question
         query["prompt"] = "login"
     link = f"{routes.prefix}/sign-in" + (f"?{urlencode(query)}" if query else "")
     more = f'<p><a href="{escape(link)}">Sign in</a></p><p><small>{code}</small></p>'

@@ -50,6 +50,12 @@ class Code(Enum):
         "user_pool_id and client_id have to be those of domain, and this machine's clock right",
     )
     SIGN_IN_TOO_OLD = 403, "This page needs a recent sign-in. Please sign in again."
+    SIGN_IN_TOO_WEAK = (
+        403,
+        "This page needs a stronger sign-in, for example with a second factor. Please sign in "
+        "again.",
+        "the sign-in service gave tokens without an acr that was asked for: see its acr_values",
+    )
     SIGN_IN_DENIED = (
         403,
         "Your account is not admitted to this site. If you think it should be, please contact "

@@ -3,6 +3,7 @@
 Rules:
 - A parameter may occur once. A query that breaks this, or is malformed or too long, is refused.
 - Only known parameters reach the provider, and only with plain values.
+- A malformed `acr_values` refuses the query: without it, the sign-in would be weaker than asked.
 """
 
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from typing import Final
 from urllib.parse import parse_qsl, urlencode
 
 from ..authenticator import Visit
+from ..needs import ACR, LONGEST_ACR
 from ..web.requests import request_header
 from .provider import identity_provider
 
@@ -17,7 +19,9 @@ TURNS: Final = "turns"
 _MAX_CHARACTERS: Final = 8192  # of a query: room for the longest target, encoded once more
 _LONGEST: Final = 256  # characters of a value that is passed on
 _PROMPTS: Final = frozenset({"none", "login", "consent", "select_account"})
-_LINKED: Final = ("provider", "idp_identifier", "lang", "login_hint", "prompt", "max_age")
+_LINKED: Final = (
+    *("provider", "idp_identifier", "lang", "login_hint", "prompt", "max_age", "acr_values"),
+)
 
 
 def read_query(text: str) -> dict[str, str] | None:
@@ -33,7 +37,22 @@ def read_query(text: str) -> dict[str, str] | None:
     except ValueError:
         return None
     query = dict(pairs)
-    return query if len(query) == len(pairs) else None
+    is_whole = len(query) == len(pairs) and acr_values(query) is not None
+    return query if is_whole else None
+
+
+def acr_values(query: Mapping[str, str]) -> tuple[str, ...] | None:
+    """The values of `acr_values`, in order; None if it is malformed.
+
+    >>> acr_values({"acr_values": "urn:a urn:b"}), acr_values({}), acr_values({"acr_values": ""})
+    (('urn:a', 'urn:b'), (), None)
+    """
+    text = query.get("acr_values")
+    if text is None:
+        return ()
+    values = tuple(text.split(" "))
+    is_clean = len(text) <= LONGEST_ACR and all(map(ACR.fullmatch, values))
+    return values if is_clean else None
 
 
 def sign_in_query(query: Mapping[str, str], target: str) -> str:

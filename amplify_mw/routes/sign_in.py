@@ -3,15 +3,19 @@
 Rules:
 - A link on another site leads to a question first; nobody is signed in by another site's page.
 - A signed-in user goes straight to the target, unless the link asks for a new sign-in.
+- `max_age` and `acr_values` are sealed into the attempt: the callback holds the new tokens to them,
+  and nothing on the way there can lower them.
 - A user may be signed in here, but not at the target: the browser has a second session cookie, set
   for the target's path. This one is cleared, once.
 """
 
+from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
 from ..authenticator import Visit
 from ..effects import Draw, Flow
+from ..needs import claims, signed_in_at
 from ..sessions.verdicts import Refused, SignedIn
 from ..web.answers import TWO_COOKIES, Answer, Asked
 from ..web.hosts import other_origin
@@ -22,6 +26,7 @@ from .failures import Code, Refusal
 from .pages import question, redirect
 from .queries import (
     TURNS,
+    acr_values,
     is_cross_site,
     provider_parameters,
     read_query,
@@ -45,7 +50,7 @@ def sign_in(site: Site, visit: Visit, asked: Asked, name: str = "sign-in") -> Fl
     target = site.target(query.get("next"))
     if is_cross_site(visit, "same-site"):
         return question(f"{site.routes.prefix}/{name}?{sign_in_query(query, target)}")
-    if isinstance(visit.verdict, SignedIn) and not _asks_for_new(query):
+    if isinstance(visit.verdict, SignedIn) and not _asks_for_new(site, visit.verdict, query):
         if TWO_COOKIES.items() <= query.items():
             return (yield from _clear_other_cookie(site, visit, asked, target))
         return redirect(target)
@@ -75,10 +80,26 @@ def _turns(query: dict[str, str]) -> int:
     return min(whole_number(query.get(TURNS)) or 0, MAX_TURNS)
 
 
-def _asks_for_new(query: dict[str, str]) -> bool:
-    """Whether a link asks even signed-in users to sign in."""
+def _asks_for_new(site: Site, verdict: SignedIn, query: dict[str, str]) -> bool:
+    """Whether a link asks even signed-in users to sign in.
+
+    After a lost attempt it does only if the present session, which may be newer, is not enough.
+    """
+    if _turns(query):
+        return not is_enough(site, verdict, query)
     is_new = bool(provider_parameters(query).keys() & _NEW_SIGN_IN)
-    return (is_new or whole_number(query.get("max_age")) is not None) and not _turns(query)
+    return is_new or "acr_values" in query or whole_number(query.get("max_age")) is not None
+
+
+def is_enough(site: Site, verdict: SignedIn, query: Mapping[str, str]) -> bool:
+    """Whether a session is as new and as strong as a query for the sign-in route asks."""
+    max_age, values = whole_number(query.get("max_age")), acr_values(query)
+    found = claims(verdict) if values or max_age is not None else {}
+    if values and found.get("acr") not in values:
+        return False
+    leeway, now = site.home.verifier.leeway, site.home.runner.clock()
+    began = signed_in_at(verdict, found, now + leeway)
+    return max_age is None or (began is not None and now < began + max_age + leeway)
 
 
 def _begin(site: Site, visit: Visit, name: str, query: dict[str, str], target: str) -> Flow[Answer]:
@@ -87,9 +108,12 @@ def _begin(site: Site, visit: Visit, name: str, query: dict[str, str], target: s
     if name == "sign-in" and _was_ended_elsewhere(site, visit):
         parameters["prompt"] = "login"  # in any case: the pool may still know the browser
     random, now = yield Draw(RANDOM)
+    values = query.get("acr_values", "")
     attempt, ivs = site.attempts.begin(
-        random, target, max_age, now, with_two=has_two_cookies(visit)
+        random, target, max_age, now, with_two=has_two_cookies(visit), acr_values=values
     )
+    if values:
+        parameters["acr_values"] = values
     if max_age is not None:
         parameters["max_age"] = str(max_age)
     way = Way(sign_in_query(query, target), _turns(query))

@@ -11,12 +11,13 @@
     a header, another's cookie    Refused(InvalidRequestException, "different_credentials")  kept
 
 Rules:
-- A verdict is frozen. Requests share it; each request keeps its own notes in a visit.
+- A verdict is frozen, but for a note of guards (`met`). Requests share it; each request keeps its
+  own notes in a visit.
 - Only `SignedIn` and `KnownMachine` are ever cached. A refusal has one reason and is not cached.
 - A machine is no user: to code that asks for one, `KnownMachine` is a refusal (`not_a_person`).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from ..errors import (
@@ -90,6 +91,8 @@ class SignedIn:
     """With several kinds: the index of this one."""
     parts: Final[tuple[Part, ...]] = ()
     """With several kinds: the values of all of them."""
+    met: dict[object, tuple[float, float]] | None = field(default=None, init=False)
+    """The needs of guards that these tokens meet, with the times between which they do."""
 
     @property
     def value(self) -> CookieValue:
@@ -147,7 +150,7 @@ class Refused(NamedTuple):
 class KnownMachine:
     """A machine, by its Bearer token. Nobody is signed in."""
 
-    __slots__ = ("access_token", "expires_at", "fresh_until", "machine", "pool", "size")
+    __slots__ = ("access_token", "expires_at", "fresh_until", "machine", "met", "pool", "size")
 
     user: None = None
     held: None = None
@@ -171,6 +174,7 @@ class KnownMachine:
         self.expires_at: Final = expires_at
         self.fresh_until: Final = fresh_until
         self.size: Final = size
+        self.met: dict[object, tuple[float, float]] | None = None
 
     def exception(self) -> AuthError:
         """The error of a function for people. 403, not 401: a new token would be no other."""

@@ -12,7 +12,7 @@ Rules:
 # Annotations stay unevaluated: nothing here is read at run time.
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import ConfigurationError
 from ..verbs.guarded import is_guarded_elsewhere
@@ -37,6 +37,7 @@ class FirstRules(AccessRules):
         self._rules = rules
         self._look = look
         self.protects: bool = rules is not None and rules.protects
+        self.demands: bool = rules is not None and rules.demands
 
     def of(self, path: str | None) -> Access:
         """The access to `path`."""
@@ -47,6 +48,14 @@ class FirstRules(AccessRules):
         """The access to `path`, for a server's mount `root`."""
         self._look()
         return Access.OPEN if self._rules is None else self._rules.under(root, path)
+
+    def needs(self, path: str | None) -> list[Any]:
+        """The needs of `path`."""
+        return [] if self._rules is None else self._rules.needs(path)
+
+    def needs_under(self, root: str, path: str) -> list[Any]:
+        """The needs of `path`, likewise."""
+        return [] if self._rules is None else self._rules.needs_under(root, path)
 
 
 class FirstLook:

@@ -36,7 +36,7 @@ from ..effects import Flow
 from ..engine.context import bound
 from ..engine.engine import Engine
 from ..errors import AuthError, ConfigurationError, bearer_request
-from ..sessions.verdicts import SignedIn
+from ..sessions.verdicts import Refused, SignedIn, Verdict
 from ..web.answers import PREFLIGHT, Answer, Asked, problem
 from ..web.mounts import PLAIN, Inside, gateway_path
 from ..web.paths import Access, AccessRules
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
     from ..config.options import Options
     from ..config.routes import AuthRoutes
+    from ..needs import Needs
 
     Route: TypeAlias = Callable[[Visit, Asked], Flow[Answer]]
     # A WSGI environ or an ASGI scope. Frameworks leave things in both.
@@ -114,6 +115,7 @@ class Shell:
         config = self._home.config
         self._rules = access_rules(config, inside)
         self._withholds = self._rules is not None and self._rules.protects
+        self._demands = self._rules is not None and self._rules.demands
         # As with `ignore`: a path is exempt only if every reading of it is.
         self._exempt = AccessRules((), (), config.csrf_exempt, config.mount, inside)
         self._notices = Notices(self._home.reporter)
@@ -149,6 +151,10 @@ class Shell:
 
     def _access(self, rules: AccessRules, request: Request) -> Access:
         """The rules' word on a request's path."""
+        raise NotImplementedError
+
+    def _needs_at(self, rules: AccessRules, request: Request) -> list[Needs]:
+        """The rules' needs for a request's path."""
         raise NotImplementedError
 
     def _asked(self, request: Request) -> Asked:
@@ -226,7 +232,7 @@ class Shell:
         if access is _IGNORED and not (is_same or outer.pinned):
             return PassOn(None, is_apart=True)
         if self._shares_visit(outer, cookies, is_same=is_same):
-            answer = self._guard(outer, self._asked(request)) if access is _PROTECTED else None
+            answer = self._guarded(outer, access, request)
             return PassOn(outer, answer)
         if outer.pinned and access is not _IGNORED:
             return outer.pinned_at(self._home, cookies, request)
@@ -332,7 +338,17 @@ class Shell:
             from ..engine.pages import for_reader  # loaded with the first refusal
 
             return for_reader(visit, asked, problem(403, _FORGED), _FORGED)
-        return self._guard(visit, asked) if access is _PROTECTED else None
+        return self._guarded(visit, access, request, asked)
+
+    def _guarded(
+        self, visit: Visit, access: Access, request: Request, asked: Asked | None = None
+    ) -> Answer | None:
+        """The answer to a request that the path rules do not let pass; None if they do."""
+        if access is not _PROTECTED:
+            return None
+        rules = self._rules
+        needs = self._needs_at(rules, request) if self._demands and rules is not None else ()
+        return self._guard(visit, self._asked(request) if asked is None else asked, needs)
 
     def _is_forged(self, visit: Visit, asked: Asked, request: Request) -> bool:
         """Whether another origin's page made this request in the signed-in user's name."""
@@ -343,13 +359,14 @@ class Shell:
             and self._access(self._exempt, request) is not _IGNORED
         )
 
-    def _guard(self, visit: Visit, asked: Asked) -> Answer | None:
+    def _guard(self, visit: Visit, asked: Asked, needs: Sequence[Needs] = ()) -> Answer | None:
         """The answer to a request for a protected path; None if it may pass."""
         passes = asked.is_preflight and self._home.config.preflight == "app"
         if passes or visit.source.refusals.is_login_page(asked):
             return None
         verdict = visit.guard()
-        if isinstance(verdict, SignedIn):
+        error = _error_of(visit, verdict, needs)
+        if error is None:
             return None
         if asked.is_preflight:
             self._notices.preflight(asked.path)
@@ -361,20 +378,22 @@ class Shell:
             answer = hop_here(asked.path, asked.query, visit.cookies, secure=secure)
             if answer is not None:
                 return answer._replace(body=b"") if asked.method == "HEAD" else answer
-        return answer_for(visit, asked, verdict.exception())
+        return answer_for(visit, asked, error)
 
     def _late_refusal(
         self, visit: Visit | None, paths: Sequence[str], asked: Asked
     ) -> Answer | None:
-        """The answer to nobody in place of the app's response, if that is of a protected path.
+        """The answer in place of the app's response, if that is of a path not for this user.
 
         `visit`: None on an ignored path: no credential was read. `paths`: those the app has read.
         """
         rules = self._rules
         read = [path for path in paths if rules and rules.of(path) is _PROTECTED]
-        if not read or (visit is not None and isinstance(visit.verdict, SignedIn)):
+        needs = [each for path in read if rules and rules.demands for each in rules.needs(path)]
+        is_user = visit is not None and isinstance(visit.verdict, SignedIn)
+        if not read or (is_user and not needs):
             return None
-        answer = self._guard(visit or Visit.of(self._home, self._nobody), asked)
+        answer = self._guard(visit or Visit.of(self._home, self._nobody), asked, needs)
         if answer is not None:
             self._notices.withheld(asked.path, read[0])
         return answer
@@ -443,6 +462,22 @@ def access_rules(config: AmplifyConfig, inside: Inside = PLAIN) -> AccessRules |
     return AccessRules(config.protect, config.public, config.ignore, config.mount, inside)
 
 
+def _error_of(visit: Visit, verdict: Verdict, needs: Sequence[Needs]) -> AuthError | None:
+    """The error of a visitor at a protected path; None for one who may pass."""
+    if isinstance(verdict, Refused):
+        return verdict.exception()
+    if not needs:
+        return None if isinstance(verdict, SignedIn) else verdict.exception()
+    from ..needs import unmet  # for sites that have some
+
+    now, leeway = visit.now(), visit.home.verifier.leeway
+    try:
+        errors = (unmet(each, verdict, now, leeway) for each in needs)
+        return next((error for error in errors if error is not None), None)
+    except AuthError as error:  # of the app's own `check`
+        return error
+
+
 def visit_around(error: AuthError) -> Visit:
     """The visit of the request being handled; raises `error` if no middleware is around the app."""
     visit = bound()
@@ -460,4 +495,4 @@ def answer_for(visit: Visit, asked: Asked, error: AuthError) -> Answer:
     from ..engine.refusals import report_answer_to
 
     report_answer_to(visit, asked, answer, error)
-    return for_reader(visit, asked, answer)
+    return for_reader(visit, asked, answer, error=error)

@@ -38,13 +38,16 @@ def signed_in(
     groups: Iterable[str] = (),
     scopes: Iterable[str] = (SELF_SERVICE_SCOPE,),
     attributes: Mapping[str, str] | None = None,
+    claims: Mapping[str, Any] | None = None,
     **more_attributes: str,
 ) -> Iterator[AuthUser]:
     """Make the verbs answer as if `username` were signed in; yields the `AuthUser`.
 
     Attributes are keyword arguments (`email="ada@example.com"`), or a mapping for names such as
     `custom:plan`. `user_id` is the attribute `sub`, by default one made from the name alone.
-    `fetch_user_attributes` returns them with any `scopes`; only the guards look at those.
+    `fetch_user_attributes` returns them with any `scopes`; only the guards look at those. `claims`:
+    more members of both tokens, such as `{"auth_time": 0, "acr": "urn:mfa"}`; the user has signed
+    in just now unless `auth_time` says otherwise.
 
     >>> from amplify_mw import get_current_user
     >>> with signed_in("ada", email="ada@example.com"):
@@ -55,7 +58,7 @@ def signed_in(
     _refuse_other_types(values, groups=groups, scopes=scopes)
     values.setdefault("sub", str(uuid.uuid5(uuid.NAMESPACE_URL, username)))
     user = AuthUser(username, values["sub"], groups=tuple(groups))
-    with _bound(_verdict(user, values, scopes), values):
+    with _bound(_verdict(user, values, scopes, claims or {}), values):
         yield user
 
 
@@ -119,15 +122,22 @@ def _bound(verdict: Verdict, attributes: Mapping[str, str] | None = None) -> Ite
         unbind(token)
 
 
-def _verdict(user: AuthUser, attributes: Mapping[str, str], scopes: Iterable[str]) -> SignedIn:
-    scopes = frozenset(scopes)
-    expires_at = int(time.time()) + _LIFETIME
+def _verdict(
+    user: AuthUser,
+    attributes: Mapping[str, str],
+    scopes: Iterable[str],
+    claims: Mapping[str, Any],
+) -> SignedIn:
+    scopes, now = frozenset(scopes), int(time.time())
+    expires_at = now + _LIFETIME
     issuer = _CONFIG.user_pools[0].iss
     common = {
         "sub": user.user_id,
         "iss": issuer,
         "exp": expires_at,
         "cognito:groups": list(user.groups),
+        "auth_time": now,
+        **claims,
     }
     id_claims = {**attributes, **common, "cognito:username": user.username, "token_use": "id"}
     access_claims = {**common, "username": user.username, "token_use": "access"}

@@ -6,21 +6,24 @@
 Rules:
 - A guard checks before any of the guarded function runs, generators included. The visit is marked
   as guarded, so that browsers do not cache the answer (`cache_control`).
-- Groups and scopes come from verified claims (`sessions.token`) and are kept with the user and the
-  verdict; nothing here waits.
+- All that a guard asks for comes from verified tokens, and is decided in `needs`; nothing waits. A
+  guard that has let these tokens in before looks at a note of that alone.
 - Only an `AuthError` is turned into an answer. A missing middleware stays an error.
 """
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable
-from typing import Any, Literal, NoReturn, ParamSpec, TypedDict, TypeVar, overload
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields
+from typing import Any, Literal, ParamSpec, TypedDict, TypeVar, overload
 
-from ..authenticator import Visit
-from ..engine.context import current_visit, signed_in_verdict
+from ..authenticator import GUARDED
+from ..engine.context import bound, current_visit, signed_in_verdict
 from ..engine.reporting import report_verdict
-from ..errors import AuthError, ConfigurationError, ForbiddenException
+from ..errors import AuthError, ConfigurationError
 from ..models import AuthUser
+from ..needs import ALWAYS, Check, Needs, Value, unmet
+from ..sessions.verdicts import KnownMachine, SignedIn
 from .guarded import note_guarded
 from .user import fetch_user_attributes, get_current_user, known_machine
 
@@ -34,69 +37,86 @@ def require_auth(function: Callable[P, R], /) -> Callable[P, R]: ...
 
 
 @overload
+def require_auth(needs: Needs, /) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
+
+
+@overload
 def require_auth(
     *,
     groups: Iterable[str] | None = None,
     scopes: Iterable[str] | None = None,
     machines: bool = False,
+    fresh: float | None = None,
+    acr: str | Iterable[str] | None = None,
+    claims: Mapping[str, Value | Iterable[Value]] | None = None,
+    check: Check | None = None,
 ) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
 
 
-def require_auth(
-    function: Callable[..., Any] | None = None,
-    /,
-    *,
-    groups: Iterable[str] | None = None,
-    scopes: Iterable[str] | None = None,
-    machines: bool = False,
-) -> Any:
+def require_auth(function: Any = None, /, **asked: Any) -> Any:
     """Let only signed-in users call a function, a coroutine function or a generator function.
 
     `groups`: the user must be in one of them. `scopes`: the access token must have all of them.
     `machines`: a machine's token is let in as well (client credentials; `bearer=True`), if it has
     the scopes. Without it, no machine is.
+    `fresh`: the most seconds since the user has shown who they are (`auth_time`). `acr`: how, as
+    the token's `acr` says; one name or a list. Neither is renewed by a refresh: the user has to
+    sign in again, and browsers are sent there with the `routes`.
+    `claims`: claims of the token with their values, as `{"custom:tenant": "a1"}`, or a list of
+    values each. `check`: a function that gets the user and returns whether they may pass.
+    Or all of it as one value, for paths too: `require_auth(Needs(...))`.
     Raises the errors of `get_current_user`, else `ForbiddenException` (`missing_group`,
-    `missing_scope`). The middleware turns these into 401, 403 and 503.
+    `missing_scope`, `unmet_claim`, `not_permitted`) or `StepUpRequiredException` (`not_fresh`,
+    `acr_too_low`). The middleware turns these into 401, 403 and 503.
 
     >>> @require_auth(groups=["editors"])
     ... def publish(): ...
     """
-    check = _Check(groups, scopes, machines=machines)
-    return check.guard if function is None else check.guard(function)
+    if isinstance(function, Needs):
+        return _Guard(function).guard
+    needs = _needs(asked)
+    return _Guard(needs).guard if function is None else _Guard(needs).guard(function)
 
 
-class _Check:
-    def __init__(
-        self, groups: Iterable[str] | None, scopes: Iterable[str] | None, *, machines: bool
-    ) -> None:
-        self._groups = _names("groups", groups)
-        self._scopes = _names("scopes", scopes)
-        self._machines = machines
-        if machines and self._groups:
-            raise ConfigurationError(
-                "require_auth: machines are in no group, so that none would get in; ask for "
-                "scopes=[...], or leave machines out"
-            )
+def _needs(asked: Mapping[str, Any]) -> Needs:
+    names = [field.name for field in fields(Needs) if field.init]
+    unknown = sorted(asked.keys() - set(names))
+    if unknown:
+        raise TypeError(f"require_auth() has no {unknown[0]!r}; it has {', '.join(names)}")
+    return Needs(**asked)
+
+
+class _Guard:
+    def __init__(self, needs: Needs) -> None:
+        self._needs = needs
+        self._key = None if needs.check is not None else needs.key
+        self._is_plain = needs.is_empty
 
     def __call__(self) -> None:
+        visit = bound()
+        if visit is not None:
+            visit.depends = GUARDED  # `visit.guard`, without its call
+            verdict = visit.verdict
+            if type(verdict) is SignedIn and not visit.stage:  # nearly always
+                if self._is_plain:
+                    return
+                span = None if verdict.met is None else verdict.met.get(self._key)
+                if span is not None and (span == ALWAYS or span[0] <= visit.now() < span[1]):
+                    return
+        self._look()
+
+    def _look(self) -> None:
         visit = current_visit()
         visit.guard()
-        machine = known_machine(visit, by=_GUARD) if self._machines else None
-        if machine is not None:
-            scopes = machine.machine.scopes
-        else:
-            verdict = signed_in_verdict(visit, by=_GUARD)
-            scopes = verdict.scopes
-            if self._groups and self._groups.isdisjoint(verdict.user.groups):
-                self._refuse(visit, ForbiddenException(reason="missing_group"))
-        if not self._scopes <= scopes:
-            error = ForbiddenException(reason="missing_scope")
-            error.scopes = tuple(sorted(self._scopes))
-            self._refuse(visit, error)
-
-    def _refuse(self, visit: Visit, error: ForbiddenException) -> NoReturn:
-        report_verdict(visit, error, at=_GUARD)
-        raise error
+        principal: SignedIn | KnownMachine | None = None
+        if self._needs.machines:
+            principal = known_machine(visit, by=_GUARD)
+        if principal is None:
+            principal = signed_in_verdict(visit, by=_GUARD)
+        error = unmet(self._needs, principal, visit.now(), visit.home.verifier.leeway)
+        if error is not None:
+            report_verdict(visit, error, at=_GUARD)
+            raise error
 
     def guard(self, function: Callable[P, Any]) -> Callable[P, Any]:
         if isinstance(function, type | staticmethod | classmethod) or not callable(function):
@@ -120,19 +140,6 @@ class _Check:
             return function(*args, **kwargs)
 
         return guarded
-
-
-def _names(field: str, names: Iterable[str] | None) -> frozenset[str]:
-    if names is None:
-        return frozenset()
-    if isinstance(names, str):
-        raise ConfigurationError(f"require_auth: write {field}=[{names!r}], a list")
-    found = frozenset(names)
-    if not found or not all(isinstance(name, str) and name for name in found):
-        raise ConfigurationError(
-            f"require_auth: write {field} as a list of names; an empty one would let everybody in"
-        )
-    return found
 
 
 class ServerAuthSuccess(TypedDict):

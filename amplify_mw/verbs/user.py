@@ -1,12 +1,13 @@
 """The user of the current request, and the user's attributes.
 
 Rules:
-- `get_current_user`, `get_current_principal` and `user_or_none` never wait.
+- `get_current_user`, `get_current_principal`, `get_claim` and `user_or_none` never wait.
+- Claims are those of verified tokens, read once a request and only if somebody asks.
 - `fetch_user_attributes` may wait, and refuses to do so on an event loop's thread.
 """
 
 from collections.abc import Generator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..authenticator import ASKED, Visit
 from ..cognito.api import Failure
@@ -51,6 +52,29 @@ def get_current_principal() -> "AuthUser | Machine":
         raise OutsideRequestError
     machine = known_machine(visit)
     return get_current_user() if machine is None else machine.machine
+
+
+def get_claim(name: str, *, token_use: Literal["id", "access"] | None = None) -> Any:
+    """A claim of the verified token of this request's user or machine, or None. Never waits.
+
+    `token_use`: the token to look in, `"id"` or `"access"`. None (the default): the one that says
+    who the user is, which is the ID token, or the access token where there is no other (a Bearer
+    token). A value has JSON's type: text, a number, a bool, a list or a dict. For errors see
+    `get_current_principal`.
+
+    >>> from amplify_mw.testing import signed_in
+    >>> with signed_in("ada", attributes={"custom:tenant": "a1"}):
+    ...     get_claim("custom:tenant")
+    'a1'
+    """
+    visit = current_visit()
+    verdict = known_machine(visit) or signed_in_verdict(visit)
+    known = getattr(visit, "claims", None)
+    if known is None or known[0] is not verdict or known[1] != token_use:
+        from ..needs import claims  # for sites that ask
+
+        known = visit.claims = (verdict, token_use, claims(verdict, token_use))
+    return known[2].get(name)
 
 
 def known_machine(visit: Visit, by: str = "app") -> KnownMachine | None:

@@ -3,6 +3,9 @@
 Rules:
 - An answer never says why a cookie was refused: all invalid cookies look the same from outside.
 - `next` is a path of this very site, for any request.
+- A signed-in user who has to sign in again is sent to the sign-in routes with RFC 9470's
+  `max_age` and `acr_values`. A program gets the same two in its challenge, and so does a form: a
+  redirect would lose it without a word.
 - A person gets a page in place of a problem document; see `engine.pages`.
 - A prefetch is not sent to sign in: browsers drop an unsuccessful answer, and ask again at a click.
 """
@@ -13,13 +16,14 @@ from math import ceil
 from typing import Final, NamedTuple
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
-from ..errors import AuthError
+from ..errors import AuthError, StepUpRequiredException
 
 # For the sign-in route: a browser has sent two session cookies to this page.
 TWO_COOKIES: Final = {"cookies": "two"}
 
 BEARER_CHALLENGE: Final = 'Bearer realm="api"'  # RFC 6750 3: with one parameter at least
 _VARY: Final = "Cookie, Accept, Sec-Fetch-Mode, Sec-Purpose"
+_STEP_UP: Final = "This needs a new sign-in, although you are signed in."
 _DETAILS: Final = {
     400: "The Authorization header of this request cannot be used.",
     401: "Sign in to see this.",
@@ -101,13 +105,16 @@ class Refusals:
         origins: Sequence[str] = (),
         tells_of_two: bool = False,
         challenges: Sequence[str] = (),
+        sign_in_route: str | None = None,
     ) -> None:
         """`tells_of_two`: the login page gets a parameter about two cookies of one name.
 
-        `challenges`: more of them for a 401, beside the cookie's.
+        `challenges`: more of them for a 401, beside the cookie's. `sign_in_route`: the path of the
+        route that knows `max_age` and `acr_values`, if there is one.
         """
         own = f'Cookie realm="sign-in", cookie-name="{cookie_name}"'
-        self._challenges = [("WWW-Authenticate", each) for each in (own, *challenges)]
+        self._challenges = (own, *challenges)
+        self._sign_in_route = sign_in_route
         self._login_url = login_url
         self._tells_of_two = tells_of_two
         self._login_path = _path_of_this_site(login_url, origins)
@@ -123,17 +130,45 @@ class Refusals:
 
         A signed-in user is not sent to sign in again: that would go round in circles.
         """
+        if isinstance(error, StepUpRequiredException):
+            return self._step_up(asked, error)
         is_for_login = error.status_code == 401 and asked.is_navigation and not signed_in
         login_url = self.login_url_for(asked, two=error.reason == "duplicate_cookie")
         if is_for_login and login_url is not None:
             return _to_login(login_url)
         headers = []
         if error.status_code == 401:
-            headers += self._challenges  # RFC 9110 15.5.2 asks for one
+            # RFC 9110 15.5.2 asks for one
+            headers += [("WWW-Authenticate", each) for each in self._challenges]
         if error.status_code == 503:
             headers.append(("Retry-After", str(max(1, ceil(error.retry_after or 2)))))
         answer = problem(error.status_code, headers=headers)
         return answer._replace(body=b"") if asked.method == "HEAD" else answer
+
+    def _step_up(self, asked: Asked, error: StepUpRequiredException) -> Answer:
+        url = self.step_up_url_for(asked, error)
+        if asked.is_navigation and self._sign_in_route is not None and url is not None:
+            return _to_login(url)
+        more = insufficient(error)
+        headers = [("WWW-Authenticate", f"{each}, {more}") for each in self._challenges]
+        answer = problem(401, _STEP_UP, headers)
+        return answer._replace(body=b"") if asked.method == "HEAD" else answer
+
+    def step_up_url_for(self, asked: Asked, error: StepUpRequiredException) -> str | None:
+        """The page for a new sign-in: the sign-in route, else the login page; None for neither.
+
+        With the way back to a requested page, as in `login_url_for`.
+        """
+        if self._sign_in_route is not None:
+            url = asked.mount + self._sign_in_route
+        elif self._login_url is not None:
+            url = (asked.mount if self._is_below else "") + self._login_url
+        else:
+            return None
+        query = step_up_parameters(error)
+        if asked.method in ("GET", "HEAD"):
+            query["next"] = local_target(asked.path, asked.query)
+        return url + ("&" if urlsplit(url).query else "?") + urlencode(query)
 
     def login_url_for(self, asked: Asked, *, two: bool = False) -> str | None:
         """The login page, with the way back to a requested page; None if there is no login page.
@@ -150,6 +185,20 @@ class Refusals:
             query |= TWO_COOKIES
         joint = "&" if urlsplit(url).query else "?"
         return url + joint + urlencode(query) if query else url
+
+
+def step_up_parameters(error: StepUpRequiredException) -> dict[str, str]:
+    """The parameters of a new sign-in (OpenID Connect Core 3.1.2.1)."""
+    query = {} if error.max_age is None else {"max_age": str(error.max_age)}
+    if error.acr_values:
+        query["acr_values"] = " ".join(error.acr_values)
+    return query
+
+
+def insufficient(error: StepUpRequiredException) -> str:
+    """The parameters of RFC 9470's challenge."""
+    members = {"error": "insufficient_user_authentication"} | step_up_parameters(error)
+    return ", ".join(f'{name}="{value}"' for name, value in members.items())
 
 
 # No permission, and no body: a browser does not send the request itself (Fetch, 4.8).

@@ -16,7 +16,8 @@ import re
 from math import ceil
 from typing import TYPE_CHECKING, Final
 
-from .answers import BEARER_CHALLENGE, Answer, Asked, Refusals, problem
+from ..errors import StepUpRequiredException
+from .answers import BEARER_CHALLENGE, Answer, Asked, Refusals, insufficient, problem
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,7 +75,9 @@ class BearerRefusals(Refusals):
         if error.reason == "missing_scope":
             status, code = 403, "insufficient_scope"
         headers = []
-        if code is not None:
+        if isinstance(error, StepUpRequiredException):
+            headers.append(("WWW-Authenticate", f"{BEARER_CHALLENGE}, {insufficient(error)}"))
+        elif code is not None:
             headers.append(("WWW-Authenticate", challenge(code, error.scopes)))
         if status == 503:
             headers.append(("Retry-After", str(max(1, ceil(error.retry_after or 2)))))

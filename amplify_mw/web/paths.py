@@ -15,12 +15,14 @@ Rules:
 - The work on one path is bounded. A path whose readings would take more is protected, if
   `protect` has a pattern at all.
 - `ignore` wins over `public`, which wins over `protect`.
+- With needs beside the patterns of `protect`, those of all patterns count that match any reading;
+  all there are if the readings would take too much work.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from enum import Enum
-from typing import Final
+from typing import Any, Final
 from urllib.parse import unquote, urlparse
 
 from .mounts import PLAIN, Inside, is_below, server_mount, without
@@ -41,18 +43,22 @@ class AccessRules:
 
     def __init__(
         self,
-        protect: Sequence[str],
+        protect: Sequence[str] | Mapping[str, Any],
         public: Sequence[str],
         ignore: Sequence[str],
         mounts: Sequence[str] = (),
         inside: Inside = PLAIN,
     ) -> None:
-        """`mounts`: prefixes that paths may have. `inside`: the app that the rules protect.
+        """`protect`: patterns, or a mapping from patterns to needs.
+
+        `mounts`: prefixes that paths may have. `inside`: the app that the rules protect.
 
         `public` and `ignore` hold below each mount, too, that the app is known to strip.
         """
         stripped = inside.stripped
-        self._protect = Paths(protect)
+        self._protect = Paths(tuple(protect))
+        pairs = protect.items() if isinstance(protect, Mapping) else ()
+        self._needs = [(Paths([pattern]), needs) for pattern, needs in pairs]
         self._public = Paths([*public, *_mounted(public, stripped)])
         self._ignore = Paths([*ignore, *_mounted(ignore, stripped)])
         prefixes = (*mounts, *stripped, *inside.possible)
@@ -61,6 +67,7 @@ class AccessRules:
         self._splits = inside.splits
         self._unreadable = Access.PROTECTED if protect else Access.OPEN
         self.protects: bool = bool(protect)
+        self.demands: bool = bool(self._needs)
 
     def of(self, path: str | None) -> Access:
         """The access to `path`, which is below the mount and decoded once.
@@ -77,6 +84,33 @@ class AccessRules:
 
     def under(self, root: str, path: str) -> Access:
         """The access to `path`, for a server's mount `root` (in ASGI mostly a part of `path`)."""
+        readings = self._readings(root, path)
+        if len(readings) == 1:
+            return self.of(readings[0])
+        found = self._spellings(readings)
+        return self._unreadable if found is None else self._decide(found)
+
+    def needs(self, path: str | None) -> list[Any]:
+        """The needs of all patterns that match a reading of `path`."""
+        return self._needed([] if path is None else [path])
+
+    def needs_under(self, root: str, path: str) -> list[Any]:
+        """The same for a server's mount `root`."""
+        return self._needed(self._readings(root, path))
+
+    def _needed(self, readings: Sequence[str]) -> list[Any]:
+        found = self._spellings(readings)
+        if not found:
+            return [needs for _, needs in self._needs]
+        return [needs for paths, needs in self._needs if any(map(paths.match, found))]
+
+    def _spellings(self, readings: Sequence[str]) -> set[str] | None:
+        """All readings of these; None if they would take too much work."""
+        found = [spellings(reading, self._mounts) for reading in readings]
+        return None if None in found else set[str]().union(*filter(None, found))
+
+    def _readings(self, root: str, path: str) -> list[str]:
+        """The paths that an app may take off a server's mount."""
         mount = server_mount(root)
         if is_below(path, mount):
             readings = [without(path, mount)]
@@ -91,12 +125,7 @@ class AccessRules:
                 readings.append("/" + path[len(mount) :])
             if self._splits and mount and mount in path:
                 readings.append(path.split(mount, 1)[1])
-        if len(readings) == 1:
-            return self.of(readings[0])
-        found = [spellings(reading, self._mounts) for reading in readings]
-        if None in found:
-            return self._unreadable
-        return self._decide(set().union(*filter(None, found)))
+        return readings
 
     def _decide(self, spellings: Iterable[str]) -> Access:
         if all(map(self._ignore.match, spellings)):
