@@ -362,7 +362,12 @@ class Authenticator:
         The header counts, unless the cookie's session is good and of somebody else. The session is
         neither refreshed nor ended here.
         """
-        visit = yield from self.authenticate(credential, now)
+        known = self.known(credential.value)
+        if known is not None and now < known.fresh_until:
+            visit = Visit.of(self, known)
+            visit.source = credential.source
+        else:
+            visit = yield from self.authenticate(credential, now)
         verdict = visit.verdict
         if not isinstance(verdict, Refused):
             owner = yield from self._owner_of(cookie, now)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -573,6 +574,16 @@ class TestBoth:
         assert after == refreshes
         assert before == [(one.seen_at, one.expires_at) for one in list_of(site, site.browser())]
 
+    def test_a_token_known_before_is_not_verified_again(
+        self, api: Make, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        site = api()
+        cookie, header = site.pool.mint("ada"), "Bearer " + site.token()
+        assert site.ask(cookie=cookie).body == site.ask(header, cookie=cookie).body == "ada"
+        verifier = site.engine.authenticator.verifier
+        monkeypatch.setattr(type(verifier), "verify", None)
+        assert site.ask(header, cookie=cookie).body == "ada"
+
     @pytest.mark.parametrize("cookies", ["junk", "expired", "twice"])
     def test_an_invalid_cookie_does_not_count_and_stays(self, api: Make, cookies: str) -> None:
         site = api()
@@ -715,6 +726,20 @@ class TestEvents:
     ) -> None:
         api(asking, bearer=False, attributes_ttl=17).by()
         assert "bearer=True" in caplog.text
+
+
+@pytest.mark.parametrize("pair", [tuple, list])
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_asgi_finds_it_among_headers_that_come_more_than_once(
+    pool: LocalUserPool, pair: Any, count: int
+) -> None:
+    site = Api(ASGIShell(), pool)
+    others = [(b"x-forwarded-for", b"a"), (b"x-forwarded-for", b"b"), (b"accept", b"*/*")]
+    field = (b"authorization", b"Bearer " + site.token().encode())
+    headers = [pair(each) for each in [field] * count + others]
+    expected = {0: None, 1: field[1], 2: field[1] + b", " + field[1]}[count]
+    for order in permutations(headers):
+        assert site.app._authorization({"headers": list(order)}) == expected
 
 
 class TestSockets:
