@@ -167,12 +167,11 @@ class AmplifyASGIMiddleware(Shell):
         return self._guarded(visit, access, request, asked)
 
     def _authorization(self, request: Any) -> bytes | None:
-        headers = request["headers"]
-        by_name: dict[bytes, bytes] = dict(headers)  # quicker than a loop over ten of them
-        found = by_name.get(b"authorization")
-        if found is None or len(by_name) == len(headers):
-            return found
-        return b", ".join([value for name, value in headers if name == b"authorization"])
+        found: bytes | None = None
+        for name, value in request["headers"]:  # on 3.11 a third of the time of `dict(headers)`
+            if name == b"authorization":
+                found = value if found is None else found + b", " + value
+        return found
 
     def _access(self, rules: AccessRules, request: Any) -> Access:
         root, path = request.get("root_path"), request["path"] or "/"
