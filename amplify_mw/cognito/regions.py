@@ -204,7 +204,8 @@ class Regions:
                 said = yield from call.talk(place, secret, _WAITED / shares)
             except Unreachable as error:
                 said = Said(UNAVAILABLE, str(error), error.now or departed)
-            call.secrets.note(secret, said.answer)
+            if not caller.is_odd:
+                call.secrets.note(secret, said.answer)
             if not (isinstance(said.answer, Failure) and said.answer.refuses_client):
                 break
         answer, why, now = said

@@ -534,6 +534,14 @@ def test_an_outage_says_nothing_of_a_secret(ask: World, got: Answer) -> None:
     assert secrets.in_order() == ["s-2", "s-1"]
 
 
+def test_a_token_that_cognito_cannot_have_issued_says_nothing_of_a_secret(ask: World) -> None:
+    """A revocation of such a token is refused as if the secret were wrong."""
+    secrets = Secrets(("s-1", "s-2"))
+    ask({OWN: accepting("s-2")}, secrets=secrets)
+    ask({OWN: accepting()}, caller=ADA._replace(is_odd=True), secrets=secrets)
+    assert secrets.in_order() == ["s-2", "s-1"]
+
+
 def test_a_replica_may_know_another_secret_than_the_own_region(ask: World) -> None:
     secrets = Secrets(("s-new", "s-old"))
     assert is_good(ask({OWN: DOWN, WEST: accepting("s-old")}, secrets=secrets))
