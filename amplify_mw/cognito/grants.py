@@ -11,7 +11,8 @@ Rules:
   here in any case. The operator is told of a set-up that cannot revoke.
 - A sign-out ends the pool's single sign-on session too (`LINKED`). No other revocation does: the
   sign-in that replaces an old session may have come through the same one. An endpoint that refuses
-  this is asked once more without it. If that helps, later sign-outs go without it.
+  this is asked once more without it. If that helps, later sign-outs go without it. Amazon's own is
+  asked with it all the same: it may have refused a new secret, of which not all its servers knew.
 """
 
 import re
@@ -184,7 +185,7 @@ class Grants:
                 if not ending.may_lack_linked(said.answer):
                     return said
             said = yield from exchange(request, ending.read_revoked)
-            if at_sign_out and said.answer is None:
+            if at_sign_out and said.answer is None and not pool.is_amazons:
                 self._unlinked.add(place)
             return said
 

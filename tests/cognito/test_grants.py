@@ -394,6 +394,17 @@ def test_another_endpoint_of_the_process_is_asked_with_it() -> None:
     assert is_linked(sent) == [True]
 
 
+def test_amazons_own_is_asked_with_it_whatever_was_refused_once() -> None:
+    """Perhaps a new secret, by one of its servers that did not know it yet."""
+    pool = PoolApi((ENDPOINT,), APIS[0], ("s-new", "s-old"), None, None, is_amazons=True)
+    asking = Grants({ISSUER: pool}, Settling())
+    late = refusal("InvalidParameterException")
+    sent, _ = carried_out(asking.sign_out(access(), b"refresh-0"), late, GOOD[None])
+    assert is_linked(sent) == [True, False]
+    sent, _ = carried_out(asking.sign_out(access(), b"refresh-1"), GOOD[None])
+    assert is_linked(sent) == [True]
+
+
 @pytest.mark.parametrize("code", UNKNOWN_MEMBER)
 def test_a_refusal_with_and_without_the_member_is_of_something_else(code: str) -> None:
     asking = grants()
