@@ -194,7 +194,7 @@ def claims(
         token = id_token or verdict.access_token
     else:
         token = id_token if token_use == "id" else verdict.access_token  # noqa: S105  # no password
-    if token is None:
+    if not token:
         return {}
     try:
         return parse_segment(token.split(b".")[1])

@@ -501,3 +501,9 @@ def test_an_app_that_reads_another_path_does_not_answer_the_wrong_user(
 def test_a_guards_forbidden_exception_is_the_same_error() -> None:
     with signed_in("ada"), pytest.raises(ForbiddenException):
         guarded(claims={"custom:tenant": "a1"})()
+
+
+def test_a_machine_of_a_test_has_no_claims() -> None:
+    with amplify_mw.testing.signed_in_machine("job"):
+        assert get_claim("sub") is None
+        assert refusal(guarded(machines=True, claims={"sub": "job"})) == "unmet_claim"
