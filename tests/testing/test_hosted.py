@@ -8,7 +8,17 @@ import httpx2
 import pytest
 
 from amplify_mw.testing import AlteredRedirect, AuthorizeError, LocalUserPool, Status
-from tests.testing.asking import APP, Clock, asked, client, code_for, id_claims, returned
+from tests.testing.asking import (
+    APP,
+    Clock,
+    asked,
+    client,
+    code_for,
+    id_claims,
+    members,
+    redeem,
+    returned,
+)
 
 
 @pytest.fixture
@@ -272,7 +282,13 @@ def test_a_browser_that_is_signed_in_is_passed_on(pool: LocalUserPool, clock: Cl
 
 
 @pytest.mark.parametrize(
-    "changes", [{"prompt": "login"}, {"prompt": "select_account"}, {"max_age": "59"}]
+    "changes",
+    [
+        {"prompt": "login"},
+        {"prompt": "select_account"},
+        {"max_age": "59"},
+        {"acr_values": "urn:mfa"},
+    ],
 )
 def test_an_app_may_ask_for_a_fresh_sign_in(
     pool: LocalUserPool, clock: Clock, changes: dict[str, str]
@@ -305,6 +321,21 @@ def test_the_time_of_the_sign_in_is_that_of_the_password(pool: LocalUserPool, cl
     )
     assert answer["error"] == "login_required"
     assert id_claims(pool)["auth_time"] == signed_in_at + 60
+
+
+def test_the_kind_of_sign_in_is_the_first_that_was_asked_for(pool: LocalUserPool) -> None:
+    cookies: dict[str, str] = {}
+    pool.authorize(asked(pool, acr_values="urn:mfa urn:key"), "ada", cookies=cookies)
+    assert "acr" not in id_claims(pool)
+    for wanted in (None, "urn:other urn:mfa"):  # that of the browser's sign-in
+        answer = pool.authorize(asked(pool, acr_values=wanted), None, cookies=cookies)
+        tokens = redeem(pool, returned(answer)["code"]).json()
+        token = tokens["refresh_token"]
+        again = redeem(pool, None, grant_type="refresh_token", refresh_token=token).json()
+        for name in ("id_token", "access_token"):
+            assert members(tokens[name])["acr"] == members(again[name])["acr"] == "urn:mfa"
+    answer = pool.authorize(asked(pool, acr_values="urn:key", prompt="none"), None, cookies=cookies)
+    assert returned(answer)["error"] == "login_required"
 
 
 @pytest.mark.parametrize("change", ["disable_user", "delete_user", "require_password_reset"])

@@ -26,7 +26,7 @@ PROMPTS: Final = frozenset({"none", "login", "select_account", "consent"})
 PARAMETERS: Final = (
     *("response_type", "client_id", "redirect_uri", "scope", "state", "nonce"),
     *("code_challenge", "code_challenge_method", "identity_provider", "idp_identifier"),
-    *("lang", "login_hint", "prompt", "max_age", "resource"),
+    *("lang", "login_hint", "prompt", "max_age", "acr_values", "resource"),
 )
 _CHALLENGE: Final = re.compile(r"[A-Za-z0-9_-]{43}")  # of S256: 32 bytes in base64url
 _RESOURCE: Final = re.compile(r"https://|http://localhost|(?!https?:)[a-z][a-z0-9+.\-]*://")
@@ -74,6 +74,7 @@ class AuthorizationRequest:
     login_hint: str = ""
     prompts: frozenset[str] = frozenset()
     max_age: int | None = None
+    acr_values: tuple[str, ...] = ()
     resource: str | None = None
 
     def back(self, issuer: str | None = None, **members: str) -> str:
@@ -81,9 +82,11 @@ class AuthorizationRequest:
         more = {"state": self.state, "iss": issuer}
         return with_parameters(self.redirect_uri, members | _present(more))
 
-    def asks_anew(self, age: float) -> bool:
-        """Whether the request refuses a sign-in of this age (seconds) and asks again."""
-        return "login" in self.prompts or (self.max_age is not None and age > self.max_age)
+    def asks_anew(self, age: float, acr: str | None) -> bool:
+        """Whether the request refuses a sign-in of this age (seconds) and kind, and asks again."""
+        is_too_old = self.max_age is not None and age > self.max_age
+        is_other = bool(self.acr_values) and acr not in self.acr_values
+        return "login" in self.prompts or is_too_old or is_other
 
 
 def parse(
@@ -111,6 +114,7 @@ def parse(
         login_hint=given.get("login_hint", ""),
         prompts=frozenset(given.get("prompt", "").split()),
         max_age=int(given["max_age"]) if _is_number(given.get("max_age", "")) else None,
+        acr_values=tuple(given.get("acr_values", "").split()),
         resource=given.get("resource"),
     )
     fault = next(_faults(args, given, request), None)

@@ -33,6 +33,7 @@ class _Code:
     sub: str
     auth_time: int
     origin: str | None
+    acr: str | None
     ends_at: float
 
 
@@ -50,11 +51,15 @@ class Codes:
         user: LocalUser,
         auth_time: int,
         origin: str | None = None,
+        acr: str | None = None,
     ) -> str:
-        """A code for a user's sign-in at `auth_time`. `origin`: the id of its SSO session."""
+        """A code for a user's sign-in at `auth_time`. `origin`: the id of its SSO session.
+
+        `acr`: the kind of the sign-in.
+        """
         code = str(uuid4())
         ends_at = self._ledger.clock() + CODE_LIFETIME
-        self._codes[code] = _Code(request, user.username, user.sub, auth_time, origin, ends_at)
+        self._codes[code] = _Code(request, user.username, user.sub, auth_time, origin, acr, ends_at)
         return code
 
     def redeem(
@@ -75,7 +80,7 @@ class Codes:
         if user is None or user.sub != found.sub or not user.enabled:
             raise BadCode("The user is no longer there")
         sign_in = self._ledger.begin(user, found.request.scope, found.auth_time)
-        sign_in = replace(sign_in, resource=found.request.resource)
+        sign_in = replace(sign_in, resource=found.request.resource, acr=found.acr)
         self._ledger.begin_session(sign_in, found.origin)
         self._redeemed[code] = sign_in.origin_jti
         return sign_in, found.request.nonce

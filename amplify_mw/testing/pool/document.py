@@ -73,7 +73,7 @@ def restore(ledger: Ledger, members: Mapping[str, Any]) -> None:
         sign_ins = [_read_sign_in(one) for one in members["sign_ins"]]
         browsers = {
             str(one["sha256"]): BrowserSession(
-                str(one["username"]), str(one["sub"]), int(one["auth_time"])
+                str(one["username"]), str(one["sub"]), int(one["auth_time"]), _text(one, "acr")
             )
             for one in members["browsers"]
         }
@@ -151,6 +151,12 @@ def _sign_in(ledger: Ledger, hashed: str, token: RefreshToken) -> dict[str, Any]
     }
 
 
+def _text(members: Mapping[str, Any], name: str) -> str | None:
+    """A member that older documents have not."""
+    value = members.get(name)
+    return None if value is None else str(value)
+
+
 def _read_sign_in(members: Mapping[str, Any]) -> tuple[str, RefreshToken, bool]:
     sign_in = SignIn(
         username=str(members["username"]),
@@ -159,7 +165,8 @@ def _read_sign_in(members: Mapping[str, Any]) -> tuple[str, RefreshToken, bool]:
         auth_time=int(members["auth_time"]),
         origin_jti=str(members["origin_jti"]),
         event_id=str(members["event_id"]),
-        resource=None if members.get("resource") is None else str(members["resource"]),
+        resource=_text(members, "resource"),
+        acr=_text(members, "acr"),
     )
     ends_at = float("inf") if members["ends_at"] is None else float(members["ends_at"])
     return str(members["sha256"]), RefreshToken(sign_in, ends_at), members["is_revoked"] is True

@@ -3,7 +3,8 @@
 Rules:
 - `/oauth2/authorize` has no page: it redirects to the app or to `/login`. The pages `/login` and
   `/signup` get the same parameters, which are checked again each time.
-- A cookie remembers a signed-in browser for an hour. `prompt` and `max_age` may ask again earlier.
+- A cookie remembers a signed-in browser for an hour. `prompt`, `max_age` and `acr_values` may ask
+  again earlier. The form is good for any `acr_values`: the sign-in is of the first kind asked for.
 - A form counts only if it holds the value of a cookie, unknown to any other site.
 - Nothing here locks; `LocalUserPool` does.
 """
@@ -101,7 +102,7 @@ class Hosted:
             user = self._ledger.user(session.username)
             is_meant = provider is None or provider == user.identity_provider
             if is_meant and "select_account" not in asked.prompts:
-                return self._send_on(asked, user, session.auth_time, _browser(request))
+                return self._send_on(asked, user, session, _browser(request))
         if "none" in asked.prompts:
             self._refuse(asked, "login_required", "The browser is not signed in")
         return _redirect(f"/login?{asked.query}")
@@ -121,7 +122,7 @@ class Hosted:
             return self._show(request, asked, page, _EXPIRED, 403)
         if known and provider is None and form.get("session") == "continue":
             user = self._ledger.user(known.username)
-            return self._send_on(asked, user, known.auth_time, _browser(request))
+            return self._send_on(asked, user, known, _browser(request))
         try:
             user = self._identify(provider, username, form.get("password", ""))
         except Refused as refused:
@@ -214,8 +215,10 @@ class Hosted:
     def _known(self, request: Request, asked: AuthorizationRequest) -> BrowserSession | None:
         """The sign-in of this browser, if it is enough for the request."""
         session = self._session(request)
-        is_enough = session and not asked.asks_anew(self._ledger.clock() - session.auth_time)
-        return session if is_enough else None
+        if session is None:
+            return None
+        age = self._ledger.clock() - session.auth_time
+        return None if asked.asks_anew(age, session.acr) else session
 
     def _login_page(self, request: Request, asked: AuthorizationRequest, username: str) -> Page:
         provider = self._provider(asked)
@@ -251,19 +254,21 @@ class Hosted:
         """Remember the browser, and redirect it to the app."""
         auth_time = int(self._ledger.clock())
         session_id = secrets.token_urlsafe(24)
-        session = BrowserSession(user.username, user.sub, auth_time)
+        acr = next(iter(asked.acr_values), None)
+        session = BrowserSession(user.username, user.sub, auth_time, acr)
         key = fingerprint(session_id)
         self._ledger.browsers[key] = session
         self._ledger.tracking.begin_browser(key, user.sub)
-        response = self._send_on(asked, user, auth_time, key)
+        response = self._send_on(asked, user, session, key)
         _set_cookie(response, SESSION_COOKIE, session_id)
         return response
 
     def _send_on(
-        self, asked: AuthorizationRequest, user: LocalUser, auth_time: int, browser: str
+        self, asked: AuthorizationRequest, user: LocalUser, shown: BrowserSession, browser: str
     ) -> Response:
         session = self._ledger.tracking.browsers.get(browser)
-        code = self._codes.new(asked, user, auth_time, session.id if session else None)
+        origin = session.id if session else None
+        code = self._codes.new(asked, user, shown.auth_time, origin, shown.acr)
         return _redirect(asked.back(self._issuer(), code=code))
 
     def _faults(self, username: str, email: str, password: str) -> Iterator[str]:

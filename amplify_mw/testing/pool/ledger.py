@@ -75,6 +75,7 @@ class SignIn:
     origin_jti: str = field(default_factory=lambda: str(uuid4()))
     event_id: str = field(default_factory=lambda: str(uuid4()))
     resource: str | None = None  # the API that access tokens are bound to (RFC 8707)
+    acr: str | None = None  # the kind of sign-in, if the app has asked for some
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +88,12 @@ class RefreshToken:
 
 @dataclass(frozen=True, slots=True)
 class BrowserSession:
-    """The user and the time of a browser's sign-in at the pool's domain."""
+    """The user, the time and the kind of a browser's sign-in at the pool's domain."""
 
     username: str
     sub: str
     auth_time: int
+    acr: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,6 +359,7 @@ def _common_claims(user: LocalUser, sign_in: SignIn, stamp: Stamp) -> dict[str, 
         "origin_jti": sign_in.origin_jti,
         "event_id": sign_in.event_id,
         "auth_time": sign_in.auth_time,
+        **({} if sign_in.acr is None else {"acr": sign_in.acr}),
         "exp": stamp.issued_at + stamp.expires_in,
         "iat": stamp.issued_at,
         "jti": str(uuid4()),
