@@ -1,4 +1,4 @@
-"""In no order of refreshes, tabs, callbacks and sign-outs does an old sign-in pass for a fresh one."""
+"""In no order of refreshes, tabs, callbacks and sign-outs an old sign-in passes for a fresh one."""
 
 import tempfile
 from pathlib import Path
