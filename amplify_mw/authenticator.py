@@ -518,4 +518,4 @@ def _bearer_source(config: AmplifyConfig, verifier: Verifier) -> BearerSource | 
         return None
     from .bearer import BearerSource  # for sites that use it
 
-    return BearerSource(verifier, config.login_url, config.origins)
+    return BearerSource(verifier, config.login_url, config.origins, config.metadata_url)

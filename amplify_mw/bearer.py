@@ -42,9 +42,18 @@ class BearerSource(Source):
     text: Spelling[str] = Spelling(TEXT.write, TEXT.spell, _BY, is_private=True)
     octets: Spelling[bytes] = Spelling(OCTETS.write, OCTETS.spell, _BY, is_private=True)
 
-    def __init__(self, verifier: Verifier, login_url: str | None, origins: Sequence[str]) -> None:
-        """`login_url`: a page that is open to all. `origins`: the site's own."""
-        refusals = BearerRefusals(cookie_name="", login_url=login_url, origins=origins)
+    def __init__(
+        self,
+        verifier: Verifier,
+        login_url: str | None,
+        origins: Sequence[str],
+        metadata: str | None = None,
+    ) -> None:
+        """`login_url`: a page that is open to all. `origins`: the site's own.
+
+        `metadata`: the address of the resource's metadata, for challenges.
+        """
+        refusals = BearerRefusals(login_url=login_url, origins=origins, metadata=metadata)
         super().__init__(self._resolve, refusals)
         self._verifier = verifier
 

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Final
 
 from .errors import ConfigurationError
 from .sessions.verdicts import NO_COOKIE
-from .web.answers import BEARER_CHALLENGE, Refusals
+from .web.answers import Refusals
 from .web.cookies import CookieLine
 from .web.headers import OCTETS, TEXT, Spelling, with_cookies, with_default_cookies
 from .web.requests import is_foreign, may_hop, request_path
@@ -110,7 +110,7 @@ class CookieSource(Source):
             login_url=config.login_url,
             origins=config.origins,
             tells_of_two=config.has_own_login,
-            challenges=(BEARER_CHALLENGE,) if config.bearer else (),
+            challenges=_challenges(config),
             sign_in_route=f"{config.routes.prefix}/sign-in" if config.routes else None,
         )
         super().__init__(resolve, refusals)
@@ -200,3 +200,12 @@ class PinnedSource(CookieSource):
     def is_forged(self, headers: object) -> bool:  # noqa: ARG002
         """Never: tests send no `Origin`."""
         return False
+
+
+def _challenges(config: AmplifyConfig) -> tuple[str, ...]:
+    """The challenges for a request without a Bearer token, with `bearer=True`."""
+    if not config.bearer:
+        return ()
+    from .web.authorization import challenge  # for sites that use it
+
+    return (challenge(metadata=config.metadata_url),)

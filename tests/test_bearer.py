@@ -104,7 +104,7 @@ def test_django_has_both_challenges_in_one_header() -> None:
     status, _, challenges = said.stdout.partition(" Unauthorized ")
     assert status == "401"
     assert challenges.strip() == (
-        """['Cookie realm="sign-in", cookie-name="amplify-session", Bearer realm="api"']"""
+        """['Bearer realm="api", Cookie realm="sign-in", cookie-name="amplify-session"']"""
     )
 
 
@@ -303,7 +303,7 @@ class TestAnswers:
     def test_without_a_credential_both_are_asked_for(self, api: Make) -> None:
         got = api(asking).ask()
         assert got.status == 401
-        cookie, bearer = got.all("www-authenticate")
+        bearer, cookie = got.all("www-authenticate")  # MCP's clients want it first
         assert cookie.startswith("Cookie ")
         assert bearer == BARE
         vary = (got.one("vary") or "").lower()

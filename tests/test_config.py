@@ -978,6 +978,7 @@ OTHERS: dict[str, Any] = {  # another value of each option
     "client_secret": "s3cret",
     "bearer": True,
     "audience": ("https://orders.example.com",),
+    "resource_metadata": {"scopes_supported": ["openid"]},
     "domain": "other.example.com",
     "refresh_api": "InitiateAuth",
     "allow_insecure_http": True,
@@ -1007,6 +1008,7 @@ OTHERS: dict[str, Any] = {  # another value of each option
 OF_AN_APP = {  # options that configurations of one core may differ in
     *("protect", "public", "ignore", "mount", "login_url", "routes", "csrf", "csrf_exempt"),
     *("bearer", "origins", "preflight", "cache_control", "on_event", "pages"),
+    "resource_metadata",
 }
 
 
@@ -1018,7 +1020,11 @@ class TestCore:
 
     @pytest.mark.parametrize("option", OTHERS)
     def test_options_of_an_app_share_it_and_the_others_do_not(self, option: str) -> None:
-        around: dict[str, Any] = {"public": {"protect": ["/*"]}}.get(option, {})
+        needed: dict[str, dict[str, Any]] = {
+            "public": {"protect": ["/*"]},
+            "resource_metadata": {"bearer": True, "audience": "https://orders.example.com"},
+        }
+        around = needed.get(option, {})
         around = {"domain": "auth.example.com", **around}
         one = AmplifyConfig(pools=[user_pool()]) if option == "pools" else config(**around)
         value = LocalUserPool().jwks() if option == "keys" else OTHERS[option]

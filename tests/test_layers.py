@@ -25,7 +25,7 @@ HOUSE = {
     "events": "",
     "web": """
         base64url origins cookie_policy proxy cookies mounts requests headers hosts paths answers
-        authorization pages
+        authorization resource pages
     """,
     "cognito": """
         rsa keys invalid jwt verifier api ending oauth pace regions grants attributes sessions
@@ -36,7 +36,7 @@ HOUSE = {
         amplify.wire amplify.jar amplify.codec amplify.tokens amplify.memory amplify.sessions
     """,
     "needs": "",
-    "config": "checks regions pool routes options files config",
+    "config": "checks regions pool resource routes options files config",
     "credentials": "",
     "bearer": "",
     "authenticator": "",

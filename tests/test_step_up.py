@@ -335,7 +335,7 @@ def test_a_program_with_a_cookie_gets_a_challenge(asking: Any, pool: LocalUserPo
 
 def test_with_bearer_both_challenges_are_there(asking: Any, pool: LocalUserPool) -> None:
     got = asking(cookie=old(pool), options={"bearer": True})
-    assert got.all("www-authenticate")[1] == f'Bearer realm="api", {CHALLENGE}'
+    assert got.all("www-authenticate")[0] == f'Bearer realm="api", {CHALLENGE}'
 
 
 def test_a_program_with_a_token_gets_rfc_9470s(asking: Any, pool: LocalUserPool) -> None:

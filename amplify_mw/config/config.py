@@ -214,6 +214,17 @@ class AmplifyConfig(PoolOptions):
     pool has other APIs, whose tokens are not to work here.
     """
 
+    resource_metadata: Mapping[str, str | Sequence[str]] | None = field(default=None, hash=False)
+    """Members of the metadata by which programs find out how to get tokens. Default: None, it is
+    not served.
+
+    `{}` serves it at `/.well-known/oauth-protected-resource` (RFC 9728), with the path of the first
+    `audience` behind that, and 401s name the address. MCP's clients ask for it. The resource and
+    the pools' issuers are written into it. Yours are `scopes_supported`, `resource_name`,
+    `resource_documentation`, `resource_policy_uri` and `resource_tos_uri`. It needs `bearer=True`,
+    and an address as the first `audience`.
+    """
+
     csrf: Literal["origin"] | None = "origin"
     """Protection against cross-site request forgery. Default: "origin".
 
@@ -300,6 +311,7 @@ class AmplifyConfig(PoolOptions):
         set_fields(self, origins=self._check_origins(), pages=check_pages(self.pages))
         set_fields(self, audience=check_audience(self.audience))
         self._check_choices()
+        self._check_metadata()
         scopes = self.kind.cookies(self.cookie, self.clients).scopes
         if self.routes is not None:
             self._check_routes(self.routes)
@@ -363,6 +375,20 @@ class AmplifyConfig(PoolOptions):
                 "cache_control: write 'no-store' or 'private', or None for 'no-store' behind a "
                 "guard and 'private' elsewhere; a page's own Cache-Control is left alone"
             )
+
+    def _check_metadata(self) -> None:
+        """Check the option `resource_metadata`, and copy it."""
+        if self.resource_metadata is None:
+            return
+        from .resource import check_resource_metadata  # only with the option
+
+        members = check_resource_metadata(
+            self.resource_metadata,
+            self.audience,
+            bearer=self.bearer,
+            insecure=self._allows_http,
+        )
+        set_fields(self, resource_metadata=members)
 
     def _check_below(self, mount: str) -> None:
         """Raise `ConfigurationError` for a path that begins with a mount."""
@@ -460,6 +486,15 @@ class AmplifyConfig(PoolOptions):
             return frozenset(self.origins)
         own = check_origin("AuthRoutes.origin", self.routes.origin, insecure=True)
         return frozenset((*self.origins, own))
+
+    @property
+    def metadata_url(self) -> str | None:
+        """The address of the resource's metadata; None if it is not served."""
+        if self.resource_metadata is None:
+            return None
+        from ..web.resource import metadata_url
+
+        return metadata_url(self.audience[0])
 
     @property
     def is_insecure(self) -> bool:

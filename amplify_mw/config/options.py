@@ -54,6 +54,7 @@ class Options(TypedDict, total=False):
     pages: Mapping[Literal[401, 403, 503, "sign_in_failed"], str | Callable[[PageContext], str]]
     bearer: bool
     audience: str | Sequence[str]
+    resource_metadata: Mapping[str, str | Sequence[str]] | None
     csrf: Literal["origin"] | None
     csrf_exempt: Sequence[str]
     origins: Sequence[str]

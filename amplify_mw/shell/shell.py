@@ -16,6 +16,8 @@ Rules:
 - A CORS preflight of a protected path reaches the app with a signed-in user, or `preflight="app"`.
 - With `bearer=True`, `enter` reads the Authorization header first. A visit by that has another
   source than the cookie's, and notes the value (`brought`): a middleware inside knows it by both.
+- With `resource_metadata`, that document is answered before `enter` looks at anything: no
+  credential is read for it.
 - Each refusal is an event (see `engine.reporting`). The first one of a foreign origin is logged at
   WARNING: it may be the site's own and missing in the configuration (see `notices`).
 """
@@ -110,7 +112,7 @@ class Shell:
         self._nobody = self._home.nobody
         self._bearer = self._home.bearer
         if self._bearer is not None:
-            self.enter = self._enter_by_header  # type: ignore[method-assign]
+            self._serve_programs()
         self._inside = inside
         config = self._home.config
         self._rules = access_rules(config, inside)
@@ -268,6 +270,42 @@ class Shell:
             visit.bring(value, source)
             return visit
         return self._look_up(source, value, cookies, outer, request, cookie)
+
+    def _serve_programs(self) -> None:
+        """Read Bearer headers, and answer requests for the resource's metadata before that."""
+        self.enter = self._enter_by_header  # type: ignore[method-assign]
+        config = self._home.config
+        members = config.resource_metadata
+        if members is None:
+            return
+        from ..web.resource import ResourceMetadata  # for sites that use it
+
+        issuers = [pool.iss for pool in config.user_pools]
+        metadata = ResourceMetadata(config.audience[0], issuers, members)
+        enter = self.enter
+        rules = access_rules(config)
+        if rules is not None and rules.of(metadata.path) is _IGNORED:
+            raise ConfigurationError(
+                f"ignore: it covers {metadata.path!r}, the resource's metadata, which would not be "
+                "there; leave it out"
+            )
+
+        def enter_unless_metadata(
+            access: Access, cookies: bytes | None, request: Request
+        ) -> Visit | PassOn | Flow[Visit]:
+            if self._is_at(metadata.path, request):
+                return PassOn(None, metadata.answer(self._asked(request).method))
+            return enter(access, cookies, request)
+
+        self.enter = enter_unless_metadata  # type: ignore[method-assign]
+
+    def _is_at(self, path: str, request: Request) -> bool:
+        """Whether an HTTP request is for a path of this very site, by any mount."""
+        # A proxy may pass a path of the site on to an app below a mount as it is.
+        if not self._public_path(request).endswith(path) or request.get("type") == "websocket":
+            return False
+        asked = self._asked(request)
+        return path in (asked.path, asked.path.removeprefix(asked.mount))
 
     def _look_up(
         self,

@@ -109,11 +109,12 @@ class Refusals:
     ) -> None:
         """`tells_of_two`: the login page gets a parameter about two cookies of one name.
 
-        `challenges`: more of them for a 401, beside the cookie's. `sign_in_route`: the path of the
+        `challenges`: more of them for a 401, before the cookie's. `sign_in_route`: the path of the
         route that knows `max_age` and `acr_values`, if there is one.
         """
         own = f'Cookie realm="sign-in", cookie-name="{cookie_name}"'
-        self._challenges = (own, *challenges)
+        # Clients of MCP in TypeScript read one that comes first, and no other.
+        self._challenges = (*challenges, own)
         self._sign_in_route = sign_in_route
         self._login_url = login_url
         self._tells_of_two = tells_of_two

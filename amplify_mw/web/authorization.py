@@ -51,8 +51,10 @@ def bearer_token(value: bytes) -> bytes | None:
     return token[1] if token is not None and len(token[1]) <= MAX_SENT else MALFORMED
 
 
-def challenge(code: str = "", scopes: Sequence[str] = ()) -> str:
+def challenge(code: str = "", scopes: Sequence[str] = (), metadata: str | None = None) -> str:
     """The value of `WWW-Authenticate`. `code`: of RFC 6750 3.1. `scopes`: those that are needed.
+
+    `metadata`: the address of the resource's metadata (RFC 9728 5.1).
 
     >>> print(challenge("insufficient_scope", ["orders/write"]))
     Bearer realm="api", error="insufficient_scope", scope="orders/write"
@@ -62,12 +64,20 @@ def challenge(code: str = "", scopes: Sequence[str] = ()) -> str:
         BEARER_CHALLENGE,
         *([f'error="{code}"'] if code else []),
         *([f'scope="{named}"'] * bool(named)),
+        *([f'resource_metadata="{metadata}"'] if metadata else []),
     ]
     return ", ".join(parts)
 
 
 class BearerRefusals(Refusals):
     """The answers to requests with a Bearer token that may not pass."""
+
+    def __init__(
+        self, *, login_url: str | None, origins: Sequence[str], metadata: str | None = None
+    ) -> None:
+        """`metadata`: as that of `challenge`."""
+        super().__init__(cookie_name="", login_url=login_url, origins=origins)
+        self._metadata = metadata
 
     def answer_for(self, asked: Asked, error: AuthError, *, signed_in: bool = False) -> Answer:  # noqa: ARG002
         """The answer to a request stopped by `error`."""
@@ -76,9 +86,10 @@ class BearerRefusals(Refusals):
             status, code = 403, "insufficient_scope"
         headers = []
         if isinstance(error, StepUpRequiredException):
-            headers.append(("WWW-Authenticate", f"{BEARER_CHALLENGE}, {insufficient(error)}"))
+            bare = challenge(metadata=self._metadata)
+            headers.append(("WWW-Authenticate", f"{bare}, {insufficient(error)}"))
         elif code is not None:
-            headers.append(("WWW-Authenticate", challenge(code, error.scopes)))
+            headers.append(("WWW-Authenticate", challenge(code, error.scopes, self._metadata)))
         if status == 503:
             headers.append(("Retry-After", str(max(1, ceil(error.retry_after or 2)))))
         answer = problem(status, headers=headers, vary="Authorization")
