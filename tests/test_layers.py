@@ -61,7 +61,7 @@ HOUSE = {
     """,
     "wsgi": "",
     "asgi": "",
-    "integrations": "bottle django flask starlette",
+    "integrations": "bottle django flask mcp starlette",
     "testing": """
         pool.srp pool.signing pool.issuers pool.secrecy pool.tracking pool.client_secrets
         pool.machines pool.server pool.ledger pool.refusals pool.authorization pool.codes

@@ -44,6 +44,7 @@ PUBLIC = {
     "amplify_mw.integrations.bottle": "handle_auth_errors",
     "amplify_mw.integrations.django": "AuthErrorMiddleware",
     "amplify_mw.integrations.flask": "handle_auth_errors",
+    "amplify_mw.integrations.mcp": "AmplifyTokenVerifier settings_for",
     "amplify_mw.integrations.starlette": "handle_auth_errors",
     "amplify_mw.testing": """
         LocalUserPool LocalUser Replica StateError new_signing_key

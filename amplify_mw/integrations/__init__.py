@@ -5,6 +5,8 @@
     amplify_mw.integrations.starlette   handle_auth_errors(app), for FastAPI too
     amplify_mw.integrations.django      AuthErrorMiddleware, in MIDDLEWARE
 
+    amplify_mw.integrations.mcp         a server of the Model Context Protocol, for agents
+
 Rules:
 - Each module imports its one framework; nothing else in the package imports any.
 - The answer is the one the middleware gives (`wsgi.answer_for`, `asgi.answer_for`): status, headers
