@@ -53,7 +53,7 @@ ACCEPT = "application/json, text/event-stream"
 
 @pytest.fixture(scope="module")
 def pool() -> Iterator[LocalUserPool]:
-    with LocalUserPool(adds_iss=True) as pool:
+    with LocalUserPool(adds_iss=True, scopes=["orders/read"]) as pool:
         pool.add_user("ada", email="ada@example.com")
         pool.add_user("bob")
         yield pool
@@ -288,13 +288,16 @@ def test_a_machine_signs_in_by_its_own_credentials(pool: LocalUserPool) -> None:
     options = {
         "protect": [],
         "client_id": [pool.client_id, "nightly"],
-        "resource_metadata": {"scopes_supported": ["orders/read"]},
+        "resource_metadata": {"scopes_supported": ["orders/read"]},  # `openid` is no machine's
     }
     with served(pool, **options) as site:
         auth = ClientCredentialsOAuthProvider(
             site.url, Storage(pool), "nightly", secret, issuer=pool.issuer
         )
         assert asyncio.run(called(site, auth, "whoami", "auto")) == "nightly"
+        ada = Person(site, "ada")
+        assert asyncio.run(called(site, ada.auth, "whoami", "auto")) == "ada"
+        assert parse_qs(urlsplit(ada.pages[0]).query)["scope"] == ["orders/read"]
 
 
 class Raw:

@@ -530,3 +530,13 @@ def test_the_domains_pages_can_be_held_and_broken(pool: LocalUserPool, operation
         gate.release()
         assert browser.get(url).status_code == 503
         assert (gate.arrivals, pool.count(operation)) == (1, 1)
+
+
+def test_an_app_client_may_have_scopes_of_a_resource_server() -> None:
+    with LocalUserPool(scopes=["orders/write", "orders/read"]) as pool:
+        pool.add_user("ada")
+        for scope, error in (("orders/read", None), ("orders/delete", "invalid_scope")):
+            url = pool.authorize(asked(pool, scope=scope), "ada" if error is None else None)
+            assert returned(url).get("error") == error
+    with pytest.raises(TypeError, match=r"scopes: write a list"):
+        LocalUserPool(scopes="orders/read")

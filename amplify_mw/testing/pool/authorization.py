@@ -52,11 +52,15 @@ class SentBack(Exception):
 
 @dataclass(frozen=True, slots=True)
 class AppClient:
-    """The app client's settings. None in place of a list of URLs: any."""
+    """The app client's settings. None in place of a list of URLs: any.
+
+    `scopes`: those that it may ask for; all of them if it asks for none.
+    """
 
     client_id: str
     redirect_uris: frozenset[str] | None = None
     logout_uris: frozenset[str] | None = None
+    scopes: tuple[str, ...] = SCOPES
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +108,7 @@ def parse(
     given = {name: value for name in PARAMETERS if (value := args.get(name))}
     request = AuthorizationRequest(
         redirect_uri,
-        scope=" ".join(dict.fromkeys(given.get("scope", " ".join(SCOPES)).split(" "))),
+        scope=" ".join(dict.fromkeys(given.get("scope", " ".join(client.scopes)).split(" "))),
         query=urlencode(given),
         state=state if state and len(state) <= LONGEST else None,
         nonce=given.get("nonce"),
@@ -117,7 +121,7 @@ def parse(
         acr_values=tuple(given.get("acr_values", "").split()),
         resource=given.get("resource"),
     )
-    fault = next(_faults(args, given, request), None)
+    fault = next(_faults(args, given, request, client.scopes), None)
     if fault:
         code, description = fault
         raise SentBack(request.back(issuer, error=code, error_description=description))
@@ -131,7 +135,10 @@ def check_client(args: "MultiDict[str, str]", client: AppClient) -> None:
 
 
 def _faults(
-    args: "MultiDict[str, str]", given: Mapping[str, str], request: AuthorizationRequest
+    args: "MultiDict[str, str]",
+    given: Mapping[str, str],
+    request: AuthorizationRequest,
+    scopes: tuple[str, ...],
 ) -> Iterator[tuple[str, str]]:
     """The errors of a request with a right client and redirect URI, as code and description."""
     for name in PARAMETERS:
@@ -143,7 +150,7 @@ def _faults(
         yield "unauthorized_client", "response_type token is not enabled for this client"
     if given.get("response_type") != "code":
         yield "invalid_request", "response_type has to be code"
-    if not set(request.scope.split(" ")) <= set(SCOPES):
+    if not set(request.scope.split(" ")) <= set(scopes):
         yield "invalid_scope", "a scope is not one of the app client's"
     yield from _challenge_faults(request.code_challenge, given.get("code_challenge_method"))
     if not request.prompts <= PROMPTS or request.prompts > {"none"}:

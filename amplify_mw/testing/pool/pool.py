@@ -18,7 +18,7 @@ from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from ...models.session import TokenSet
-from .authorization import AppClient
+from .authorization import SCOPES, AppClient
 from .client_secrets import ClientSecrets
 from .codes import Codes
 from .hosted import PageOptions
@@ -86,8 +86,10 @@ class LocalUserPool(RegionServer):
     The pool's domain, for signing in with a browser, is at `url`, too. `redirect_uris` and
     `logout_uris`: the addresses it may redirect to afterwards (None: any). `identity_providers`:
     the other providers' names, each with its identifiers (`idp_identifier`); those of the users
-    count as well. `adds_iss`: `iss` goes with the code or error (RFC 9207), which Cognito does not
-    do. `notes`: what the sign-in page says of users, by their names, such as a password.
+    count as well. `scopes`: those of resource servers, such as `orders/read`, that the app client
+    may ask for, beside the usual ones. `adds_iss`: `iss` goes with the code or error (RFC 9207),
+    which Cognito does not do. `notes`: what the sign-in page says of users, by their names, such as
+    a password.
 
     `key`: an RSA key to sign with. By default all pools of this process share one, made when the
     first of them needs it; their tokens differ in `iss`. If two pools of one `issuer` have to
@@ -124,6 +126,7 @@ class LocalUserPool(RegionServer):
         redirect_uris: Iterable[str] | None = None,
         logout_uris: Iterable[str] | None = None,
         identity_providers: Mapping[str, Iterable[str]] = MappingProxyType({}),
+        scopes: Iterable[str] = (),
         adds_iss: bool = False,
         notes: Mapping[str, str] = MappingProxyType({}),
         key: "RSAKey | None" = None,
@@ -137,7 +140,7 @@ class LocalUserPool(RegionServer):
         tracking = Tracking(checked_most(track_sessions, max_sessions_per_user), clock)
         kept = issuers, clock, token_lifetime, _keys(key, state), tracking
         ledger = Ledger(user_pool_id, secrets, *kept)
-        client = _app_client(client_id, redirect_uris, logout_uris)
+        client = _app_client(client_id, redirect_uris, logout_uris, scopes)
         options = PageOptions(client, identity_providers, adds_iss, notes)
         parts = ledger, Keeping(ledger, state), Codes(ledger), options
         grace = rotation_grace if rotate_refresh_tokens else None
@@ -527,14 +530,20 @@ def _keys(key: "RSAKey | None", state: object) -> SigningKeys:
 
 
 def _app_client(
-    client_id: str, redirect_uris: Iterable[str] | None, logout_uris: Iterable[str] | None
+    client_id: str,
+    redirect_uris: Iterable[str] | None,
+    logout_uris: Iterable[str] | None,
+    scopes: Iterable[str],
 ) -> AppClient:
     return AppClient(
-        client_id, _listed("redirect_uris", redirect_uris), _listed("logout_uris", logout_uris)
+        client_id,
+        _listed("redirect_uris", redirect_uris),
+        _listed("logout_uris", logout_uris),
+        (*SCOPES, *sorted(_listed("scopes", scopes) or ())),
     )
 
 
-def _listed(name: str, uris: Iterable[str] | None) -> frozenset[str] | None:
-    if isinstance(uris, str):  # which would be a list of its characters
-        raise TypeError(f"{name}: write a list, such as [{uris!r}]")
-    return None if uris is None else frozenset(uris)
+def _listed(name: str, values: Iterable[str] | None) -> frozenset[str] | None:
+    if isinstance(values, str):  # which would be a list of its characters
+        raise TypeError(f"{name}: write a list, such as [{values!r}]")
+    return None if values is None else frozenset(values)
