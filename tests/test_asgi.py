@@ -14,9 +14,11 @@ from amplify_mw import (
     AmplifyConfig,
     AuthError,
     ConfigurationError,
+    ForbiddenException,
     NotAuthorizedException,
     aio,
     get_current_user,
+    require_auth,
 )
 from amplify_mw.asgi import AmplifyASGIMiddleware
 from amplify_mw.engine.context import CURRENT
@@ -343,6 +345,51 @@ def test_an_open_websocket_ends_with_its_token(pool: LocalUserPool) -> None:
     scope = websocket(pool.mint("ada"))
     asyncio.run(exchange(AmplifyASGIMiddleware(app, engine), scope, CONNECT))
     assert seen == ["known"] * 3 + ["token_expired"] * 3
+
+
+@pytest.mark.parametrize(
+    ("needs", "later", "code"),
+    [({"fresh": 300}, 600, 3000), ({}, 7200, 3000), ({"groups": ["admins"]}, 0, 3003)],
+)
+def test_a_guard_closes_an_open_websocket(
+    pool: LocalUserPool, needs: Any, later: int, code: int
+) -> None:
+    now = [time.time()]
+
+    @require_auth(**needs)
+    def pay() -> None: ...
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        if later:
+            pay()
+        now[0] += later
+        pay()
+
+    engine = Engine(pool.config(), clock=lambda: now[0])
+    scope = websocket(pool.mint("ada"))
+    answers = asyncio.run(exchange(AmplifyASGIMiddleware(app, engine), scope, CONNECT, answers=2))
+    assert answers[1] == {"type": "websocket.close", "code": code}
+
+
+def test_an_app_that_has_closed_its_websocket_keeps_its_error(pool: LocalUserPool) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.close", "code": 1000})
+        require_auth(groups=["admins"])(lambda: None)()
+
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        if sent and sent[-1]["type"] == "websocket.close":
+            raise RuntimeError("it is closed")
+        sent.append(message)
+
+    middleware = AmplifyASGIMiddleware(app, pool.config())
+    with pytest.raises(ForbiddenException):
+        asyncio.run(middleware(websocket(pool.mint("ada")), CONNECT, send))  # type: ignore[arg-type]
+    assert [message["type"] for message in sent] == ["websocket.accept", "websocket.close"]
 
 
 def test_a_request_stays_what_it_was_at_its_start(pool: LocalUserPool) -> None:

@@ -26,6 +26,7 @@ from .shell import answer_for
 _WEBSOCKET_STARTS = frozenset(
     {"websocket.accept", "websocket.http.response.start", "websocket.close"}
 )
+_CLOSES = {401: 3000, 403: 3003}  # "Unauthorized" and "Forbidden"
 _STARTS = {"http.response.start", "websocket.accept", "websocket.http.response.start"}
 
 
@@ -36,8 +37,9 @@ class Exchange:
     `__init__`, or than closures.)
     """
 
-    __slots__ = ("from_server", "scope", "to_server", "visit")
+    __slots__ = ("from_server", "is_open", "scope", "to_server", "visit")
 
+    is_open: bool  # a WebSocket that the app has accepted; unset for anything else
     visit: Visit
     scope: Any
     from_server: Any
@@ -63,6 +65,7 @@ class Exchange:
                 return
             if kind in _WEBSOCKET_STARTS:
                 visit.begin()
+                self.is_open = kind == "websocket.accept"
                 if visit.writes is not None and kind != "websocket.close":
                     message = await _finished(message, visit, self.scope)  # (that has no headers)
         token = bind(None)
@@ -83,12 +86,29 @@ class Exchange:
             unbind(token)
 
     async def send_answer_for(self, raised: BaseException, place: Placing) -> bool:
-        """Answer in the app's place. False for other errors, and once a response has begun."""
-        error = None if self.visit.begun else _only_auth_error(raised)
+        """Answer in the app's place. False for other errors, and once a response has begun.
+
+        An open WebSocket is closed, with a code of IANA's registry.
+        """
+        error = _only_auth_error(raised)
         if error is None:
             return False
+        if self.visit.begun:
+            code = _CLOSES.get(error.status_code) if getattr(self, "is_open", False) else None
+            return code is not None and await self._close(code)
         answer = answer_for(self.visit, asked_by(self.scope, place), error)
         await send_answer(answer, self.scope, None, self.send)
+        return True
+
+    async def _close(self, code: int) -> bool:
+        """Close a WebSocket. False if that is over: the app has done so itself."""
+        token = bind(None)
+        try:
+            await self.to_server({"type": "websocket.close", "code": code})
+        except Exception:  # noqa: BLE001  # each server has its own
+            return False
+        finally:
+            unbind(token)
         return True
 
 
