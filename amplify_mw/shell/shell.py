@@ -111,8 +111,7 @@ class Shell:
         self._known = self._home.known
         self._nobody = self._home.nobody
         self._bearer = self._home.bearer
-        if self._bearer is not None:
-            self._serve_programs()
+        self._serve_programs()
         self._inside = inside
         config = self._home.config
         self._rules = access_rules(config, inside)
@@ -272,7 +271,9 @@ class Shell:
         return self._look_up(source, value, cookies, outer, request, cookie)
 
     def _serve_programs(self) -> None:
-        """Read Bearer headers, and answer requests for the resource's metadata before that."""
+        """With `bearer=True`: read such headers, and answer requests for the resource's metadata."""
+        if self._bearer is None:
+            return
         self.enter = self._enter_by_header  # type: ignore[method-assign]
         config = self._home.config
         members = config.resource_metadata

@@ -92,6 +92,12 @@ def add_options(parser: argparse.ArgumentParser, port: Callable[[str], int]) -> 
         metavar="NAME=VALUE",
         help="an attribute of the --user before it, such as name=Ada; several are possible",
     )
+    _add_files(parser)
+    _add_features(parser)
+    _add_sessions(parser)
+
+
+def _add_features(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--machine",
         dest="machines",
@@ -102,12 +108,6 @@ def add_options(parser: argparse.ArgumentParser, port: Callable[[str], int]) -> 
         help="a machine's app client, such as orders-job:orders/write; several are possible. Its "
         "secret is printed",
     )
-    _add_files(parser)
-    _add_features(parser)
-    _add_sessions(parser)
-
-
-def _add_features(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--issuer-type",
         choices=get_args(IssuerType),
