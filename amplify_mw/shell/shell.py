@@ -271,7 +271,7 @@ class Shell:
         return self._look_up(source, value, cookies, outer, request, cookie)
 
     def _serve_programs(self) -> None:
-        """With `bearer=True`: read such headers, and answer requests for the resource's metadata."""
+        """With `bearer=True`: read such headers, and answer requests for the metadata."""
         if self._bearer is None:
             return
         self.enter = self._enter_by_header  # type: ignore[method-assign]
