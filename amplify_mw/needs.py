@@ -1,17 +1,17 @@
-"""`Needs`: what a guard asks for beside a signed-in user, and the refusal if it is not there.
+"""`Needs`: the demands of a guard beside a signed-in user, and the refusal if they are not met.
 
     unmet    the error for a user or a machine, or None
     claims   the verified claims of a verdict
 
 Rules:
-- `auth_time` and `acr` are claims of the token that says who the user is: the ID token of a
+- `auth_time` and `acr` are claims of the token which names the user: the ID token of a
   session, or the access token where there is no other (Bearer, an access token in a
   `TokenSession`). Neither is looked up in the other token, which may be of another sign-in.
 - A refresh renews neither. A session counts as no younger than its start, even if a provider writes
   a new `auth_time` into refreshed tokens.
 - An `auth_time` that is missing, no number, negative, or ahead by more than the leeway is not
   fresh.
-- What holds for the tokens of a verdict is noted with it (`met`), until a sign-in gets too old. A
+- A demand met by the tokens of a verdict is noted with it (`met`), until a sign-in gets too old. A
   `check` is asked each time.
 """
 
@@ -49,9 +49,9 @@ Check: TypeAlias = Callable[[Any], object]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Needs:
-    """What a guard asks for beside a signed-in user: for `require_auth` and `protect`.
+    """The demands of a guard beside a signed-in user: for `require_auth` and `protect`.
 
-    Everything that is written has to hold. `Needs()` asks for a signed-in user alone.
+    All of them have to be met. `Needs()` asks for a signed-in user alone.
 
     >>> Needs(groups=["billing"], fresh=600).fresh
     600
@@ -67,9 +67,9 @@ class Needs:
     """Whether a machine is let in as well (client credentials; `bearer=True`). Default: False."""
 
     fresh: float | None = None
-    """The most seconds since the user has shown who they are (`auth_time`). Default: None, any.
+    """The most seconds since the user has signed in (`auth_time`). Default: None, any.
 
-    From 10 to a year; the `leeway` is added.
+    From 10 to a year; the `leeway` is added. A refresh is no sign-in.
     """
 
     acr: str | Iterable[str] | None = None
@@ -188,7 +188,7 @@ def _check_callable(check: object) -> None:
 def claims(
     verdict: SignedIn | KnownMachine, token_use: Literal["id", "access"] | None = None
 ) -> dict[str, Any]:
-    """The claims of the token that says who this is; or of one kind, empty without such a token."""
+    """The claims of the token which names the user; or of one kind, empty without such a token."""
     id_token = verdict.id_token if isinstance(verdict, SignedIn) else None
     if token_use is None:
         token = id_token or verdict.access_token
@@ -205,7 +205,7 @@ def claims(
 def signed_in_at(
     verdict: SignedIn | KnownMachine, found: Mapping[str, Any], latest: float
 ) -> float | None:
-    """When the user has shown who they are; None if not known. `latest`: later is absurd."""
+    """The time of the sign-in; None if not known. `latest`: later is absurd."""
     told = found.get("auth_time")
     if isinstance(told, bool) or not isinstance(told, int | float):
         return None
@@ -221,7 +221,7 @@ def signed_in_at(
 def unmet(
     needs: Needs, verdict: SignedIn | KnownMachine, now: float, leeway: float
 ) -> AuthError | None:
-    """The error of a principal that a guard does not let in; None lets it in."""
+    """The error of a principal who may not pass; None lets it in."""
     span = None if verdict.met is None else verdict.met.get(needs.key)
     if span is not None and span[0] <= now < span[1]:
         return None
@@ -264,7 +264,7 @@ def _forbidden(needs: Needs, verdict: SignedIn | KnownMachine) -> AuthError | No
 def step_up(
     needs: Needs, *, reason: Literal["not_fresh", "acr_too_low"]
 ) -> StepUpRequiredException:
-    """The error that asks for a new sign-in."""
+    """The error asking for a new sign-in."""
     error = StepUpRequiredException(reason=reason)
     error.max_age = None if needs.fresh is None else math.floor(needs.fresh)
     error.acr_values = tuple(needs.acr or ())
@@ -309,7 +309,7 @@ def _passes(check: Check, principal: Principal) -> bool:
 
 
 def _note(verdict: SignedIn | KnownMachine, needs: Needs, span: tuple[float, float]) -> None:
-    """Note with a verdict that it meets these needs."""
+    """Note these needs with a verdict: it meets them."""
     met = verdict.met
     if met is None or len(met) >= _MAX_MET:
         met = verdict.met = {}

@@ -116,7 +116,6 @@ class Shell:
         config = self._home.config
         self._rules = access_rules(config, inside)
         self._withholds = self._rules is not None and self._rules.protects
-        self._demands = self._rules is not None and self._rules.demands
         # As with `ignore`: a path is exempt only if every reading of it is.
         self._exempt = AccessRules((), (), config.csrf_exempt, config.mount, inside)
         self._notices = Notices(self._home.reporter)
@@ -136,6 +135,7 @@ class Shell:
         from .first import FirstLook, FirstRules  # with the first middleware
 
         rules = self._rules
+        self._demands = rules is not None and rules.demands
         first = FirstLook(app, self._home.config, self._notices)
 
         def look() -> None:
