@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from contextvars import copy_context
 from typing import Any
 
@@ -23,7 +24,7 @@ from amplify_mw import (
 from amplify_mw.asgi import AmplifyASGIMiddleware
 from amplify_mw.engine.context import CURRENT
 from amplify_mw.engine.engine import Engine
-from amplify_mw.testing import LocalUserPool
+from amplify_mw.testing import Down, LocalUserPool
 from amplify_mw.wsgi import AmplifyWSGIMiddleware
 from tests.patience import PATIENCE
 from tests.shells import ASGIShell, Ask
@@ -370,6 +371,26 @@ def test_a_guard_closes_an_open_websocket(
     engine = Engine(pool.config(), clock=lambda: now[0])
     scope = websocket(pool.mint("ada"))
     answers = asyncio.run(exchange(AmplifyASGIMiddleware(app, engine), scope, CONNECT, answers=2))
+    assert answers[1] == {"type": "websocket.close", "code": code}
+
+
+@pytest.mark.parametrize(
+    ("header", "keys", "code"),
+    [("Bearer a b", True, 1008), ("Bearer {token}", False, 1013), ("Bearer a.b.c", True, 3000)],
+)
+def test_a_header_that_cannot_be_used_closes_an_open_websocket(
+    pool: LocalUserPool, header: str, keys: bool, code: int
+) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        get_current_user()
+
+    config = pool.config(bearer=True, **({"keys": pool.jwks()} if keys else {}))
+    scope = websocket(Authorization=header.format(token=pool.mint("ada", "access")))
+    with nullcontext() if keys else pool.fault("jwks", Down()):
+        middleware = AmplifyASGIMiddleware(app, Engine(config, clock=time.time))
+        answers = asyncio.run(exchange(middleware, scope, CONNECT, answers=2))
     assert answers[1] == {"type": "websocket.close", "code": code}
 
 

@@ -26,7 +26,8 @@ from .shell import answer_for
 _WEBSOCKET_STARTS = frozenset(
     {"websocket.accept", "websocket.http.response.start", "websocket.close"}
 )
-_CLOSES = {401: 3000, 403: 3003}  # "Unauthorized" and "Forbidden"
+# "Policy Violation", "Unauthorized", "Forbidden", "Try Again Later"
+_CLOSES = {400: 1008, 401: 3000, 403: 3003, 503: 1013}
 _STARTS = {"http.response.start", "websocket.accept", "websocket.http.response.start"}
 
 
