@@ -365,6 +365,44 @@ def test_without_sign_in_routes_a_page_says_so(asking: Any, pool: LocalUserPool)
     assert asking(cookie=old(pool), headers=PAGE, options=options).status == 401
 
 
+def raising(**facts: Any) -> Needs:
+    """Needs whose `check` raises the app's own error with these attributes."""
+
+    def check(user: object) -> bool:
+        error = StepUpRequiredException(reason="not_fresh")
+        for name, value in facts.items():
+            setattr(error, name, value)
+        raise error
+
+    return Needs(check=check)
+
+
+@pytest.mark.parametrize("facts", [{}, {"max_age": 1.5}, {"max_age": -1}, {"max_age": 10**9}])
+def test_an_apps_own_error_that_asks_for_nothing_goes_round_in_no_circle(
+    asking: Any, pool: LocalUserPool, facts: Any
+) -> None:
+    got = asking(raising(**facts), cookie=new(pool), headers=PAGE)
+    assert (got.status, got.one("location")) == (401, None)
+    assert 'href="/auth/sign-in?prompt=login&amp;next=%2Fpay"' in got.body
+    got = asking(raising(**facts), cookie=new(pool))
+    assert str(got.one("www-authenticate")).endswith('error="insufficient_user_authentication"')
+
+
+@pytest.mark.parametrize("value", ['urn:a"b', "urn:a\r\nX: y", "urn:\u20ac", "urn:a b", "a\\", 1])
+@pytest.mark.parametrize("bearer", [False, True])
+def test_an_apps_own_error_writes_no_header_of_another_form(
+    asking: Any, pool: LocalUserPool, value: object, bearer: bool
+) -> None:
+    facts: dict[str, Any] = {"cookie": new(pool)}
+    if bearer:
+        facts = {"headers": {"Authorization": f"Bearer {new(pool, 'access')}"}}
+    needs = raising(acr_values=(value, MFA), max_age=300)
+    got = asking(needs, options={"bearer": bearer}, **facts)
+    assert got.status == 401
+    for said in got.all("www-authenticate"):
+        assert said.endswith(f", {CHALLENGE}")
+
+
 @pytest.mark.parametrize("token_use", ["id", "access"])
 def test_the_believed_token_tells_of_the_sign_in(
     asking: Any, pool: LocalUserPool, token_use: str

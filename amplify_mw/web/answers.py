@@ -5,7 +5,8 @@ Rules:
 - `next` is a path of this very site, for any request.
 - A signed-in user who has to sign in again is sent to the sign-in routes with RFC 9470's
   `max_age` and `acr_values`. A program gets the same two in its challenge, and so does a form: a
-  redirect would lose it without a word.
+  redirect would lose it without a word. Without either (the app's own error) a page says so: the
+  sign-in routes would send a signed-in user straight back.
 - A person gets a page in place of a problem document; see `engine.pages`.
 - A prefetch is not sent to sign in: browsers drop an unsuccessful answer, and ask again at a click.
 """
@@ -22,6 +23,7 @@ from ..errors import AuthError, StepUpRequiredException
 TWO_COOKIES: Final = {"cookies": "two"}
 
 BEARER_CHALLENGE: Final = 'Bearer realm="api"'  # RFC 6750 3: with one parameter at least
+_MAX_AGE: Final = 10**9  # seconds: the sign-in route reads nine digits
 _VARY: Final = "Cookie, Accept, Sec-Fetch-Mode, Sec-Purpose"
 _STEP_UP: Final = "This needs a new sign-in, although you are signed in."
 _DETAILS: Final = {
@@ -147,7 +149,7 @@ class Refusals:
         return answer._replace(body=b"") if asked.method == "HEAD" else answer
 
     def _step_up(self, asked: Asked, error: StepUpRequiredException) -> Answer:
-        url = self.step_up_url_for(asked, error)
+        url = self.step_up_url_for(asked, error) if step_up_parameters(error) else None
         if asked.is_navigation and self._sign_in_route is not None and url is not None:
             return _to_login(url)
         more = insufficient(error)
@@ -167,9 +169,12 @@ class Refusals:
         else:
             return None
         query = step_up_parameters(error)
+        if self._sign_in_route is not None and not query:
+            query["prompt"] = "login"  # a signed-in user is asked again
         if asked.method in ("GET", "HEAD"):
             query["next"] = local_target(asked.path, asked.query)
-        return url + ("&" if urlsplit(url).query else "?") + urlencode(query)
+        joint = "&" if urlsplit(url).query else "?"
+        return url + joint + urlencode(query) if query else url
 
     def login_url_for(self, asked: Asked, *, two: bool = False) -> str | None:
         """The login page, with the way back to a requested page; None if there is no login page.
@@ -189,11 +194,25 @@ class Refusals:
 
 
 def step_up_parameters(error: StepUpRequiredException) -> dict[str, str]:
-    """The parameters of a new sign-in (OpenID Connect Core 3.1.2.1)."""
-    query = {} if error.max_age is None else {"max_age": str(error.max_age)}
-    if error.acr_values:
-        query["acr_values"] = " ".join(error.acr_values)
+    """The parameters of a new sign-in (OpenID Connect Core 3.1.2.1).
+
+    An app can write anything into its own error: values that fit no header, or that the sign-in
+    route would ignore, are left out.
+    """
+    query: dict[str, str] = {}
+    age = error.max_age
+    if type(age) is int and 0 <= age < _MAX_AGE:
+        query["max_age"] = str(age)
+    values = [value for value in error.acr_values if _is_acr(value)]
+    if values:
+        query["acr_values"] = " ".join(values)
     return query
+
+
+def _is_acr(value: object) -> bool:
+    """Whether this is printable ASCII without a space, a quote and a backslash."""
+    is_text = isinstance(value, str) and value.isascii() and value.isprintable()
+    return is_text and bool(value) and not {*' "\\'} & {*str(value)}
 
 
 def insufficient(error: StepUpRequiredException) -> str:
