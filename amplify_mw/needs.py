@@ -295,7 +295,7 @@ def _span(
     began = signed_in_at(verdict, found, now + leeway)
     if began is None or now >= began + fresh + leeway:
         return None
-    return began - leeway, began + fresh + leeway
+    return found["auth_time"] - leeway, began + fresh + leeway  # before `auth_time` it is absurd
 
 
 def _passes(check: Check, principal: Principal) -> bool:

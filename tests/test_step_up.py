@@ -5,6 +5,7 @@ import copy
 import pickle
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -26,6 +27,9 @@ from amplify_mw import (
     require_auth,
 )
 from amplify_mw.errors import AuthError
+from amplify_mw.needs import unmet
+from amplify_mw.sessions.bundle import Bundle
+from amplify_mw.sessions.verdicts import LastingState, SignedIn
 from amplify_mw.testing import LocalUserPool, signed_in
 from tests.shells import Ask, Got, Shell
 from tests.sites import KEYS
@@ -98,6 +102,25 @@ class TestFresh:
             assert [refusal(check) for _ in range(2)] == ["not_fresh"] * 2
             now -= 100_000  # a clock that was set back
             assert refusal(check) == "not_fresh"
+
+    @pytest.mark.parametrize("started", [None, 0, 20, 1000])
+    @pytest.mark.parametrize("shown", [0, 4, 100])
+    def test_the_note_of_a_look_says_at_any_time_what_a_new_look_would(
+        self, started: int | None, shown: int
+    ) -> None:
+        now = time.time()
+        with signed_in("ada", claims=ago(shown)):
+            verdict = amplify_mw.engine.context.current_visit().verdict
+        assert isinstance(verdict, SignedIn)
+        if started is not None:
+            bundle = Bundle(bytes(16), 0, now - started, now, b"", b"", None)
+            verdict = replace(verdict, held=LastingState(bundle, b"", 0))
+        needs = Needs(fresh=300)
+        noted = replace(verdict)
+        unmet(needs, noted, now, 5)
+        for later in range(-400, 400):
+            said = [unmet(needs, one, now + later, 5) for one in (noted, replace(verdict))]
+            assert (said[0] is None) == (said[1] is None), later
 
 
 class TestAcr:
