@@ -454,6 +454,7 @@ class Shell:
                     f"ignore: it covers {path!r}, one of the sign-in routes, which would not be "
                     "there; leave it out, or give AuthRoutes another prefix"
                 )
+        self._refuse_closed(routes)
         for name in ("on_sign_in", "on_sign_in_failed"):
             listener = getattr(routes, name)
             call = getattr(listener, "__call__", None)  # noqa: B004  # an object's may be async
@@ -463,6 +464,19 @@ class Shell:
                 )
         self._routes = routes_of(self._home, routes)
         self._route_ends = tuple(routes.paths)
+
+    def _refuse_closed(self, routes: AuthRoutes) -> None:
+        """Raise `ConfigurationError` for a page of failed sign-ins that leads to another one."""
+        place = unquote((routes.on_error or "").partition("?")[0])
+        path = place if self._is_mounted else place.removeprefix(routes.origin)
+        if not path.startswith("/") or self._rules is None:  # none, or outside of the mount
+            return
+        is_open = self._home.source.refusals.is_login_page(Asked("GET", path, ""))
+        if self._rules.of(path) is _PROTECTED and not is_open:
+            raise ConfigurationError(
+                f"protect: it covers {path!r}, AuthRoutes.on_error, for visitors who could not "
+                "sign in: it would send them to sign in again, without end; name it in public"
+            )
 
     def _find_route(self, path: str, routes: Mapping[str, Route]) -> Route | None:
         """The sign-in route at a public path, if there is one."""

@@ -10,6 +10,7 @@ from amplify_mw import (
     AuthRoutes,
     ConfigurationError,
     CookiePolicy,
+    Needs,
     SealedSession,
     StoredSession,
     TokenSession,
@@ -304,6 +305,22 @@ def test_routes_that_are_not_looked_at_are_refused(middleware: Any, ignore: str)
     with pytest.raises(ConfigurationError, match=r"^ignore: it covers '/auth/sign-"):
         middleware(None, configured(ignore=[ignore]))
     middleware(None, configured(ignore=["/static/*", "/auth/theme.css"]))
+
+
+@pytest.mark.parametrize("middleware", [AmplifyWSGIMiddleware, AmplifyASGIMiddleware])
+@pytest.mark.parametrize("protect", [["/*"], {"/sorry/": Needs(acr="urn:mfa")}, ["/sorry/*"]])
+def test_a_page_of_failed_sign_ins_that_asks_for_a_sign_in_is_refused(
+    middleware: Any, protect: Any
+) -> None:
+    config = configured(auth_routes(on_error="/sorry?why="), protect=protect)
+    whole = config.replace(routes=auth_routes(on_error=f"{ORIGIN}/sorry"))
+    for wrong in (config, whole):
+        with pytest.raises(ConfigurationError, match=r"^protect: it covers '/sorry', AuthRoutes"):
+            middleware(None, wrong)
+    middleware(None, whole.replace(mount="/shop"))  # it is not this app's
+    middleware(None, config.replace(public=["/sorry"]))
+    middleware(None, config.replace(ignore=["/sorry"]))
+    middleware(None, config.replace(login_url="/sorry"))
 
 
 def test_no_repr_shows_a_key() -> None:
