@@ -25,6 +25,8 @@ MEND = {
     "two providers",
     "token_refused": "user_pool_id and client_id have to be those of domain, and this machine's "
     "clock right",
+    "sign_in_too_weak": "the sign-in service gave tokens without an acr that was asked for: see "
+    "its acr_values",
     "session_too_large": "have fewer claims and groups in the tokens, or keep sessions in a store: "
     "StoredSession",
 }
@@ -68,6 +70,11 @@ def wrong_client(visitor: Visitor) -> Got:
 def old_sign_in(visitor: Visitor) -> Got:
     with pool_of(visitor).tamper(claims={"auth_time": 1}):
         return visitor.come_back(way_back(visitor, max_age="60"))
+
+
+def weak_sign_in(visitor: Visitor) -> Got:
+    with pool_of(visitor).tamper(claims={"acr": None}):
+        return visitor.come_back(way_back(visitor, acr_values="urn:mfa"))
 
 
 def too_large(visitor: Visitor) -> Got:
@@ -122,6 +129,7 @@ ROWS: dict[str, Row] = {
         ),
     ),
     "old": (old_sign_in, "sign_in_too_old", None, 403, "INFO", "", False),
+    "weak": (weak_sign_in, "sign_in_too_weak", None, 403, "WARNING", "", False),
     "large": (too_large, "session_too_large", None, 500, "WARNING", None, False),
     "outage": (outage, "provider_unavailable", None, 503, "INFO", "cognito_unavailable, ", True),
     "secret": (
