@@ -87,7 +87,7 @@ def test_one_of_the_routes_path_is_cleared(keeper: Keeper) -> None:
     assert keeper.places() == {OWN}
 
 
-@pytest.mark.parametrize("routes", [{}, {"on_error": "/account"}], ids=["", "on_error"])
+@pytest.mark.parametrize("routes", [{}, {"on_error": "/sorry"}], ids=["", "on_error"])
 @pytest.mark.parametrize("place", EVERYWHERE.values(), ids=EVERYWHERE)
 def test_what_a_browser_does_not_give_up_ends_at_a_page_that_says_what_to_do(
     build: Build, routes: Any, place: Place
