@@ -115,8 +115,8 @@ class CookieSource(Source):
         )
         super().__init__(resolve, refusals)
         if config.bearer:
-            self.text = Spelling(TEXT.write, TEXT.spell, *_BOTH)
-            self.octets = Spelling(OCTETS.write, OCTETS.spell, *_BOTH)
+            self.text: Spelling[str] = Spelling(TEXT.write, TEXT.spell, *_BOTH)
+            self.octets: Spelling[bytes] = Spelling(OCTETS.write, OCTETS.spell, *_BOTH)
         self._config = config
         self._cookie = cookie
         self._mounts = mounts
