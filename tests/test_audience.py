@@ -7,10 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amplify_mw import AmplifyConfig, AuthRoutes, ConfigurationError, SealedSession
+from amplify_mw import (
+    AmplifyConfig,
+    AmplifyCookies,
+    AuthRoutes,
+    ConfigurationError,
+    SealedSession,
+)
 from amplify_mw.cognito.verifier import is_for
+from amplify_mw.engine.engine import Engine, Registry
 from amplify_mw.testing import LocalUserPool
-from tests.shells import Shell
+from tests.shells import Ask, Shell
 from tests.sites import Build, Clock, town
 from tests.test_bearer import Api, who
 from tests.test_machines import machine_token, outcome, principal
@@ -113,6 +120,36 @@ def test_a_refreshed_token_of_another_api_ends_no_session(
         with pool.tamper("access", claims={"aud": ORDERS}):
             clock.advance(600)
             assert browser.does().body == "ada"
+
+
+def test_a_user_signs_out_here_whose_tokens_another_middleware_has_refreshed(
+    shell: Shell, clock: Clock
+) -> None:
+    with town(clock) as pool:
+        registry = Registry(clock)
+        options: dict[str, Any] = {"session": AmplifyCookies(), "keys": pool.jwks()}
+        site, orders = (
+            Engine(pool.config(audience=audience, **options), registry=registry)
+            for audience in ((), ORDERS)
+        )
+        prefix, access = "CognitoIdentityServiceProvider.local-client", {"aud": ORDERS}
+        tokens = {
+            "accessToken": pool.mint("ada", "access", claims=access),
+            "idToken": pool.mint("ada"),
+            "refreshToken": pool.sign_in("ada").refresh_token,
+        }
+        pairs = [f"{prefix}.ada.{name}={value}" for name, value in tokens.items()]
+        ask = Ask(cookies="; ".join([f"{prefix}.LastAuthUser=ada", *pairs]))
+
+        def ask_at(engine: Engine, handler: Any) -> str:
+            return shell.send(shell.middleware(shell.app(handler), engine), ask).body
+
+        clock.advance(3700)
+        assert ask_at(site, who) == "ada"  # with refreshed tokens, which do not name this API
+        assert ask_at(orders, lambda: shell.verbs.end_session() or "out") == "out"
+        assert ask_at(site, who) == "session_revoked"
+        site.close()
+        orders.close()
 
 
 @pytest.mark.parametrize("value", [None, 7, [""], [7], "two words", ["a\nb"], {ORDERS}, b"a"])

@@ -152,7 +152,11 @@ class SessionMemory:
 
     def _sign_ins(self, access_tokens: Iterable[bytes], now: float) -> set[bytes]:
         """The sign-ins of access tokens, verified before."""
-        return {sign_in_key(self._tokens.read(token, now)) for token in access_tokens}
+        found = set[bytes]()
+        for token in access_tokens:
+            with suppress(InvalidToken):  # another configuration refreshed it, and takes others
+                found.add(sign_in_key(self._tokens.read(token, now)))
+        return found
 
     def forget(self, access_token: bytes | None) -> Flow[None]:
         """Drop the cached verdicts of this access token."""
