@@ -221,7 +221,7 @@ def signed_in_at(
 def unmet(
     needs: Needs, verdict: SignedIn | KnownMachine, now: float, leeway: float
 ) -> AuthError | None:
-    """The error of a principal who may not pass; None lets it in."""
+    """The error for a principal without these needs; None lets it in."""
     span = None if verdict.met is None else verdict.met.get(needs.key)
     if span is not None and span[0] <= now < span[1]:
         return None

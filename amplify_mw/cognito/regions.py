@@ -60,6 +60,9 @@ class Said(NamedTuple, Generic[T]):
     why: str
     now: float
 
+    def __repr__(self) -> str:
+        return f"<Said at {self.now}>"  # attributes and tokens are for no log
+
 
 class Call(NamedTuple, Generic[T]):
     """A call to a pool, at any of `places`, the endpoint of its own Region first.

@@ -551,3 +551,7 @@ def test_a_replica_may_know_another_secret_than_the_own_region(ask: World) -> No
 def test_no_repr_shows_a_secret(ask: World) -> None:
     secrets = Secrets(("the-secret",))
     assert "the-secret" not in repr([secrets, ask.call(BOTH, secrets)])
+
+
+def test_no_repr_of_an_answer_shows_what_is_in_it() -> None:
+    assert "ada@example.com" not in repr(Said({"email": "ada@example.com"}, "HTTP status 200", 7.0))

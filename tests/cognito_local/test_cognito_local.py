@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 
 from amplify_mw import AmplifyConfig, StoredSession
-from amplify_mw.engine.engine import Engine
 from amplify_mw.models.session import TokenSet
 from amplify_mw.stores.memory import MemoryStore
 from tests.amplify_js.installation import Unavailable, installed, node
+from tests.emulators import EmulatedSite
 from tests.moto.test_moto import call
 from tests.shells import Shell
 from tests.sites import Browser, Site
@@ -89,20 +89,6 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
         client = {"UserPoolId": pool_id, "ClientName": "web", "ExplicitAuthFlows": flows}
         web = call(url, "CreateUserPoolClient", **client)["UserPoolClient"]["ClientId"]
         yield Emulator(url, pool_id, web)
-
-
-class EmulatedSite(Site):
-    """A site whose user pool is the emulator's."""
-
-    def __init__(self, shell: Shell, emulator: Emulator, **options: Any) -> None:
-        self.shell, self.verbs = shell, shell.verbs
-        self.config = emulator.config(**options)
-        self.session = self.config.session
-        self.engine = Engine(self.config)
-
-    def email(self) -> str:
-        found: str = self.verbs.fetch_user_attributes()["email"]
-        return found
 
 
 def signed_in(site: Site, emulator: Emulator) -> Browser:

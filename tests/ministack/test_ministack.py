@@ -21,10 +21,10 @@ import httpx2
 import pytest
 
 from amplify_mw import AmplifyConfig, StoredSession
-from amplify_mw.engine.engine import Engine
 from amplify_mw.models.session import TokenSet
 from amplify_mw.stores.memory import MemoryStore
 from tests.amplify_js.installation import Unavailable
+from tests.emulators import EmulatedSite
 from tests.ministack.installation import installed
 from tests.moto.test_moto import call
 from tests.shells import Shell
@@ -105,20 +105,6 @@ def made(url: str, *, has_secret: bool = False, **options: Any) -> Emulator:
 @pytest.fixture(scope="module")
 def emulator(url: str) -> Emulator:
     return made(url)
-
-
-class EmulatedSite(Site):
-    """A site whose user pool is the emulator's."""
-
-    def __init__(self, shell: Shell, emulator: Emulator, **options: Any) -> None:
-        self.shell, self.verbs = shell, shell.verbs
-        self.config = emulator.config(**options)
-        self.session = self.config.session
-        self.engine = Engine(self.config)
-
-    def email(self) -> str:
-        found: str = self.verbs.fetch_user_attributes()["email"]
-        return found
 
 
 def signed_in(site: Site, emulator: Emulator) -> Browser:
