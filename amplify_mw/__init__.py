@@ -11,6 +11,7 @@ The public modules:
     amplify_mw.errors                  every error, and the reasons of an AuthError
     amplify_mw.events                  the events of AmplifyConfig(on_event=...)
     amplify_mw.stores                  the session stores, and their contract
+    amplify_mw.integrations            answer_for: the answer to an AuthError, for any framework
     amplify_mw.integrations.bottle     handle_auth_errors
     amplify_mw.integrations.django     AuthErrorMiddleware
     amplify_mw.integrations.flask      handle_auth_errors
@@ -74,6 +75,8 @@ __all__ = [
     "NotAuthorizedException",
     "OutsideRequestError",
     "PageContext",
+    "RequestAuth",
+    "RequestUser",
     "ResponseStartedError",
     "SealedSession",
     "ServerAuthManager",
@@ -134,6 +137,8 @@ if TYPE_CHECKING:
     from .verbs.guards import ServerAuthManager as ServerAuthManager
     from .verbs.guards import handle_server_auth as handle_server_auth
     from .verbs.guards import require_auth as require_auth
+    from .verbs.request_user import RequestAuth as RequestAuth
+    from .verbs.request_user import RequestUser as RequestUser
     from .verbs.start import start_session as start_session
     from .web.pages import PageContext as PageContext
 
@@ -148,6 +153,8 @@ _LATER: Final = {
     "Needs": ".needs",
     "NewSignIn": ".models.session",
     "PageContext": ".web.pages",
+    "RequestAuth": ".verbs.request_user",
+    "RequestUser": ".verbs.request_user",
     "SealedSession": ".sessions.sealed",
     "ServerAuthManager": ".verbs.guards",
     "SessionInfo": ".models.session",

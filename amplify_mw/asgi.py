@@ -27,8 +27,7 @@ from .engine.engine import Engine
 from .errors import AuthError
 from .shell.asgi_request import asked_by, is_foreign_socket, joined_cookies, split_path
 from .shell.asgi_response import Exchange, send_answer, withholding
-from .shell.shell import PassOn, Shell, visit_around
-from .shell.shell import answer_for as _answer_for
+from .shell.shell import PassOn, Shell
 from .web.answers import Answer, Asked, problem
 from .web.mounts import Before, before_scope, reread_scope
 from .web.paths import Access, AccessRules
@@ -198,12 +197,3 @@ class AmplifyASGIMiddleware(Shell):
         import asyncio
 
         await asyncio.to_thread(self.engine.close)
-
-
-def answer_for(scope: Any, error: AuthError) -> Answer:
-    """The guard's answer to `error` in a request of this middleware; for framework handlers.
-
-    Raises `error` itself where no middleware is around the app.
-    """
-    visit = visit_around(error)
-    return _answer_for(visit, asked_by(scope, visit.home.mounts.place_of), error)

@@ -24,8 +24,7 @@ from .config.config import AmplifyConfig
 from .engine.context import bind
 from .engine.engine import Engine
 from .errors import AuthError
-from .shell.shell import PassOn, Shell, visit_around
-from .shell.shell import answer_for as _answer_for
+from .shell.shell import PassOn, Shell
 from .shell.wsgi_request import asked_by, split_path, text_of
 from .shell.wsgi_response import Body, Start, is_file
 from .web.answers import Answer, Asked
@@ -185,12 +184,3 @@ class AmplifyWSGIMiddleware(Shell):
     def close(self) -> None:
         """End the library's threads and connections; never required. A later request works."""
         self.engine.close()
-
-
-def answer_for(environ: WSGIEnvironment, error: AuthError) -> Answer:
-    """The guard's answer to `error` in a request of this middleware; for framework handlers.
-
-    Raises `error` itself where no middleware is around the app.
-    """
-    visit = visit_around(error)
-    return _answer_for(visit, asked_by(environ, visit.home.mounts.place_of), error)

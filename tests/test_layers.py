@@ -50,7 +50,7 @@ HOUSE = {
     "engine": """
         network http flights cache lines reporting driver engine inheriting context refusals pages
     """,
-    "verbs": "user given change start end fetch cognitos devices guarded guards",
+    "verbs": "user request_user given change start end fetch cognitos devices guarded guards",
     "routes": """
         target attempt provider pages failures site queries failing exchange
         sign_in callback sign_out handler
@@ -61,7 +61,7 @@ HOUSE = {
     """,
     "wsgi": "",
     "asgi": "",
-    "integrations": "bottle django flask mcp starlette",
+    "integrations": "answering bottle django flask mcp starlette",
     "testing": """
         pool.srp pool.signing pool.issuers pool.secrecy pool.tracking pool.client_secrets
         pool.machines pool.server pool.ledger pool.refusals pool.authorization pool.codes

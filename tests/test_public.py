@@ -41,6 +41,7 @@ PUBLIC = {
     "amplify_mw.stores": """
         SessionStore Record ENDED StoreUnavailable MemoryStore SQLiteStore RedisStore
     """,
+    "amplify_mw.integrations": "answer_for",
     "amplify_mw.integrations.bottle": "handle_auth_errors",
     "amplify_mw.integrations.django": "AuthErrorMiddleware",
     "amplify_mw.integrations.flask": "handle_auth_errors",

@@ -5,11 +5,13 @@
     amplify_mw.integrations.starlette   handle_auth_errors(app), for FastAPI too
     amplify_mw.integrations.django      AuthErrorMiddleware, in MIDDLEWARE
 
+    amplify_mw.integrations             answer_for(request, error), for any other framework
     amplify_mw.integrations.mcp         a server of the Model Context Protocol, for agents
 
 Rules:
 - Each module imports its one framework; nothing else in the package imports any.
-- The answer is the one the middleware gives (`wsgi.answer_for`, `asgi.answer_for`): status, headers
-  and body.
+- The answer is the one the middleware gives (`answer_for`): status, headers and body.
 - Without a middleware around the app the error stays an error: it never turns into a 401.
 """
+
+from .answering import answer_for as answer_for

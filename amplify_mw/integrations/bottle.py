@@ -12,7 +12,7 @@ from typing import Any
 import bottle  # type: ignore[import-untyped]  # it has no types
 
 from ..errors import AuthError
-from ..wsgi import answer_for
+from .answering import answer_for
 
 
 def handle_auth_errors(app: Any) -> None:

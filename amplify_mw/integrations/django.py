@@ -11,8 +11,8 @@ from typing import Any
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpResponse  # type: ignore[import-untyped]  # it has no types
 
-from .. import asgi, wsgi
 from ..errors import AuthError
+from .answering import answer_for
 
 
 class AuthErrorMiddleware:
@@ -42,10 +42,7 @@ class AuthErrorMiddleware:
 
 def _response(request: Any, error: AuthError) -> Any:
     scope = getattr(request, "scope", None)  # only an ASGI request has one
-    if scope is not None:
-        answer = asgi.answer_for(scope, error)
-    else:
-        answer = wsgi.answer_for(request.environ, error)
+    answer = answer_for(request.environ if scope is None else scope, error)
     response = HttpResponse(answer.body, status=answer.status)
     del response["Content-Type"]  # Django's default: a redirect has no body, and so no type
     for name, value in answer.headers:

@@ -6,7 +6,7 @@ Flask turns every exception of a view into a 500 before the middleware could see
 from flask import Flask, Response, request
 
 from ..errors import AuthError
-from ..wsgi import answer_for
+from .answering import answer_for
 
 
 def handle_auth_errors(app: Flask) -> None:

@@ -8,8 +8,8 @@ from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
-from ..asgi import answer_for
 from ..errors import AuthError
+from .answering import answer_for
 
 
 def handle_auth_errors(app: Starlette) -> None:

@@ -108,6 +108,11 @@ def user_or_none() -> AuthUser | None:
     visit = bound()
     if visit is None:
         raise OutsideRequestError
+    return user_in(visit)
+
+
+def user_in(visit: Visit) -> AuthUser | None:
+    """The user of a visit, or None; see `user_or_none`."""
     verdict = visit.ask()
     if not isinstance(verdict, SignedIn) and issubclass(verdict.error, NotAuthorizedException):
         return None
