@@ -3,7 +3,10 @@
 Rules (ASGI 3.0):
 - `http` and `websocket` scopes are ours; `lifespan` and unknown types pass untouched.
 - The contextvar is bound around the app and taken back whatever happens: a return, an error, a
-  cancellation. The scope is not changed.
+  cancellation.
+- The scope is the server's own, not a copy: outer layers read there what routers put in. It gets
+  `user` and `auth`, unless another layer has authenticated already. Those of an outer middleware
+  are replaced while the app runs; on an ignored path, and within another request, they are removed.
 - An `AuthError` that escapes before a response has begun gets the guard's answer.
 - From the response's start on, a user is gone when the token expires: a stream, or a task left
   running by the request, may go on for long.
@@ -22,12 +25,13 @@ from typing import TYPE_CHECKING, Any, overload
 from .authenticator import Visit
 from .config.checks import MISSING
 from .config.config import AmplifyConfig
-from .engine.context import bind, leave, unbind
+from .engine.context import bind, bound, leave, unbind
 from .engine.engine import Engine
 from .errors import AuthError
 from .shell.asgi_request import asked_by, is_foreign_socket, joined_cookies, split_path
 from .shell.asgi_response import Exchange, send_answer, withholding
 from .shell.shell import PassOn, Shell
+from .verbs.request_user import RequestAuth, RequestUser
 from .web.answers import Answer, Asked, problem
 from .web.mounts import Before, before_scope, reread_scope
 from .web.paths import Access, AccessRules
@@ -110,13 +114,21 @@ class AmplifyASGIMiddleware(Shell):
                 await self._send(answer, scope, receive, ours.send)
                 return
         last_send = self._withholding(visit, scope, ours.send) if self._withholds else ours.send
+        app = self.app
+        if "user" in scope:
+            app = self._replacing(scope, visit)
+        else:  # `of`, without its calls
+            scope["user"] = user = RequestUser()
+            scope["auth"] = auth = RequestAuth()
+            user._visit = auth._visit = visit
         token = bind(visit)
         try:
-            await self.app(scope, ours.receive, last_send)
+            await app(scope, ours.receive, last_send)
         except (AuthError, BaseExceptionGroup) as error:
             if not await ours.send_answer_for(error, self._place):
                 raise
         finally:
+            visit.headers = None
             leave(visit, token)
 
     async def _send(
@@ -133,13 +145,33 @@ class AmplifyASGIMiddleware(Shell):
             return
         last_send = self._withholding(passed.visit, scope, send)
         if not passed.is_apart:
+            if passed.visit is None:
+                _remove_stale_user(scope)
             await self.app(scope, receive, last_send)
             return
         token = bind(None)
         try:
+            _remove_stale_user(scope)
             await self.app(scope, receive, last_send)
         finally:
             unbind(token)
+
+    def _replacing(self, scope: Any, visit: Visit) -> App:
+        """The app, for a scope with a user in it: an outer middleware's is replaced meanwhile."""
+        outer, user, auth = scope["user"], RequestUser.of(visit), RequestAuth.of(visit)
+        if outer is not None and type(outer) is not RequestUser:
+            return self.app  # type: ignore[no-any-return]  # another layer has authenticated
+        outer_auth = scope.get("auth")
+        scope["user"], scope["auth"] = user, auth
+
+        async def restoring(scope: Any, receive: Any, send: Any) -> None:
+            try:
+                await self.app(scope, receive, send)
+            finally:
+                if outer is not None and scope.get("user") is user:
+                    scope["user"], scope["auth"] = outer, outer_auth
+
+        return restoring
 
     def _withholding(self, visit: Visit | None, scope: Any, send: Any) -> Any:
         """`send`, but for the response of an app that has read a protected path for nobody."""
@@ -197,3 +229,11 @@ class AmplifyASGIMiddleware(Shell):
         import asyncio
 
         await asyncio.to_thread(self.engine.close)
+
+
+def _remove_stale_user(scope: Any) -> None:
+    """Remove the user of another request, whose scope the app has copied for this one."""
+    user = scope.get("user")
+    if type(user) is RequestUser and user._visit is not bound():
+        del scope["user"]
+        scope.pop("auth", None)

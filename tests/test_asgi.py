@@ -17,6 +17,8 @@ from amplify_mw import (
     ConfigurationError,
     ForbiddenException,
     NotAuthorizedException,
+    RequestAuth,
+    RequestUser,
     aio,
     get_current_user,
     require_auth,
@@ -90,7 +92,12 @@ def test_the_scope_is_the_servers_own(wrap: Any, pool: LocalUserPool) -> None:
     scope = http(pool)
     before = dict(scope)
     asyncio.run(wrap(app)(scope, receive, receive))
+    added = {name: seen[1].pop(name) for name in ("user", "auth")}
     assert (seen[0] is scope, seen[1]) == (True, before)
+    assert {name: type(value) for name, value in added.items()} == {
+        "user": RequestUser,
+        "auth": RequestAuth,
+    }
 
 
 @pytest.mark.parametrize(

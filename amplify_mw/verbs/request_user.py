@@ -6,14 +6,20 @@ Rules:
 - It knows its visit, and needs no context: it works on every thread, as long as the request lasts.
 - Nobody has no name to show (`display_name` is empty) and no other attribute: they raise the
   `AuthError` of `get_current_user`, so that no view can take a visitor for a user.
+- A machine is nobody here, and has no scopes: only `principal` knows it.
+- A layer further in may have its own user. Most put that in place of ours; Django Channels writes
+  it into ours, which is that user from then on.
 """
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ..authenticator import Visit
 from ..engine.context import signed_in_verdict
 from ..models import AuthUser
-from .user import user_in
+from .user import known_machine, user_in
+
+if TYPE_CHECKING:
+    from ..models.machine import Machine
 
 AUTHENTICATED: Final = "authenticated"  # a name in `scopes`, as Starlette has it
 
@@ -53,6 +59,12 @@ class RequestUser:
         """The `AuthUser`. Raises the errors of `get_current_user`, as all attributes below do."""
         self._visit.ask()
         return signed_in_verdict(self._visit).user
+
+    @property
+    def principal(self) -> "AuthUser | Machine":
+        """The user, or the machine that has sent its token. Raises as `get_current_principal`."""
+        machine = known_machine(self._visit)
+        return self.user if machine is None else machine.machine
 
     @property
     def username(self) -> str:
@@ -97,12 +109,48 @@ class RequestUser:
     def __repr__(self) -> str:
         return "<RequestUser>"  # (a repr must not ask: it stands in logs and in tracebacks)
 
+    def _become(self, user: object) -> None:
+        """Be another layer's user from now on."""
+        self._visit = user  # type: ignore[assignment]  # the one slot there is
+        self.__class__ = _ReplacedUser
+
+    # Channels' `AuthMiddleware` keeps a user that is there, and sets this, as of a lazy object.
+    _wrapped = property(None, _become)
+
+
+class _ReplacedUser(RequestUser):
+    """Another layer's user, in an object that was ours."""
+
+    __slots__ = ()
+
+    def __getattribute__(self, name: str) -> Any:
+        return getattr(object.__getattribute__(self, "_visit"), name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(object.__getattribute__(self, "_visit"), name, value)
+
+    def __bool__(self) -> bool:
+        return bool(object.__getattribute__(self, "_visit"))
+
+    def __eq__(self, other: object) -> bool:
+        return bool(object.__getattribute__(self, "_visit") == other)
+
+    def __hash__(self) -> int:
+        return hash(object.__getattribute__(self, "_visit"))
+
+    def __str__(self) -> str:
+        return str(object.__getattribute__(self, "_visit"))
+
+    def __repr__(self) -> str:
+        return repr(object.__getattribute__(self, "_visit"))
+
 
 class RequestAuth:
     """What the user of one request may do, by Starlette's rules: `@requires("editors")`.
 
-    `scopes`: "authenticated" and the pool's groups of the user; empty for nobody. (The OAuth scopes
-    of a token are not among them, lest a group be taken for a scope: see `require_auth(scopes=)`.)
+    `scopes`: "authenticated" and the pool's groups of the user; empty for nobody and for machines.
+    (The OAuth scopes of a token are not among them, lest a group be taken for a scope: see
+    `require_auth(scopes=)`.) True in a condition if somebody is signed in.
     """
 
     __slots__ = ("_visit",)
@@ -118,9 +166,16 @@ class RequestAuth:
 
     @property
     def scopes(self) -> list[str]:
-        """Their names. Raises `NetworkError` when the user cannot be told now."""
+        """Their names. Raises `NetworkError` when the user cannot be told now.
+
+        A response that depends on them is a guarded one: browsers do not keep it.
+        """
+        self._visit.guard()
         user = user_in(self._visit)
         return [] if user is None else [AUTHENTICATED, *user.groups]
+
+    def __bool__(self) -> bool:
+        return user_in(self._visit) is not None
 
     def __repr__(self) -> str:
         return "<RequestAuth>"
