@@ -139,7 +139,8 @@ def rest_of(connection: socket.socket) -> bytes:
 
 def _environment(pool: LocalUserPool) -> dict[str, str]:
     return {
-        "PYTHONPATH": str(APPS),
+        # (the caller's own, too: the package may be elsewhere than where it is installed)
+        "PYTHONPATH": os.pathsep.join([str(APPS), os.environ.get("PYTHONPATH", "")]),
         "AMPLIFY_USER_POOL_ID": pool.user_pool_id,
         "AMPLIFY_CLIENT_ID": pool.client_id,
         "AMPLIFY_ENDPOINT_URL": pool.url,
