@@ -61,7 +61,7 @@ HOUSE = {
     """,
     "wsgi": "",
     "asgi": "",
-    "integrations": "answering bottle django flask mcp starlette",
+    "integrations": "answering bottle django flask mcp starlette fastapi",
     "testing": """
         pool.srp pool.signing pool.issuers pool.secrecy pool.tracking pool.client_secrets
         pool.machines pool.server pool.ledger pool.refusals pool.authorization pool.codes
