@@ -97,6 +97,14 @@ class Sessions(Protocol):
         """The verdict on a value; its `value` is the present one, which may be newer."""
         ...
 
+    def look(self, value: Any, now: float) -> Flow[Resolution]:
+        """The same where no response can set a new cookie: nothing is done that needs one.
+
+        Tokens in a cookie are not refreshed (a rotated refresh token would be lost): they count
+        until they expire. What a store keeps is refreshed as ever.
+        """
+        ...
+
     def start(self, new_session: NewSession, now: float) -> Flow[Resolution]:
         """A new session. Raises `Unreachable` if it cannot be stored now."""
         ...

@@ -120,20 +120,32 @@ class Lasting:
     def settle(self, loaded: LoadedSession, now: float) -> Flow[Resolution]:
         """The resolution of a session, after a refresh and an extension if they are due."""
         loaded = self._latest_extension(loaded, now)
-        if now >= self._kind.ends_at(loaded.bundle):
-            return _EXPIRED
-        try:
-            pair = yield from self._form.read(loaded, now)
-        except KeysUnavailable as error:
-            return Resolution(keys_unavailable(error))
-        except InvalidToken as error:
-            return Resolution(refused(error))
+        pair = yield from self._read(loaded, now)
+        if isinstance(pair, Resolution):
+            return pair
         resolution, retry_at, now = yield from self.settler.renew(loaded, pair, now)
         if resolution is not None:
             return resolution
         if now < self._kind.extends_at(loaded.bundle):
             return self.settler.resolution(loaded, pair, now, retry_at)
         return (yield from self._settle_extended(loaded, pair, now, retry_at))
+
+    def look(self, loaded: LoadedSession, now: float) -> Flow[Resolution]:
+        """The resolution of a session as it is: its cookie cannot be set."""
+        loaded = self._latest_extension(loaded, now)
+        pair = yield from self._read(loaded, now)
+        return pair if isinstance(pair, Resolution) else self.settler.as_sent(loaded, pair, now)
+
+    def _read(self, loaded: LoadedSession, now: float) -> Flow[Pair | Resolution]:
+        """The tokens of a session, or why they cannot be read."""
+        if now >= self._kind.ends_at(loaded.bundle):
+            return _EXPIRED
+        try:
+            return (yield from self._form.read(loaded, now))
+        except KeysUnavailable as error:
+            return Resolution(keys_unavailable(error))
+        except InvalidToken as error:
+            return Resolution(refused(error))
 
     def _settle_extended(
         self, loaded: LoadedSession, pair: Pair, now: float, retry_at: float | None

@@ -14,9 +14,9 @@ Rules:
 
 import hashlib
 import hmac
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from ..effects import Flow, Notice, Unreachable
 from ..errors import ConfigurationError, NotAuthorizedException, SessionTooLargeError, check_number
@@ -37,6 +37,7 @@ from .verdicts import NO_COOKIE, NO_SESSION, Refused, Resolution, SignedIn
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+_Settle: TypeAlias = Callable[[LoadedSession, float], Flow[Resolution]]
 _UNKNOWN_KEY: Final = Resolution(Refused(NotAuthorizedException, "unknown_session_key"))
 _MAX_BYTES: Final = 12_000
 _SHORTEST: Final = 2_500  # bytes: two of Cognito's tokens, sealed
@@ -192,6 +193,14 @@ class SealedSessions:
 
     def resolve(self, value: bytes, now: float) -> Flow[Resolution]:
         """The resolution of a cookie's value."""
+        return (yield from self._resolve(value, now, self._lasting.settle))
+
+    def look(self, value: bytes, now: float) -> Flow[Resolution]:
+        """The same without a refresh, and without an extension."""
+        return (yield from self._resolve(value, now, self._lasting.look))
+
+    def _resolve(self, value: bytes, now: float, settle: _Settle) -> Flow[Resolution]:
+        """The resolution of a cookie's value. `settle`: of a session with something due."""
         loaded = None if len(value) > MAX_COOKIE_BYTES else self._open(value)
         if loaded is None:
             return (yield from self._unopened(value))
@@ -206,7 +215,7 @@ class SealedSessions:
         if latest is loaded and known and known.held and now < known.held.due_at:
             fresh_until = self._lasting.settler.fresh_until(known.held.due_at, now)
             return Resolution(replace(known, fresh_until=fresh_until))
-        return (yield from self._lasting.settle(latest, now))
+        return (yield from settle(latest, now))
 
     def whose(self, value: bytes, now: float) -> Flow[str | None]:
         """The `user_key` of the session. Raises `Unreachable`."""

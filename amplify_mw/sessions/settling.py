@@ -26,6 +26,11 @@ from .verdicts import LastingState, Refused, Resolution, SignedIn
 
 _TOKEN_EXPIRED: Final = Resolution(Refused(TokenExpiredException, "token_expired", clears=True))
 _STILL_EXPIRED: Final = Refused(NetworkError, "token_expired", retry_after=RETRY)
+_NOT_REFRESHED: Final = Refused(
+    TokenExpiredException,
+    "token_expired",
+    message="The session has expired here. Reload the page: a request of the browser renews it.",
+)
 
 
 class SessionForm(Protocol):
@@ -150,6 +155,13 @@ class Settler:
         return Resolution(REVOKED._replace(asks_again=again))
 
     # Verdicts.
+
+    def as_sent(self, loaded: LoadedSession, pair: Pair, now: float) -> Resolution:
+        """The resolution of a session with the tokens it has: no response can set new ones."""
+        if pair.is_good and now < min(pair.id_token.expires_at, pair.access_token.expires_at):
+            return self.resolution(loaded, pair, now)
+        is_over = loaded.bundle.refresh_token is None
+        return _TOKEN_EXPIRED if is_over else Resolution(_NOT_REFRESHED)
 
     def at_once(self, loaded: LoadedSession, pair: Pair, now: float) -> SignedIn | None:
         """The verdict on a session as it was sent; None if something is due: see `renew`."""

@@ -21,7 +21,7 @@ A verdict is cached twice: under the whole tuple of parts, for requests; and und
 own kind, for this kind. (The two keys never equal each other.)
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
@@ -174,6 +174,15 @@ class SeveralCookies:
 
 
 _Found: TypeAlias = list[tuple[int, Resolution]]  # by the index of the kind
+_Way: TypeAlias = Callable[[Sessions, Any, float], Flow[Resolution]]
+
+
+def _resolving(kind: Sessions, value: Any, now: float) -> Flow[Resolution]:
+    return kind.resolve(value, now)
+
+
+def _looking(kind: Sessions, value: Any, now: float) -> Flow[Resolution]:
+    return kind.look(value, now)
 
 
 class SeveralSessions:
@@ -193,17 +202,25 @@ class SeveralSessions:
 
     def resolve(self, value: Parts, now: float) -> Flow[Resolution]:
         """The verdict of the first kind to sign a user in; or else one refusal for all kinds."""
+        return (yield from self._find(value, now, _resolving))
+
+    def look(self, value: Parts, now: float) -> Flow[Resolution]:
+        """The same, by the `look` of each kind."""
+        return (yield from self._find(value, now, _looking))
+
+    def _find(self, value: Parts, now: float, by: _Way) -> Flow[Resolution]:
+        """The outcome of the kinds. `by`: how each is asked."""
         found: _Found = []
         generation = self._verdicts.generation
         for part in value:
-            resolution = yield from self._resolve(part, now)
+            resolution = yield from self._resolve(part, now, by)
             found.append((part.kind, resolution))
             verdict = resolution.verdict
             if isinstance(verdict, SignedIn):
                 key = Part(part.kind, verdict.cookie)
                 if verdict.held is not None and self._verdicts.get(key) is not verdict:
                     yield Remember(self._verdicts, key, verdict, generation)
-                found += yield from self._others(verdict, value[len(found) :], now)
+                found += yield from self._others(verdict, value[len(found) :], now, by)
                 return self._accepted(_among(value, part.kind, verdict), found, now)
         return self._refused(found, value)
 
@@ -226,7 +243,7 @@ class SeveralSessions:
         answer = first._replace(clears=False, asks_again=asks_again)
         return Resolution(answer, self._changes(found, parts))
 
-    def _others(self, verdict: SignedIn, parts: Parts, now: float) -> Flow[_Found]:
+    def _others(self, verdict: SignedIn, parts: Parts, now: float, by: _Way) -> Flow[_Found]:
         """The outcomes of the later kinds whose cookies name another user than `verdict`."""
         user = user_key(verdict.pool, verdict.user.user_id)
         found: _Found = []
@@ -239,7 +256,7 @@ class SeveralSessions:
                 found.append((part.kind, Resolution(STORE_UNAVAILABLE)))
                 continue
             if named not in (None, user):
-                found.append((part.kind, (yield from self._resolve(part, now))))
+                found.append((part.kind, (yield from self._resolve(part, now, by))))
         return found
 
     def whose(self, value: Parts, now: float) -> Flow[str | None]:
@@ -251,10 +268,10 @@ class SeveralSessions:
                     return named
         return None
 
-    def _resolve(self, part: Part, now: float) -> Flow[Resolution]:
+    def _resolve(self, part: Part, now: float, by: _Way) -> Flow[Resolution]:
         if part.value is None:
             return Resolution(DUPLICATE_COOKIE)
-        return (yield from self._kinds[part.kind].resolve(part.value, now))
+        return (yield from by(self._kinds[part.kind], part.value, now))
 
     def _changes(self, found: _Found, parts: Parts) -> Changes | None:
         """Set the kinds' new cookies; clear the invalid ones, unless another kind needs them."""

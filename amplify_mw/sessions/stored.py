@@ -204,6 +204,10 @@ class StoredSessions:
             return INVALID
         return (yield from self._lasting.settle(loaded, now))
 
+    def look(self, value: bytes, now: float) -> Flow[Resolution]:
+        """The same: the cookie is only an id, and the store keeps new tokens."""
+        return self.resolve(value, now)
+
     def whose(self, value: bytes, now: float) -> Flow[str | None]:
         """The `user_key` of the session. Raises `Unreachable`."""
         codec = _codec(value)

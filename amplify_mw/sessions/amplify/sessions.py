@@ -11,9 +11,9 @@ Rules:
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from ...cognito.grants import Grants
 from ...cognito.keys import KeysUnavailable
@@ -60,6 +60,7 @@ _ENDED: Final[frozenset[Reason]] = frozenset(
 )
 _UNAUTHENTICATED: Final = "UserUnAuthenticatedException"
 _NOT_REFRESHABLE: Final = "TokenRefreshException"
+_Settle: TypeAlias = Callable[[LoadedSession, Pair, float], Flow[Resolution]]
 NOBODY: Final = Refused(NotAuthorizedException, "no_session", name=_UNAUTHENTICATED)
 _TWO_USERS: Final = Refused(NotAuthorizedException, "duplicate_cookie", name=_UNAUTHENTICATED)
 
@@ -250,14 +251,22 @@ class AmplifySessions:
 
     def resolve(self, value: bytes, now: float) -> Flow[Resolution]:
         """The resolution of the cookies that were sent."""
+        return (yield from self._answer(value, now, self._settle))
+
+    def look(self, value: bytes, now: float) -> Flow[Resolution]:
+        """The same without a refresh."""
+        return (yield from self._answer(value, now, self._look))
+
+    def _answer(self, value: bytes, now: float, settle: _Settle) -> Flow[Resolution]:
+        """The resolution of cookies, in Amplify's words. `settle`: of a session's tokens."""
         try:
-            return _as_amplify((yield from self._resolve(value, now)))
+            return _as_amplify((yield from self._resolve(value, now, settle)))
         except KeysUnavailable as error:
             return Resolution(keys_unavailable(error))
         except InvalidToken as error:
             return _as_amplify(Resolution(refused(error)))
 
-    def _resolve(self, value: bytes, now: float) -> Flow[Resolution]:
+    def _resolve(self, value: bytes, now: float, settle: _Settle) -> Flow[Resolution]:
         """The same. Raises `InvalidToken` and `KeysUnavailable`."""
         sets = sets_in(value)
         try:
@@ -277,11 +286,16 @@ class AmplifySessions:
         if isinstance(latest, Refused):
             return Resolution(latest)
         if not latest.is_newer:
-            return (yield from self._settle(latest, pair, now))
+            return (yield from settle(latest, pair, now))
         known: SignedIn | None = self._verdicts.get(latest.sealed)
         if known is not None and known.held is not None and now < known.held.due_at:
             return Resolution(known, self._form.new_cookie(latest, now))
-        return (yield from self._settle(latest, (yield from self._form.read(latest, now)), now))
+        return (yield from settle(latest, (yield from self._form.read(latest, now)), now))
+
+    def _look(self, loaded: LoadedSession, pair: Pair, now: float) -> Flow[Resolution]:
+        """The resolution of a session as it is: its cookies cannot be set."""
+        yield from ()
+        return self._settler.as_sent(loaded, pair, now)
 
     def _settle(self, loaded: LoadedSession, pair: Pair, now: float) -> Flow[Resolution]:
         """The resolution of a session, which is refreshed if that is due."""
