@@ -109,6 +109,7 @@ __all__ = [
     "list_sessions",
     "require_auth",
     "start_session",
+    "user_of",
     "user_or_none",
 ]
 
@@ -140,6 +141,7 @@ if TYPE_CHECKING:
     from .verbs.request_user import RequestAuth as RequestAuth
     from .verbs.request_user import RequestUser as RequestUser
     from .verbs.start import start_session as start_session
+    from .verbs.user_of import user_of as user_of
     from .web.pages import PageContext as PageContext
 
     fetchAuthSession = fetch_auth_session  # noqa: N816
@@ -170,6 +172,7 @@ _LATER: Final = {
     "list_sessions": ".verbs.devices",
     "require_auth": ".verbs.guards",
     "start_session": ".verbs.start",
+    "user_of": ".verbs.user_of",
 }
 
 

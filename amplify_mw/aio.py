@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar, overload
 
 from asgiref.sync import markcoroutinefunction
 
+from .config.config import AmplifyConfig
 from .engine.context import carry as carry
 from .engine.context import current_visit
 from .errors import AuthError
@@ -36,6 +37,8 @@ from .verbs.user import get_claim as _get_claim
 from .verbs.user import get_current_principal as _get_current_principal
 from .verbs.user import get_current_user as _get_current_user
 from .verbs.user import user_or_none as _user_or_none
+from .verbs.user_of import home_of, looking_up
+from .web.sent import Headers
 
 __all__ = [
     "ServerAuthManager",
@@ -54,6 +57,7 @@ __all__ = [
     "list_sessions",
     "require_auth",
     "start_session",
+    "user_of",
     "user_or_none",
 ]
 
@@ -95,6 +99,15 @@ def get_claim(
 def user_or_none() -> Coroutine[Any, Any, AuthUser | None]:
     """See `amplify_mw.user_or_none`. Raises at the call."""
     return _named("user_or_none", _known(_user_or_none()))
+
+
+@markcoroutinefunction
+def user_of(headers: Headers, config: AmplifyConfig) -> Coroutine[Any, Any, AuthUser]:
+    """See `amplify_mw.user_of`. Errors known at once are raised at the call."""
+    home = home_of(config)
+    found = looking_up(home, headers)
+    coroutine = _known(found) if isinstance(found, AuthUser) else home.runner.arun(found)
+    return _named("user_of", coroutine)
 
 
 @markcoroutinefunction

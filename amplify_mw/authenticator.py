@@ -356,6 +356,20 @@ class Authenticator:
             yield Remember(self.verdicts, key, verdict, generation)
         return visit
 
+    def look_up(self, source: Source, value: Any, cookie: Any, now: float) -> Flow[Visit]:
+        """The visit of a request that brought this value of a source.
+
+        `cookie`: the value of a session's cookie beside it; None if there is none.
+        """
+        credential = Credential(source, value)
+        if cookie is None:
+            visit = yield from self.authenticate(credential, now)
+        else:
+            visit = yield from self.authenticate_both(credential, cookie, now)
+        if source is self.bearer:
+            visit.bring(value, source)
+        return visit
+
     def authenticate_both(self, credential: Credential, cookie: Any, now: float) -> Flow[Visit]:
         """The visit of a request that brought a header's credential, and a session's cookie.
 

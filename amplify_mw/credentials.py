@@ -3,6 +3,7 @@
     source    read from                sent by                          for
     cookie    the Cookie header        browsers, on their own           `CookieSource`
     bearer    the Authorization header programs, on purpose             `bearer.BearerSource`
+    cookie    headers out of a request browsers (`user_of`)             `ReadSource`
     test      nothing                  `amplify_mw.testing.signed_in`   `PinnedSource`
 
 Each kind is one object per authenticator, made once. A request with a known cookie makes no object
@@ -200,6 +201,14 @@ class PinnedSource(CookieSource):
     def is_forged(self, headers: object) -> bool:  # noqa: ARG002
         """Never: tests send no `Origin`."""
         return False
+
+
+class ReadSource(CookieSource):
+    """The session's cookie, read where no response can set another. `look`: a kind's flow."""
+
+    def __init__(self, source: CookieSource, look: Resolve) -> None:
+        vars(self).update(vars(source))
+        self.resolve = look
 
 
 def _challenges(config: AmplifyConfig) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ HOUSE = {
     "events": "",
     "web": """
         base64url origins cookie_policy proxy cookies mounts requests headers hosts paths answers
-        authorization resource pages
+        authorization resource pages sent
     """,
     "cognito": """
         rsa keys invalid jwt verifier api ending oauth pace regions grants attributes sessions
@@ -50,7 +50,9 @@ HOUSE = {
     "engine": """
         network http flights cache lines reporting driver engine inheriting context refusals pages
     """,
-    "verbs": "user request_user given change start end fetch cognitos devices guarded guards",
+    "verbs": """
+        user user_of request_user given change start end fetch cognitos devices guarded guards
+    """,
     "routes": """
         target attempt provider pages failures site queries failing exchange
         sign_in callback sign_out handler
@@ -271,7 +273,7 @@ VERBS = {
     *("get_current_user", "get_current_principal", "get_claim", "user_or_none", "carry"),
     *("fetch_user_attributes", "fetch_auth_session"),
     *("require_auth", "handle_server_auth", "ServerAuthManager"),
-    *("start_session", "end_session", "list_sessions", "end_session_by_handle"),
+    *("start_session", "end_session", "list_sessions", "end_session_by_handle", "user_of"),
 }
 
 

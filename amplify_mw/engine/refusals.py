@@ -31,13 +31,16 @@ _DIFFERENT_USERS: Final = (
     "(different_users): somebody has signed in by one kind and not out by the other; a sign-in "
     "here replaces both, a sign-out ends both; see `session=[...]`"
 )
+_OUTSIDE: Final = "user_of"
 _MAX_LOOKED_AT: Final = 16_384  # bytes of cookies: servers take no more
 
 
-def report_credential(visit: Visit, asking: Callable[[Any], Asked], request: Any) -> None:
+def report_credential(
+    visit: Visit, asking: Callable[[Any], Asked] | None = None, request: Any = None
+) -> None:
     """Report a request's credential, if it was refused, and flaws in how cookies are set.
 
-    `asking`: makes an `Asked` of `request`.
+    `asking`: makes an `Asked` of `request`; None if there are only headers.
     """
     verdict, reporter = visit.verdict, visit.home.reporter
     complaint = visit.home.cookie.complaint(visit.cookies or b"")
@@ -48,14 +51,13 @@ def report_credential(visit: Visit, asking: Callable[[Any], Asked], request: Any
     if verdict.reason == "different_users" and reporter.is_first(verdict.reason):
         reporter.notice(_DIFFERENT_USERS)
     at = "cookie" if visit.source.is_ambient else "header"
-    asked = partial(asking, request)
+    asked = None if asking is None else partial(asking, request)
     detail = excerpt(verdict.claimed) if verdict.claimed else verdict.detail
     status = verdict.error.status_code
     report_refusal(visit, verdict.reason, status, at=at, detail=detail, asked=asked)
     if verdict.claimed:
-        notice_other_pool(
-            visit.home, verdict.reason, verdict.claimed, lambda: request_line(asked())
-        )
+        place = (lambda: _OUTSIDE) if asked is None else (lambda: request_line(asked()))
+        notice_other_pool(visit.home, verdict.reason, verdict.claimed, place)
 
 
 def notice_other_pool(

@@ -33,7 +33,7 @@ from urllib.parse import unquote
 from ..authenticator import Visit
 from ..config.checks import MISSING
 from ..config.config import AmplifyConfig
-from ..credentials import Credential, Source
+from ..credentials import Source
 from ..effects import Flow
 from ..engine.context import bound
 from ..engine.engine import Engine
@@ -321,13 +321,7 @@ class Shell:
 
         `cookie`: the value of a session's cookie beside it.
         """
-        credential = Credential(source, value)
-        if cookie is None:
-            found = yield from self._home.authenticate(credential, self._clock())
-        else:
-            found = yield from self._home.authenticate_both(credential, cookie, self._clock())
-        if source is self._bearer:
-            found.bring(value, source)
+        found = yield from self._home.look_up(source, value, cookie, self._clock())
         found.of_request(cookies, request, outer)
         self._report_credential(found, self._asked, request)
         return found
