@@ -37,6 +37,7 @@ from .errors import ForbiddenException as ForbiddenException
 from .errors import InvalidRequestException as InvalidRequestException
 from .errors import NetworkError as NetworkError
 from .errors import NotAuthorizedException as NotAuthorizedException
+from .errors import NotHandedOverError as NotHandedOverError
 from .errors import OutsideRequestError as OutsideRequestError
 from .errors import ResponseStartedError as ResponseStartedError
 from .errors import SessionTooLargeError as SessionTooLargeError
@@ -73,6 +74,7 @@ __all__ = [
     "NetworkError",
     "NewSignIn",
     "NotAuthorizedException",
+    "NotHandedOverError",
     "OutsideRequestError",
     "PageContext",
     "RequestAuth",
@@ -94,6 +96,7 @@ __all__ = [
     "Tokens",
     "UserNotConfirmedException",
     "UserPool",
+    "acting_as",
     "carry",
     "end_session",
     "end_session_by_handle",
@@ -105,6 +108,7 @@ __all__ = [
     "get_claim",
     "get_current_principal",
     "get_current_user",
+    "hand_over_user",
     "handle_server_auth",
     "list_sessions",
     "require_auth",
@@ -131,6 +135,8 @@ if TYPE_CHECKING:
     from .sessions.amplify.sessions import AmplifyCookies as AmplifyCookies
     from .sessions.sealed import SealedSession as SealedSession
     from .sessions.stored import StoredSession as StoredSession
+    from .verbs.acting import acting_as as acting_as
+    from .verbs.acting import hand_over_user as hand_over_user
     from .verbs.devices import end_session_by_handle as end_session_by_handle
     from .verbs.devices import list_sessions as list_sessions
     from .verbs.end import end_session as end_session
@@ -165,9 +171,11 @@ _LATER: Final = {
     "StoredSession": ".sessions.stored",
     "TokenSet": ".models.session",
     "Tokens": ".models.session",
+    "acting_as": ".verbs.acting",
     "end_session": ".verbs.end",
     "end_session_by_handle": ".verbs.devices",
     "fetch_auth_session": ".verbs.fetch",
+    "hand_over_user": ".verbs.acting",
     "handle_server_auth": ".verbs.guards",
     "list_sessions": ".verbs.devices",
     "require_auth": ".verbs.guards",

@@ -5,7 +5,7 @@ through. (`handle_server_auth` and most methods of the manager return values ins
 All are marked as coroutine functions, so that FastAPI's `Depends(get_current_user)` awaits them.
 """
 
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from typing import Any, Literal, TypeVar, overload
 
 from asgiref.sync import markcoroutinefunction
@@ -18,6 +18,8 @@ from .models import AuthUser
 from .models.cognito import CognitoSession
 from .models.machine import Machine
 from .models.session import AuthSession, SessionInfo, SignedInSession
+from .verbs.acting import acting_as as acting_as
+from .verbs.acting import hand_over_user as _hand_over_user
 from .verbs.devices import ending_one, listing
 from .verbs.end import ending
 from .verbs.fetch import fetching, requiring
@@ -42,6 +44,7 @@ from .web.sent import Headers
 
 __all__ = [
     "ServerAuthManager",
+    "acting_as",
     "carry",
     "end_session",
     "end_session_by_handle",
@@ -53,6 +56,7 @@ __all__ = [
     "get_claim",
     "get_current_principal",
     "get_current_user",
+    "hand_over_user",
     "handle_server_auth",
     "list_sessions",
     "require_auth",
@@ -99,6 +103,15 @@ def get_claim(
 def user_or_none() -> Coroutine[Any, Any, AuthUser | None]:
     """See `amplify_mw.user_or_none`. Raises at the call."""
     return _named("user_or_none", _known(_user_or_none()))
+
+
+@markcoroutinefunction
+def hand_over_user(
+    *, expires_in: float = 3600.0, claims: Iterable[str] = ()
+) -> Coroutine[Any, Any, str]:
+    """See `amplify_mw.hand_over_user`. Raises at the call."""
+    found = _hand_over_user(expires_in=expires_in, claims=claims)
+    return _named("hand_over_user", _known(found))
 
 
 @markcoroutinefunction

@@ -4,6 +4,7 @@
     cookie    the Cookie header        browsers, on their own           `CookieSource`
     bearer    the Authorization header programs, on purpose             `bearer.BearerSource`
     cookie    headers out of a request browsers (`user_of`)             `ReadSource`
+    handover  a job's argument         `hand_over_user`                 `HandoverSource`
     test      nothing                  `amplify_mw.testing.signed_in`   `PinnedSource`
 
 Each kind is one object per authenticator, made once. A request with a known cookie makes no object
@@ -209,6 +210,15 @@ class ReadSource(CookieSource):
     def __init__(self, source: CookieSource, look: Resolve) -> None:
         vars(self).update(vars(source))
         self.resolve = look
+
+
+class HandoverSource(Source):
+    """A job's text with a user in it (`acting_as`). There is no request, and no response."""
+
+    name = "handover"
+
+    def __init__(self, source: CookieSource) -> None:
+        super().__init__(source.resolve, source.refusals)
 
 
 def _challenges(config: AmplifyConfig) -> tuple[str, ...]:

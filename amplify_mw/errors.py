@@ -9,6 +9,7 @@
     ├── UserNotConfirmedException   403  the account waits for its confirmation
     └── NetworkError                503  cannot be checked now; nothing was cleared, try again
     OutsideRequestError             no middleware around this code (a RuntimeError)
+    └── NotHandedOverError          a job asks for more than it was given (a RuntimeError)
     ResponseStartedError            too late: the headers are sent (a RuntimeError)
     SessionTooLargeError            the tokens do not fit the cookies, or the store (a ValueError)
     BlockingCallError               a blocking function, called on an event loop (a RuntimeError)
@@ -55,6 +56,8 @@ Reason = Literal[
     "user_not_found",  # deleted since
     "user_not_confirmed",
     "password_reset_required",
+    "invalid_handover",  # a job's text of `hand_over_user` that does not open here
+    "handover_expired",  # its time is over
     "missing_group",
     "missing_scope",
     "unmet_claim",  # a claim of the token has another value than a guard asks for, or is missing
@@ -224,6 +227,25 @@ class OutsideRequestError(RuntimeError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), ()
+
+
+class NotHandedOverError(OutsideRequestError):
+    """A job asks for something of its user that was not handed over.
+
+    `what`: such as "the access token".
+    """
+
+    def __init__(self, what: str) -> None:
+        RuntimeError.__init__(
+            self,
+            f"This job acts for a user who was handed over, and asks for {what}: it has the user's "
+            "identity and groups, the claims named in hand_over_user(claims=[...]), and no tokens. "
+            "Do this in the request, and give the job the result.",
+        )
+        self.what = what
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.what,)
 
 
 class ResponseStartedError(RuntimeError):

@@ -10,8 +10,8 @@ Rules:
 - `path` has no query. `method` and `path` are escaped and cut: they are fit for a log, not for a
   comparison with routes. Both are None in work that several requests share, and may be None once
   a response has begun.
-- `session` is the kind of session: "token", "sealed", "stored" or "amplify", or "bearer" for a
-  request with a Bearer token, which belongs to none. It is None if several
+- `session` is the kind of session: "token", "sealed", "stored" or "amplify", "bearer" for a
+  request with a Bearer token, or "handover" for a job, which belong to none. It is None if several
   kinds are configured and none of them knows the user. `pool_id` and `client_id` come from a
   verified token, or from the configuration if it names only one; else they are None.
 - Read fields by name: later versions may add some at the end.

@@ -27,11 +27,13 @@ from .errors import (
     AuthError,
     ConfigurationError,
     ForbiddenException,
+    NotHandedOverError,
     StepUpRequiredException,
     check_number,
 )
 from .models import AuthUser
 from .models.machine import Machine
+from .sessions.handed import HandedOver
 from .sessions.verdicts import KnownMachine, SignedIn
 
 LONGEST_ACR: Final = 256  # characters of all `acr_values` together
@@ -189,6 +191,8 @@ def claims(
     verdict: SignedIn | KnownMachine, token_use: Literal["id", "access"] | None = None
 ) -> dict[str, Any]:
     """The claims of the token which names the user; or of one kind, empty without such a token."""
+    if isinstance(verdict, HandedOver):
+        return verdict.claims(token_use)
     id_token = verdict.id_token if isinstance(verdict, SignedIn) else None
     if token_use is None:
         token = id_token or verdict.access_token
@@ -228,6 +232,8 @@ def unmet(
     forbidden = _forbidden(needs, verdict)
     if forbidden is not None:
         return forbidden
+    if needs.is_about_sign_in and isinstance(verdict, HandedOver):
+        raise NotHandedOverError("the time and the kind of the sign-in")
     found = claims(verdict) if needs.claims or needs.is_about_sign_in else {}
     if needs.claims and not _fits(needs.claims, found):
         return ForbiddenException(reason="unmet_claim")
@@ -251,9 +257,11 @@ def _forbidden(needs: Needs, verdict: SignedIn | KnownMachine) -> AuthError | No
             return verdict.exception()
         scopes = verdict.machine.scopes
     else:
-        scopes = verdict.scopes
         if needs.groups and frozenset(needs.groups).isdisjoint(verdict.user.groups):
             return ForbiddenException(reason="missing_group")
+        if not needs.scopes:
+            return None
+        scopes = verdict.scopes
     if frozenset(needs.scopes or ()) <= scopes:
         return None
     error = ForbiddenException(reason="missing_scope")

@@ -977,6 +977,7 @@ OTHERS: dict[str, Any] = {  # another value of each option
     "keys": KEYS,
     "client_secret": "s3cret",
     "bearer": True,
+    "handover_keys": ["A" * 43],
     "audience": ("https://orders.example.com",),
     "resource_metadata": {"scopes_supported": ["openid"]},
     "domain": "other.example.com",
@@ -1007,7 +1008,7 @@ OTHERS: dict[str, Any] = {  # another value of each option
 }
 OF_AN_APP = {  # options that configurations of one core may differ in
     *("protect", "public", "ignore", "mount", "login_url", "routes", "csrf", "csrf_exempt"),
-    *("bearer", "origins", "preflight", "cache_control", "on_event", "pages"),
+    *("bearer", "handover_keys", "origins", "preflight", "cache_control", "on_event", "pages"),
     "resource_metadata",
 }
 

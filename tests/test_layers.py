@@ -31,8 +31,8 @@ HOUSE = {
         rsa keys invalid jwt verifier api ending oauth pace regions grants attributes sessions
     """,
     "sessions": """
-        seal bundle record store codec client verdicts base token lifetimes refreshing settling
-        lasting sealed stored several
+        seal bundle record store codec client verdicts handed handover base token lifetimes
+        refreshing settling lasting sealed stored several
         amplify.wire amplify.jar amplify.codec amplify.tokens amplify.memory amplify.sessions
     """,
     "needs": "",
@@ -51,7 +51,8 @@ HOUSE = {
         network http flights cache lines reporting driver engine inheriting context refusals pages
     """,
     "verbs": """
-        user user_of request_user given change start end fetch cognitos devices guarded guards
+        user user_of acting request_user given change start end fetch cognitos devices guarded
+        guards
     """,
     "routes": """
         target attempt provider pages failures site queries failing exchange
@@ -274,6 +275,7 @@ VERBS = {
     *("fetch_user_attributes", "fetch_auth_session"),
     *("require_auth", "handle_server_auth", "ServerAuthManager"),
     *("start_session", "end_session", "list_sessions", "end_session_by_handle", "user_of"),
+    *("hand_over_user", "acting_as"),
 }
 
 

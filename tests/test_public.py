@@ -27,6 +27,7 @@ ROOT = Path(__file__).parent.parent
 ERRORS = """
     AuthError NotAuthorizedException TokenExpiredException ForbiddenException
     InvalidRequestException UserNotConfirmedException NetworkError OutsideRequestError
+    NotHandedOverError
     ResponseStartedError SessionTooLargeError BlockingCallError ConfigurationError
 """
 PUBLIC = {

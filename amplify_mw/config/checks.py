@@ -121,6 +121,17 @@ def check_strings(name: str, values: object) -> tuple[str, ...]:
     return tuple(values if isinstance(values, Sequence) else sorted(values))
 
 
+def check_seal_keys(name: str, keys: Sequence[str | bytes]) -> tuple[bytes, ...]:
+    """Return a list of keys that seal, as bytes."""
+    if isinstance(keys, str | bytes):
+        raise ConfigurationError(f"{name}: write a list, {name.split('.')[-1]}=['...']")
+    if not keys:
+        return ()
+    from ..sessions.seal import parse_key  # 10 ms: only with keys
+
+    return tuple(parse_key(key) for key in keys)
+
+
 def check_audience(audience: object) -> tuple[str, ...]:
     """Return the option `audience` as a tuple."""
     names = (audience,) if isinstance(audience, str) else audience

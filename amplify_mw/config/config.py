@@ -36,6 +36,7 @@ from .checks import (
     check_pages,
     check_paths,
     check_proxy,
+    check_seal_keys,
     check_strings,
     set_fields,
 )
@@ -225,6 +226,14 @@ class AmplifyConfig(PoolOptions):
     and an address as the first `audience`.
     """
 
+    handover_keys: Sequence[str | bytes] = field(default=(), repr=False)
+    """Keys that seal users for jobs (`hand_over_user`), as `amplify-mw keygen` prints them.
+
+    Default: those of the `SealedSession`, or of the `routes`. The workers need the same. The first
+    one seals, all of them open. To change keys, give all processes `[old, new]`, then `[new, old]`,
+    then `[new]` once the last hand-over has expired.
+    """
+
     csrf: Literal["origin"] | None = "origin"
     """Protection against cross-site request forgery. Default: "origin".
 
@@ -310,6 +319,7 @@ class AmplifyConfig(PoolOptions):
             set_fields(self, protect=check_needs(given))
         set_fields(self, origins=self._check_origins(), pages=check_pages(self.pages))
         set_fields(self, audience=check_audience(self.audience))
+        set_fields(self, handover_keys=check_seal_keys("handover_keys", self.handover_keys))
         self._check_choices()
         self._check_metadata()
         scopes = self.kind.cookies(self.cookie, self.clients).scopes
@@ -477,6 +487,13 @@ class AmplifyConfig(PoolOptions):
         """The keys that seal attempts to sign in: the routes' own, or a sealed session's."""
         own = () if self.routes is None else self.routes.keys
         found = [own, *(getattr(kind, "keys", ()) for kind in self._kinds)]
+        return tuple(next(filter(None, found), ()))
+
+    @property
+    def keys_for_handovers(self) -> tuple[bytes, ...]:
+        """The keys that seal hand-overs: their own, a sealed session's, or the routes'."""
+        kinds = [getattr(kind, "keys", ()) for kind in self._kinds]
+        found = [self.handover_keys, *kinds, () if self.routes is None else self.routes.keys]
         return tuple(next(filter(None, found), ()))
 
     @cached_property  # requests ask for it

@@ -53,6 +53,7 @@ class Options(TypedDict, total=False):
     routes: AuthRoutes | None
     pages: Mapping[Literal[401, 403, 503, "sign_in_failed"], str | Callable[[PageContext], str]]
     bearer: bool
+    handover_keys: Sequence[str | bytes]
     audience: str | Sequence[str]
     resource_metadata: Mapping[str, str | Sequence[str]] | None
     csrf: Literal["origin"] | None

@@ -19,7 +19,7 @@ from ..models import SignInFailure
 from ..naming import named_options
 from ..web.cookie_policy import CookiePolicy, is_covered, is_path
 from ..web.origins import is_loopback, split_origin
-from .checks import set_fields
+from .checks import check_seal_keys, set_fields
 
 if TYPE_CHECKING:
     from ..models.session import NewSignIn
@@ -154,11 +154,7 @@ class AuthRoutes:
             raise ConfigurationError(
                 "AuthRoutes.get_sign_out: write 'same-origin', 'same-site' or 'never'"
             )
-        if isinstance(self.keys, str | bytes):
-            raise ConfigurationError(
-                "AuthRoutes.keys: write a list, keys=['...']; the first one seals"
-            )
-        set_fields(self, keys=_keys(self.keys))
+        set_fields(self, keys=check_seal_keys("AuthRoutes.keys", self.keys))
         is_uri = isinstance(self.resource, str) and re.fullmatch(_RESOURCE, self.resource)
         if self.resource is not None and not is_uri:
             raise ConfigurationError(
@@ -281,14 +277,6 @@ def _check_listener(name: str, listener: object, value: str) -> None:
         raise ConfigurationError(
             f"AuthRoutes.{name}: write a function that takes a {value}; got {kind_of(listener)}"
         )
-
-
-def _keys(keys: Sequence[str | bytes]) -> tuple[bytes, ...]:
-    if not keys:
-        return ()
-    from ..sessions.seal import parse_key  # 10 ms: only with keys
-
-    return tuple(parse_key(key) for key in keys)
 
 
 def _strings(name: str, values: Any) -> tuple[str, ...] | None:

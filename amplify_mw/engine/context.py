@@ -18,7 +18,7 @@ from contextvars import ContextVar
 from typing import Any, ParamSpec, TypeVar
 
 from ..authenticator import BEGUN, Visit
-from ..errors import AuthError, BlockingCallError, OutsideRequestError, TokenExpiredException
+from ..errors import AuthError, BlockingCallError, OutsideRequestError
 from ..sessions.verdicts import SignedIn
 
 P = ParamSpec("P")
@@ -54,7 +54,7 @@ def signed_in_verdict(visit: Visit, by: str = "app") -> SignedIn:
     if not isinstance(verdict, SignedIn):
         error = verdict.exception()
     elif visit.stage and visit.now() >= verdict.expires_at:
-        error = TokenExpiredException(reason="token_expired")
+        error = verdict.expired()
     else:
         return verdict
     from .reporting import report_verdict  # the first refusal loads it

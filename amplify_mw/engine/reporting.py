@@ -38,7 +38,7 @@ _KINDS: Final = {
     "StoredSession": "stored",
     "AmplifyCookies": "amplify",
 }
-_BEARER: Final = "bearer"
+_APART: Final = frozenset({"bearer", "handover"})  # sources that belong to no session
 _LONGEST_METHOD: Final = 16
 
 
@@ -235,13 +235,13 @@ def _origin(
     pools, clients = {pool.user_pool_id for pool in config.user_pools}, config.clients or ()
     pool_id = next(iter(pools)) if len(pools) == 1 else None
     client_id = clients[0] if len(clients) == 1 else None
-    if source == _BEARER:
-        session = _BEARER
+    if source in _APART:
+        session = source
     if isinstance(verdict, KnownMachine):
         return session, verdict.pool, verdict.machine.client_id, None
     if not isinstance(verdict, SignedIn):
         return session, pool_id, client_id, None
-    if source == _BEARER:
+    if source in _APART:
         return session, verdict.pool, client_id, verdict.user.user_id
     return names[verdict.kind], verdict.pool, client_id, verdict.user.user_id
 

@@ -26,6 +26,7 @@ from ..errors import (
     NetworkError,
     NotAuthorizedException,
     Reason,
+    TokenExpiredException,
 )
 from ..models import AuthUser
 from ..web.cookies import NewCookie
@@ -98,6 +99,10 @@ class SignedIn:
     def value(self) -> CookieValue:
         """The value that a request with this session's cookies reads as."""
         return self.parts or self.cookie
+
+    def expired(self) -> TokenExpiredException:
+        """The error of code that runs on when the tokens have expired."""
+        return TokenExpiredException(reason="token_expired")
 
     def __repr__(self) -> str:
         return f"<SignedIn {self.user!r}>"

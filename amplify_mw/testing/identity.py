@@ -10,6 +10,7 @@ Rules:
 """
 
 import json
+import os
 import time
 import uuid
 from base64 import urlsafe_b64encode
@@ -26,7 +27,11 @@ from ..models import AuthUser
 from ..models.machine import Machine
 from ..sessions.verdicts import NO_SESSION, KnownMachine, SignedIn, Verdict
 
-_CONFIG: Final = AmplifyConfig(user_pool_id="us-east-1_SignedIn", client_id="signed-in")
+_CONFIG: Final = AmplifyConfig(
+    user_pool_id="us-east-1_SignedIn",
+    client_id="signed-in",
+    handover_keys=[os.urandom(32)],  # for hand-overs within a test
+)
 
 _LIFETIME: Final = 3600  # seconds
 

@@ -16,7 +16,13 @@ from ..authenticator import Authenticator, Visit
 from ..cognito.invalid import InvalidToken
 from ..cognito.verifier import VerifiedToken
 from ..engine.reporting import report_refusal
-from ..errors import ForbiddenException, ResponseStartedError, bearer_request
+from ..errors import (
+    ForbiddenException,
+    NotHandedOverError,
+    ResponseStartedError,
+    bearer_request,
+)
+from ..sessions.handed import HandedOver
 from ..sessions.verdicts import CookieValue, SignedIn
 from ..web.cookies import Duplicate
 from ..web.requests import came_by_hop, is_foreign, is_speculative, page_of
@@ -33,7 +39,12 @@ _CROSS_SITE: Final = (
 
 
 def refuse_bearer(visit: Visit, verb: str) -> None:
-    """Raise `InvalidRequestException` in a request with a Bearer token."""
+    """Raise `InvalidRequestException` in a request with a Bearer token.
+
+    Raises `NotHandedOverError` in a job, which has no session.
+    """
+    if isinstance(visit.verdict, HandedOver):
+        raise NotHandedOverError("the session")
     if not visit.source.is_ambient:
         error = bearer_request()
         report_refusal(visit, error.reason, error.status_code, at=verb)
