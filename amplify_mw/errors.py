@@ -9,7 +9,7 @@
     ├── UserNotConfirmedException   403  the account waits for its confirmation
     └── NetworkError                503  cannot be checked now; nothing was cleared, try again
     OutsideRequestError             no middleware around this code (a RuntimeError)
-    └── NotHandedOverError          a job asks for more than it was given (a RuntimeError)
+    └── NotHandedOverError          a job asks for more than it was given (an OutsideRequestError)
     ResponseStartedError            too late: the headers are sent (a RuntimeError)
     SessionTooLargeError            the tokens do not fit the cookies, or the store (a ValueError)
     BlockingCallError               a blocking function, called on an event loop (a RuntimeError)
