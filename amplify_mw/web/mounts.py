@@ -11,6 +11,7 @@ Rules:
   whole app.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -197,14 +198,29 @@ def reread_scope(before: Before, scope: Mapping[str, Any]) -> list[str]:
     found = {without(before.path, root) for root in foreign}
     if now.path != before.path and not _has_routed(now, before, scope):
         found |= {now.path, without(now.path, server_mount(now.root))}
+        found |= _read_as_mount(now, before, scope)
     return sorted(found)
 
 
 def _has_routed(now: Before, before: Before, scope: Mapping[str, Any]) -> bool:
     """Whether a framework changed the path to route to an app mounted in it."""
-    if getattr(scope.get("route_handler"), "is_mount", False):  # Litestar
-        return True
+    if _is_litestars_mount(scope):
+        return now.path.startswith("/")
     return now.app_root is not None and now.root + now.path == before.path  # old Starlettes
+
+
+def _is_litestars_mount(scope: Mapping[str, Any]) -> bool:
+    return bool(getattr(scope.get("route_handler"), "is_mount", False))
+
+
+def _read_as_mount(now: Before, before: Before, scope: Mapping[str, Any]) -> set[str]:
+    """The path below a mount of Litestar's, which takes `/filesa` for `a` below `/files`."""
+    rest = now.path.strip("/")
+    whole = re.sub("//+", "/", before.path).rstrip("/")
+    if not _is_litestars_mount(scope) or not whole.endswith(rest):
+        return set()
+    path = f"{whole.removesuffix(rest)}/{rest}"
+    return {path, without(path, server_mount(now.root))}
 
 
 def before_environ(environ: Mapping[str, Any]) -> Before:

@@ -401,6 +401,27 @@ def test_a_mount_of_litestars_is_routing() -> None:
     assert ask_asgi(asgi(app), "/public/account").body == SECRET
 
 
+def litestar_with_mounts(*middleware: Any) -> Any:
+    @mounted(["/private", "/deep/private", "/open"], is_mount=True, copy_scope=False)
+    async def sub(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": scope["path"].encode()})
+
+    return Litestar([sub], openapi_config=None, logging_config=None, middleware=middleware)
+
+
+@pytest.mark.parametrize("root", ["", "/api"])
+def test_litestar_needs_no_slash_behind_a_mount(root: str) -> None:
+    """It takes `/privatex/y` for `x/y` below `/private`."""
+    site = litestar_with_mounts()
+    assert ask_asgi(site, "/privatex/y").body == "x/y/"
+    guarded = asgi(site, protect=("/private/*", "/deep/private/*"))
+    for path in ("/privatex/y", "/privatex", "//privatex//y/", "/deep/privatex", "/private/x"):
+        assert ask_asgi(guarded, root + path, root).status == 401
+    for path in ("/openx/y", "/open/private/x"):
+        assert ask_asgi(guarded, root + path, root).status == 200
+
+
 def test_a_dispatcher_of_wsgi_is_routing() -> None:
     for app in (
         DispatcherMiddleware(flask(), {"/public": flask()}),
