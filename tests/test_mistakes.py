@@ -153,7 +153,7 @@ class Quart:
 Quart.__module__ = "quart.app"
 WAYS_ASGI = {
     "add_middleware(AmplifyASGIMiddleware, config=config)": [FastAPI, Starlette],
-    "middleware=[DefineMiddleware(AmplifyASGIMiddleware, config=config)]": [Litestar],
+    "Litestar(..., plugins=[AmplifyPlugin(config)])": [Litestar],
     "app.asgi_app = AmplifyASGIMiddleware(app.asgi_app, config)": [Quart, lambda: Quart().asgi_app],
     "application = AmplifyASGIMiddleware(get_asgi_application(), config)": [get_asgi_application],
     "app = AmplifyASGIMiddleware(app, config)": [bare_asgi, lambda: WsgiToAsgi(bare_wsgi)],

@@ -137,6 +137,15 @@ def _inner(thing: object) -> list[object]:
     return found
 
 
+def cut_mount(app: object) -> str | None:
+    """The mount that Litestar takes off all paths before it calls `app`; None for none."""
+    for thing, _ in things_in(app):
+        if type(thing).__name__ == "ASGIRoute" and "litestar" in families_of(thing):
+            route: Any = thing  # its attributes are in slots
+            return str(route.path) if route.route_handler.is_mount else None
+    return None
+
+
 def _is_at_top(route: object) -> bool:
     """Whether a route of Starlette's hands all paths on as they are (`Mount("/")`, `Host`)."""
     name = type(route).__name__

@@ -14,14 +14,12 @@ from types import FunctionType, MethodType
 from typing import Final
 
 from ..errors import ConfigurationError
-from .inside import django_settings, families_of, name_of
+from .inside import cut_mount, django_settings, families_of, name_of
 
 _NAMES: Final = {False: "AmplifyWSGIMiddleware", True: "AmplifyASGIMiddleware"}
 _WAYS: Final = {
     "starlette": "app.add_middleware(AmplifyASGIMiddleware, config=config)",
-    "litestar": (
-        "Litestar(..., middleware=[DefineMiddleware(AmplifyASGIMiddleware, config=config)])"
-    ),
+    "litestar": "Litestar(..., plugins=[AmplifyPlugin(config)])",
     "quart": "app.asgi_app = AmplifyASGIMiddleware(app.asgi_app, config)",
     "flask": "app.wsgi_app = AmplifyWSGIMiddleware(app.wsgi_app, config)",
 }
@@ -58,6 +56,18 @@ def check_app(app: object, *, is_asgi: bool) -> None:
         f"{_NAMES[is_asgi]} is for {ours} apps, and {told} is one of {theirs}: write "
         f"`from amplify_mw.{theirs.lower()} import {name}` and `{_way(app, is_asgi=not is_asgi)}`"
     )
+
+
+def check_place(app: object) -> None:
+    """Raise `ConfigurationError` if rules for paths cannot hold: a router has cut the path."""
+    mount = cut_mount(app)
+    if mount is not None:
+        raise ConfigurationError(
+            f"AmplifyASGIMiddleware: Litestar takes {mount!r} off the paths of the app mounted "
+            "there before its middlewares run, so that rules for paths do not hold; write "
+            "Litestar(..., plugins=[AmplifyPlugin(config)]), with AmplifyPlugin of "
+            "amplify_mw.integrations.litestar"
+        )
 
 
 def _way(app: object, *, is_asgi: bool) -> str:

@@ -96,7 +96,7 @@ class Shell:
         # Loaded with the first middleware.
         from ..engine.refusals import report_credential
         from .inside import look_inside
-        from .kinds import check_app, check_config
+        from .kinds import check_app, check_config, check_place
         from .notices import Notices
 
         check_config(is_missing=config is MISSING, is_asgi=self._awaits)
@@ -115,6 +115,8 @@ class Shell:
         self._inside = inside
         config = self._home.config
         self._rules = access_rules(config, inside)
+        if self._rules is not None:
+            check_place(app)
         self._withholds = self._rules is not None and self._rules.protects
         # As with `ignore`: a path is exempt only if every reading of it is.
         self._exempt = AccessRules((), (), config.csrf_exempt, config.mount, inside)

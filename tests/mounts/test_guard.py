@@ -12,12 +12,13 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from litestar import Litestar
 from litestar import asgi as mounted
+from litestar.middleware import DefineMiddleware
 from starlette.applications import Starlette
 from starlette.responses import StreamingResponse
 from starlette.routing import Mount, Route
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
-from amplify_mw import AmplifyConfig
+from amplify_mw import AmplifyConfig, ConfigurationError
 from amplify_mw.asgi import AmplifyASGIMiddleware
 from amplify_mw.testing import LocalUserPool
 from amplify_mw.wsgi import AmplifyWSGIMiddleware
@@ -420,6 +421,14 @@ def test_litestar_needs_no_slash_behind_a_mount(root: str) -> None:
         assert ask_asgi(guarded, root + path, root).status == 401
     for path in ("/openx/y", "/open/private/x"):
         assert ask_asgi(guarded, root + path, root).status == 200
+
+
+def test_a_middleware_of_litestars_own_cannot_see_a_mount() -> None:
+    """Litestar takes the prefix off before its middlewares run."""
+    with pytest.raises(ConfigurationError, match=r"'/(deep/)?private|'/open.*AmplifyPlugin\(config\)"):
+        litestar_with_mounts(DefineMiddleware(AmplifyASGIMiddleware, config=config()))
+    without_rules = config(protect=(), ignore=())
+    litestar_with_mounts(DefineMiddleware(AmplifyASGIMiddleware, config=without_rules))
 
 
 def test_a_dispatcher_of_wsgi_is_routing() -> None:
