@@ -5,7 +5,8 @@
     amplify_mw.integrations.starlette   handle_auth_errors(app), for FastAPI too
     amplify_mw.integrations.django      AuthErrorMiddleware, in MIDDLEWARE
 
-    amplify_mw.integrations             answer_for(request, error), for any other framework
+    amplify_mw.integrations             answer_for(request, error), for any other framework, and
+                                        refuse_socket(scope, send, error, accepted=...)
     amplify_mw.integrations.mcp         a server of the Model Context Protocol, for agents
 
 Rules:
@@ -15,3 +16,4 @@ Rules:
 """
 
 from .answering import answer_for as answer_for
+from .answering import refuse_socket as refuse_socket

@@ -27,7 +27,7 @@ _WEBSOCKET_STARTS = frozenset(
     {"websocket.accept", "websocket.http.response.start", "websocket.close"}
 )
 # "Policy Violation", "Unauthorized", "Forbidden", "Try Again Later"
-_CLOSES = {400: 1008, 401: 3000, 403: 3003, 503: 1013}
+CLOSES = {400: 1008, 401: 3000, 403: 3003, 503: 1013}
 _STARTS = {"http.response.start", "websocket.accept", "websocket.http.response.start"}
 
 
@@ -91,11 +91,11 @@ class Exchange:
 
         An open WebSocket is closed, with a code of IANA's registry.
         """
-        error = _only_auth_error(raised)
+        error = only_auth_error(raised)
         if error is None:
             return False
         if self.visit.begun:
-            code = _CLOSES.get(error.status_code) if getattr(self, "is_open", False) else None
+            code = CLOSES.get(error.status_code) if getattr(self, "is_open", False) else None
             return code is not None and await self._close(code)
         answer = answer_for(self.visit, asked_by(self.scope, place), error)
         await send_answer(answer, self.scope, None, self.send)
@@ -113,12 +113,12 @@ class Exchange:
         return True
 
 
-def _only_auth_error(error: BaseException) -> AuthError | None:
+def only_auth_error(error: BaseException) -> AuthError | None:
     """`error` itself, or the `AuthError` in a task group's exception group; else None."""
     if isinstance(error, AuthError):
         return error
     if isinstance(error, BaseExceptionGroup):
-        found = [_only_auth_error(member) for member in error.exceptions]
+        found = [only_auth_error(member) for member in error.exceptions]
         return found[0] if all(found) else None
     return None
 
