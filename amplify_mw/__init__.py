@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, Final
 from .config.config import AmplifyConfig as AmplifyConfig
 from .config.pool import UserPool as UserPool
 from .config.routes import AuthRoutes as AuthRoutes
-from .engine.context import carry as carry
+from .engine.carrying import carry as carry
 from .errors import AuthError as AuthError
 from .errors import BlockingCallError as BlockingCallError
 from .errors import ConfigurationError as ConfigurationError

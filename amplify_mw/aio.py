@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar, overload
 from asgiref.sync import markcoroutinefunction
 
 from .config.config import AmplifyConfig
-from .engine.context import carry as carry
+from .engine.carrying import carry as carry
 from .engine.context import current_visit
 from .errors import AuthError
 from .models import AuthUser

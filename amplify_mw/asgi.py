@@ -8,8 +8,8 @@ Rules (ASGI 3.0):
   `user` and `auth`, unless another layer has authenticated already. Those of an outer middleware
   are replaced while the app runs; on an ignored path, and within another request, they are removed.
 - An `AuthError` that escapes before a response has begun gets the guard's answer.
-- From the response's start on, a user is gone when the token expires: a stream, or a task left
-  running by the request, may go on for long.
+- The visit ends with the app's call, however that ends. A response may stream for long before:
+  from its start on, the user is gone when the token expires.
 - A WebSocket handshake that brings a session cookie from another origin than the configured ones is
   refused, unless the browser itself vouches for it (`Sec-Fetch-Site: same-origin`, which no page
   can forge): browsers apply no same-origin policy to WebSockets.
@@ -112,6 +112,7 @@ class AmplifyASGIMiddleware(Shell):
             answer = self.stop(visit, access, method, scope)
             if answer is not None:
                 await self._send(answer, scope, receive, ours.send)
+                visit.end()
                 return
         last_send = self._withholding(visit, scope, ours.send) if self._withholds else ours.send
         app = self.app

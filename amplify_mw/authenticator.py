@@ -70,7 +70,7 @@ GUARDED: Final = 2  # a guard stood before it
 # How far a visit is (`Visit.stage`).
 HANDLED: Final = 0
 OUTLIVES: Final = 1  # it may run for days: a WebSocket, a carried function
-BEGUN: Final = 2  # the response's headers have gone, or the request is over
+BEGUN: Final = 2  # the response's headers have gone, or the request has ended
 
 
 @final
@@ -81,6 +81,8 @@ class Visit:
 
     `source`: where the credential came from. `depends`: how much the response depends on the user.
     `stage`: how far the request is; from `OUTLIVES` on, the user is gone once the token expires.
+    `has_ended`: the request is over, and its user gone from each context left over from it. (It is
+    no stage: another thread may be about to set one, which would undo the end.)
     `writes`: the change to the session's cookie that goes with the response. `by_app`: the app has
     started or ended a session. `is_socket`: a WebSocket.
     `attributes`: the answer to an earlier `fetch_user_attributes` of this request.
@@ -90,8 +92,17 @@ class Visit:
 
     # A default that a class holds is slow to read through an instance on Python 3.11.
     __slots__ = (
-        *("attributes", "brought", "by_app", "claims", "cookies", "depends", "headers", "home"),
-        *("is_socket", "outer", "source", "stage", "told", "verdict", "writes"),
+        *(
+            "attributes",
+            "brought",
+            "by_app",
+            "claims",
+            "cookies",
+            "depends",
+            "has_ended",
+            "headers",
+        ),
+        *("home", "is_socket", "outer", "source", "stage", "told", "verdict", "writes"),
     )
 
     attributes: Mapping[str, str] | None
@@ -100,6 +111,7 @@ class Visit:
     claims: tuple[Verdict, str | None, dict[str, Any]]  # unset until somebody asks
     cookies: bytes | None
     depends: int
+    has_ended: bool
     headers: object
     home: Authenticator
     is_socket: bool
@@ -129,7 +141,7 @@ class Visit:
         visit.depends = NOT_ASKED
         visit.stage = HANDLED
         visit.writes = visit.attributes = None
-        visit.by_app = visit.is_socket = False
+        visit.by_app = visit.is_socket = visit.has_ended = False
         return visit
 
     @staticmethod
@@ -204,13 +216,23 @@ class Visit:
         self.outlive()
 
     def begin(self) -> None:
-        """The response's headers go now, or the request is over."""
+        """The response's headers go now."""
         self.stage = BEGUN
 
     def begin_without_request(self) -> None:
         """The same, and drop the request: an environ that holds its visit would be a cycle."""
         self.stage = BEGUN
         self.headers = None
+
+    def end(self) -> None:
+        """The request is over: from now on only a carried function has its user."""
+        self.has_ended = True
+        self.stage = BEGUN
+        self.headers = None
+
+    def resume(self) -> None:
+        """A last part of the request runs after all: its `close()`, after the body's end."""
+        self.has_ended = False
 
     def bring(self, value: object, source: Source) -> None:
         """Its verdict is that of another credential than the session's cookie."""
@@ -329,6 +351,18 @@ class Authenticator:
         if isinstance(verdict, Refused) and verdict.clears:
             visit.writes = NO_COOKIE
         return visit
+
+    def newer(self, expired: SignedIn, source: Source, now: float) -> SignedIn | None:
+        """The fresh verdict on a session whose tokens another request has refreshed meanwhile.
+
+        None: there is none. Nothing is waited for, or changed.
+        """
+        if not source.clears or not expired.value:  # a header's; a test's
+            return None
+        known = self.known(expired.value)
+        if not isinstance(known, SignedIn) or now >= known.fresh_until:
+            return None
+        return known if _owner(known) == _owner(expired) else None
 
     def authenticate(self, credential: Credential, now: float) -> Flow[Visit]:
         """The visit of a request that brought `credential`."""

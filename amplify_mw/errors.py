@@ -8,7 +8,7 @@
     ├── InvalidRequestException     400  an Authorization header that cannot be used
     ├── UserNotConfirmedException   403  the account waits for its confirmation
     └── NetworkError                503  cannot be checked now; nothing was cleared, try again
-    OutsideRequestError             no middleware around this code (a RuntimeError)
+    OutsideRequestError             no middleware around, or the request is over (a RuntimeError)
     └── NotHandedOverError          a job asks for more than it was given (an OutsideRequestError)
     ResponseStartedError            too late: the headers are sent (a RuntimeError)
     SessionTooLargeError            the tokens do not fit the cookies, or the store (a ValueError)
@@ -214,19 +214,38 @@ class NetworkError(AuthError):
     recovery_suggestion = "Try again in a moment; the session was kept."
 
 
-class OutsideRequestError(RuntimeError):
-    """A function was called outside of any request with a middleware."""
+_OUTSIDE = {
+    False: (
+        "No request is being handled here: wrap the app in AmplifyWSGIMiddleware or "
+        "AmplifyASGIMiddleware (and see that its `ignore` list does not cover this path). "
+        "For a thread or an executor, pass carry(function). "
+        "In a unit test, use `with amplify_mw.testing.signed_in('ada'):`."
+    ),
+    True: (
+        "The request is over, and its user with it: this code was started in a request, and runs "
+        "on. To take the user along on purpose, call carry(function) in the request, as in "
+        "create_task(carry(send_mail)(...)) or executor.submit(carry(send_mail)). A queue or a "
+        "scheduler for all users: start it with the app, not in a request."
+    ),
+}
 
-    def __init__(self) -> None:
-        super().__init__(
-            "No request is being handled here: wrap the app in AmplifyWSGIMiddleware or "
-            "AmplifyASGIMiddleware (and see that its `ignore` list does not cover this path). "
-            "For a thread or an executor, pass carry(function). "
-            "In a unit test, use `with amplify_mw.testing.signed_in('ada'):`."
-        )
+
+class OutsideRequestError(RuntimeError):
+    """A function was called outside of any request with a middleware, or after its request.
+
+    `is_over`: this code was started in a request, which is over.
+    """
+
+    def __init__(self, *, is_over: bool = False) -> None:
+        super().__init__(_OUTSIDE[is_over])
+        self.is_over: bool = is_over
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), ()
+        return _outside, (self.is_over,)
+
+
+def _outside(is_over: bool) -> OutsideRequestError:
+    return OutsideRequestError(is_over=is_over)
 
 
 class NotHandedOverError(OutsideRequestError):

@@ -1,10 +1,12 @@
 """The WSGI shell: `AmplifyWSGIMiddleware`.
 
 Rules (PEP 3333):
-- The app runs in a context of this request's own: the call, every step of its body, and `close()`.
-  Nothing is bound in the server's context, so no worker thread ever keeps a user.
-- From the start of a response on, a user is gone when the token expires: a body or a thread may go
-  on for long.
+- The visit is bound around the call, every step of the body, and `close()`, in the server's own
+  context: the app's contextvars behave as without us. Between these nothing is bound, so no worker
+  thread keeps a user.
+- The visit ends with a finished body (a list, a tuple, the server's file wrapper) or the call's
+  error at once, else with the body: see `shell.wsgi_response`. A body may go on for long: from the
+  start of the response on, the user is gone when the token expires.
 - An app that has read a protected path under a mount of its own has its response withheld, if
   nobody is signed in.
 - How a response is held, answered in the app's place and closed is in `shell.wsgi_response`.
@@ -14,14 +16,13 @@ Rules (PEP 3333):
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any, overload
 
-from .authenticator import Visit
+from .authenticator import BEGUN, Visit
 from .config.checks import MISSING
 from .config.config import AmplifyConfig
-from .engine.context import bind
+from .engine.context import bind, reset, unbind
 from .engine.engine import Engine
 from .errors import AuthError
 from .shell.shell import PassOn, Shell
@@ -92,19 +93,31 @@ class AmplifyWSGIMiddleware(Shell):
         if access is not _OPEN or method not in self._unchecked:
             answer = self.stop(visit, access, method, environ)
             if answer is not None:
-                return start.send_answer(self._made(answer))
-        context = copy_context()
+                sent = start.send_answer(self._made(answer))
+                visit.end()
+                return sent
         app = self._guarded_app(visit) if self._withholds else self.app
-        context.run(bind, visit)
         try:
-            body = context.run(app, environ, start)
-            if type(body) not in _WHOLE and not is_file(body, environ):
-                body = Body(body, context, start.send_answer_for)
-                body.begin(start)
+            token = bind(visit)
+            try:
+                body = app(environ, start)
+            finally:
+                try:  # noqa: SIM105  # `unbind`, without its call
+                    reset(token)
+                except ValueError:
+                    pass
+            if type(body) in _WHOLE or is_file(body, environ):
+                visit.has_ended, visit.stage, visit.headers = True, BEGUN, None  # `end`, likewise
+            else:
+                stream = Body(body, visit, start.send_answer_for)
+                stream.begin(start)
+                body = stream
         except AuthError as error:
-            return start.send_answer_for(error)
+            sent = start.send_answer_for(error)
+            visit.end()
+            return sent
         except BaseException:
-            visit.begin_without_request()  # for what the app may have left running
+            visit.end()
             raise
         if start.held is not None:
             status, headers = start.held  # `start.go`, without its calls
@@ -130,9 +143,11 @@ class AmplifyWSGIMiddleware(Shell):
             return [passed.answer.body]
         if not passed.is_apart:
             return self._pass(passed.visit, environ, start_response)
-        context = copy_context()
-        context.run(bind, None)
-        return Body(context.run(self._pass, None, environ, start_response), context)
+        token = bind(None)
+        try:
+            return Body(self._pass(None, environ, start_response), None)
+        finally:
+            unbind(token)
 
     def _pass(
         self, visit: Visit | None, environ: WSGIEnvironment, start: StartResponse

@@ -48,7 +48,8 @@ HOUSE = {
         sqlite.errors sqlite.file sqlite.connections sqlite.database sqlite.table sqlite.store
     """,
     "engine": """
-        network http flights cache lines reporting driver engine inheriting context refusals pages
+        network http flights cache lines reporting driver engine inheriting context carrying
+        refusals pages
     """,
     "verbs": """
         user user_of acting request_user given change start end fetch cognitos devices guarded

@@ -668,35 +668,33 @@ def test_a_stream_asks_for_attributes_once(shell: Shell, pool: LocalUserPool) ->
     assert pool.count("GetUser") == 1
 
 
-def test_a_context_that_lives_on_has_the_user_until_the_token_runs_out(
-    shell: Shell, config: AmplifyConfig, pool: LocalUserPool
+def test_a_context_that_lives_on_has_no_user_once_the_request_is_over(
+    asking: Asking, pool: LocalUserPool
 ) -> None:
-    clock, contexts = Turning(), list[Context]()
+    contexts = list[Context]()
 
     def handler() -> str:
         contexts.append(copy_context())
-        return "done"
+        return contexts[0].run(who)
 
-    shell.send(
-        shell.middleware(shell.app(handler), Engine(config, clock)), Ask(cookie=pool.mint("ada"))
-    )
-    with ThreadPoolExecutor(1) as worker:
-        assert worker.submit(contexts[0].run, clock.after_the_token).result() == GONE
+    assert asking(handler, cookie=pool.mint("ada")).body == "ada"
+    with ThreadPoolExecutor(1) as worker, pytest.raises(OutsideRequestError, match="is over"):
+        worker.submit(contexts[0].run, who).result()
 
 
-def test_a_context_of_a_request_that_failed_does_not_outlive_the_token_either(
-    shell: Shell, config: AmplifyConfig, pool: LocalUserPool
+def test_a_context_of_a_request_that_failed_has_no_user_either(
+    asking: Asking, pool: LocalUserPool
 ) -> None:
-    clock, contexts = Turning(), list[Context]()
+    contexts = list[Context]()
 
     def handler() -> str:
         contexts.append(copy_context())
         raise ZeroDivisionError
 
-    app = shell.middleware(shell.app(handler), Engine(config, clock))
     with pytest.raises(ZeroDivisionError):
-        shell.send(app, Ask(cookie=pool.mint("ada")))
-    assert contexts[0].run(clock.after_the_token) == GONE
+        asking(handler, cookie=pool.mint("ada"))
+    with pytest.raises(OutsideRequestError, match="is over"):
+        contexts[0].run(who)
 
 
 def test_who_is_carried_elsewhere_is_gone_when_the_token_runs_out(

@@ -3,28 +3,38 @@
 Rules:
 - One contextvar. Only the shells, `carry` and the testing package bind it, and each takes its
   binding back. A thread with a merely inherited context sees nobody.
+- A visit ends with its request. Contexts left over from it may live on (a task, a queue, a copy):
+  there every verb raises `OutsideRequestError`, unless a carried call is running (`CARRIED`).
+- A visit that has ended has a stage, and no thread sets that back: with no stage, no look at the
+  end is needed.
 - Functions that may wait refuse to do so on an event loop's thread; `amplify_mw.aio` has them
   awaited.
 - Outside a request a verb raises `OutsideRequestError`, which is no `AuthError`: a missing
   middleware must never look like a signed-out user.
 """
 
-import functools
-import inspect
 import sys
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import ContextVar
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 from ..authenticator import BEGUN, Visit
 from ..errors import AuthError, BlockingCallError, OutsideRequestError
 from ..sessions.verdicts import SignedIn
 
-P = ParamSpec("P")
-R = TypeVar("R")
+
+class Call:
+    """A call of a carried function. `visit`: its user's; None once the call has ended."""
+
+    __slots__ = ("visit",)
+
+    def __init__(self, visit: Visit) -> None:
+        self.visit: Visit | None = visit
+
 
 CURRENT: ContextVar[Visit | None] = ContextVar("amplify_mw_visit", default=None)
+CARRIED: ContextVar[Call | None] = ContextVar("amplify_mw_carried", default=None)
 # Looked up once: called through an imported name, each would cost another 0.04 µs.
 bound: Callable[[], Visit | None] = CURRENT.get
 bind: Callable[[Visit | None], Any] = CURRENT.set
@@ -40,8 +50,24 @@ def current_visit() -> Visit:
     visit = bound()
     if visit is None:
         raise OutsideRequestError
+    if visit.has_ended:
+        refuse_ended(visit)
     visit.ask()
     return visit
+
+
+def is_left(visit: Visit) -> bool:
+    """Whether the request of this visit is over, and this is no carried call."""
+    if not visit.has_ended:
+        return False
+    call = CARRIED.get()
+    return call is None or call.visit is not visit
+
+
+def refuse_ended(visit: Visit) -> None:
+    """Raise `OutsideRequestError` if the request is over, and this is no carried call."""
+    if is_left(visit):
+        raise OutsideRequestError(is_over=True)
 
 
 def signed_in_verdict(visit: Visit, by: str = "app") -> SignedIn:
@@ -49,14 +75,19 @@ def signed_in_verdict(visit: Visit, by: str = "app") -> SignedIn:
 
     `by`: the asking function, for the event of a refusal.
     """
+    if visit.has_ended:
+        refuse_ended(visit)
     verdict = visit.verdict
     error: AuthError
     if not isinstance(verdict, SignedIn):
         error = verdict.exception()
-    elif visit.stage and visit.now() >= verdict.expires_at:
-        error = verdict.expired()
-    else:
+    elif not visit.stage or (now := visit.now()) < verdict.expires_at:
         return verdict
+    else:
+        newer = visit.home.newer(verdict, visit.source, now)
+        if newer is not None:
+            return newer
+        error = verdict.expired()
     from .reporting import report_verdict  # the first refusal loads it
 
     report_verdict(visit, error, at=by)
@@ -78,46 +109,9 @@ def unbind(token: Any) -> None:
 
 
 def leave(visit: Visit, token: Any) -> None:
-    """The request is over: take its binding back."""
-    visit.stage = BEGUN  # `begin`, without its call
+    """The request is over: it ends, and its binding is taken back."""
+    visit.has_ended, visit.stage, visit.headers = True, BEGUN, None  # `end`, without its call
     try:  # noqa: SIM105  # `unbind`, likewise
         reset(token)
     except ValueError:
         pass
-
-
-def carry(function: Callable[P, R]) -> Callable[P, R]:
-    """`function` with the user of this context, for a call on any thread.
-
-    For `executor.submit(carry(f))`, `loop.run_in_executor(None, carry(f))` and
-    `threading.Thread(target=carry(f))`; a coroutine function stays one. The worker thread itself
-    keeps no user. Code that runs on after the response has the user until the token expires.
-    Outside a request, `function` itself is returned.
-    """
-    if not callable(function):
-        raise TypeError("carry: write carry(function), not carry(function())")
-    visit = bound()
-    if visit is None:
-        return function
-    visit.outlive()  # it may be called at any time
-    if inspect.iscoroutinefunction(function):
-
-        @functools.wraps(function)
-        async def carried_async(*args: P.args, **kwargs: P.kwargs) -> Any:
-            token = bind(visit)
-            try:
-                return await function(*args, **kwargs)
-            finally:
-                unbind(token)
-
-        return carried_async  # type: ignore[return-value]  # R is that coroutine
-
-    @functools.wraps(function)
-    def carried(*args: P.args, **kwargs: P.kwargs) -> R:
-        token = bind(visit)
-        try:
-            return function(*args, **kwargs)
-        finally:
-            unbind(token)
-
-    return carried

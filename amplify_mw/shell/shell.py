@@ -10,6 +10,7 @@ Rules:
   clear the other's sessions.
 - The same request is recognised by the mark that the outer middleware left in it. A request made by
   the app within a request is another one, and sees nothing of the first.
+- A request made in a context left over from a request that has ended sees nothing of that one.
 - A visit pinned by a test (`signed_in`) wins over every middleware inside it.
 - The mounts named by the wrapped app are taken over once, when the middleware is built. If it has
   read a protected path under another mount, only signed-in users get its response.
@@ -35,7 +36,7 @@ from ..config.checks import MISSING
 from ..config.config import AmplifyConfig
 from ..credentials import Source
 from ..effects import Flow
-from ..engine.context import bound
+from ..engine.context import bound, is_left
 from ..engine.engine import Engine
 from ..errors import AuthError, ConfigurationError, bearer_request
 from ..sessions.verdicts import Refused, SignedIn, Verdict
@@ -188,9 +189,14 @@ class Shell:
         """
         outer = bound()
         if outer is not None:
-            found = self._within(outer, access, cookies, request)
-            if found is not None:
-                return found
+            if is_left(outer):
+                outer = None
+                if access is _IGNORED:
+                    return PassOn(None, is_apart=True)
+            else:
+                found = self._within(outer, access, cookies, request)
+                if found is not None:
+                    return found
         if access is _IGNORED:
             return PassOn(None)
         value = None if cookies is None else self._read(cookies)
@@ -258,9 +264,14 @@ class Shell:
             verdict = self._known(value)
         outer = bound()
         if outer is not None:
-            found = self._within(outer, access, cookies, request, value)
-            if found is not None:
-                return found
+            if is_left(outer):
+                outer = None
+                if access is _IGNORED:
+                    return PassOn(None, is_apart=True)
+            else:
+                found = self._within(outer, access, cookies, request, value)
+                if found is not None:
+                    return found
         if access is _IGNORED:
             return PassOn(None)
         source = self._bearer
@@ -530,7 +541,7 @@ def _error_of(visit: Visit, verdict: Verdict, needs: Sequence[Needs]) -> AuthErr
 def visit_around(error: AuthError) -> Visit:
     """The visit of the request being handled; raises `error` if no middleware is around the app."""
     visit = bound()
-    if visit is None:
+    if visit is None or is_left(visit):
         raise error
     return visit
 

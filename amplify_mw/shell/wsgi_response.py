@@ -9,8 +9,10 @@ Rules (PEP 3333):
 - An `AuthError` before any part of the body has gone gets the guard's answer; with `exc_info` if a
   start has gone to the server, for the server to decide if another is still possible.
 - A body of the library's own has one item, if an empty one: some servers send headers with it.
-- Each step of an app's body, and its `close()`, runs in the request's context.
-- Nothing depends on `close()`: some adapters never call it.
+- The visit is bound around each step of an app's body, and its `close()`, and not between them.
+- The visit ends when the body does: after its last item, with an error, or with `close()`. An app's
+  `close()` that comes after the last item is still part of the request, and sees the user.
+- Nothing depends on `close()`: some adapters never call it. A body that is dropped has ended.
 """
 
 # Annotations stay unevaluated: nothing here is read at run time.
@@ -18,10 +20,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
 from ..authenticator import BEGUN, Visit
+from ..engine.context import bind, unbind
 from ..errors import AuthError
 from ..web.answers import Answer
 from ..web.headers import varied
@@ -107,19 +109,20 @@ class Start:
 
 
 class Body:
-    """An app's body, whose steps run in its request's context.
+    """An app's body, with the visit bound around each of its steps; it ends with the body.
 
-    `answer_for`: sends the answer to an `AuthError` raised before any bytes have gone.
+    `visit`: None to bind nobody. `answer_for`: sends the answer to an `AuthError` raised before any
+    bytes have gone.
     """
 
     def __init__(
         self,
         body: Iterable[bytes],
-        context: Context,
+        visit: Visit | None,
         answer_for: Callable[[AuthError], list[bytes]] | None = None,
     ) -> None:
+        self._visit = visit
         self._body = body
-        self._context = context
         self._answer_for = answer_for
         self._next: Callable[[], bytes] | None = None
         self._first: bytes | None = None
@@ -149,37 +152,61 @@ class Body:
         if self._replacement is not None:
             return next(self._replacement)
         try:
-            if self._next is None:
-                self._next = self._context.run(iter, self._body).__next__
-            item = self._context.run(self._next)
+            item = self._step()
         except AuthError as error:
-            if self._answer_for is None:
-                raise
-            self._replacement = iter(self._answer_for(error))
-            return next(self._replacement)
+            try:
+                return self._replaced(error)
+            finally:
+                self._end()
+        except BaseException:  # StopIteration too
+            self._end()
+            raise
         if item:
             self._answer_for = None  # bytes have gone: too late for another answer
         return item
 
+    def _step(self) -> bytes:
+        token = bind(self._visit)
+        try:
+            if self._next is None:
+                self._next = iter(self._body).__next__
+            return self._next()
+        finally:
+            unbind(token)
+
+    def _replaced(self, error: AuthError) -> bytes:
+        """The body of the answer to an error; raises the error once bytes have gone."""
+        if self._answer_for is None:
+            raise error
+        self._replacement = iter(self._answer_for(error))
+        return next(self._replacement)
+
     def close(self) -> None:
         """Close the app's body, once."""
-        close = getattr(self._body, "close", None)
-        if close is None or self._is_closed:
+        if self._is_closed:
             return
         self._is_closed = True
-        entered = False
-
-        def closing() -> None:
-            nonlocal entered
-            entered = True
-            close()
-
+        close = getattr(self._body, "close", None)
         try:
-            self._context.run(closing)
-        except RuntimeError:
-            if entered:
-                raise
-            self._context.copy().run(close)  # another thread is waiting for the next item
+            if close is not None:
+                self._closing(close)
+        finally:
+            self._end()
+
+    def _closing(self, close: Callable[[], object]) -> None:
+        if self._visit is not None:
+            self._visit.resume()
+        token = bind(self._visit)
+        try:
+            close()
+        finally:
+            unbind(token)
+
+    def _end(self) -> None:
+        if self._visit is not None:
+            self._visit.end()
+
+    __del__ = _end
 
 
 def is_file(body: object, environ: WSGIEnvironment) -> bool:

@@ -5,7 +5,8 @@
     signed_out          nobody
 
 Rules:
-- They win over every middleware inside them. At the end of the block everything is as before.
+- They win over every middleware inside them. At the end of the block everything is as before: the
+  block is the request, and a task that outlives it has no user.
 - The tokens have the shape of Cognito's and an invalid signature.
 """
 
@@ -120,10 +121,12 @@ def signed_out() -> Iterator[None]:
 @contextmanager
 def _bound(verdict: Verdict, attributes: Mapping[str, str] | None = None) -> Iterator[None]:
     engine = Engine.of(_CONFIG)  # held here: a shared engine lives as long as somebody uses it
-    token = bind(Visit.pin(engine.authenticator, verdict, attributes))
+    visit = Visit.pin(engine.authenticator, verdict, attributes)
+    token = bind(visit)
     try:
         yield
     finally:
+        visit.end()
         unbind(token)
 
 

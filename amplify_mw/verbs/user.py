@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ..authenticator import ASKED, Visit
 from ..cognito.api import Failure
-from ..engine.context import bound, current_visit, refuse_on_event_loop, signed_in_verdict
+from ..engine.context import (
+    bound,
+    current_visit,
+    refuse_ended,
+    refuse_on_event_loop,
+    signed_in_verdict,
+)
 from ..errors import NotAuthorizedException, OutsideRequestError, TokenExpiredException
 from ..log import logger
 from ..models import AuthUser
@@ -82,6 +88,8 @@ def known_machine(visit: Visit, by: str = "app") -> KnownMachine | None:
 
     `by`: the asking function, for the event of a refusal: the token may have expired meanwhile.
     """
+    if visit.has_ended:
+        refuse_ended(visit)
     verdict = visit.ask()
     if not isinstance(verdict, KnownMachine):
         return None
@@ -113,6 +121,8 @@ def user_or_none() -> AuthUser | None:
 
 def user_in(visit: Visit) -> AuthUser | None:
     """The user of a visit, or None; see `user_or_none`."""
+    if visit.has_ended:
+        refuse_ended(visit)
     verdict = visit.ask()
     if not isinstance(verdict, SignedIn) and issubclass(verdict.error, NotAuthorizedException):
         return None
