@@ -108,7 +108,7 @@ def acting_as(handed_over: str, config: AmplifyConfig) -> Iterator[AuthUser]:
     try:
         yield verdict.user
     finally:
-        visit.begin_without_request()
+        visit.end()
         unbind(token)
 
 
