@@ -14,6 +14,7 @@ The public modules:
     amplify_mw.integrations            answer_for: the answer to an AuthError, for any framework
     amplify_mw.integrations.bottle     handle_auth_errors
     amplify_mw.integrations.django     AuthErrorMiddleware
+    amplify_mw.integrations.fastapi    AmplifyAuth: dependencies, and the sign-in of /docs
     amplify_mw.integrations.flask      handle_auth_errors
     amplify_mw.integrations.mcp        AmplifyTokenVerifier, settings_for: for agents
     amplify_mw.integrations.starlette  handle_auth_errors, for FastAPI too

@@ -45,6 +45,7 @@ PUBLIC = {
     "amplify_mw.integrations": "answer_for",
     "amplify_mw.integrations.bottle": "handle_auth_errors",
     "amplify_mw.integrations.django": "AuthErrorMiddleware",
+    "amplify_mw.integrations.fastapi": "AmplifyAuth",
     "amplify_mw.integrations.flask": "handle_auth_errors",
     "amplify_mw.integrations.mcp": "AmplifyTokenVerifier settings_for",
     "amplify_mw.integrations.starlette": "handle_auth_errors",

@@ -2,7 +2,8 @@
 
     amplify_mw.integrations.flask       handle_auth_errors(app)
     amplify_mw.integrations.bottle      handle_auth_errors(app)
-    amplify_mw.integrations.starlette   handle_auth_errors(app), for FastAPI too
+    amplify_mw.integrations.starlette   handle_auth_errors(app)
+    amplify_mw.integrations.fastapi     AmplifyAuth(config): dependencies, and the sign-in of /docs
     amplify_mw.integrations.django      AuthErrorMiddleware, in MIDDLEWARE
 
     amplify_mw.integrations             answer_for(request, error), for any other framework, and

@@ -74,6 +74,9 @@ def test_fastapi(ada: str, grace: str) -> None:
     assert as_user(client, ada, "/api/me").json()["email"] == "ada@example.com"
     assert client.get("/api/me").status_code == 401
     assert statuses(client, "/reports", ada, grace) == [401, 200, 403]
+    headers = {"Cookie": f"amplify-session={ada}"}
+    with client.websocket_connect("/feed", headers=headers) as socket:
+        assert socket.receive_text() == "hello ada"
 
 
 @pytest.mark.parametrize("is_wrapped", [False, True], ids=["added", "wrapped"])
@@ -88,6 +91,9 @@ def test_starlette(ada: str, grace: str, is_wrapped: bool) -> None:
     assert client.get("/").text == "Hello, stranger"
     assert as_user(client, ada, "/api/me").json()["username"] == "ada"
     assert statuses(client, "/reports", ada, grace) == [401, 200, 403]
+    assert client.get("/greeting").text == "Hello stranger"
+    assert as_user(client, ada, "/greeting").text == "Hello ada"
+    assert statuses(client, "/drafts", ada, grace) == [403, 200, 403]
 
 
 def test_bottle(ada: str, grace: str, monkeypatch: pytest.MonkeyPatch) -> None:
