@@ -267,6 +267,19 @@ def test_the_middleware_may_stand_around_it_as_well(
     assert client.get("/user").status_code == 401
 
 
+def test_a_mounted_app_is_initialised_as_well(
+    auth: AmplifyAuth, app: FastAPI, pool: LocalUserPool
+) -> None:
+    around = FastAPI()
+    around.mount("/v1", app)
+    auth.init_app(around)
+    client = TestClient(around)
+    assert client.get("/v1/user", headers=bearer(pool)).json() == "ada"
+    assert client.get("/v1/user").status_code == 401
+    assert SESSION in client.get("/v1/openapi.json").json()["components"]["securitySchemes"]
+    assert "url: '/v1/openapi.json'" in client.get("/v1/docs").text
+
+
 def test_without_a_middleware_nobody_is_taken_for_a_visitor(auth: AmplifyAuth) -> None:
     app = FastAPI()
 

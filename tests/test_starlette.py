@@ -289,6 +289,15 @@ def test_a_mounted_app_has_the_user(pool: LocalUserPool) -> None:
     assert client.get("/below/editors").status_code == 403
 
 
+def test_a_mounted_app_answers_errors_by_a_handler_of_its_own(pool: LocalUserPool) -> None:
+    app, below, handled = site(pool), Starlette(routes=ROUTES), Starlette(routes=ROUTES)
+    handle_auth_errors(handled)
+    app.router.routes += [Mount("/below", app=below), Mount("/handled", app=handled)]
+    client = TestClient(app, raise_server_exceptions=False)
+    paths = ("/identity", "/below/identity", "/handled/identity")
+    assert [client.get(path).status_code for path in paths] == [401, 500, 401]
+
+
 def test_a_mounted_app_with_another_configuration_has_its_own_user(pool: LocalUserPool) -> None:
     inner = Middleware(AmplifyASGIMiddleware, config=pool.config(cookie=CookiePolicy(name="inner")))
     seen: list[str] = []

@@ -425,7 +425,9 @@ def test_litestar_needs_no_slash_behind_a_mount(root: str) -> None:
 
 def test_a_middleware_of_litestars_own_cannot_see_a_mount() -> None:
     """Litestar takes the prefix off before its middlewares run."""
-    with pytest.raises(ConfigurationError, match=r"'/(deep/)?private|'/open.*AmplifyPlugin\(config\)"):
+    with pytest.raises(
+        ConfigurationError, match=r"'/(deep/)?private|'/open.*AmplifyPlugin\(config\)"
+    ):
         litestar_with_mounts(DefineMiddleware(AmplifyASGIMiddleware, config=config()))
     without_rules = config(protect=(), ignore=())
     litestar_with_mounts(DefineMiddleware(AmplifyASGIMiddleware, config=without_rules))
