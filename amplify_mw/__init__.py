@@ -15,8 +15,9 @@ The public modules:
     amplify_mw.integrations.bottle     handle_auth_errors
     amplify_mw.integrations.django     AuthErrorMiddleware
     amplify_mw.integrations.fastapi    AmplifyAuth: dependencies, and the sign-in of /docs
-    amplify_mw.integrations.flask      handle_auth_errors
+    amplify_mw.integrations.flask      AmplifyAuth, current_user, handle_auth_errors, signals
     amplify_mw.integrations.mcp        AmplifyTokenVerifier, settings_for: for agents
+    amplify_mw.integrations.quart      AmplifyAuth, current_user, handle_auth_errors, signals
     amplify_mw.integrations.starlette  handle_auth_errors, for FastAPI too
     amplify_mw.testing                 a local user pool, and a signed-in user without a middleware
     amplify_mw.testing.plugin          a local user pool as a pytest fixture

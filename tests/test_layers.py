@@ -65,7 +65,9 @@ HOUSE = {
     """,
     "wsgi": "",
     "asgi": "",
-    "integrations": "answering bottle django flask mcp starlette fastapi",
+    "integrations": """
+        answering current signals bottle django flask mcp quart starlette fastapi
+    """,
     "testing": """
         pool.srp pool.signing pool.issuers pool.secrecy pool.tracking pool.client_secrets
         pool.machines pool.server pool.ledger pool.refusals pool.authorization pool.codes
@@ -90,7 +92,10 @@ FILES = {"config.files"}  # the one pure room's file that reads files and the en
 PURE = [name for name in ORDER[: ORDER.index("log")] if name not in FILES]
 
 WORLDLY = {"time", "socket", "threading", "asyncio", "logging", "random", "secrets", "subprocess"}
-FRAMEWORKS = {"flask", "bottle", "django", "starlette", "fastapi", "quart", "litestar", "tornado"}
+FRAMEWORKS = {
+    *("flask", "bottle", "django", "starlette", "fastapi", "quart", "litestar", "tornado"),
+    *("blinker",),
+}
 
 
 def modules() -> dict[str, Path]:

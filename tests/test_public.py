@@ -30,6 +30,9 @@ ERRORS = """
     NotHandedOverError
     ResponseStartedError SessionTooLargeError BlockingCallError ConfigurationError
 """
+SIGNALS = """
+    user_signed_in sign_in_failed user_signed_out request_refused session_refreshed session_revoked
+"""
 PUBLIC = {
     "amplify_mw": " ".join(amplify_mw.__all__),
     "amplify_mw.aio": " ".join(amplify_mw.aio.__all__),
@@ -46,8 +49,9 @@ PUBLIC = {
     "amplify_mw.integrations.bottle": "handle_auth_errors",
     "amplify_mw.integrations.django": "AuthErrorMiddleware",
     "amplify_mw.integrations.fastapi": "AmplifyAuth",
-    "amplify_mw.integrations.flask": "handle_auth_errors",
+    "amplify_mw.integrations.flask": f"AmplifyAuth current_user handle_auth_errors {SIGNALS}",
     "amplify_mw.integrations.mcp": "AmplifyTokenVerifier settings_for",
+    "amplify_mw.integrations.quart": f"AmplifyAuth current_user handle_auth_errors {SIGNALS}",
     "amplify_mw.integrations.starlette": "handle_auth_errors",
     "amplify_mw.testing": """
         LocalUserPool LocalUser Replica StateError new_signing_key

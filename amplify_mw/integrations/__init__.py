@@ -1,6 +1,7 @@
 """One line per framework: an `AuthError` raised in a view gets the guard's answer.
 
-    amplify_mw.integrations.flask       handle_auth_errors(app)
+    amplify_mw.integrations.flask       AmplifyAuth(app, config), or handle_auth_errors(app)
+    amplify_mw.integrations.quart       AmplifyAuth(app, config), or handle_auth_errors(app)
     amplify_mw.integrations.bottle      handle_auth_errors(app)
     amplify_mw.integrations.starlette   handle_auth_errors(app)
     amplify_mw.integrations.fastapi     AmplifyAuth(config): dependencies, and the sign-in of /docs

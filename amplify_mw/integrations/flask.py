@@ -1,20 +1,101 @@
-"""Flask: `handle_auth_errors(app)`.
+"""Flask: `AmplifyAuth(app, config)`, `current_user`, and signals.
+
+    from amplify_mw.integrations.flask import AmplifyAuth, current_user
+
+    auth = AmplifyAuth()
+    auth.init_app(app, AmplifyConfig.from_outputs("amplify_outputs.json"))
 
 Flask turns every exception of a view into a 500 before the middleware could see it.
+`handle_auth_errors(app)` is the part of `AmplifyAuth` for that alone.
+
+Rules:
+- An `AuthError` is answered wherever it is raised: in a view, `before_request`, a template, an
+  error handler, `after_request`, a teardown. The app's own handlers for it come first.
+- The signals are those of `integrations.signals`, with the app as their sender.
 """
+
+from typing import Unpack
 
 from flask import Flask, Response, request
 
-from ..errors import AuthError
+from ..config.config import AmplifyConfig
+from ..config.options import Options
+from ..engine.context import bound
+from ..errors import AuthError, ConfigurationError
+from ..verbs.request_user import RequestUser
+from ..wsgi import AmplifyWSGIMiddleware
 from .answering import answer_for
+from .current import current_user as current_user
+from .signals import EXTENSION, extension_config
+from .signals import request_refused as request_refused
+from .signals import session_refreshed as session_refreshed
+from .signals import session_revoked as session_revoked
+from .signals import sign_in_failed as sign_in_failed
+from .signals import user_signed_in as user_signed_in
+from .signals import user_signed_out as user_signed_out
+
+
+class AmplifyAuth:
+    """Flask's extension: the middleware, the answers to errors, and `current_user` in templates.
+
+    `app`: or None, and `init_app` for each app. `config`: an `AmplifyConfig`; None:
+    `app.config["AMPLIFY_MW"]`, which is one, or a path of `amplify_outputs.json`, or a dict of
+    options. `options`: any field of `AmplifyConfig`, changed for these apps.
+    `add_context_processor`: whether templates get `current_user`.
+
+        AmplifyAuth(app, config, protect=["/account/*"])
+    """
+
+    def __init__(
+        self,
+        app: Flask | None = None,
+        config: AmplifyConfig | None = None,
+        *,
+        add_context_processor: bool = True,
+        **options: Unpack[Options],
+    ) -> None:
+        self._config = config
+        self._options = options
+        self._adds_context_processor = add_context_processor
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(
+        self, app: Flask, config: AmplifyConfig | None = None, **options: Unpack[Options]
+    ) -> None:
+        """Put the middleware around `app.wsgi_app`, and the rest into the app.
+
+        `config`, `options`: for this app, before those of the extension.
+        Raises `ConfigurationError`, for an app that has a middleware as well.
+        """
+        found = extension_config(app, config or self._config, {**self._options, **options})
+        if isinstance(app.wsgi_app, AmplifyWSGIMiddleware):
+            raise ConfigurationError(
+                "AmplifyAuth: app.wsgi_app is an AmplifyWSGIMiddleware already; leave that line "
+                "out, the extension does it"
+            )
+        app.wsgi_app = AmplifyWSGIMiddleware(app.wsgi_app, found)  # type: ignore[method-assign]
+        handle_auth_errors(app)
+        if self._adds_context_processor:
+            app.context_processor(_template_names)
+        app.extensions[EXTENSION] = self
 
 
 def handle_auth_errors(app: Flask) -> None:
-    """Answer an `AuthError` from a view, of a blueprint too, as the middleware would.
+    """Answer an `AuthError` from anywhere in the app, blueprints too, as the middleware would.
 
     A handler of the app's own for a subclass, such as `NetworkError`, comes first.
     """
     app.register_error_handler(AuthError, _response)
+    last_resort = app.handle_exception
+
+    def handle_exception(error: Exception) -> Response:
+        """Flask's last resort, for errors of error handlers and of `after_request`."""
+        if isinstance(error, AuthError) and bound() is not None:
+            return app.finalize_request(_response(error), from_error_handler=True)
+        return last_resort(error)
+
+    app.handle_exception = handle_exception  # type: ignore[method-assign,assignment]
 
 
 class _Response(Response):
@@ -24,3 +105,7 @@ class _Response(Response):
 def _response(error: AuthError) -> Response:
     answer = answer_for(request.environ, error)
     return _Response(answer.body, answer.status, list(answer.headers))
+
+
+def _template_names() -> dict[str, RequestUser]:
+    return {"current_user": current_user}

@@ -1,5 +1,6 @@
 """The complete apps of the documentation do what their pages say, by their frameworks' clients."""
 
+import asyncio
 import os
 import re
 import subprocess
@@ -26,6 +27,7 @@ from amplify_mw import (
     TokenSet,
 )
 from amplify_mw.asgi import AmplifyASGIMiddleware
+from amplify_mw.events import SignedIn
 from amplify_mw.integrations.flask import handle_auth_errors
 from amplify_mw.stores import MemoryStore
 from amplify_mw.testing import LocalUserPool, signed_in
@@ -59,12 +61,50 @@ def statuses(client: Any, path: str, *tokens: str) -> list[int]:
 
 
 def test_flask(ada: str, grace: str) -> None:
-    client = run("frameworks/flask")["app"].test_client(use_cookies=False)
+    page = run("frameworks/flask")
+    client = page["app"].test_client(use_cookies=False)
     assert client.get("/").text == "Hello, stranger"
     assert as_user(client, ada, "/").text == "Hello ada"
     assert as_user(client, ada, "/api/me").json["username"] == "ada"
     assert [client.get("/account").status_code, client.get("/api/me").status_code] == [401, 401]
     assert statuses(client, "/admin/", ada, grace) == [401, 200, 403]
+    app = page["create_app"]()
+    app.get("/account")(lambda: "the account")
+    assert statuses(app.test_client(use_cookies=False), "/account", ada) == [401, 200]
+
+
+def test_flask_tells_of_sign_ins(capsys: pytest.CaptureFixture[str]) -> None:
+    page = run("frameworks/flask")
+    page["user_signed_in"].send(page["app"], event=SignedIn("routes", user_id="0f3c"))
+    assert capsys.readouterr().out == "0f3c has signed in\n"
+
+
+def test_quart(ada: str, grace: str, capsys: pytest.CaptureFixture[str]) -> None:
+    page = run("frameworks/quart")
+    app = page["app"]
+
+    async def ask(path: str, token: str | None = None, method: str = "GET") -> tuple[int, str]:
+        headers = {} if token is None else {"Cookie": f"amplify-session={token}"}
+        client = app.test_client(use_cookies=False)
+        answer = await client.open(path, method=method, headers=headers)
+        return answer.status_code, await answer.get_data(as_text=True)
+
+    async def visit() -> None:
+        assert [await ask("/", token) for token in (None, ada)] == [
+            (200, "Hello, stranger"),
+            (200, "Hello ada"),
+        ]
+        assert await ask("/account", ada) == (200, "The account of ada@example.com")
+        assert (await ask("/account"))[0] == 401
+        assert [(await ask("/api/me", token))[0] for token in (None, ada, grace)] == [401, 200, 403]
+        async with app.test_app():
+            await ask("/orders", ada, "POST")
+        headers = {"Cookie": f"amplify-session={ada}"}
+        async with app.test_client().websocket("/updates", headers=headers) as socket:
+            assert await socket.receive() == "Hello ada"
+
+    asyncio.run(visit())
+    assert capsys.readouterr().out == "to ada@example.com\n"
 
 
 def test_fastapi(ada: str, grace: str) -> None:

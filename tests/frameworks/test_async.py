@@ -7,20 +7,24 @@ import pytest
 from tests.frameworks.servers import ASGI_SERVERS, WSGI_SERVERS, Servers, Site
 
 AWAITING = [
-    *((server, name) for server in WSGI_SERVERS for name in ("flask", "django")),
-    *((server, name) for server in ASGI_SERVERS for name in ("starlette", "fastapi", "django")),
+    *((server, name) for server in WSGI_SERVERS for name in ("flask", "flask-extension", "django")),
+    *(
+        (server, name)
+        for server in ASGI_SERVERS
+        for name in ("starlette", "fastapi", "quart", "django")
+    ),
     *((server, "mounts", "/flask-in-asgiref") for server in ASGI_SERVERS),
     *((server, "mounts", "/a2wsgi-around") for server in ASGI_SERVERS),
 ]
 # what `/escape` is not: awaited where that is on a thread, and the other way round
 OTHERWISE = [
     *((server, "django") for server in ("waitress", *ASGI_SERVERS)),
-    *((server, name) for server in ASGI_SERVERS for name in ("starlette", "fastapi")),
+    *((server, name) for server in ASGI_SERVERS for name in ("starlette", "fastapi", "quart")),
 ]
 WITH_BACKGROUND = [
     (server, name)
     for server in ASGI_SERVERS
-    for name in ("starlette", "starlette-added", "fastapi")
+    for name in ("starlette", "starlette-added", "fastapi", "quart")
 ]
 
 

@@ -15,7 +15,7 @@ SOCKETS = [
     *(
         (server, name)
         for server in ASGI_SERVERS
-        for name in ("starlette", "starlette-added", "fastapi")
+        for name in ("starlette", "starlette-added", "fastapi", "quart")
     ),
     *((server, "mounts", "/starlette") for server in ASGI_SERVERS),
 ]

@@ -4,6 +4,7 @@ from typing import Any
 
 import django_site
 import fastapi_site
+import quart_site
 import starlette_site
 
 SITES: dict[bytes, Any] = {
@@ -13,6 +14,7 @@ SITES: dict[bytes, Any] = {
     b"mounts": starlette_site.mounts,
     b"fastapi": fastapi_site.app,
     b"django": django_site.asgi,
+    b"quart": quart_site.app,
     b"starlette-bearer": starlette_site.bearer,
     b"fastapi-bearer": fastapi_site.bearer,
     b"django-bearer": django_site.asgi_bearer,

@@ -7,13 +7,12 @@ from flask import Flask, Response, jsonify
 from werkzeug.exceptions import NotFound
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
-from amplify_mw.integrations.flask import handle_auth_errors
+from amplify_mw.integrations.flask import AmplifyAuth, handle_auth_errors
 from amplify_mw.wsgi import AmplifyWSGIMiddleware
 
 
 def build() -> Flask:
     app = Flask(__name__)
-    handle_auth_errors(app)
 
     @app.get("/whoami")
     @app.get("/private/page")
@@ -42,8 +41,10 @@ def build() -> Flask:
     return app
 
 
-bare = build()
-app = build()
+bare, app, extended = build(), build(), build()
+handle_auth_errors(bare)
+handle_auth_errors(app)
+AmplifyAuth(extended, shared.config)
 app.wsgi_app = AmplifyWSGIMiddleware(app.wsgi_app, shared.config)  # type: ignore[method-assign]
 bearer = AmplifyWSGIMiddleware(bare.wsgi_app, shared.config, bearer=True)
 mounted = DispatcherMiddleware(NotFound(), {"/mounted": app})

@@ -11,6 +11,7 @@ SITES: dict[str, Any] = {
     "bare": flask_site.bare,
     "flask": flask_site.app,
     "flask-mounted": flask_site.mounted,
+    "flask-extension": flask_site.extended,
     "bottle": bottle_site.app,
     "django": django_site.wsgi,
     "flask-bearer": flask_site.bearer,
