@@ -12,7 +12,7 @@ The public modules:
     amplify_mw.events                  the events of AmplifyConfig(on_event=...)
     amplify_mw.stores                  the session stores, and their contract
     amplify_mw.integrations            answer_for: the answer to an AuthError, for any framework
-    amplify_mw.integrations.bottle     handle_auth_errors
+    amplify_mw.integrations.bottle     AmplifyAuth, a plugin; current_user, handle_auth_errors
     amplify_mw.integrations.django     AuthErrorMiddleware
     amplify_mw.integrations.fastapi    AmplifyAuth: dependencies, and the sign-in of /docs
     amplify_mw.integrations.flask      AmplifyAuth, current_user, handle_auth_errors, signals

@@ -46,7 +46,7 @@ PUBLIC = {
         SessionStore Record ENDED StoreUnavailable MemoryStore SQLiteStore RedisStore
     """,
     "amplify_mw.integrations": "answer_for",
-    "amplify_mw.integrations.bottle": "handle_auth_errors",
+    "amplify_mw.integrations.bottle": "AmplifyAuth current_user handle_auth_errors",
     "amplify_mw.integrations.django": "AuthErrorMiddleware",
     "amplify_mw.integrations.fastapi": "AmplifyAuth",
     "amplify_mw.integrations.flask": f"AmplifyAuth current_user handle_auth_errors {SIGNALS}",

@@ -2,7 +2,7 @@
 
     amplify_mw.integrations.flask       AmplifyAuth(app, config), or handle_auth_errors(app)
     amplify_mw.integrations.quart       AmplifyAuth(app, config), or handle_auth_errors(app)
-    amplify_mw.integrations.bottle      handle_auth_errors(app)
+    amplify_mw.integrations.bottle      app.install(AmplifyAuth(config)), or handle_auth_errors(app)
     amplify_mw.integrations.starlette   handle_auth_errors(app)
     amplify_mw.integrations.fastapi     AmplifyAuth(config): dependencies, and the sign-in of /docs
     amplify_mw.integrations.django      AuthErrorMiddleware, in MIDDLEWARE

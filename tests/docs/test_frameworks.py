@@ -138,11 +138,15 @@ def test_starlette(ada: str, grace: str, is_wrapped: bool) -> None:
 
 def test_bottle(ada: str, grace: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bottle, "DEBUG", False)
-    client = Client(run("frameworks/bottle")["app"], use_cookies=False)
+    page = run("frameworks/bottle")
+    client = Client(page["app"], use_cookies=False)
     assert client.get("/").text == "Hello, stranger"
     assert as_user(client, ada, "/").text == "Hello ada"
-    assert client.get("/account").status_code == 401
+    assert statuses(client, "/account", ada) == [401, 200]
+    assert statuses(client, "/admin/x", ada) == [401, 404]
     assert statuses(client, "/api/me", ada, grace) == [401, 200, 403]
+    site = Client(page["site"], use_cookies=False)
+    assert statuses(site, "/shop/cart", ada) == [401, 200]
 
 
 def test_litestar_and_plain_apps(ada: str) -> None:

@@ -13,6 +13,7 @@ SITES: dict[str, Any] = {
     "flask-mounted": flask_site.mounted,
     "flask-extension": flask_site.extended,
     "bottle": bottle_site.app,
+    "bottle-plugin": bottle_site.extended,
     "django": django_site.wsgi,
     "flask-bearer": flask_site.bearer,
     "bottle-bearer": bottle_site.bearer,
