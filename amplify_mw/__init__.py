@@ -17,6 +17,7 @@ The public modules:
     amplify_mw.integrations.fastapi    AmplifyAuth: dependencies, and the sign-in of /docs
     amplify_mw.integrations.flask      AmplifyAuth, current_user, handle_auth_errors, signals
     amplify_mw.integrations.mcp        AmplifyTokenVerifier, settings_for: for agents
+    amplify_mw.integrations.pyramid    AmplifySecurityPolicy, includeme
     amplify_mw.integrations.quart      AmplifyAuth, current_user, handle_auth_errors, signals
     amplify_mw.integrations.starlette  handle_auth_errors, for FastAPI too
     amplify_mw.testing                 a local user pool, and a signed-in user without a middleware

@@ -66,7 +66,7 @@ HOUSE = {
     "wsgi": "",
     "asgi": "",
     "integrations": """
-        answering current signals bottle django flask mcp quart starlette fastapi
+        answering current signals bottle django flask mcp pyramid quart starlette fastapi
     """,
     "testing": """
         pool.srp pool.signing pool.issuers pool.secrecy pool.tracking pool.client_secrets
@@ -94,7 +94,7 @@ PURE = [name for name in ORDER[: ORDER.index("log")] if name not in FILES]
 WORLDLY = {"time", "socket", "threading", "asyncio", "logging", "random", "secrets", "subprocess"}
 FRAMEWORKS = {
     *("flask", "bottle", "django", "starlette", "fastapi", "quart", "litestar", "tornado"),
-    *("blinker",),
+    *("pyramid", "blinker"),
 }
 
 

@@ -51,6 +51,7 @@ PUBLIC = {
     "amplify_mw.integrations.fastapi": "AmplifyAuth",
     "amplify_mw.integrations.flask": f"AmplifyAuth current_user handle_auth_errors {SIGNALS}",
     "amplify_mw.integrations.mcp": "AmplifyTokenVerifier settings_for",
+    "amplify_mw.integrations.pyramid": "AmplifySecurityPolicy includeme",
     "amplify_mw.integrations.quart": f"AmplifyAuth current_user handle_auth_errors {SIGNALS}",
     "amplify_mw.integrations.starlette": "handle_auth_errors",
     "amplify_mw.testing": """

@@ -5,6 +5,7 @@
     amplify_mw.integrations.bottle      app.install(AmplifyAuth(config)), or handle_auth_errors(app)
     amplify_mw.integrations.starlette   handle_auth_errors(app)
     amplify_mw.integrations.fastapi     AmplifyAuth(config): dependencies, and the sign-in of /docs
+    amplify_mw.integrations.pyramid     config.include("amplify_mw.integrations.pyramid")
     amplify_mw.integrations.django      AuthErrorMiddleware, in MIDDLEWARE
 
     amplify_mw.integrations             answer_for(request, error), for any other framework, and

@@ -107,6 +107,16 @@ def test_quart(ada: str, grace: str, capsys: pytest.CaptureFixture[str]) -> None
     assert capsys.readouterr().out == "to ada@example.com\n"
 
 
+def test_pyramid(ada: str, grace: str) -> None:
+    client = Client(run("frameworks/pyramid")["app"], use_cookies=False)
+    assert (client.get("/").json, as_user(client, ada, "/").json) == (
+        {"hello": "stranger"},
+        {"hello": "ada"},
+    )
+    assert statuses(client, "/account", ada) == [401, 200]
+    assert statuses(client, "/edit", ada, grace) == [401, 200, 403]
+
+
 def test_fastapi(ada: str, grace: str) -> None:
     client = TestClient(run("frameworks/fastapi")["app"])
     assert client.get("/").json() == {"hello": "stranger"}

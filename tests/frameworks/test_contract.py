@@ -10,7 +10,7 @@ from amplify_mw.testing import LocalUserPool
 from tests.frameworks.conftest import USERS
 from tests.frameworks.servers import ASGI_SERVERS, WSGI_SERVERS, Servers, Site
 
-WSGI_SITES = ("flask", "flask-extension", "bottle", "bottle-plugin", "django")
+WSGI_SITES = ("flask", "flask-extension", "bottle", "bottle-plugin", "pyramid", "django")
 SITES = [
     *((server, name) for server in WSGI_SERVERS for name in WSGI_SITES),
     *(

@@ -6,6 +6,7 @@ import bare_site
 import bottle_site
 import django_site
 import flask_site
+import pyramid_site
 
 SITES: dict[str, Any] = {
     "bare": flask_site.bare,
@@ -14,6 +15,7 @@ SITES: dict[str, Any] = {
     "flask-extension": flask_site.extended,
     "bottle": bottle_site.app,
     "bottle-plugin": bottle_site.extended,
+    "pyramid": pyramid_site.app,
     "django": django_site.wsgi,
     "flask-bearer": flask_site.bearer,
     "bottle-bearer": bottle_site.bearer,
