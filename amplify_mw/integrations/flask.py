@@ -10,11 +10,13 @@ Flask turns every exception of a view into a 500 before the middleware could see
 
 Rules:
 - An `AuthError` is answered wherever it is raised: in a view, `before_request`, a template, an
-  error handler, `after_request`, a teardown. The app's own handlers for it come first.
+  error handler, `after_request`, a teardown. Handlers of the app's own, registered with Flask, come
+  first; those of an extension that replaces Flask's (Flask-RESTX) are not asked.
 - The signals are those of `integrations.signals`, with the app as their sender.
 """
 
-from typing import Unpack
+from collections.abc import Callable
+from typing import Any, Unpack
 
 from flask import Flask, Response, request
 
@@ -87,6 +89,8 @@ def handle_auth_errors(app: Flask) -> None:
     A handler of the app's own for a subclass, such as `NetworkError`, comes first.
     """
     app.register_error_handler(AuthError, _response)
+    app.preprocess_request = _handled(app, app.preprocess_request)  # type: ignore[method-assign]
+    app.dispatch_request = _handled(app, app.dispatch_request)  # type: ignore[method-assign]
     last_resort = app.handle_exception
 
     def handle_exception(error: Exception) -> Response:
@@ -96,6 +100,24 @@ def handle_auth_errors(app: Flask) -> None:
         return last_resort(error)
 
     app.handle_exception = handle_exception  # type: ignore[method-assign,assignment]
+
+
+def _handled(app: Flask, step: Callable[[], Any]) -> Callable[[], Any]:
+    """A step of a request, whose `AuthError` goes to the handlers registered with Flask.
+
+    (Flask-RESTX and Flask-RESTful put themselves before those, and make it a 500.)
+    """
+
+    def handled() -> Any:
+        try:
+            return step()
+        except AuthError as error:
+            answer = type(app).handle_user_exception(app, error)
+            if answer is None:  # of a broken handler: with None, Flask would go on to the view
+                raise
+            return answer
+
+    return handled
 
 
 class _Response(Response):

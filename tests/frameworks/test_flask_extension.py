@@ -2,14 +2,18 @@
 
 import copy
 import gc
+import logging
 import pickle
+import sys
 import weakref
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Blueprint, Flask, Response, render_template_string, stream_template_string
 from flask_login import LoginManager
+from flask_restx import Api, Resource  # type: ignore[import-untyped]
 from werkzeug.debug import DebuggedApplication
 from werkzeug.test import Client
 
@@ -219,7 +223,28 @@ def in_the_first_step_of_a_stream(app: Flask) -> None:
     app.add_url_rule("/x", "at /x", view_func=lambda: Response(secrets()))
 
 
+def in_a_view_beside_a_handler_for_all_errors(app: Flask) -> None:
+    app.add_url_rule("/x", view_func=raises)
+    app.register_error_handler(Exception, lambda error: "secret")
+
+
+def in_a_resource_of_flask_restx(app: Flask) -> None:
+    class Secret(Resource):  # type: ignore[misc]  # it has no types
+        def get(self) -> dict[str, str]:
+            return {"secret": current_user.username}
+
+    Api(app).add_resource(Secret, "/x")
+
+
+def before_a_resource_of_flask_restx(app: Flask) -> None:
+    in_a_resource_of_flask_restx(app)
+    app.before_request(raises)
+
+
 PLACES = [
+    in_a_view_beside_a_handler_for_all_errors,
+    in_a_resource_of_flask_restx,
+    before_a_resource_of_flask_restx,
     in_before_request, in_a_view, in_a_template, in_a_blueprint, in_an_error_handler,
     in_a_handler_for_all_errors, in_its_own_error_handler, in_after_request, in_a_teardown,
     in_the_first_step_of_a_stream,
@@ -253,6 +278,53 @@ def test_a_handler_of_the_apps_own_comes_first(app: Flask) -> None:
     in_a_view(app)
     app.register_error_handler(NotAuthorizedException, lambda error: ("please sign in", 401))
     assert ask(app, "/x").text == "please sign in"
+
+
+def test_a_handler_without_an_answer_lets_nobody_in(app: Flask) -> None:
+    app.register_error_handler(AuthError, lambda error: None)
+    app.before_request(raises)
+    app.add_url_rule("/x", view_func=lambda: "secret")
+    answer = ask(app, "/x")
+    assert (answer.status_code, "secret" in answer.text) == (500, False)
+
+
+def test_extensions_in_any_order_leave_errors_to_flasks_handlers(pool: LocalUserPool) -> None:
+    for is_first in (True, False):
+        app = Flask(__name__)
+        if is_first:
+            AmplifyAuth(app, pool.config())
+        in_a_resource_of_flask_restx(app)
+        if not is_first:
+            AmplifyAuth(app, pool.config())
+        assert ask(app, "/x").status_code == 401
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_layer_that_logs_and_tries_again_lets_nobody_in(
+    pool: LocalUserPool, caplog: pytest.LogCaptureFixture, times: int
+) -> None:
+    """Between the middleware and Flask: it swallows whatever gets there."""
+    app = Flask(__name__)
+    app.testing = True  # so that errors leave Flask
+    in_a_teardown(app)
+    flask = app.wsgi_app
+
+    def again(environ: Any, start_response: Any) -> Any:
+        for _ in range(times):
+            try:
+                return flask(environ, start_response)
+            except Exception:
+                logging.getLogger("again").exception("once more")
+        start_response("500 Internal Server Error", [], sys.exc_info())
+        return [b"sorry"]
+
+    app.wsgi_app = again  # type: ignore[method-assign]
+    AmplifyAuth(app, pool.config())
+    token = pool.mint("ada", expires_in=-60)
+    answer = ask(app, "/x", token)
+    assert (answer.status_code, answer.text) == (500, "sorry")
+    assert answer.headers["Set-Cookie"].startswith("amplify-session=;")
+    assert not [part for part in token.split(".") if part in caplog.text]
 
 
 def test_where_no_middleware_is_an_error_stays_one(pool: LocalUserPool) -> None:
@@ -304,14 +376,21 @@ def test_a_factory_makes_two_apps_of_one_extension(pool: LocalUserPool, ada: str
     assert [ask(app, "/one", ada).text for app in apps] == ["ada", "ada"]
 
 
-def test_the_configuration_may_come_from_the_apps_own(pool: LocalUserPool, tmp_path: Any) -> None:
+def test_the_configuration_may_come_from_the_apps_own(
+    pool: LocalUserPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config = pool.config()
     options = {"USER_POOL_ID": pool.user_pool_id, "CLIENT_ID": pool.client_id,
                "endpoint_url": pool.url, "issuer": pool.issuer}  # fmt: skip
     path = tmp_path / "amplify_outputs.json"
     path.write_text('{"auth": {"user_pool_id": "eu-west-1_Ab12Cd34E", "user_pool_client_id": "x",'
                     ' "aws_region": "eu-west-1"}, "version": "1"}')  # fmt: skip
-    for setting in (config, options, str(path), path):
+    monkeypatch.setenv("FLASK_AMPLIFY_MW__USER_POOL_ID", "eu-west-1_Ab12Cd34E")
+    monkeypatch.setenv("FLASK_AMPLIFY_MW__CLIENT_ID", "x")
+    monkeypatch.setenv("FLASK_AMPLIFY_MW__PUBLIC", '["/"]')
+    reader = Flask(__name__)
+    reader.config.from_prefixed_env()
+    for setting in (config, options, str(path), path, reader.config["AMPLIFY_MW"]):
         app = Flask(__name__)
         app.config["AMPLIFY_MW"] = setting
         AmplifyAuth(app, protect=["/private"])
