@@ -5,13 +5,22 @@ import gc
 import logging
 import pickle
 import sys
+import threading
 import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from flask import Blueprint, Flask, Response, render_template_string, stream_template_string
+from flask import (
+    Blueprint,
+    Flask,
+    Response,
+    current_app,
+    has_app_context,
+    render_template_string,
+    stream_template_string,
+)
 from flask_login import LoginManager
 from flask_restx import Api, Resource  # type: ignore[import-untyped]
 from werkzeug.debug import DebuggedApplication
@@ -24,23 +33,28 @@ from amplify_mw import (
     NotAuthorizedException,
     OutsideRequestError,
     RequestUser,
+    SealedSession,
     aio,
     end_session,
+    fetch_auth_session,
     get_current_user,
     require_auth,
     start_session,
 )
-from amplify_mw.events import Event, Refused, SignedIn, SignedOut
+from amplify_mw.events import Event, Refused, Revoked, SignedIn, SignedOut
 from amplify_mw.integrations.flask import (
     AmplifyAuth,
     current_user,
     handle_auth_errors,
     request_refused,
+    session_refreshed,
+    session_revoked,
     user_signed_in,
     user_signed_out,
 )
 from amplify_mw.testing import LocalUserPool, signed_in
 from amplify_mw.wsgi import AmplifyWSGIMiddleware
+from tests.patience import PATIENCE
 
 HTTPS: dict[str, Any] = {"base_url": "https://app.example.com", "headers": {
     "Origin": "https://app.example.com", "Sec-Fetch-Site": "same-origin",
@@ -501,6 +515,36 @@ def test_signals_tell_of_the_apps_own_events(pool: LocalUserPool) -> None:
     assert events[0].by == "app"
     for signal, receiver in zip(signals, receivers, strict=True):
         signal.disconnect(receiver)
+
+
+def test_work_on_the_librarys_own_threads_has_the_app_as_its_sender(pool: LocalUserPool) -> None:
+    """A refresh, and a revocation, which nobody waits for."""
+    config = pool.config(
+        session=SealedSession(keys=[b"k" * 32]), origins=["https://app.example.com"]
+    )
+    app, other = (session_app(config, lambda: pool.sign_in("ada")) for _ in range(2))
+
+    @app.post("/refresh")
+    def refresh() -> str:
+        fetch_auth_session(force_refresh=True)
+        return ""
+
+    told: list[tuple[str, object]] = []
+    is_revoked = threading.Event()
+
+    def note(sender: Flask, event: Event) -> None:
+        assert not has_app_context() or current_app == sender
+        told.append((type(event).__name__, sender))
+        if isinstance(event, Revoked):
+            is_revoked.set()
+
+    client = app.test_client()
+    with session_refreshed.connected_to(note), session_revoked.connected_to(note):
+        for path in ("/in", "/refresh", "/out"):
+            assert client.post(path, **HTTPS).status_code == 200
+        assert is_revoked.wait(PATIENCE)
+    assert told == [("Refreshed", app), ("Revoked", app)]
+    assert other.extensions["amplify_mw"] is not app.extensions["amplify_mw"]
 
 
 def test_a_receiver_of_one_app_hears_nothing_of_another(pool: LocalUserPool) -> None:
