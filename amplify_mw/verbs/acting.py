@@ -20,7 +20,7 @@ from typing import Final, NoReturn
 from ..authenticator import Authenticator, Visit
 from ..config.config import AmplifyConfig
 from ..credentials import HandoverSource
-from ..engine.context import bind, bound, current_visit, signed_in_verdict, unbind
+from ..engine.context import bind, bound, current_visit, leave, signed_in_verdict
 from ..engine.reporting import report_refusal
 from ..errors import AuthError, ConfigurationError, NotAuthorizedException, check_number
 from ..models import AuthUser
@@ -108,8 +108,7 @@ def acting_as(handed_over: str, config: AmplifyConfig) -> Iterator[AuthUser]:
     try:
         yield verdict.user
     finally:
-        visit.end()
-        unbind(token)
+        leave(visit, token)
 
 
 def _refuse(home: Authenticator, error: AuthError) -> NoReturn:
