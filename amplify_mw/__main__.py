@@ -76,9 +76,10 @@ def _add_keygen(commands: "_Commands") -> None:
         help="a new key for sealed sessions",
         description=(
             "Print a new random key for SealedSession(keys=[...]), AuthRoutes(keys=[...]) and "
-            "AmplifyConfig(handover_keys=[...]). Keep it secret. The first key of a list seals, all of them open. To change keys without "
-            "signing anybody out, give all processes keys=[old, new] first, then [new, old], and "
-            "[new] when the sessions of the old one may end."
+            "AmplifyConfig(handover_keys=[...]). Keep it secret. The first key of a list seals, "
+            "all of them open. To change keys without signing anybody out, give all processes "
+            "keys=[old, new] first, then [new, old], and [new] when the sessions of the old one "
+            "may end."
         ),
     )
     keygen.set_defaults(run=_keygen)
