@@ -45,15 +45,19 @@ def signed_in(
     scopes: Iterable[str] = (SELF_SERVICE_SCOPE,),
     attributes: Mapping[str, str] | None = None,
     claims: Mapping[str, Any] | None = None,
+    acr: str | None = None,
+    auth_time: float | None = None,
     **more_attributes: str,
 ) -> Iterator[AuthUser]:
     """Make the verbs answer as if `username` were signed in; yields the `AuthUser`.
 
     Attributes are keyword arguments (`email="ada@example.com"`), or a mapping for names such as
     `custom:plan`. `user_id` is the attribute `sub`, by default one made from the name alone.
-    `fetch_user_attributes` returns them with any `scopes`; only the guards look at those. `claims`:
-    more members of both tokens, such as `{"auth_time": 0, "acr": "urn:mfa"}`; the user has signed
-    in just now unless `auth_time` says otherwise.
+    `fetch_user_attributes` returns them with any `scopes`; only the guards look at those.
+
+    `auth_time`: when the user has signed in, in seconds since the epoch as in the tokens; default:
+    just now. `time.time() - 3600` is an hour ago. `acr`: how, such as "urn:mfa"; default: the
+    tokens do not say. `claims`: more members of both tokens.
 
     >>> from amplify_mw import get_current_user
     >>> with signed_in("ada", email="ada@example.com"):
@@ -61,10 +65,11 @@ def signed_in(
     'ada'
     """
     values = {**(attributes or {}), **more_attributes}
-    _refuse_other_types(values, groups=groups, scopes=scopes)
+    refuse_other_types(values, groups=groups, scopes=scopes)
+    more = claims_of_sign_in(claims, acr, auth_time)
     values.setdefault("sub", str(uuid.uuid5(uuid.NAMESPACE_URL, username)))
     user = AuthUser(username, values["sub"], groups=tuple(groups))
-    with _bound(_verdict(user, values, scopes, claims or {}), values):
+    with _bound(_verdict(user, values, scopes, more), values):
         yield user
 
 
@@ -77,7 +82,7 @@ def signed_in_machine(client_id: str, *, scopes: Iterable[str] = ()) -> Iterator
     ...     get_current_principal().client_id
     'orders-job'
     """
-    _refuse_other_types({}, "signed_in_machine", scopes=scopes)
+    refuse_other_types({}, "signed_in_machine", scopes=scopes)
     machine = Machine(client_id, frozenset(scopes))
     ends_at = time.time() + _LIFETIME
     verdict = KnownMachine(
@@ -92,17 +97,40 @@ def signed_in_machine(client_id: str, *, scopes: Iterable[str] = ()) -> Iterator
         yield machine
 
 
-def _refuse_other_types(
+def refuse_other_types(
     attributes: Mapping[str, object], verb: str = "signed_in", **lists: object
 ) -> None:
+    """Raise `TypeError` for a text in place of a list, and for an attribute that is no text."""
     for name, value in lists.items():
         if isinstance(value, str):
             raise TypeError(f"{verb}: {name} is a list; write {name}=[{value!r}]")
     for name, value in attributes.items():
         if not isinstance(value, str):
             raise TypeError(
-                f"signed_in: the attribute {name!r} is text, such as 'true' or '42'; got {value!r}"
+                f"{verb}: the attribute {name!r} is text, such as 'true' or '42'; got {value!r}"
             )
+
+
+def claims_of_sign_in(
+    claims: Mapping[str, Any] | None,
+    acr: str | None,
+    auth_time: float | None,
+    verb: str = "signed_in",
+) -> dict[str, Any]:
+    """The claims of a test's user beside the usual ones. Raises `TypeError`."""
+    found = dict(claims or {})
+    if acr is not None:
+        if not isinstance(acr, str):
+            raise TypeError(f"{verb}: acr is one text, such as 'urn:mfa'; got {acr!r}")
+        found["acr"] = acr
+    if auth_time is not None:
+        if isinstance(auth_time, bool) or not isinstance(auth_time, int | float):
+            raise TypeError(
+                f"{verb}: auth_time is in seconds since the epoch, as in a token; write "
+                f"time.time() - 3600 for a sign-in an hour ago; got {auth_time!r}"
+            )
+        found["auth_time"] = int(auth_time)
+    return found
 
 
 @contextmanager

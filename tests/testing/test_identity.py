@@ -1,6 +1,8 @@
 """`signed_in`: a user for unit tests."""
 
+import time
 from contextvars import copy_context
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -8,8 +10,11 @@ import pytest
 from amplify_mw import (
     NotAuthorizedException,
     OutsideRequestError,
+    StepUpRequiredException,
     fetch_auth_session,
+    get_claim,
     get_current_user,
+    require_auth,
 )
 from amplify_mw.testing import signed_in, signed_out
 
@@ -88,3 +93,51 @@ def test_a_block_may_end_in_another_context() -> None:
     block.__exit__(None, None, None)
     with pytest.raises(OutsideRequestError):
         get_current_user()
+
+
+class TestHowAndWhen:
+    """`acr` and `auth_time`, for the guards that ask for a fresh or a strong sign-in."""
+
+    @staticmethod
+    @require_auth(fresh=600)
+    def fresh() -> str:
+        return "fresh"
+
+    @staticmethod
+    @require_auth(acr="urn:mfa")
+    def strong() -> str:
+        return "strong"
+
+    def test_a_user_has_signed_in_just_now(self) -> None:
+        with signed_in("ada"):
+            assert self.fresh() == "fresh"
+
+    def test_a_sign_in_may_be_long_ago(self) -> None:
+        with signed_in("ada", auth_time=time.time() - 3600), pytest.raises(StepUpRequiredException):
+            self.fresh()
+
+    def test_a_sign_in_may_be_strong(self) -> None:
+        with signed_in("ada", acr="urn:mfa"):
+            assert (self.strong(), get_claim("acr")) == ("strong", "urn:mfa")
+        with signed_in("ada"), pytest.raises(StepUpRequiredException):
+            self.strong()
+
+    def test_they_are_in_both_tokens(self) -> None:
+        with signed_in("ada", auth_time=1_700_000_000.9, acr="urn:mfa", claims={"tenant": "a1"}):
+            for token_use in ("id", "access"):
+                names = ("auth_time", "acr", "tenant")
+                found = [get_claim(name, token_use=token_use) for name in names]
+                assert found == [1_700_000_000, "urn:mfa", "a1"]
+
+    @pytest.mark.parametrize("wrong", [timedelta(hours=1), "yesterday", True])
+    def test_another_type_of_time_is_told(self, wrong: Any) -> None:
+        with (
+            pytest.raises(TypeError, match=r"seconds since the epoch.*time\.time\(\) - 3600"),
+            signed_in("ada", auth_time=wrong),
+        ):
+            pass
+
+    def test_several_ways_are_told(self) -> None:
+        wrong: Any = ["urn:mfa"]
+        with pytest.raises(TypeError, match="acr is one text"), signed_in("ada", acr=wrong):
+            pass
