@@ -1120,3 +1120,14 @@ def test_an_operation_that_the_pool_lacks_is_refused_at_the_call(
 def test_a_kind_of_token_that_there_is_not_is_refused(pool: LocalUserPool, token_use: Any) -> None:
     with pytest.raises(ValueError, match=r"^token_use: write 'id' or 'access'"):
         pool.mint("ada", token_use)
+
+
+def test_a_user_may_be_changed() -> None:
+    with LocalUserPool() as pool:
+        before = pool.add_user("ada", "a password", groups=["editors"], name="Ada")
+        after = pool.change_user("ada", attributes={"email": "ada@example.com"})
+        assert after.attributes == {"name": "Ada", "email": "ada@example.com"}
+        assert pool.change_user("ada", groups=()).groups == ()
+        assert (after.sub, after.password, after.groups) == (before.sub, "a password", ("editors",))
+        with pytest.raises(LookupError, match="grace"):
+            pool.change_user("grace", groups=["editors"])

@@ -434,6 +434,28 @@ class LocalUserPool(RegionServer):
             self._ledger.users[username] = user
         return user
 
+    def change_user(
+        self,
+        username: str,
+        *,
+        groups: Iterable[str] | None = None,
+        attributes: Mapping[str, str] | None = None,
+    ) -> LocalUser:
+        """Give a user other groups, and these attributes in place of those of the same names.
+
+        None leaves them. Tokens from now on have them; password and sign-ins stay. Raises
+        `LookupError` if there is no such user.
+        """
+        with self._shared.changing():
+            user = self._ledger.user(username)
+            user = replace(
+                user,
+                groups=user.groups if groups is None else tuple(groups),
+                attributes=MappingProxyType({**user.attributes, **(attributes or {})}),
+            )
+            self._ledger.users[username] = user
+        return user
+
     @property
     def usernames(self) -> tuple[str, ...]:
         """The names of the users, in the order of their making."""
