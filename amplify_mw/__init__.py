@@ -20,8 +20,8 @@ The public modules:
     amplify_mw.integrations.pyramid    AmplifySecurityPolicy, includeme
     amplify_mw.integrations.quart      AmplifyAuth, current_user, handle_auth_errors, signals
     amplify_mw.integrations.starlette  handle_auth_errors, for FastAPI too
-    amplify_mw.testing                 a local user pool, and a signed-in user without a middleware
-    amplify_mw.testing.plugin          a local user pool as a pytest fixture
+    amplify_mw.testing                 a local user pool, signed-in test clients, `signed_in`
+    amplify_mw.testing.plugin          a local user pool and signed-in clients as pytest's fixtures
     amplify_mw.testing.store_contract  tests to inherit for a session store of your own
 
 All other modules may change in any release.

@@ -56,11 +56,11 @@ PUBLIC = {
     "amplify_mw.integrations.starlette": "handle_auth_errors",
     "amplify_mw.testing": """
         LocalUserPool LocalUser Replica StateError new_signing_key
-        signed_in signed_in_machine signed_out
+        SignedInClients Person signed_in signed_in_machine signed_out
         Fault Body CognitoError Down Drip Gate Lost Redirect Status Throttling
         AlteredRedirect AuthorizeError
     """,
-    "amplify_mw.testing.plugin": "user_pool",
+    "amplify_mw.testing.plugin": "amplify_pool amplify_client",
     "amplify_mw.testing.store_contract": "StoreContract",
 }
 

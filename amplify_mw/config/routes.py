@@ -31,7 +31,7 @@ _ASK_AGAIN: Final = "amplify-ask-again"
 _TRIED: Final = "amplify-tried"
 _TRIED_LASTS: Final = 60  # seconds: a circle takes less than one
 _POOL_REMEMBERS: Final = 3600  # seconds for which Cognito's pages know a browser
-_TARGETS: Final = ("after_sign_in", "after_sign_out", "on_error")
+TARGETS: Final = ("after_sign_in", "after_sign_out", "on_error")
 _RESOURCE: Final = r"[A-Za-z][A-Za-z0-9+.\-]*://[!\"$-~]+"  # RFC 8707 2: absolute, no fragment
 ROUTES: Final = ("sign-in", "sign-up", "sign-in-callback", "sign-out", "sign-out-callback")
 
@@ -145,7 +145,7 @@ class AuthRoutes:
         is_plain = is_path(longest) and "//" not in longest and "/." not in longest
         if not is_plain or not self.prefix or "%" in self.prefix:
             raise ConfigurationError("AuthRoutes.prefix: write a decoded path such as '/auth'")
-        for name in _TARGETS:
+        for name in TARGETS:
             self._check_target(name, getattr(self, name))
         _check_listener("on_sign_in", self.on_sign_in, "NewSignIn")
         _check_listener("on_sign_in_failed", self.on_sign_in_failed, "SignInFailure")
@@ -199,7 +199,7 @@ class AuthRoutes:
         """
         if not mount:
             return self
-        paths = {name: getattr(self, name) for name in _TARGETS}
+        paths = {name: getattr(self, name) for name in TARGETS}
         below = {
             name: mount + path
             for name, path in paths.items()

@@ -233,6 +233,12 @@ def _warn(config: AmplifyConfig) -> None:
             logger.warning("%s", warning)
 
 
+def consider_told(config: AmplifyConfig) -> None:
+    """Warn of nothing in a configuration, such as that of a test."""
+    with _here._lock:
+        _warned.update(_dangers(config))
+
+
 def _dangers(config: AmplifyConfig) -> Iterator[str]:
     addresses = [url for pool in config.user_pools for url in pool.insecure_addresses]
     if config.routes is not None and not (

@@ -70,6 +70,13 @@ def check_place(app: object) -> None:
         )
 
 
+def way_to_wrap(app: object) -> str:
+    """The line that puts a middleware around `app`."""
+    function, bound = _called(app)
+    fits_wsgi, fits_asgi = (True, False) if function is None else _fits(function, bound)
+    return _way(app, is_asgi=fits_asgi and not fits_wsgi)
+
+
 def _way(app: object, *, is_asgi: bool) -> str:
     """The line that puts the right middleware around `app`."""
     families = families_of(app.__self__ if type(app) is MethodType else app)

@@ -8,6 +8,8 @@ with signed_in("ada", email="ada@example.com"):
     assert get_current_user().username == "ada"
 """
 
+from .clients.clients import SignedInClients as SignedInClients
+from .clients.people import Person as Person
 from .identity import signed_in as signed_in
 from .identity import signed_in_machine as signed_in_machine
 from .identity import signed_out as signed_out

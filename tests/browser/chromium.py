@@ -40,7 +40,7 @@ _LISTENS = b"DevTools listening on "
 @contextmanager
 def launched() -> Iterator["Browser"]:
     """The browser with Playwright's switches. Skips the test where it is not at hand."""
-    program = _program()
+    program = program_path()
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -54,7 +54,7 @@ def launched() -> Iterator["Browser"]:
 @contextmanager
 def unaltered() -> Iterator["Browser"]:
     """The browser with its own defaults, started by itself. Skips where it is not at hand."""
-    program = _program()
+    program = program_path()
     from playwright.sync_api import sync_playwright
 
     # Processes of its own may write to the folder a moment longer than the browser lives.
@@ -71,7 +71,7 @@ def unaltered() -> Iterator["Browser"]:
                 browser.close()
 
 
-def _program() -> str:
+def program_path() -> str:
     if find_spec("playwright") is None:
         pytest.skip("Playwright is not installed: pip install playwright")
     program = os.environ.get("AMPLIFY_TEST_CHROMIUM") or shutil.which("chromium")
