@@ -12,7 +12,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar, Unpack, overload
 
 from ...config.config import AmplifyConfig
-from ...config.options import Options
 from ...wsgi import AmplifyWSGIMiddleware
 from ..pool.pool import LocalUserPool
 from .browser import browser_cookies
@@ -27,6 +26,8 @@ if TYPE_CHECKING:
     from flask.testing import FlaskClient
     from starlette.testclient import TestClient
     from werkzeug.test import Client
+
+    from ...config.options import Options
 
     ASGIApp: TypeAlias = Callable[[Any, Any, Any], Awaitable[None]]
 
@@ -83,7 +84,7 @@ class SignedInClients:
     ) -> None:
         self.close()
 
-    def point(self, app: object, **options: Unpack[Options]) -> AmplifyConfig:
+    def point(self, app: object, **options: "Unpack[Options]") -> AmplifyConfig:
         """Point the middlewares of an app at the pool, and return their configuration.
 
         The clients do it by themselves. `options`: other options to change for the test, such as
