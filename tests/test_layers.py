@@ -66,7 +66,12 @@ HOUSE = {
     "wsgi": "",
     "asgi": "",
     "integrations": """
-        answering current signals bottle django flask mcp pyramid quart starlette fastapi
+        answering current signals bottle
+        django.settings django.remembering django.rights django.users django.backend
+        django.rows.models django.rows.making django.rows.known django.rows.migrations.0001_initial
+        django.present django.middleware django.views django.checks django.apps django.rows.apps
+        django.rest_framework django.ninja django.channels
+        flask mcp pyramid quart starlette fastapi
     """,
     "testing": """
         pool.srp pool.signing pool.issuers pool.secrecy pool.tracking pool.client_secrets

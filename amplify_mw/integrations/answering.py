@@ -31,7 +31,7 @@ def answer_for(request: Mapping[str, Any], error: AuthError) -> Answer:
     all headers, and add none. Raises `error` itself without a middleware around the app.
     """
     visit = visit_around(error)
-    return answer_of(visit, _asked(request, visit.home.mounts.place_of), error)
+    return answer_of(visit, asked_of(request, visit.home.mounts.place_of), error)
 
 
 async def refuse_socket(
@@ -64,7 +64,8 @@ def close_code(error: AuthError) -> int:
     return CLOSES.get(error.status_code, 1011)
 
 
-def _asked(request: Mapping[str, Any], place: Placing) -> Asked:
+def asked_of(request: Mapping[str, Any], place: Placing) -> Asked:
+    """The request as a value."""
     if "REQUEST_METHOD" in request:
         from ..shell import wsgi_request
 

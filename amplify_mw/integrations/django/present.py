@@ -1,0 +1,134 @@
+"""The user of a request or a socket as Django code sees it, settled when something reads it.
+
+Rules:
+- It goes by the visit: a session that a view starts or ends shows at once, and a token that runs
+  out in a long response or an open socket leaves nobody.
+- Beside it there may be a user of Django's own session, who counts if nobody is signed in here by a
+  cookie. A Bearer header counts alone.
+- Without a visit, the user of Django's session is there, as in a test with `force_login`; nobody
+  would be an error: the middleware is missing.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.apps import apps
+from django.utils.functional import LazyObject
+
+from ...authenticator import Visit
+from ...engine.context import signed_in_verdict
+from ...errors import OutsideRequestError
+from ...sessions.verdicts import SignedIn
+from ...verbs.user import user_in
+from .settings import ROWS, rules
+from .users import TokenUser, nobody
+
+
+def user_of(verdict: SignedIn) -> Any:
+    """Django's user for a verdict: with a row, which may ask the database, or without."""
+    granted = rules().granted(verdict.pool, verdict.user.groups)
+    if not apps.is_installed(ROWS):
+        return TokenUser(verdict, granted)
+    from .rows.known import known_user  # it has models
+
+    return known_user(verdict, granted) or nobody()
+
+
+def is_at_hand(verdict: SignedIn) -> bool:
+    """Whether `user_of` will ask the database nothing."""
+    if not apps.is_installed(ROWS):
+        return True
+    from .rows.known import is_known
+
+    return is_known(verdict)
+
+
+class Found:
+    """What is known of one request's user.
+
+    `before`: Django's own user; `before_awaited`: a function for the same, awaited.
+    """
+
+    __slots__ = ("_before", "_before_awaited", "_seen", "_user", "_visit")
+
+    def __init__(
+        self,
+        visit: Visit | None,
+        before: Any = None,
+        before_awaited: Callable[[], Awaitable[Any]] | None = None,
+    ) -> None:
+        self._visit = visit
+        self._before = before
+        self._before_awaited = before_awaited
+        self._seen: SignedIn | None = None
+        self._user: Any = None
+
+    def user(self) -> Any:
+        """The user. Raises `NetworkError` when that cannot be told now."""
+        verdict = present_verdict(self._visit)
+        if self._user is None or verdict is not self._seen:
+            other = self._before if self._may_be_other() else None
+            self._settle(verdict, self._else(other) if verdict is None else user_of(verdict))
+        return self._user
+
+    async def auser(self) -> Any:
+        """The user, awaited."""
+        verdict = present_verdict(self._visit)
+        if self._user is not None and verdict is self._seen:
+            return self._user
+        if verdict is None:
+            ask = self._before_awaited if self._may_be_other() else None
+            self._settle(None, self._else(None if ask is None else await ask()))
+        else:
+            self._settle(verdict, await auser_of(verdict))
+        return self._user
+
+    def _settle(self, verdict: SignedIn | None, user: Any) -> None:
+        self._seen, self._user = verdict, user
+
+    def _may_be_other(self) -> bool:
+        return self._visit is None or self._visit.source.is_ambient
+
+    def _else(self, other: Any) -> Any:
+        """The user of Django's session, or nobody."""
+        if other is not None and other.is_authenticated:
+            return other
+        if self._visit is None:
+            raise OutsideRequestError
+        return nobody()
+
+
+class UserNow(LazyObject):
+    """`request.user`: the user at the moment it is read."""
+
+    def __init__(self, found: Found) -> None:
+        self.__dict__["_found"] = found
+
+    @property
+    def _wrapped(self) -> Any:
+        return self.__dict__["_found"].user()
+
+    def __repr__(self) -> str:
+        return "<UserNow>"  # it stands in logs and in tracebacks, and must not ask
+
+
+def present_verdict(visit: Visit | None) -> SignedIn | None:
+    """The verdict of a signed-in user; None for nobody. Raises `NetworkError`."""
+    if visit is None:
+        return None
+    verdict = visit.ask()
+    if type(verdict) is SignedIn and not visit.stage:  # nearly always
+        return verdict
+    return None if user_in(visit) is None else signed_in_verdict(visit)
+
+
+def user_of_visit(visit: Visit) -> Any:
+    """Django's user of a visit, without a look at Django's session."""
+    verdict = present_verdict(visit)
+    return nobody() if verdict is None else user_of(verdict)
+
+
+async def auser_of(verdict: SignedIn) -> Any:
+    """`user_of`, awaited."""
+    return user_of(verdict) if is_at_hand(verdict) else await sync_to_async(user_of)(verdict)

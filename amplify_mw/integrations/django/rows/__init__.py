@@ -1,0 +1,1 @@
+"""Rows for users: `INSTALLED_APPS = [..., "amplify_mw.integrations.django.rows"]`, and migrate."""

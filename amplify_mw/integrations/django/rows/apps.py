@@ -1,0 +1,24 @@
+"""The app `amplify_mw.integrations.django.rows`."""
+
+from django.apps import AppConfig
+from django.contrib.auth import get_user_model
+from django.db.models.signals import post_delete, post_save
+
+from ..checks import register
+
+
+class RowsConfig(AppConfig):
+    """Its table, its checks, and notes of rows that are dropped when one changes."""
+
+    name: str = "amplify_mw.integrations.django.rows"
+    label: str = "amplify_mw_rows"
+    verbose_name: str = "Cognito users"
+    default_auto_field: str = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Begin."""
+        from .known import forget
+
+        register()
+        for signal in (post_save, post_delete):
+            signal.connect(forget, sender=get_user_model(), dispatch_uid="amplify_mw")
