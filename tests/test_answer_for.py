@@ -70,7 +70,7 @@ def socket_messages(pool: LocalUserPool, app: Any, *extensions: str) -> list[Any
     async def send(message: Any) -> None:
         sent.append(message)
 
-    scope["extensions"] = dict.fromkeys(extensions, {})
+    scope["extensions"] = {name: {} for name in extensions}
     asyncio.run(AmplifyASGIMiddleware(app, pool.config())(scope, receive, send))
     return sent
 

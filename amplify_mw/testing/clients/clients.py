@@ -120,7 +120,7 @@ class SignedInClients:
         `app`: the wrapped application, if the settings do not name it (`WSGI_APPLICATION`, or
         `ASGI_APPLICATION`).
         """
-        from django.test import Client  # type: ignore[import-untyped]  # it has no types
+        from django.test import Client
 
         return self._of_django(Client, username, app, person)
 
@@ -136,7 +136,7 @@ class SignedInClients:
         self, username: str | None = None, *, app: object = None, **person: Unpack[Person]
     ) -> Any:
         """The `APIClient()` of Django REST framework, likewise."""
-        from rest_framework.test import APIClient  # type: ignore[import-untyped]
+        from rest_framework.test import APIClient
 
         return self._of_django(APIClient, username, app, person)
 

@@ -17,12 +17,12 @@ from http.client import responses
 from typing import Any, Final, TypeVar
 
 from asgiref.sync import sync_to_async
-from django import conf  # type: ignore[import-untyped]  # it has no types
-from django.core.handlers.asgi import ASGIRequest  # type: ignore[import-untyped]
-from django.core.handlers.wsgi import WSGIRequest  # type: ignore[import-untyped]
-from django.http import HttpResponse  # type: ignore[import-untyped]
-from django.test import AsyncClient  # type: ignore[import-untyped]
-from django.utils.module_loading import import_string  # type: ignore[import-untyped]
+from django import conf
+from django.core.handlers.asgi import ASGIRequest
+from django.core.handlers.wsgi import WSGIRequest
+from django.http import HttpResponse
+from django.test import AsyncClient
+from django.utils.module_loading import import_string
 
 from ...asgi import AmplifyASGIMiddleware
 from ...config.config import AmplifyConfig
