@@ -353,14 +353,15 @@ class Authenticator:
         return visit
 
     def newer(self, expired: SignedIn, source: Source, now: float) -> SignedIn | None:
-        """The fresh verdict on a session whose tokens another request has refreshed meanwhile.
+        """The verdict on a session whose tokens another request has refreshed meanwhile, if any.
 
-        None: there is none. Nothing is waited for, or changed.
+        The cached one, of the same user, until its tokens expire. (A session that has ended here
+        has none. No store is asked: nothing may wait, as for the first tokens.)
         """
         if not source.clears or not expired.value:  # a header's; a test's
             return None
         known = self.known(expired.value)
-        if not isinstance(known, SignedIn) or now >= known.fresh_until:
+        if not isinstance(known, SignedIn) or now >= known.expires_at:
             return None
         return known if _owner(known) == _owner(expired) else None
 

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import Context, ContextVar, copy_context
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -28,18 +29,26 @@ from amplify_mw import (
     OutsideRequestError,
     RequestAuth,
     RequestUser,
+    StoredSession,
     aio,
     carry,
     get_current_user,
     require_auth,
 )
 from amplify_mw.asgi import AmplifyASGIMiddleware
+from amplify_mw.authenticator import Visit
 from amplify_mw.engine.context import CURRENT
+from amplify_mw.engine.engine import Engine
 from amplify_mw.integrations import answer_for
+from amplify_mw.log import Once
+from amplify_mw.sessions.verdicts import NO_SESSION
+from amplify_mw.shell import notices
+from amplify_mw.stores import MemoryStore
 from amplify_mw.testing import LocalUserPool, signed_in, signed_in_machine, signed_out
 from amplify_mw.wsgi import AmplifyWSGIMiddleware
 from tests.patience import PATIENCE
-from tests.shells import ASGIShell, Ask, Shell, WSGIShell
+from tests.shells import AppAnswer, ASGIShell, Ask, Shell, WSGIShell
+from tests.sites import HOUR, Browser, Build, Clock, Site, outcome
 
 OVER = "the request is over"
 TOKENS = {"id_token": "a", "access_token": "b", "refresh_token": "c"}
@@ -472,7 +481,7 @@ def test_background_tasks_of_a_framework_are_part_of_the_request(
         return StreamingResponse(steps(), background=BackgroundTask(anote, "async"))
 
     app = Starlette(routes=[Route("/plain", plain), Route("/stream", stream)])
-    client = TestClient(AmplifyASGIMiddleware(app, config))
+    client = TestClient(AmplifyASGIMiddleware(app, config))  # type: ignore[arg-type]
     client.cookies["amplify-session"] = pool.mint("ada")
     for path in ("/plain", "/stream"):
         assert client.get(path).text == "done"
@@ -689,7 +698,8 @@ def test_asgirefs_adapter_never_closes_and_the_request_is_over_all_the_same(
         start_response("200 OK", [])
         return body
 
-    asyncio.run(serve(WsgiToAsgi(AmplifyWSGIMiddleware(app, config)), pool.mint("ada")))
+    adapted = WsgiToAsgi(AmplifyWSGIMiddleware(app, config))  # type: ignore[no-untyped-call]
+    asyncio.run(serve(adapted, pool.mint("ada")))
     assert (body.seen, body.left()) == (["ada"] * 3, {OVER})
 
 
@@ -713,6 +723,123 @@ def test_contextvars_of_the_app_are_the_servers_as_without_us(respond: Any) -> N
 
     outside.run(server)
     assert _SEEN not in outside
+
+
+# --- a response that goes on for long
+
+
+def going_on(site: Site, browser: Browser, *meanwhile: Callable[[], object]) -> list[str]:
+    """Whom a stream sees: at first, after the token's end, and after each of these in between."""
+    seen = list[str]()
+
+    def stream() -> None:
+        seen.append(outcome(site.who))
+        site.clock.advance(LATER)
+        seen.append(outcome(site.who))
+        for act in meanwhile:
+            Context().run(act)
+            seen.append(outcome(site.who))
+
+    browser.ask(lambda: AppAnswer(later={"streaming": stream}))
+    return seen
+
+
+LATER = HOUR + 60  # the tokens have run out, whatever the leeway
+EXPIRED = "TokenExpiredException token_expired"
+
+
+def test_a_stream_goes_on_with_tokens_that_another_request_has_refreshed(build: Build) -> None:
+    site = build("memory")
+    browser = site.sign_in()
+    seen = going_on(site, browser, browser.does, lambda: site.clock.advance(LATER), browser.does)
+    assert seen == ["ada", EXPIRED, "ada", EXPIRED, "ada"]
+
+
+def test_a_stream_does_not_go_on_with_a_session_that_has_ended(build: Build) -> None:
+    site = build("memory")
+    browser = site.sign_in()
+    seen = going_on(site, browser, browser.does, lambda: browser.does(site.end()))
+    assert seen == ["ada", EXPIRED, "ada", EXPIRED]
+
+
+def test_a_stream_does_not_go_on_as_the_next_user_of_its_browser(build: Build) -> None:
+    site = build("memory")
+    browser = site.sign_in()
+
+    def sign_in() -> None:
+        assert browser.does(site.start(site.pool.sign_in("grace"))).body == "grace"
+
+    assert going_on(site, browser, sign_in) == ["ada", EXPIRED, EXPIRED]
+
+
+@pytest.mark.parametrize("kind", ["sealed", "token"])
+def test_a_stream_whose_cookie_is_replaced_ends_with_its_token(build: Build, kind: str) -> None:
+    site = build(kind)
+    browser = site.sign_in()
+    assert going_on(site, browser, browser.does)[:3] == ["ada", EXPIRED, EXPIRED]
+
+
+def test_a_websocket_goes_on_likewise(pool: LocalUserPool, clock: Clock) -> None:
+    seen = list[str]()
+    engine = Engine(pool.config(session=StoredSession(MemoryStore(clock=clock))), clock)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.accept"})
+            seen.append(who())
+            clock.advance(LATER)
+            seen.append(who())
+            await asyncio.create_task(serve(wrapped, cookies[0]), context=Context())
+            seen.append(who())
+            return
+        if scope["path"] == "/in":
+            await aio.start_session(pool.sign_in("ada"))
+        await send(START)
+        await send(BODY)
+
+    wrapped = AmplifyASGIMiddleware(app, engine)
+    got = asyncio.run(ASGIShell().serve(wrapped, Ask(path="/in", method="POST")))
+    cookies = [str(got.one("set-cookie")).partition(";")[0].removeprefix("amplify-session=")]
+    asyncio.run(serve(wrapped, cookies[0], "websocket"))
+    assert seen == ["ada", "token_expired", "ada"]
+
+
+# --- threads that inherit contexts
+
+
+def test_no_thread_of_the_librarys_own_holds_a_user(config: AmplifyConfig) -> None:
+    """Seen where threads inherit contexts (`-p tests.inheriting`): elsewhere no thread has one."""
+    with signed_in("ada"), LocalUserPool() as pool:
+        app = WSGIShell().app(lambda: amplify_mw.fetch_user_attributes()["sub"])
+        site = AmplifyWSGIMiddleware(app, pool.config())
+        pool.add_user("grace")
+        ask = Ask(cookie=pool.mint("grace", "access"))
+        # As a visitor: the block's user would win.
+        token = CURRENT.set(Visit.of(site._home, NO_SESSION))
+        WSGIShell().send(site, ask)
+        CURRENT.reset(token)
+        contexts = [getattr(thread, "_context", None) for thread in threading.enumerate()]
+        held = [context.get(CURRENT) for context in contexts if context is not None]
+        assert [visit for visit in held if visit is not None] == []
+
+
+@pytest.mark.parametrize("is_inherited", [False, True])
+def test_that_threads_inherit_contexts_is_said_once(
+    shell: Shell,
+    config: AmplifyConfig,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    is_inherited: bool,
+) -> None:
+    caplog.set_level("INFO", "amplify_mw")
+    flags = SimpleNamespace(thread_inherit_context=is_inherited)
+    monkeypatch.setattr(notices, "sys", SimpleNamespace(flags=flags))
+    monkeypatch.setattr(notices, "_IN_THIS_PROCESS", Once())
+    for _ in range(2):
+        shell.middleware(shell.app(who), config)
+    said = [record for record in caplog.records if "thread_inherit_context" in record.message]
+    assert [record.levelname for record in said] == ["INFO"] * is_inherited
+    assert all("carry(" in record.message for record in said)
 
 
 # --- any order

@@ -1,19 +1,21 @@
 """Notices for the operator: a middleware and its app do not fit together.
 
 Rules:
-- Each notice is told once per middleware (the one on preflights: once per process), and names the
-  setting to write. Later refusals of foreign origins are logged at DEBUG.
+- Each notice is told once per middleware (those on preflights and on threads: once per process),
+  and names the setting to write. The one on threads is at INFO, and no event: nothing is amiss.
+  Later refusals of foreign origins are logged at DEBUG.
 - Paths and headers come from a client: they are escaped and cut.
 """
 
 # Annotations stay unevaluated: each one costs every import some microseconds.
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from ..authenticator import Visit
-from ..log import Once
+from ..log import Once, logger
 from ..web.answers import Asked
 from ..web.requests import page_of
 
@@ -30,6 +32,17 @@ class Notices:
     def __init__(self, reporter: Reporting) -> None:
         self._reporter = reporter
         self._once = Once()
+
+    def inheriting_threads(self) -> None:
+        """Python starts threads in copies of contexts; the library's users are not handed on so."""
+        is_inherited = getattr(sys.flags, "thread_inherit_context", False)  # Python 3.14
+        if is_inherited and _IN_THIS_PROCESS.is_first("threads"):
+            logger.info(
+                "Python starts each thread in a copy of its starter's context "
+                "(thread_inherit_context). The user is not inherited that way: a thread has one by "
+                "carry(function), or asyncio.to_thread. A context that you copy yourself while a "
+                "request is served has its user until that is over, on any thread"
+            )
 
     def cors_inside(self, layers: Sequence[str]) -> None:
         """CORS layers are inside the middleware, and never see preflights of protected paths."""

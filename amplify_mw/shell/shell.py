@@ -122,6 +122,7 @@ class Shell:
         # As with `ignore`: a path is exempt only if every reading of it is.
         self._exempt = AccessRules((), (), config.csrf_exempt, config.mount, inside)
         self._notices = Notices(self._home.reporter)
+        self._notices.inheriting_threads()
         if inside.cors and self._withholds and config.preflight != "app":
             self._notices.cors_inside(inside.cors)
         self._routes: Mapping[str, Route] | None = None

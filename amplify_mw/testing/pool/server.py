@@ -18,6 +18,7 @@ import ssl
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from contextvars import Context
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol
@@ -262,7 +263,7 @@ class LoopbackServer:
         listener = _Listener(self._port, self._serve, self._tls() if self._tls else None)
         self._port = listener.port
         thread = threading.Thread(target=listener.serve, name="local-server", daemon=True)
-        thread.start()
+        Context().run(thread.start)  # it keeps no user of a request that is being served here
         self._running = listener, thread
 
     def close(self) -> None:
