@@ -144,7 +144,9 @@ def _async_generators(function: Callable[..., Any], visit: Visit) -> Callable[..
                 try:
                     given = yield item
                     advance = steps.asend
-                except BaseException as error:  # noqa: BLE001  # likewise
+                except BaseException as error:
+                    if steps.ag_frame is None:  # closed by the loop: it would answer None
+                        raise
                     advance, given = steps.athrow, error
         finally:
             call.visit = given = None
