@@ -129,7 +129,6 @@ class AmplifyASGIMiddleware(Shell):
             if not await ours.send_answer_for(error, self._place):
                 raise
         finally:
-            visit.headers = None
             leave(visit, token)
 
     async def _send(

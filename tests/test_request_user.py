@@ -4,6 +4,7 @@ import asyncio
 import gc
 import weakref
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from contextvars import Context
 from typing import Any
 
@@ -17,6 +18,7 @@ from amplify_mw import (
     Machine,
     NetworkError,
     NotAuthorizedException,
+    OutsideRequestError,
     RequestAuth,
     RequestUser,
 )
@@ -172,6 +174,31 @@ def test_an_answer_that_depends_on_permissions_is_not_kept(config: AmplifyConfig
 
     serve(app, SHELL.scope(ask), send)
     assert (b"cache-control", b"no-store") in started[0]["headers"]
+
+
+QUESTIONS: dict[str, Callable[[Scope], object]] = {
+    "is_authenticated": lambda scope: scope["user"].is_authenticated,
+    "display_name": lambda scope: scope["user"].display_name,
+    "username": lambda scope: scope["user"].username,
+    "groups": lambda scope: scope["user"].groups,
+    "principal": lambda scope: scope["user"].principal,
+    "to_dict": lambda scope: scope["user"].to_dict(),
+    "bool": lambda scope: bool(scope["user"]),
+    "str": lambda scope: str(scope["user"]),
+    "scopes": lambda scope: scope["auth"].scopes,
+    "bool of auth": lambda scope: bool(scope["auth"]),
+}
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+@pytest.mark.parametrize("who", [signed_in, signed_in_machine, nullcontext])
+def test_the_user_is_gone_with_the_request(name: str, who: Any, config: AmplifyConfig) -> None:
+    app, found = asking(lambda scope: 1, config.replace(bearer=True))
+    with who("ada"):
+        scope = serve(app, SHELL.scope(Ask()))
+        with pytest.raises(OutsideRequestError, match="over"):
+            QUESTIONS[name](scope)
+    assert found == [1]
 
 
 def test_a_session_ended_by_the_app_shows_at_once(config: AmplifyConfig, ask: Ask) -> None:
