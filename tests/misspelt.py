@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 
 from amplify_mw import AmplifyConfig, CookiePolicy
 from amplify_mw.asgi import AmplifyASGIMiddleware
+from amplify_mw.integrations.fastapi import AmplifyAuth
 from amplify_mw.wsgi import AmplifyWSGIMiddleware
 
 
@@ -45,3 +46,12 @@ def added(app: Starlette, fast: FastAPI, config: AmplifyConfig) -> None:
     app.add_middleware(AmplifyASGIMiddleware, config, public=["/account/help"])
     app.add_middleware(AmplifyASGIMiddleware, config=config, protected=[])  # type: ignore[call-arg]
     fast.add_middleware(AmplifyASGIMiddleware, config=config)
+
+
+def dependencies(config: AmplifyConfig) -> None:
+    auth = AmplifyAuth(config, docs_client_id="docs")
+    AmplifyAuth(config, doc_client_id="docs")  # type: ignore[call-arg]
+    auth.require(groups=["editors"])
+    auth.require(group=["editors"])  # type: ignore[call-overload]
+    auth.require(machines=True, scopes=["orders/write"])
+    auth.require(machines=True, groups=["editors"])  # type: ignore[call-overload]

@@ -607,6 +607,11 @@ def test_several_pools_have_a_scheme_each() -> None:
     validate(json.loads(json.dumps(app.openapi())), cls=OpenAPIV31SpecValidator)
 
 
+def test_a_misspelt_need_is_told(auth: AmplifyAuth) -> None:
+    with pytest.raises(TypeError, match=r"require\(\) has no 'group'; it has groups"):
+        auth.require(group=["editors"])  # type: ignore[call-overload]
+
+
 def test_an_app_in_place_of_the_configuration_is_told() -> None:
     with pytest.raises(ConfigurationError, match="init_app"):
         AmplifyAuth(FastAPI())  # type: ignore[arg-type]

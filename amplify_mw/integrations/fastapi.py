@@ -33,7 +33,7 @@ from ..models import AuthUser
 from ..models.machine import Machine
 from ..needs import Check, Needs, Value
 from ..sessions.amplify.sessions import AmplifyCookies
-from ..verbs.guards import require_auth
+from ..verbs.guards import needs_of, require_auth
 from ..verbs.user import get_current_principal, get_current_user, user_or_none
 from .starlette import handle_auth_errors
 
@@ -160,7 +160,7 @@ class AmplifyAuth:
 
             Editor = Annotated[AuthUser, Depends(auth.require(groups=["editors"]))]
         """
-        needs = Needs(**asked) if needs is None else needs
+        needs = needs_of("require", asked) if needs is None else needs
         found = self._guards.get(needs)
         if found is None:
             ask = get_current_principal if needs.machines else get_current_user

@@ -74,15 +74,16 @@ def require_auth(function: Any = None, /, **asked: Any) -> Any:
     """
     if isinstance(function, Needs):
         return _guard(function)
-    guard = _guard(_needs(asked))
+    guard = _guard(needs_of(_GUARD, asked))
     return guard if function is None else guard(function)
 
 
-def _needs(asked: Mapping[str, Any]) -> Needs:
+def needs_of(function: str, asked: Mapping[str, Any]) -> Needs:
+    """The needs from a function's keyword arguments. Raises `TypeError` for an unknown one."""
     names = [field.name for field in fields(Needs) if field.init]
     unknown = sorted(asked.keys() - set(names))
     if unknown:
-        raise TypeError(f"require_auth() has no {unknown[0]!r}; it has {', '.join(names)}")
+        raise TypeError(f"{function}() has no {unknown[0]!r}; it has {', '.join(names)}")
     return Needs(**asked)
 
 
