@@ -4,12 +4,15 @@ import json
 from collections.abc import Iterator
 from typing import Annotated, Any
 
+import httpx2
 import pytest
 from fastapi import APIRouter, Body, Depends, FastAPI, Security, WebSocket
 from fastapi.security import APIKeyHeader
 from fastapi.testclient import TestClient
 from openapi_spec_validator import OpenAPIV31SpecValidator, validate
 from starlette.websockets import WebSocketDisconnect
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
 from amplify_mw import (
     AmplifyConfig,
@@ -26,6 +29,8 @@ from amplify_mw import (
 from amplify_mw.asgi import AmplifyASGIMiddleware
 from amplify_mw.integrations.fastapi import BEARER, HOSTED, SESSION, AmplifyAuth
 from amplify_mw.testing import Down, LocalUserPool, signed_in, signed_in_machine
+from tests.browser.servers import asgi_server
+from tests.patience import PATIENCE
 
 ADMIN = "aws.cognito.signin.user.admin"  # a scope of every access token from the pool's API
 
@@ -167,6 +172,25 @@ def test_a_socket_has_the_user(client: TestClient, pool: LocalUserPool) -> None:
 def test_a_visitors_socket_is_refused(client: TestClient) -> None:
     with pytest.raises(WebSocketDisconnect), client.websocket_connect("/socket"):
         raise AssertionError("it was accepted")
+
+
+def test_on_a_server_users_and_visitors_take_turns(app: FastAPI, pool: LocalUserPool) -> None:
+    headers = [bearer(pool), {}, cookie(pool, "grace"), {}, bearer(pool)]
+    with (
+        asgi_server(app, ws="websockets-sansio") as port,
+        httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE) as client,
+    ):
+        for path in ("/user", "/user/def"):
+            statuses = [client.get(path, headers=each).status_code for each in headers]
+            assert statuses == [200, 401, 200, 401, 200]
+        address = f"ws://127.0.0.1:{port}/socket"
+        visitors = [client.get("/visitor", headers=each).json() for each in headers]
+        with connect(address, additional_headers=headers[0], open_timeout=PATIENCE) as socket:
+            said = socket.recv(timeout=PATIENCE)
+        with pytest.raises(InvalidStatus) as refused:
+            connect(address, open_timeout=PATIENCE)
+    assert visitors == ["ada", "a visitor", "grace", "a visitor", "ada"]
+    assert (said, refused.value.response.status_code) == ("ada", 401)
 
 
 def test_a_router_and_dependencies_of_dependencies(auth: AmplifyAuth, pool: LocalUserPool) -> None:

@@ -23,6 +23,8 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
 from amplify_mw import CookiePolicy, get_current_user
 from amplify_mw.asgi import AmplifyASGIMiddleware
@@ -352,6 +354,17 @@ def test_users_and_visitors_take_turns_on_one_connection(app: Any, pool: LocalUs
         statuses = [client.get("/editors", headers=each).status_code for each in headers]
     assert found == ["ada", "", "grace", "", "ada"]
     assert statuses == [200, 403, 403, 403, 200]
+
+
+def test_on_a_server_a_socket_has_the_user_and_its_guard(app: Any, pool: LocalUserPool) -> None:
+    with asgi_server(app, ws="websockets-sansio") as port:
+        address = f"ws://127.0.0.1:{port}/socket"
+        with connect(address, additional_headers=cookie(pool), open_timeout=PATIENCE) as socket:
+            assert socket.recv(timeout=PATIENCE) == "ada"
+        for headers in ({}, cookie(pool, "grace")):
+            with pytest.raises(InvalidStatus) as refused:
+                connect(address, additional_headers=headers, open_timeout=PATIENCE)
+            assert refused.value.response.status_code == 403
 
 
 def test_on_a_server_too_an_outage_is_no_visitor(app: Any, pool: LocalUserPool) -> None:
