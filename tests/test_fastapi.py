@@ -178,17 +178,21 @@ def test_on_a_server_users_and_visitors_take_turns(app: FastAPI, pool: LocalUser
     headers = [bearer(pool), {}, cookie(pool, "grace"), {}, bearer(pool)]
     with (
         asgi_server(app, ws="websockets-sansio") as port,
-        httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE) as client,
+        httpx2.Client(
+            base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=PATIENCE
+        ) as client,
     ):
         for path in ("/user", "/user/def"):
             statuses = [client.get(path, headers=each).status_code for each in headers]
             assert statuses == [200, 401, 200, 401, 200]
         address = f"ws://127.0.0.1:{port}/socket"
         visitors = [client.get("/visitor", headers=each).json() for each in headers]
-        with connect(address, additional_headers=headers[0], open_timeout=PATIENCE) as socket:
+        with connect(
+            address, additional_headers=headers[0], open_timeout=PATIENCE, proxy=None
+        ) as socket:
             said = socket.recv(timeout=PATIENCE)
         with pytest.raises(InvalidStatus) as refused:
-            connect(address, open_timeout=PATIENCE)
+            connect(address, open_timeout=PATIENCE, proxy=None)
     assert visitors == ["ada", "a visitor", "grace", "a visitor", "ada"]
     assert (said, refused.value.response.status_code) == ("ada", 401)
 

@@ -359,11 +359,13 @@ def test_users_and_visitors_take_turns_on_one_connection(app: Any, pool: LocalUs
 def test_on_a_server_a_socket_has_the_user_and_its_guard(app: Any, pool: LocalUserPool) -> None:
     with asgi_server(app, ws="websockets-sansio") as port:
         address = f"ws://127.0.0.1:{port}/socket"
-        with connect(address, additional_headers=cookie(pool), open_timeout=PATIENCE) as socket:
+        with connect(
+            address, additional_headers=cookie(pool), open_timeout=PATIENCE, proxy=None
+        ) as socket:
             assert socket.recv(timeout=PATIENCE) == "ada"
         for headers in ({}, cookie(pool, "grace")):
             with pytest.raises(InvalidStatus) as refused:
-                connect(address, additional_headers=headers, open_timeout=PATIENCE)
+                connect(address, additional_headers=headers, open_timeout=PATIENCE, proxy=None)
             assert refused.value.response.status_code == 403
 
 
