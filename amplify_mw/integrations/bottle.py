@@ -19,7 +19,7 @@ Rules:
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any, Final, Unpack
 
@@ -78,7 +78,7 @@ class AmplifyAuth:
 
     def apply(self, callback: Route, route: Any) -> Route:
         """Bottle calls this for each route. `route`: a `bottle.Route`."""
-        served = self._with_user(callback, inspect.signature(route.callback).parameters)
+        served = self._with_user(callback, _parameters(route.callback))
         owner = route.app
 
         @wraps(callback)
@@ -93,7 +93,7 @@ class AmplifyAuth:
 
         return _answering(checked)
 
-    def _with_user(self, callback: Route, parameters: Any) -> Route:
+    def _with_user(self, callback: Route, parameters: Mapping[str, inspect.Parameter]) -> Route:
         """`callback`, called with the user if it has an argument for that."""
         asked = parameters.get(self.keyword)
         if asked is None or asked.kind in (asked.VAR_POSITIONAL, asked.VAR_KEYWORD):
@@ -110,6 +110,14 @@ class AmplifyAuth:
             return callback(*args, **kwargs, **{self.keyword: find()})
 
         return require_auth(with_user) if is_guarded else with_user
+
+
+def _parameters(function: Route) -> Mapping[str, inspect.Parameter]:
+    """A function's parameters; none for a builtin that does not tell."""
+    try:
+        return inspect.signature(function).parameters
+    except ValueError:
+        return {}
 
 
 def handle_auth_errors(app: Any) -> None:

@@ -12,6 +12,7 @@ Rules:
 - An `AuthError` is answered wherever it is raised: in a view, `before_request`, a template, an
   error handler, `after_request`, a teardown. Handlers of the app's own, registered with Flask, come
   first; those of an extension that replaces Flask's (Flask-RESTX) are not asked.
+- Flask 3.2 passes a context to the methods that are replaced here; earlier ones do not.
 - The signals are those of `integrations.signals`, with the app as their sender.
 """
 
@@ -91,28 +92,32 @@ def handle_auth_errors(app: Flask) -> None:
     app.register_error_handler(AuthError, _response)
     app.preprocess_request = _handled(app, app.preprocess_request)  # type: ignore[method-assign]
     app.dispatch_request = _handled(app, app.dispatch_request)  # type: ignore[method-assign]
-    last_resort = app.handle_exception
+    last_resort: Any = app.handle_exception
+    finalize: Any = app.finalize_request
 
-    def handle_exception(error: Exception) -> Response:
+    def handle_exception(*given: Any) -> Any:
         """Flask's last resort, for errors of error handlers and of `after_request`."""
+        *context, error = given
         if isinstance(error, AuthError) and bound() is not None:
-            return app.finalize_request(_response(error), from_error_handler=True)
-        return last_resort(error)
+            return finalize(*context, _response(error), from_error_handler=True)
+        return last_resort(*given)
 
     app.handle_exception = handle_exception  # type: ignore[method-assign,assignment]
 
 
-def _handled(app: Flask, step: Callable[[], Any]) -> Callable[[], Any]:
+def _handled(app: Flask, step: Callable[..., Any]) -> Callable[..., Any]:
     """A step of a request, whose `AuthError` goes to the handlers registered with Flask.
 
     (Flask-RESTX and Flask-RESTful put themselves before those, and make it a 500.)
     """
 
-    def handled() -> Any:
+    flask: Any = type(app)
+
+    def handled(*context: Any) -> Any:
         try:
-            return step()
+            return step(*context)
         except AuthError as error:
-            answer = type(app).handle_user_exception(app, error)
+            answer = flask.handle_user_exception(app, *context, error)
             if answer is None:  # of a broken handler: with None, Flask would go on to the view
                 raise
             return answer
