@@ -49,7 +49,7 @@ nitpick_ignore_regex = [
     # protocols, aliases and unions in signatures: the text beside them says what to write
     (
         r"py:class",
-        r"amplify_mw\.[\w.]+\.(Store|Fault|Engine|Reason|TokenSource|SessionKind|Verifier)",
+        r"amplify_mw\.[\w.]+\.(Store|Fault|Engine|Options|Visit|Reason|TokenSource|SessionKind|Verifier)",
     ),
 ]
 
