@@ -110,7 +110,6 @@ def _handled(app: Flask, step: Callable[..., Any]) -> Callable[..., Any]:
 
     (Flask-RESTX and Flask-RESTful put themselves before those, and make it a 500.)
     """
-
     flask: Any = type(app)
 
     def handled(*context: Any) -> Any:

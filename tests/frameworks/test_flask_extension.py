@@ -8,6 +8,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable
+from contextvars import copy_context
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ from amplify_mw import (
     RequestUser,
     SealedSession,
     aio,
+    carry,
     end_session,
     fetch_auth_session,
     get_current_user,
@@ -105,6 +107,25 @@ def test_outside_a_request_the_proxy_never_looks_like_a_visitor(
         use(current_user)
     with app.test_request_context(), pytest.raises(OutsideRequestError):
         use(current_user)
+
+
+def test_a_request_that_is_over_has_left_no_user_behind(app: Flask, ada: str) -> None:
+    """In a copy of its context, as threads and queues keep them; `carry` takes the user along."""
+    kept: list[Any] = []
+
+    @app.get("/keep")
+    def keep() -> str:
+        kept.extend([copy_context(), carry(lambda: current_user.username)])
+        return str(kept[0].run(str, current_user))
+
+    with app.test_client(use_cookies=False) as client:  # it keeps Flask's own context, too
+        assert client.get("/keep", headers={"Cookie": f"amplify-session={ada}"}).text == "ada"
+        for use in (bool, str, lambda user: user.username):
+            with pytest.raises(OutsideRequestError):
+                kept[0].run(use, current_user)
+            with pytest.raises(OutsideRequestError):
+                use(current_user)
+        assert kept[1]() == "ada"
 
 
 def test_the_proxy_is_itself_when_copied(ada: str) -> None:

@@ -253,6 +253,32 @@ def test_a_background_task_has_the_user_it_carries(app: Quart, ada: str) -> None
     assert seen == ["ada"]
 
 
+def test_a_background_task_without_it_is_told_that_the_request_is_over(
+    app: Quart, ada: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    is_over = asyncio.Event()
+
+    async def work() -> None:
+        await is_over.wait()
+        current_user.username  # noqa: B018
+
+    @app.get("/begin")
+    async def begin() -> str:
+        app.add_background_task(work)
+        return "begun"
+
+    async def asked() -> None:
+        async with app.test_app() as running:
+            headers = {"Cookie": f"amplify-session={ada}"}
+            await running.test_client().get("/begin", headers=headers)
+            is_over.set()
+
+    run(asked())
+    (record,) = caplog.records
+    assert record.exc_info is not None
+    assert isinstance(record.exc_info[1], OutsideRequestError)
+
+
 # --- sockets
 
 
