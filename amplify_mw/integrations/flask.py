@@ -77,10 +77,11 @@ class AmplifyAuth:
                 "AmplifyAuth: app.wsgi_app is an AmplifyWSGIMiddleware already; leave that line "
                 "out, the extension does it"
             )
-        app.wsgi_app = AmplifyWSGIMiddleware(app.wsgi_app, found)  # type: ignore[method-assign]
+        middleware = AmplifyWSGIMiddleware(app.wsgi_app, found)
         handle_auth_errors(app)
         if self._adds_context_processor:
             app.context_processor(_template_names)
+        app.wsgi_app = middleware  # type: ignore[method-assign]
         app.extensions[EXTENSION] = self
 
 

@@ -81,10 +81,10 @@ class AmplifyAuth:
                 "out, the extension does it"
             )
         middleware: Any = AmplifyASGIMiddleware(app.asgi_app, found)
-        app.asgi_app = middleware  # type: ignore[method-assign]
         handle_auth_errors(app)
         if self._adds_context_processor:
             app.context_processor(_template_names)
+        app.asgi_app = middleware  # type: ignore[method-assign]
         app.extensions[EXTENSION] = self
 
 

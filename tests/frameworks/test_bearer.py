@@ -28,8 +28,8 @@ SERVERS = [
     pytest.param("uwsgi", marks=uwsgi),
 ]
 FRAMEWORKS = [
-    *(("waitress", f"{name}-bearer") for name in ("flask", "bottle", "django")),
-    *(("uvicorn", f"{name}-bearer") for name in ("starlette", "fastapi", "django")),
+    *(("waitress", f"{name}-bearer") for name in ("flask", "bottle", "pyramid", "django")),
+    *(("uvicorn", f"{name}-bearer") for name in ("starlette", "fastapi", "quart", "django")),
 ]
 BARE = 'Bearer realm="api"'
 

@@ -17,6 +17,7 @@ SITES: dict[bytes, Any] = {
     b"quart": quart_site.app,
     b"starlette-bearer": starlette_site.bearer,
     b"fastapi-bearer": fastapi_site.bearer,
+    b"quart-bearer": quart_site.bearer,
     b"django-bearer": django_site.asgi_bearer,
 }
 

@@ -40,4 +40,6 @@ with Configurator() as config:
         config.add_route(path, path)
         config.add_view(view, route_name=path)
 
-app = AmplifyWSGIMiddleware(config.make_wsgi_app(), shared.config)
+site = config.make_wsgi_app()
+app = AmplifyWSGIMiddleware(site, shared.config)
+bearer = AmplifyWSGIMiddleware(site, shared.config, bearer=True)

@@ -19,6 +19,7 @@ SITES: dict[str, Any] = {
     "django": django_site.wsgi,
     "flask-bearer": flask_site.bearer,
     "bottle-bearer": bottle_site.bearer,
+    "pyramid-bearer": pyramid_site.bearer,
     "django-bearer": django_site.wsgi_bearer,
     "streams": bare_site.app,
 }
