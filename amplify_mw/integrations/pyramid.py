@@ -8,8 +8,9 @@
 Rules:
 - A denied permission is a 401 for nobody (or the way to sign in), and a 403 for a user. An
   `HTTPForbidden` that a view raises by itself stays the view's own answer.
-- An `AuthError` escapes Pyramid, and the middleware answers it. It has an exception view, which
-  lets it out: an app's view for all exceptions would take it. The app's own view for it is first.
+- An `AuthError` has an exception view, so that neither an app's view for all exceptions nor the
+  debug toolbar makes it a 500. The app's own view for it comes first. Those that escape Pyramid are
+  answered by the middleware.
 - The session's cookie is written by the middleware: no policy returns headers for it.
 """
 
@@ -21,6 +22,7 @@ from pyramid.authorization import (  # type: ignore[import-untyped]  # it has no
     Everyone,
 )
 from pyramid.httpexceptions import HTTPForbidden  # type: ignore[import-untyped]  # likewise
+from pyramid.response import Response  # type: ignore[import-untyped]  # likewise
 from pyramid.security import NO_PERMISSION_REQUIRED  # type: ignore[import-untyped]  # likewise
 
 from ..engine.context import current_visit
@@ -28,6 +30,7 @@ from ..errors import AuthError, ConfigurationError, ForbiddenException
 from ..models import AuthUser
 from ..verbs.end import end_session
 from ..verbs.user import get_current_user, user_or_none
+from .answering import answer_for
 
 
 class AmplifySecurityPolicy:
@@ -97,27 +100,37 @@ def includeme(config: Any) -> None:
     `config`: a `pyramid.config.Configurator`. What the app sets itself comes before each of them.
     """
     config.set_security_policy(AmplifySecurityPolicy())
-    config.add_exception_view(_let_out, context=AuthError)
+    config.add_exception_view(_refuse, context=AuthError)
     config.add_forbidden_view(_forbid)
     config.add_view_deriver(_guarding, name="amplify_guard")
 
 
-def _let_out(error: AuthError, request: Any) -> Any:  # noqa: ARG001  # Pyramid's signature
-    """An exception view: the middleware answers.
+class _Answer(Response):  # type: ignore[misc]  # it has no types
+    """WebOb's own would make a redirect absolute, by the request's `Host`: any client's word."""
 
-    (A response of Pyramid's would make a redirect absolute, by the request's `Host`.)
-    """
-    raise error
+    def __call__(self, environ: Any, start_response: Any) -> Any:
+        """Send it as it is."""
+        start_response(self.status, self.headerlist)
+        return [b""] if environ["REQUEST_METHOD"] == "HEAD" else self.app_iter
 
 
-def _forbid(forbidden: Any, request: Any) -> Any:  # noqa: ARG001  # likewise
+def _refuse(error: AuthError, request: Any) -> Any:
+    """The exception view."""
+    answer = answer_for(request.environ, error)
+    return _Answer(answer.body, answer.status, list(answer.headers))
+
+
+def _forbid(forbidden: Any, request: Any) -> Any:
     """The answer to `HTTPForbidden`."""
     is_permission = isinstance(forbidden, HTTPForbidden) and forbidden.result is not None
     if not is_permission:
         return forbidden
     current_visit().guard()
-    get_current_user()  # raises for nobody
-    raise ForbiddenException(reason="not_permitted")
+    try:
+        get_current_user()
+    except AuthError as error:
+        return _refuse(error, request)
+    return _refuse(ForbiddenException(reason="not_permitted"), request)
 
 
 def _guarding(view: Any, info: Any) -> Any:

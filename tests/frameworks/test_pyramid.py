@@ -277,6 +277,30 @@ def test_an_error_is_answered_wherever_it_is_raised(
     assert answer.headers["Set-Cookie"].startswith("amplify-session=;")
 
 
+def catching(handler: Any, registry: Any) -> Any:
+    """As the debug toolbar does: a page for developers in place of what escapes."""
+
+    def tween(request: Any) -> Any:
+        try:
+            return handler(request)
+        except Exception as error:
+            return Response(f"caught {error!r}", 500)
+
+    return tween
+
+
+def test_a_layer_for_developers_gets_no_refusals(pool: LocalUserPool, ada: str) -> None:
+    def add(config: Any) -> None:
+        at("/x", raises)(config)
+        config.add_tween(f"{__name__}.catching", over="pyramid.tweens.excview_tween_factory")
+
+    app = build(pool, add, login_url="/login")
+    for path, cookie, status in (("/x", None, 401), ("/edit", None, 401), ("/edit", ada, 403)):
+        assert ask(app, path, cookie).status_code == status
+    answer = ask(app, "/x", Accept="text/html", Host="evil.example")
+    assert (answer.status_code, answer.location) == (302, "/login?next=%2Fx")
+
+
 def test_an_exception_view_of_the_apps_own_comes_first(pool: LocalUserPool) -> None:
     def own(config: Any) -> None:
         in_a_view(config)
