@@ -219,6 +219,9 @@ _OUTSIDE = {
         "No request is being handled here: wrap the app in AmplifyWSGIMiddleware or "
         "AmplifyASGIMiddleware (and see that its `ignore` list does not cover this path). "
         "For a thread or an executor, pass carry(function). "
+        "In a background job, write `with acting_as(handed_over, config):`, with the text of "
+        "hand_over_user() in the request. With a request's headers at hand, call "
+        "user_of(headers, config). "
         "In a unit test, use `with amplify_mw.testing.signed_in('ada'):`."
     ),
     True: (

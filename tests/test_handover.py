@@ -111,6 +111,11 @@ def test_a_job_acts_as_the_user_of_the_request(site: Site) -> None:
     assert [user] == in_request
 
 
+def test_the_error_in_a_job_says_what_to_do() -> None:
+    with pytest.raises(OutsideRequestError, match=r"acting_as\(handed_over, config\).*user_of"):
+        get_current_user()
+
+
 def test_outside_its_block_there_is_no_user(site: Site) -> None:
     text = handed(site)
     assert who() == "OutsideRequestError"
