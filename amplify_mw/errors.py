@@ -264,6 +264,7 @@ class NotHandedOverError(OutsideRequestError):
             "identity and groups, the claims named in hand_over_user(claims=[...]), and no tokens. "
             "Do this in the request, and give the job the result.",
         )
+        self.is_over = False
         self.what = what
 
     def __reduce__(self) -> tuple[Any, ...]:

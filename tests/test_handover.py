@@ -6,6 +6,7 @@ import pickle
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from contextvars import copy_context
 from typing import Any
 
 import pytest
@@ -125,6 +126,15 @@ def test_outside_its_block_there_is_no_user(site: Site) -> None:
     with pytest.raises(KeyError), acting_as(text, site.engine):
         raise KeyError
     assert who() == "OutsideRequestError"
+
+
+def test_what_it_leaves_running_has_no_user_after_it(site: Site) -> None:
+    with acting_as(handed(site), site.engine):
+        context = copy_context()
+        carried = carry(who)
+        assert context.run(who) == "eve"
+    assert context.run(who) == "OutsideRequestError"
+    assert carried() == "eve"
 
 
 def test_it_wins_in_its_block_and_the_requests_user_is_back_after_it(site: Site) -> None:

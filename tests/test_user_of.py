@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import Any
 
 import pytest
@@ -330,6 +331,12 @@ def test_a_tests_user_wins(site: Site, way: Way) -> None:
         assert said(way, site, of(site.sign_in())) == said(way, site, {}) == "bob"
     with signed_in_machine("job"):
         assert said(way, site, {}) == "NotAuthorizedException not_a_person"
+
+
+def test_a_test_that_is_over_has_no_say(site: Site) -> None:
+    with signed_in("bob"):
+        context = copy_context()
+    assert context.run(said, user_of, site, of(site.sign_in())) == "ada"
 
 
 def test_a_request_around_it_has_no_say(site: Site) -> None:

@@ -67,7 +67,7 @@ def looking_up(home: Authenticator, headers: Headers) -> AuthUser | Flow[AuthUse
     """The user, at once if that needs nothing from the world. Raises the errors known already."""
     cookies, authorization = credentials_in(headers)
     outer = bound()
-    if outer is not None and outer.pinned:
+    if outer is not None and outer.pinned and not outer.has_ended:
         return signed_in_verdict(outer).user
     source, value, cookie = _credential(home, cookies, authorization)
     if value is None:
