@@ -152,7 +152,7 @@ class TestEachFramework:
 
         wrapped = AmplifyASGIMiddleware(app, production(cookie=CookiePolicy.host_prefixed()))
         client = clients.fastapi(wrapped, "ada")
-        with client.websocket_connect("wss://localhost/socket") as websocket:
+        with client.websocket_connect("/socket") as websocket:
             assert websocket.receive_text() == "ada"
 
     def test_httpx_of_an_asgi_app(self, clients: SignedInClients, config: AmplifyConfig) -> None:
