@@ -319,6 +319,7 @@ class TestTheUser:
         [
             ({"groups": "editors"}, "groups is a list; write groups=\\['editors'\\]"),
             ({"name": 3}, "the attribute 'name' is text"),
+            ({"group": ["editors"]}, "there is no option 'group'.* groups, attributes, claims"),
             ({"acr": ["urn:mfa"]}, "acr is one text"),
             ({"auth_time": timedelta(hours=1)}, "auth_time is in seconds since the epoch"),
         ],

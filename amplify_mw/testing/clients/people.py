@@ -66,6 +66,11 @@ def tokens_of(
 
 def _ensure(pool: LocalUserPool, username: str, person: Person) -> None:
     """Have the user in the pool, with these groups and attributes."""
+    for name in person.keys() - Person.__annotations__.keys():
+        raise TypeError(
+            f"amplify_client: there is no option {name!r}; an attribute of that name is written as "
+            f"attributes={{{name!r}: ...}}, and the options are {', '.join(Person.__annotations__)}"
+        )
     groups = person.get("groups")
     attributes = {**person.get("attributes", {}), **_attributes(person)}
     refuse_other_types(attributes, "amplify_client", groups=groups)
