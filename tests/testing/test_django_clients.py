@@ -31,13 +31,18 @@ WSGI_APPLICATION = "site_wsgi.application"
 MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "amplify_mw.integrations.django.AuthErrorMiddleware",
+    "amplify_mw.integrations.django.UserMiddleware",
 ]
 SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
 DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
 TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "DIRS": ["."]}]
 INSTALLED_APPS = ["django.contrib.auth", "django.contrib.contenttypes", "rest_framework"]
-REST_FRAMEWORK = {"DEFAULT_AUTHENTICATION_CLASSES": [], "UNAUTHENTICATED_USER": None}
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "amplify_mw.integrations.django.rest_framework.AmplifyAuthentication"
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+}
 """
 
 WSGI = """
@@ -58,9 +63,12 @@ application = AmplifyWSGIMiddleware(get_wsgi_application(), config)
 """
 
 URLS = """
+from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.shortcuts import render
 from django.urls import path
+from rest_framework.decorators import api_view
+from rest_framework.response import Response
 
 from amplify_mw import end_session, get_current_user, require_auth, user_or_none
 
@@ -103,11 +111,18 @@ def broken(request):
     raise LookupError("a fault of the app")
 
 
+@login_required
 def who(request):
-    return HttpResponse(f"{request.user.username}, {get_current_user().username}")
+    return HttpResponse(request.user.get_username())
+
+
+@api_view(["GET", "POST"])
+def api(request):
+    return Response({"user": request.user.get_username(), "sent": request.data})
 
 
 urlpatterns = [
+    path("api", api),
     path("page", page),
     path("private/page", page),
     path("stream", stream),
@@ -205,6 +220,13 @@ def test_djangos_own_sign_in_goes_beside(amplify_client):
     assert client.get("/page").context["reader"].username == "ada"
 
 
+def test_djangos_user_is_the_signed_in_one(amplify_client):
+    client = amplify_client.django("ada")
+    assert client.get("/who").content == b"ada"
+    client.logout()
+    assert client.get("/who").status_code == 302
+
+
 def test_the_asynchronous_client(amplify_client):
     async def visit():
         ada = amplify_client.django_async("ada", groups=["editors"])
@@ -230,6 +252,9 @@ def test_rest_frameworks_client(amplify_client):
     client = amplify_client.drf("ada")
     assert isinstance(client, APIClient)
     assert client.get("/page").context["reader"].username == "ada"
+    answer = client.post("/api", {"item": "tea"}, format="json")
+    assert answer.data == {"user": "ada", "sent": {"item": "tea"}}
+    assert amplify_client.drf().get("/api").status_code == 401
     client.credentials(HTTP_X_EXTRA="1")
     assert client.get("/page").wsgi_request.headers["X-Extra"] == "1"
     client.force_authenticate(user=object())
