@@ -13,7 +13,11 @@ The public modules:
     amplify_mw.stores                  the session stores, and their contract
     amplify_mw.integrations            answer_for: the answer to an AuthError, for any framework
     amplify_mw.integrations.bottle     AmplifyAuth, a plugin; current_user, handle_auth_errors
-    amplify_mw.integrations.django     AuthErrorMiddleware
+    amplify_mw.integrations.django     UserMiddleware, AuthErrorMiddleware
+    amplify_mw.integrations.django.views  sign_in
+    amplify_mw.integrations.django.rest_framework  AmplifyAuthentication, has_group
+    amplify_mw.integrations.django.ninja  amplify_auth, handle_auth_errors
+    amplify_mw.integrations.django.channels  UserMiddleware, for sockets
     amplify_mw.integrations.fastapi    AmplifyAuth: dependencies, and the sign-in of /docs
     amplify_mw.integrations.flask      AmplifyAuth, current_user, handle_auth_errors, signals
     amplify_mw.integrations.mcp        AmplifyTokenVerifier, settings_for: for agents

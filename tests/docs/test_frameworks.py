@@ -172,29 +172,58 @@ def test_litestar_and_plain_apps(ada: str) -> None:
 
 DJANGO = """
 import sys
-from amplify_mw import AmplifyConfig, SealedSession, StoredSession
+from amplify_mw import AmplifyConfig
 from amplify_mw.testing import LocalUserPool
 
 pool = LocalUserPool()
 pool.start()
-pool.add_user("ada", groups=["editors"])
+pool.add_user("ada", email="ada@example.com", email_verified="true", groups=["editors"])
+pool.add_user("grace", email="grace@example.com")
 AmplifyConfig.from_outputs = classmethod(lambda cls, source, **given: pool.config(**given))
 
-from mysite import asgi, wsgi
+import django
+django.setup()
+from django.core.management import call_command
 from starlette.testclient import TestClient
+from tests.docs.visitor import Visitor, next_page
 from werkzeug.test import Client
 
-cookie = {"Cookie": f"amplify-session={pool.sign_in('ada').id_token}"}
+
+def browser(page, name):
+    \"\"\"A browser in which somebody has signed in on the way to a page.\"\"\"
+    from mysite import asgi
+
+    client = TestClient(asgi.application, "https://localhost:8000")
+    visitor = Visitor(client, "http://localhost:8000")
+    assert next_page(visitor.sign_in(pool, page, name)) == page
+    return visitor
+"""
+
+WITHOUT_ROWS = """
+from mysite import wsgi
+
+call_command("check", fail_level="INFO")
 site = Client(wsgi.application, use_cookies=False)
-async_site = TestClient(asgi.application, "http://localhost")
-assert "Hello, stranger" in site.get("/").text
-assert "Hello ada" in site.get("/", headers=cookie).text
-assert "Hello ada" in async_site.get("/", headers=cookie).text
-assert site.get("/account/").status_code == async_site.get("/account/").status_code == 401
-assert site.get("/account/", headers=cookie).status_code == 200
-assert site.get("/api/me").status_code == async_site.get("/api/me").status_code == 401
-assert site.get("/api/me", headers=cookie).json["username"] == "ada"
-pool.close()
+assert "Hello, stranger" in site.get("/", base_url="http://localhost").text
+for page in ("/account/", "/edit/"):
+    assert "/auth/sign-in?next=" in site.get(page, base_url="http://localhost").location
+assert site.get("/api/me", base_url="http://localhost").status_code == 401
+ada, grace = browser("/account/", "ada"), browser("/account/", "grace")
+assert ada.get("/account/").text == "The account of ada: ada@example.com"
+assert "Hello ada" in ada.get("/").text and "Edit</a>" in ada.get("/").text
+assert "Hello grace" in grace.get("/").text and "Edit</a>" not in grace.get("/").text
+assert [each.get("/edit/").status_code for each in (ada, grace)] == [200, 403]
+assert ada.get("/api/me").json()["username"] == "ada"
+cookies = "; ".join(f"{name}={value}" for name, value in ada.client.cookies.items())
+behind_wsgi = site.get("/account/", base_url="http://localhost", headers={"Cookie": cookies})
+assert behind_wsgi.text == "The account of ada: ada@example.com"
+ada.post("/auth/sign-out")
+assert "Hello, stranger" in ada.get("/").text
+
+from django.test.utils import override_settings
+
+with override_settings(LOGIN_URL="/login"):
+    call_command("check")
 
 import unittest
 from django.test.utils import setup_test_environment
@@ -202,21 +231,62 @@ setup_test_environment()
 from mysite import tests
 found = unittest.defaultTestLoader.loadTestsFromModule(tests)
 result = unittest.TextTestRunner(stream=sys.stderr).run(found)
-assert result.testsRun == 2 and result.wasSuccessful()
+assert result.testsRun == 3 and result.wasSuccessful()
+pool.close()
+"""
+
+WITH_ROWS = """
+call_command("migrate", verbosity=0)
+call_command("check", fail_level="INFO")
+ada, grace = browser("/account/", "ada"), browser("/account/", "grace")
+assert "Hello ada" in ada.get("/").text
+assert ada.get("/admin/auth/user/").status_code == 200
+assert grace.get("/admin/login/?next=/admin/").status_code == 403
+assert grace.get("/account/").text == "The account of grace: grace@example.com"
+from django.contrib.auth.models import User
+assert sorted(User.objects.values_list("username", "email")) == [
+    ("ada", "ada@example.com"), ("grace", "")  # hers is not verified
+]
+form = ada.get("/admin/")
+token = ada.client.cookies["csrftoken"]
+answer = ada.client.post(
+    "/admin/logout/",
+    data={"csrfmiddlewaretoken": token},
+    headers={"Referer": "https://localhost:8000/admin/"},
+    follow_redirects=False,
+)
+assert answer.headers["Location"] == "/auth/sign-out"
+assert ada.get("/admin/").status_code == 302
+pool.close()
 """
 
 
-def test_django(tmp_path: Path) -> None:
+def run_django(folder: Path, settings: str, program: str) -> str:
+    """What a program prints in the project of the page."""
     for block in blocks("frameworks/django", "python", "html"):
         if block.file:
-            path = tmp_path / block.file
+            path = folder / block.file
             path.parent.mkdir(exist_ok=True)
             path.write_text(block.text)
-    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "mysite.settings"}
-    environment["PYTHONPATH"] = os.pathsep.join([str(tmp_path), *sys.path])
-    program = [sys.executable, "-c", f"import django\ndjango.setup()\n{DJANGO}"]
-    done = subprocess.run(program, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": settings}
+    environment["PYTHONPATH"] = os.pathsep.join([str(folder), str(PAGES_ROOT), *sys.path])
+    command = [sys.executable, "-c", DJANGO + program]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+    return done.stdout + done.stderr
+
+
+PAGES_ROOT = Path(__file__).parent.parent.parent
+
+
+def test_django(tmp_path: Path) -> None:
+    said = run_django(tmp_path, "mysite.settings", WITHOUT_ROWS)
+    for block in blocks("frameworks/django", "console"):
+        assert block.text.partition("\n")[2] in said
+
+
+def test_django_with_rows(tmp_path: Path) -> None:
+    run_django(tmp_path, "mysite.settings_rows", WITH_ROWS)
 
 
 @pytest.mark.parametrize("number", [0, 1], ids=["flask", "fastapi"])

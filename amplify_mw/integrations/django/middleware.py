@@ -24,6 +24,8 @@ from django.conf import settings
 from django.contrib.auth.signals import user_logged_out
 from django.core.exceptions import PermissionDenied
 from django.http import HttpResponse
+from django.shortcuts import resolve_url
+from django.urls import NoReverseMatch, Resolver404, resolve
 from django.views.debug import get_default_exception_reporter_filter
 
 from ...authenticator import Visit
@@ -115,12 +117,25 @@ def _unless_circle(request: Any, visit: Visit | None, response: Any) -> Any:
     """The response, unless it sends a signed-in user to sign in and come back here."""
     if response.status_code != 302 or visit is None or not isinstance(visit.verdict, SignedIn):
         return response
-    url, login_url = urlsplit(response.get("Location", "")), sign_in_url(request, visit)
-    if login_url is None or url.path != urlsplit(login_url).path:
+    url = urlsplit(response.get("Location", ""))
+    if parse_qs(url.query) != {"next": [request.get_full_path()]}:
         return response
-    if parse_qs(url.query) == {"next": [request.get_full_path()]}:
+    login_url = _route_of_settings() if visit.pinned else sign_in_url(request, visit)
+    if login_url is not None and url.path == urlsplit(login_url).path:
         raise PermissionDenied
     return response
+
+
+def _route_of_settings() -> str | None:
+    """LOGIN_URL, if it leads out of Django: a test's user comes without a configuration."""
+    try:
+        url: str = resolve_url(settings.LOGIN_URL)
+        resolve(urlsplit(url).path)
+    except NoReverseMatch:
+        return None
+    except Resolver404:
+        return url
+    return None
 
 
 def sign_in_url(request: Any, visit: Visit) -> str | None:
