@@ -69,9 +69,6 @@ FLASK = Suite(
         ("all", "an app held by its own `wsgi_app` is a cycle, with any wrapping"): [
             "tests/test_basic.py::test_app_freed_on_zero_refcount"
         ],
-        ("all", "`with client:` and stream_with_context: the app has a context of its own"): [
-            "tests/test_helpers.py::TestStreaming::test_async_view"
-        ],
     },
 )
 STARLETTE = Suite(
