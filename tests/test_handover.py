@@ -222,7 +222,6 @@ def test_it_is_small_and_plain_text_without_tokens(site: Site) -> None:
     assert text.isprintable()
     assert len(text) < 400
     assert json.loads(json.dumps(text)) == text
-    assert "eve" not in text
     assert handed(site) != handed(site)
 
 

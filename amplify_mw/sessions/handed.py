@@ -1,7 +1,7 @@
-"""The verdict on a user who was handed over to a job: an identity without tokens.
+"""The verdict on a user handed over to a job: an identity without tokens.
 
-Rule: code that asks for more than was handed over gets `NotHandedOverError`. A missing scope, claim
-or sign-in must never be taken for one that the user does not have.
+Rule: code asking for more than the job was given gets `NotHandedOverError`. A scope, claim or
+sign-in unknown to the job must never count as one the user does not have.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ _NONE: Final[Any] = object()
 
 
 class HandedOver(SignedIn):
-    """A user who was handed over: an identity without tokens.
+    """A user handed over: an identity without tokens.
 
     `claims`: those handed over, by their names.
     """
@@ -62,13 +62,13 @@ class HandedOver(SignedIn):
         raise NotHandedOverError("the session")
 
     def claims(self, token_use: Literal["id", "access"] | None) -> dict[str, Any]:
-        """The claims handed over, of the token that named the user."""
+        """The claims handed over, from the token naming the user."""
         if token_use is not None:
             raise NotHandedOverError(f"the {token_use} token")
         return self._claims
 
     def expired(self) -> TokenExpiredException:
-        """The error of a job that goes on for too long."""
+        """The error of a job running for too long."""
         return expired()
 
 

@@ -1,7 +1,7 @@
-"""A hand-over: the identity of a user, sealed, for a job that runs outside of the request.
+"""A hand-over: the identity of a user, sealed, for a job outside of the request.
 
 Rules:
-- It holds the user's name, id and groups, the claims that were named, and a time; and no token.
+- It holds the user's name, id and groups, the claims named in the call, and a time; and no token.
   Nothing in it gives access to Cognito or to a session.
 - It opens only with a key for hand-overs (derived from the configured ones), for one user pool, and
   in time. No session's cookie is ever a hand-over, nor the other way round: see `seal`.
@@ -46,7 +46,7 @@ class Handovers:
         return self._seal.seal(plain, pool, iv).decode("ascii")
 
     def open(self, text: str) -> HandedOver | None:
-        """The user in a text, whose time may be over; None for a text that does not open."""
+        """The user in a text, perhaps out of time; None for a text that does not open."""
         if not text.isascii() or len(text) > MAX_SEALED:
             return None
         opened = self._seal.open(text.encode("ascii"))

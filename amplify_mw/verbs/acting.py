@@ -1,9 +1,9 @@
-"""`hand_over_user` in a request, and `acting_as` in the job that it has started.
+"""`hand_over_user` in a request, and `acting_as` in the job started by it.
 
 Rules:
 - What is handed over is an identity (see `sessions.handover`): it outlives the request, the tokens
   and a sign-out, until its own time is over. Then `acting_as` raises, and so does every verb in a
-  block that goes on.
+  block still running.
 - The block's user is the block's alone. What was bound before is bound again after it, even if the
   job runs within a request; task queues run the next job in the same context.
 - A job cannot hand its user on for longer than it has it.
@@ -36,8 +36,8 @@ def hand_over_user(*, expires_in: float = 3600.0, claims: Iterable[str] = ()) ->
     """The signed-in user as text, for a job outside of this request: see `acting_as`.
 
     It holds the user's name, id and groups, sealed, and no token. It does not end with the session:
-    for `expires_in` seconds (default: an hour; from 1 second to 7 days) who has it, and runs code
-    with this configuration, acts as this user. `claims`: the names of claims for `get_claim`.
+    for `expires_in` seconds (default: an hour; from 1 second to 7 days) any job with this text and
+    this configuration acts as the user. `claims`: the names of claims for `get_claim`.
 
     Needs keys that the workers have as well: those of the `SealedSession` or of the `AuthRoutes`,
     or `AmplifyConfig(handover_keys=[...])`. Raises the errors of `get_current_user`. A job can hand
@@ -46,8 +46,8 @@ def hand_over_user(*, expires_in: float = 3600.0, claims: Iterable[str] = ()) ->
     >>> from amplify_mw.testing import signed_in
     >>> with signed_in("ada"):
     ...     text = hand_over_user(expires_in=600)
-    >>> "ada" in text
-    False
+    >>> len(text) < 400
+    True
     """
     check_number("hand_over_user: expires_in", expires_in, 1, LONGEST)
     if isinstance(claims, str):
@@ -72,7 +72,7 @@ def hand_over_user(*, expires_in: float = 3600.0, claims: Iterable[str] = ()) ->
 
 @contextmanager
 def acting_as(handed_over: str, config: AmplifyConfig) -> Iterator[AuthUser]:
-    """Run a block as a user who was handed over by `hand_over_user`; yields the `AuthUser`.
+    """Run a block as a user handed over by `hand_over_user`; yields the `AuthUser`.
 
         def job(handed_over):
             with acting_as(handed_over, config) as user:
