@@ -230,10 +230,6 @@ class Visit:
         self.stage = BEGUN
         self.headers = None
 
-    def resume(self) -> None:
-        """A last part of the request runs after all: its `close()`, after the body's end."""
-        self.has_ended = False
-
     def bring(self, value: object, source: Source) -> None:
         """Its verdict is that of another credential than the session's cookie."""
         self.brought = value

@@ -101,17 +101,17 @@ class AmplifyWSGIMiddleware(Shell):
             token = bind(visit)
             try:
                 body = app(environ, start)
+                if type(body) in _WHOLE or is_file(body, environ):
+                    visit.has_ended, visit.stage, visit.headers = True, BEGUN, None  # `end`
+                else:
+                    stream = Body(body, visit, start.send_answer_for)
+                    stream.begin(start)
+                    body = stream
             finally:
                 try:  # noqa: SIM105  # `unbind`, without its call
                     reset(token)
                 except ValueError:
                     pass
-            if type(body) in _WHOLE or is_file(body, environ):
-                visit.has_ended, visit.stage, visit.headers = True, BEGUN, None  # `end`, likewise
-            else:
-                stream = Body(body, visit, start.send_answer_for)
-                stream.begin(start)
-                body = stream
         except AuthError as error:
             sent = start.send_answer_for(error)
             visit.end()

@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from ..authenticator import BEGUN, Visit
-from ..engine.context import bind, unbind
+from ..engine.context import bind, reset
 from ..errors import AuthError
 from ..web.answers import Answer
 from ..web.headers import varied
@@ -115,6 +115,8 @@ class Body:
     bytes have gone.
     """
 
+    __slots__ = ("_answer_for", "_body", "_first", "_is_closed", "_next", "_replacement", "_visit")
+
     def __init__(
         self,
         body: Iterable[bytes],
@@ -130,12 +132,21 @@ class Body:
         self._is_closed = False
 
     def begin(self, start: Start) -> None:
-        """Take the first step, then let the start go.
+        """Take the first step, then let the start go; the visit is still bound.
 
         If that fails the body is closed: the server will not see it.
         """
         try:
-            self._first = next(self, b"")  # if an empty one: some servers send a start with it
+            try:
+                self._next = step = iter(self._body).__next__
+                self._first = step()
+            except StopIteration:
+                self._first = b""  # some servers send a start with an item
+                self._end()
+            except AuthError as error:
+                self._first = self._replaced(error)
+            if self._first:
+                self._answer_for = None
             start.go()
         except BaseException:
             self.close()
@@ -152,12 +163,18 @@ class Body:
         if self._replacement is not None:
             return next(self._replacement)
         try:
-            item = self._step()
-        except AuthError as error:
+            token = bind(self._visit)
             try:
-                return self._replaced(error)
+                if self._next is None:
+                    self._next = iter(self._body).__next__
+                item = self._next()
             finally:
-                self._end()
+                try:  # noqa: SIM105  # `unbind`, without its call
+                    reset(token)
+                except ValueError:
+                    pass
+        except AuthError as error:
+            return self._replaced(error)
         except BaseException:  # StopIteration too
             self._end()
             raise
@@ -165,48 +182,46 @@ class Body:
             self._answer_for = None  # bytes have gone: too late for another answer
         return item
 
-    def _step(self) -> bytes:
-        token = bind(self._visit)
-        try:
-            if self._next is None:
-                self._next = iter(self._body).__next__
-            return self._next()
-        finally:
-            unbind(token)
-
     def _replaced(self, error: AuthError) -> bytes:
         """The body of the answer to an error; raises the error once bytes have gone."""
-        if self._answer_for is None:
-            raise error
-        self._replacement = iter(self._answer_for(error))
-        return next(self._replacement)
+        try:
+            if self._answer_for is None:
+                raise error
+            self._replacement = iter(self._answer_for(error))
+            return next(self._replacement)
+        finally:
+            self._end()
 
     def close(self) -> None:
         """Close the app's body, once."""
         if self._is_closed:
             return
         self._is_closed = True
-        close = getattr(self._body, "close", None)
-        try:
-            if close is not None:
-                self._closing(close)
-        finally:
+        visit, close = self._visit, getattr(self._body, "close", None)
+        if close is None:
             self._end()
-
-    def _closing(self, close: Callable[[], object]) -> None:
-        if self._visit is not None:
-            self._visit.resume()
-        token = bind(self._visit)
+            return
+        if visit is not None:
+            visit.has_ended = False  # it is the last part of the request
+        token = bind(visit)
         try:
             close()
         finally:
-            unbind(token)
+            try:  # noqa: SIM105  # likewise
+                reset(token)
+            except ValueError:
+                pass
+            self._end()
 
     def _end(self) -> None:
-        if self._visit is not None:
-            self._visit.end()
+        visit = self._visit
+        if visit is not None:
+            visit.has_ended, visit.stage, visit.headers = True, BEGUN, None  # likewise
 
-    __del__ = _end
+    def __del__(self) -> None:
+        visit = self._visit
+        if visit is not None and not visit.has_ended:
+            self._end()
 
 
 def is_file(body: object, environ: WSGIEnvironment) -> bool:
