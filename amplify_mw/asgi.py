@@ -81,29 +81,26 @@ class AmplifyASGIMiddleware(Shell):
         self, app: App, config: AmplifyConfig | Engine = MISSING, **options: Unpack[Options]
     ) -> None:
         super().__init__(app, config, **options)
-        self.app: Any = app
+        self.app: App = app
         self._origins = {origin.encode() for origin in self._home.config.known_origins}
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         """Serve one connection: `http` and `websocket` with a visit bound, others untouched."""
         kind = scope["type"]
-        if kind != "http" and kind != "websocket":
-            await self.app(scope, receive, send)
-            return
-        headers = scope["headers"]
+        if kind not in ("http", "websocket"):
+            return await self.app(scope, receive, send)
         cookies = None
-        for name, value in headers:
+        for name, value in scope["headers"]:
             if name == b"cookie":
                 if cookies is not None:
-                    cookies = joined_cookies(headers)
+                    cookies = joined_cookies(scope["headers"])
                     break
                 cookies = value
         access = _OPEN if self._rules is None else self._access(self._rules, scope)
         visit = self.enter(access, cookies, scope)
         if type(visit) is not Visit:
             if isinstance(visit, PassOn):
-                await self._pass_on(visit, scope, receive, send)
-                return
+                return await self._pass_on(visit, scope, receive, send)
             visit = await self.engine.driver.arun(visit)
         ours = Exchange()
         ours.visit, ours.scope, ours.from_server, ours.to_server = visit, scope, receive, send
@@ -111,16 +108,13 @@ class AmplifyASGIMiddleware(Shell):
         if access is not _OPEN or method not in self._unchecked:
             answer = self.stop(visit, access, method, scope)
             if answer is not None:
-                await self._send(answer, scope, receive, ours.send)
-                visit.end()
-                return
+                return await self._send(answer, receive, ours)
         last_send = self._withholding(visit, scope, ours.send) if self._withholds else ours.send
         app = self.app
         if "user" in scope:
             app = self._replacing(scope, visit)
         else:  # `of`, without its calls
-            scope["user"] = user = RequestUser()
-            scope["auth"] = auth = RequestAuth()
+            scope["user"], scope["auth"] = user, auth = RequestUser(), RequestAuth()
             user._visit = auth._visit = visit
         token = bind(visit)
         try:
@@ -131,12 +125,12 @@ class AmplifyASGIMiddleware(Shell):
         finally:
             leave(visit, token)
 
-    async def _send(
-        self, answer: Answer | Flow[Answer], scope: Any, receive: Any, send: Any
-    ) -> None:
+    async def _send(self, answer: Answer | Flow[Answer], receive: Any, ours: Exchange) -> None:
+        """Send an answer in the app's place, and end the visit."""
         if not isinstance(answer, Answer):
             answer = await self.engine.driver.arun(answer)
-        await send_answer(answer, scope, receive, send)
+        await send_answer(answer, ours.scope, receive, ours.send)
+        ours.visit.end()
 
     async def _pass_on(self, passed: PassOn, scope: Any, receive: Any, send: Any) -> None:
         """Serve a request without a visit of this middleware's own."""
@@ -160,7 +154,7 @@ class AmplifyASGIMiddleware(Shell):
         """The app, for a scope with a user in it: an outer middleware's is replaced meanwhile."""
         outer, user, auth = scope["user"], RequestUser.of(visit), RequestAuth.of(visit)
         if outer is not None and type(outer) is not RequestUser:
-            return self.app  # type: ignore[no-any-return]  # another layer has authenticated
+            return self.app  # another layer has authenticated
         outer_auth = scope.get("auth")
         scope["user"], scope["auth"] = user, auth
 
