@@ -9,10 +9,10 @@
 Rules:
 - A dependency asks the request's visit, as `require_auth` and `user_or_none` do. It reads no header
   and no cookie, so it works for WebSockets too.
-- A dependency is a security scheme of FastAPI's: so the document knows the operations that have it.
+- A dependency is a security scheme of FastAPI's, so the document knows the operations with it.
   FastAPI has room for one scheme in it, the session's cookie. `describe` writes the others beside
-  it, and the answers to those who are refused.
-- The document names only what the configuration accepts. There is no secret in it.
+  it, and the refusals.
+- The document names only the credentials of the configuration. There is no secret in it.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
@@ -90,13 +90,13 @@ def _with_scopes(needs: Needs, scopes: tuple[str, ...]) -> Needs:
 class AmplifyAuth:
     """The user of a FastAPI app: dependencies, the middleware, and the security schemes of `/docs`.
 
-    `scopes`: names of OAuth scopes with a text each, to choose from in `/docs`; those that routes
-    ask for are there by themselves. `docs_client_id`: the app client of the Authorize button, one
-    without a secret. Default: the first of the pool that has a `domain`, if it has no secret.
+    `scopes`: names of OAuth scopes with a text each, to choose from in `/docs`; those asked for
+    by routes are there by themselves. `docs_client_id`: the app client of the Authorize button, one
+    without a secret. Default: the first one of the pool with a `domain`, unless it has a secret.
     """
 
     user: Dependency[AuthUser]
-    """The signed-in user. Else the request is answered 401, or 503 if that cannot be told now."""
+    """The signed-in user. Else the request is answered 401, or 503 if the user cannot be told now."""
 
     user_or_none: Dependency[AuthUser | None]
     """The signed-in user, or None for a visitor."""
@@ -154,9 +154,9 @@ class AmplifyAuth:
     ) -> Dependency[AuthUser | Machine]: ...
 
     def require(self, needs: Needs | None = None, /, **asked: Any) -> Dependency[Any]:
-        """The user, who has to meet these needs; see `require_auth`. Else the answer is 403.
+        """The user, if these needs are met; see `require_auth`. Else the answer is 403.
 
-        For the same needs it is the same dependency, so that a test can override it by them.
+        The same needs give the same dependency: a test can override it by them.
 
             Editor = Annotated[AuthUser, Depends(auth.require(groups=["editors"]))]
         """
@@ -170,7 +170,7 @@ class AmplifyAuth:
     def init_app(self, app: FastAPI) -> None:
         """Add the middleware, answer `AuthError`s of every layer, and complete `/docs`.
 
-        Call it after adding your other middlewares, so that they know the user too. An
+        Call it after adding your other middlewares: then they know the user too. An
         `openapi` of your own on the app comes first.
         """
         app.add_middleware(AmplifyASGIMiddleware, config=self._config)
@@ -212,7 +212,7 @@ class AmplifyAuth:
         components.setdefault("responses", {}).update(deepcopy(_RESPONSES))
 
     def _schemes(self) -> dict[str, dict[str, Any]]:
-        """The ways to show who one is, by their names in the document."""
+        """The credentials, by their names in the document."""
         login, bearer = self._config.login_url, self._config.bearer
         session = "The session's cookie, which browsers send by themselves."
         session += f" Sign in at {login}" if login else ""
@@ -265,7 +265,7 @@ def _hosted(pool: UserPool) -> dict[str, Any]:
 
 
 def _operations(document: Document) -> Iterator[Document]:
-    """The operations that ask one of our dependencies."""
+    """The operations with one of our dependencies."""
     for item in document.get("paths", {}).values():
         for operation in item.values():
             names = {name for entry in operation.get("security", ()) for name in entry}
@@ -276,7 +276,7 @@ def _operations(document: Document) -> Iterator[Document]:
 def _describe_operation(
     operation: Document, schemes: Iterable[str], *, has_roles: bool
 ) -> list[str]:
-    """Complete one operation; returns the scopes that it asks for."""
+    """Complete one operation; returns the scopes it asks for."""
     security: list[dict[str, list[str]]] = operation["security"]
     asked = [name for entry in security for ours in _OURS for name in entry.get(ours, ())]
     scopes = list(dict.fromkeys(asked))
@@ -311,7 +311,7 @@ _ANSWERS: Final = {"401": "AmplifyRefused", "403": "AmplifyForbidden", "503": "A
 _RESPONSES: Final = {
     "AmplifyRefused": _response(
         "Nobody is signed in, or the credential is not valid",
-        WWW_Authenticate="How to show who one is, as RFC 9110 11.6.1 has it",
+        WWW_Authenticate="The accepted credentials (RFC 9110 11.6.1)",
     ),
     "AmplifyForbidden": _response("Not permitted for this user"),
     "AmplifyUnavailable": _response(
@@ -337,7 +337,7 @@ _PROBLEM_SCHEMA: Final = {
 
 
 def _cookie_of(config: AmplifyConfig) -> str:
-    """The name of the cookie that a session has."""
+    """The name of a session's cookie."""
     if isinstance(config.kind, AmplifyCookies):
         client = next(iter(config.clients or ()), "CLIENT_ID")
         return f"CognitoIdentityServiceProvider.{client}.LastAuthUser"

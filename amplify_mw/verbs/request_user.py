@@ -7,8 +7,8 @@ Rules:
 - Nobody has no name to show (`display_name` is empty) and no other attribute: they raise the
   `AuthError` of `get_current_user`, so that no view can take a visitor for a user.
 - A machine is nobody here, and has no scopes: only `principal` knows it.
-- A layer further in may have its own user. Most put that in place of ours; Django Channels writes
-  it into ours, which is that user from then on.
+- A layer further in may have its own user. Most put it in place of ours; Django Channels writes
+  it into ours, which is Channels' user from then on.
 """
 
 from typing import TYPE_CHECKING, Any, Final
@@ -45,7 +45,7 @@ class RequestUser:
     def is_authenticated(self) -> bool:
         """Whether a user is signed in; False for a machine.
 
-        Raises `NetworkError` when that cannot be told now.
+        Raises `NetworkError` when the user cannot be told now.
         """
         return user_in(self._visit) is not None
 
@@ -62,7 +62,7 @@ class RequestUser:
 
     @property
     def principal(self) -> "AuthUser | Machine":
-        """The user, or the machine that has sent its token. Raises as `get_current_principal`."""
+        """The user, or the machine whose token came. Raises as `get_current_principal`."""
         machine = known_machine(self._visit)
         return self.user if machine is None else machine.machine
 
@@ -114,12 +114,12 @@ class RequestUser:
         self._visit = user  # type: ignore[assignment]  # the one slot there is
         self.__class__ = _ReplacedUser
 
-    # Channels' `AuthMiddleware` keeps a user that is there, and sets this, as of a lazy object.
+    # Channels' `AuthMiddleware` keeps the user it finds, and sets this, as of a lazy object.
     _wrapped = property(None, _become)
 
 
 class _ReplacedUser(RequestUser):
-    """Another layer's user, in an object that was ours."""
+    """Another layer's user, in an object of ours."""
 
     __slots__ = ()
 
@@ -146,7 +146,7 @@ class _ReplacedUser(RequestUser):
 
 
 class RequestAuth:
-    """What the user of one request may do, by Starlette's rules: `@requires("editors")`.
+    """The permissions of one request's user, by Starlette's rules: `@requires("editors")`.
 
     `scopes`: "authenticated" and the pool's groups of the user; empty for nobody and for machines.
     (The OAuth scopes of a token are not among them, lest a group be taken for a scope: see
@@ -168,7 +168,7 @@ class RequestAuth:
     def scopes(self) -> list[str]:
         """Their names. Raises `NetworkError` when the user cannot be told now.
 
-        A response that depends on them is a guarded one: browsers do not keep it.
+        A response depending on them is a guarded one: browsers do not keep it.
         """
         self._visit.guard()
         user = user_in(self._visit)
