@@ -6,7 +6,9 @@ from typing import Annotated, Any
 
 import httpx2
 import pytest
-from fastapi import APIRouter, Body, Depends, FastAPI, Security, WebSocket
+from fastapi import APIRouter, Body, Depends, FastAPI, Request, Security, WebSocket
+from fastapi.openapi.utils import get_openapi
+from fastapi.responses import PlainTextResponse
 from fastapi.security import APIKeyHeader
 from fastapi.testclient import TestClient
 from openapi_spec_validator import OpenAPIV31SpecValidator, validate
@@ -17,6 +19,7 @@ from websockets.sync.client import connect
 from amplify_mw import (
     AmplifyConfig,
     AmplifyCookies,
+    AuthError,
     AuthRoutes,
     AuthUser,
     ConfigurationError,
@@ -308,6 +311,20 @@ def test_a_mounted_app_is_initialised_as_well(
     assert "url: '/v1/openapi.json'" in client.get("/v1/docs").text
 
 
+def test_an_error_handler_of_the_apps_own_stays(auth: AmplifyAuth) -> None:
+    app = FastAPI()
+
+    @app.exception_handler(AuthError)
+    async def refuse(request: Request, error: AuthError) -> PlainTextResponse:
+        return PlainTextResponse("mine", error.status_code)
+
+    @app.get("/", dependencies=[Depends(auth.user)])
+    async def home() -> None: ...
+
+    auth.init_app(app)
+    assert TestClient(app).get("/").text == "mine"
+
+
 def test_without_a_middleware_nobody_is_taken_for_a_visitor(auth: AmplifyAuth) -> None:
     app = FastAPI()
 
@@ -438,6 +455,21 @@ def test_the_document_is_made_once(app: FastAPI) -> None:
     async def new() -> None: ...
 
     assert app.openapi()["paths"]["/user"] == json.loads(first)["paths"]["/user"]
+
+
+def test_an_app_initialised_twice_has_the_same_document(app: FastAPI, auth: AmplifyAuth) -> None:
+    first = json.dumps(app.openapi())
+    auth.init_app(app)
+    assert app.openapi() == json.loads(first)
+
+
+def test_a_document_of_the_apps_own_is_completed(app: FastAPI, auth: AmplifyAuth) -> None:
+    found = app.openapi()
+    own = get_openapi(title="Own", version="2", routes=app.routes)
+    own["paths"]["/user"]["summary"] = "told for all methods"
+    auth.describe(own)
+    del own["paths"]["/user"]["summary"]
+    assert (own["paths"], own["components"]) == (found["paths"], found["components"])
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ from fastapi.security.base import SecurityBase
 from ..asgi import AmplifyASGIMiddleware
 from ..config.config import AmplifyConfig
 from ..config.pool import UserPool
-from ..errors import ConfigurationError
+from ..errors import AuthError, ConfigurationError
 from ..models import AuthUser
 from ..models.machine import Machine
 from ..needs import Check, Needs, Value
@@ -96,7 +96,7 @@ class AmplifyAuth:
     """
 
     user: Dependency[AuthUser]
-    """The signed-in user. Else the request is answered 401, or 503 if the user cannot be told now."""
+    """The signed-in user. Else the answer is 401, or 503 if the user cannot be told now."""
 
     user_or_none: Dependency[AuthUser | None]
     """The signed-in user, or None for a visitor."""
@@ -174,7 +174,8 @@ class AmplifyAuth:
         `openapi` of your own on the app comes first.
         """
         app.add_middleware(AmplifyASGIMiddleware, config=self._config)
-        handle_auth_errors(app)
+        if AuthError not in app.exception_handlers:
+            handle_auth_errors(app)
         if app.swagger_ui_init_oauth is None and self._docs_client_id is not None:
             app.swagger_ui_init_oauth = self._for_swagger(self._docs_client_id)
         generate = app.openapi
@@ -191,7 +192,7 @@ class AmplifyAuth:
         app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's own way to extend it
 
     def describe(self, document: Document) -> None:
-        """Complete an OpenAPI document which FastAPI has just made; `init_app` has it done."""
+        """Complete an OpenAPI document of FastAPI's, as `init_app` does. Twice is as once."""
         components = document.get("components", {})
         schemes = components.get("securitySchemes", {})
         if not _OURS & schemes.keys():
@@ -268,8 +269,8 @@ def _operations(document: Document) -> Iterator[Document]:
     """The operations with one of our dependencies."""
     for item in document.get("paths", {}).values():
         for operation in item.values():
-            names = {name for entry in operation.get("security", ()) for name in entry}
-            if names & _OURS:
+            security = operation.get("security", ()) if isinstance(operation, dict) else ()
+            if any(_OURS & entry.keys() for entry in security):
                 yield operation
 
 
@@ -280,18 +281,23 @@ def _describe_operation(
     security: list[dict[str, list[str]]] = operation["security"]
     asked = [name for entry in security for ours in _OURS for name in entry.get(ours, ())]
     scopes = list(dict.fromkeys(asked))
-    is_optional = not any(SESSION in entry for entry in security)
+    is_optional = {} in security or not any(SESSION in entry for entry in security)
     operation["security"] = [
         # Before OpenAPI 3.1, only OAuth has scopes.
         *({name: scopes if has_roles or name.startswith(HOSTED) else []} for name in schemes),
-        *(entry for entry in security if not _OURS & entry.keys()),
-        *([{}] if is_optional else []),
+        *(entry for entry in security if entry and not any(map(_is_ours, entry))),
     ]
+    if is_optional:
+        operation["security"].append({})
     for status, name in _ANSWERS.items():
         if not is_optional or status == "503" or (status == "403" and scopes):
             answer = {"$ref": f"#/components/responses/{name}"}
             operation["responses"].setdefault(status, answer)
     return scopes
+
+
+def _is_ours(scheme: str) -> bool:
+    return scheme.startswith(_NAMES)
 
 
 def _response(description: str, **headers: str) -> dict[str, Any]:
@@ -307,6 +313,7 @@ def _response(description: str, **headers: str) -> dict[str, Any]:
 
 
 _OURS: Final = frozenset({SESSION, _OPTIONAL})
+_NAMES: Final = (SESSION, BEARER, HOSTED, _OPTIONAL)
 _ANSWERS: Final = {"401": "AmplifyRefused", "403": "AmplifyForbidden", "503": "AmplifyUnavailable"}
 _RESPONSES: Final = {
     "AmplifyRefused": _response(
