@@ -23,7 +23,7 @@ from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any, Final, Unpack
 
-import bottle  # type: ignore[import-untyped]  # it has no types
+import bottle
 
 from ..config.config import AmplifyConfig
 from ..config.options import Options

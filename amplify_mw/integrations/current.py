@@ -13,7 +13,9 @@ from typing import Final
 
 from ..authenticator import Visit
 from ..engine.context import current_visit
+from ..models import AuthUser
 from ..verbs.request_user import RequestUser
+from ..verbs.user import get_current_user
 
 
 class CurrentUser(RequestUser):
@@ -24,6 +26,11 @@ class CurrentUser(RequestUser):
     @property
     def _visit(self) -> Visit:  # type: ignore[override]  # a slot of its own there
         return current_visit()
+
+    @property
+    def user(self) -> AuthUser:
+        """The `AuthUser`; see `get_current_user`, which this is."""
+        return get_current_user()
 
     def __reduce__(self) -> str:
         return "current_user"

@@ -16,14 +16,14 @@ Rules:
 
 from typing import Any
 
-from pyramid.authorization import (  # type: ignore[import-untyped]  # it has no types
+from pyramid.authorization import (
     ACLHelper,
     Authenticated,
     Everyone,
 )
-from pyramid.httpexceptions import HTTPForbidden  # type: ignore[import-untyped]  # likewise
-from pyramid.response import Response  # type: ignore[import-untyped]  # likewise
-from pyramid.security import NO_PERMISSION_REQUIRED  # type: ignore[import-untyped]  # likewise
+from pyramid.httpexceptions import HTTPForbidden
+from pyramid.response import Response
+from pyramid.security import NO_PERMISSION_REQUIRED
 
 from ..engine.context import current_visit
 from ..errors import AuthError, ConfigurationError, ForbiddenException

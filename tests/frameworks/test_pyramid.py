@@ -283,7 +283,7 @@ def catching(handler: Any, registry: Any) -> Any:
     def tween(request: Any) -> Any:
         try:
             return handler(request)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             return Response(f"caught {error!r}", 500)
 
     return tween
