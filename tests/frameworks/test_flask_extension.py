@@ -8,6 +8,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,7 @@ from amplify_mw.integrations.flask import (
 )
 from amplify_mw.testing import LocalUserPool, signed_in
 from amplify_mw.wsgi import AmplifyWSGIMiddleware
+from tests.frameworks.conftest import USERS
 from tests.patience import PATIENCE
 
 HTTPS: dict[str, Any] = {"base_url": "https://app.example.com", "headers": {
@@ -83,6 +85,18 @@ def ask(app: Flask, path: str = "/", cookie: str | None = None, **headers: str) 
 def test_the_proxy_is_the_user_of_each_request(app: Flask, ada: str, pool: LocalUserPool) -> None:
     seen = [ask(app, cookie=cookie).text for cookie in (ada, None, pool.sign_in("bob").id_token)]
     assert seen == ["ada", "nobody", "bob"]
+
+
+def test_threads_see_their_own_users(app: Flask, pool: LocalUserPool) -> None:
+    app.add_url_rule("/stream", "stream", view_func=lambda: Response(map(str, [current_user] * 3)))
+    tokens = {pool.sign_in(name).id_token: name for name in USERS}
+
+    def see(token: str) -> list[str]:
+        return [ask(app, path, token).text for path in ("/", "/stream", "/")]
+
+    with ThreadPoolExecutor(8) as threads:
+        seen = list(threads.map(see, [*tokens] * 3))
+    assert seen == [[name, 3 * name, name] for name in tokens.values()] * 3
 
 
 def test_the_proxy_has_what_a_user_has(app: Flask, pool: LocalUserPool) -> None:

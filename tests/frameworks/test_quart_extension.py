@@ -1,6 +1,8 @@
 """Quart's `AmplifyAuth`: as Flask's, with sockets, background tasks and Quart's own debug page."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +24,7 @@ from amplify_mw.asgi import AmplifyASGIMiddleware
 from amplify_mw.events import Event, Refused
 from amplify_mw.integrations.quart import AmplifyAuth, current_user, request_refused
 from amplify_mw.testing import LocalUserPool, signed_in
+from tests.frameworks.conftest import USERS
 from tests.frameworks.servers import ASGI_SERVERS, Servers
 from tests.frameworks.test_websockets import dial
 from tests.patience import PATIENCE
@@ -380,6 +383,30 @@ def test_a_second_one_is_an_error_that_says_what_to_write(app: Quart, pool: Loca
     by_hand.asgi_app = middleware  # type: ignore[method-assign]
     with pytest.raises(ConfigurationError, match="leave that line out"):
         AmplifyAuth(by_hand, pool.config())
+
+
+def test_an_app_is_freed(pool: LocalUserPool) -> None:
+    app = Quart(__name__)
+    AmplifyAuth(app, pool.config(on_event=lambda event: None))
+    assert ask(app).status_code == 404
+    freed = weakref.ref(app)
+    del app
+    gc.collect()
+    assert freed() is None
+
+
+def test_tasks_see_their_own_users(app: Quart, pool: LocalUserPool) -> None:
+    tokens = {pool.sign_in(name).id_token: name for name in USERS}
+
+    async def see(token: str) -> str:
+        headers = {"Cookie": f"amplify-session={token}"}
+        answer = await app.test_client(use_cookies=False).get("/", headers=headers)
+        return str(await answer.get_data(as_text=True))
+
+    async def see_all() -> list[str]:
+        return await asyncio.gather(*map(see, [*tokens] * 3))
+
+    assert run(see_all()) == [*tokens.values()] * 3
 
 
 def test_signals_tell_of_the_apps_own_events(pool: LocalUserPool) -> None:
