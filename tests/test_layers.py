@@ -80,8 +80,9 @@ HOUSE = {
         pool.operations pool.oauth pool.pages pool.hosted pool.browserless pool.origins
         pool.certificate pool.state pool.document pool.keeping pool.outputs pool.region
         pool.pool pool.command
-        identity clients.cookies clients.people clients.pointing clients.browser clients.wsgi
-        clients.flask clients.httpx clients.starlette clients.django clients.clients plugin
+        identity clients.cookies clients.people clients.pointing clients.serving
+        clients.browser clients.wsgi clients.flask clients.httpx clients.starlette clients.django
+        clients.clients plugin
         store_contract.basis store_contract.records store_contract.lists store_contract.leases
         store_contract.sharing store_contract.walk
     """,

@@ -29,7 +29,8 @@ def amplify_client(amplify_pool: LocalUserPool) -> Iterator[SignedInClients]:
     amplify_client.drf("ada")                                 APIClient()
     amplify_client.httpx(app, "ada")                          AsyncClient, or Client of a WSGI app
     amplify_client.wsgi(app, "ada")                           werkzeug.test.Client(app)
-    amplify_client.browser(page, app, "ada", url="http://..") Playwright's page
+    amplify_client.browser(page, app, "ada")                  Playwright's page
+    amplify_client.serve(app)                                 the address of a server for it
     amplify_client.cookies(app, "ada")                        for any other client
 
     A new user is added to `amplify_pool`. Without a name the client is a visitor's. Until

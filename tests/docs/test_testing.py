@@ -28,14 +28,11 @@ OUTPUTS = {
     },
 }
 ONE_LINE = 'pytest_plugins = ["amplify_mw.testing.plugin"]\n'
-# What pytest-playwright gives, and a server.
+# What pytest-playwright gives.
 BROWSER = """
-from types import SimpleNamespace
-
 import pytest
 
 from tests.browser.chromium import launched
-from tests.browser.servers import wsgi_server
 
 
 @pytest.fixture(scope="session")
@@ -50,13 +47,6 @@ def page(browser):
     yield context.new_page()
     context.close()
 
-
-@pytest.fixture
-def live_server():
-    from shop import app
-
-    with wsgi_server(app) as port:
-        yield SimpleNamespace(app=app, url=f"http://127.0.0.1:{port}")
 """
 IN_BROWSER = {"test_in_browser.py", "test_sign_in.py"}
 

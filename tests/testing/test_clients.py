@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
+import httpx2
 import pytest
 from fastapi import FastAPI, WebSocket
 from flask import Flask, request, session
@@ -44,6 +45,7 @@ from amplify_mw.integrations.flask import handle_auth_errors
 from amplify_mw.stores import MemoryStore
 from amplify_mw.testing import LocalUserPool, SignedInClients, signed_in
 from amplify_mw.wsgi import AmplifyWSGIMiddleware
+from tests.patience import PATIENCE
 
 AMAZONS = {"user_pool_id": "eu-west-1_Ab12Cd34E", "client_id": ["web", "app"]}
 KINDS: dict[str, Any] = {
@@ -425,3 +427,49 @@ class TestSurroundings:
         app = flask_app(production(session=KINDS["stored"]()))
         app.get("/tokens")(lambda: {"scopes": str(bool(fetch_auth_session().tokens))})
         assert clients.flask(app, "ada").get("/tokens").json == {"scopes": "True"}
+
+
+class TestServers:
+    @pytest.mark.parametrize("make", [flask_app, starlette_app], ids=["wsgi", "asgi"])
+    def test_an_app_is_served_until_the_end(self, make: Any) -> None:
+        routes = AuthRoutes(origin="https://shop.example.com", keys=[b"r" * 32])
+        app = make(production(routes=routes, domain="auth.example.com", protect=["/private/*"]))
+        with SignedInClients() as clients:
+            url = clients.serve(app)
+            assert clients.serve(app) == url
+            cookies = clients.cookies(app, "ada")
+            head = {"Cookie": "; ".join(f"{name}={value}" for name, value in cookies.items())}
+            assert "ada" in httpx2.get(f"{url}/private/me", headers=head, timeout=PATIENCE).text
+            assert httpx2.get(f"{url}/private/me", timeout=PATIENCE).status_code == 401
+            moved = clients.point(app).routes
+            assert moved is not None
+            assert moved.callback_url == f"{url}/auth/sign-in-callback"
+        with pytest.raises(httpx2.ConnectError):
+            httpx2.get(url, timeout=PATIENCE)
+
+    def test_a_browser_gets_all_of_a_cookie(self, clients: SignedInClients) -> None:
+        class Context:
+            cookies: list[Any]
+
+            def add_cookies(self, cookies: list[Any]) -> None:
+                self.cookies = cookies
+
+        app = flask_app(production(cookie=CookiePolicy.host_prefixed()))
+        context = clients.browser(Context(), app, "ada", url="http://127.0.0.1:8000")
+        (cookie,) = context.cookies
+        assert cookie.pop("value")
+        assert cookie == {
+            "name": "__Host-amplify-session",
+            "domain": "127.0.0.1",
+            "path": "/",
+            "secure": True,
+            "httpOnly": True,
+            "sameSite": "Strict",
+        }
+        assert clients.browser(Context(), app, url="http://127.0.0.1:8000").cookies == []
+
+    def test_a_domain_of_another_site_is_left_out(self, clients: SignedInClients) -> None:
+        app = flask_app(production(cookie=CookiePolicy(domain="example.com")))
+        (there,) = clients.browser_cookies(app, "ada", url="https://www.example.com")
+        (here,) = clients.browser_cookies(app, "ada", url="http://127.0.0.1:8000")
+        assert (there["domain"], here["domain"]) == (".example.com", "127.0.0.1")

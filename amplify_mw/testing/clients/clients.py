@@ -8,6 +8,7 @@ Rules:
 """
 
 from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar, Unpack, overload
 
@@ -18,6 +19,7 @@ from .browser import browser_cookies
 from .cookies import Cookie, cookies_of, home_of
 from .people import Person, tokens_of
 from .pointing import Pointing, served_at
+from .serving import serve_asgi, serve_wsgi
 
 if TYPE_CHECKING:
     import httpx2
@@ -66,9 +68,13 @@ class SignedInClients:
         if self._owns:
             self.pool.start()
         self._pointing = Pointing(self.pool)
+        self._served: dict[int, tuple[object, str]] = {}  # by the app's id
+        self._ends = ExitStack()
 
     def close(self) -> None:
-        """Give the middlewares their own pools back."""
+        """End the servers, and give the middlewares their own pools back."""
+        self._ends.close()
+        self._served.clear()
         self._pointing.end()
         if self._owns:
             self.pool.close()
@@ -172,20 +178,35 @@ class SignedInClients:
         _, cookies, _ = self._made(app, username, person)
         return {cookie.name: cookie.value for cookie in cookies}
 
+    def serve(self, app: object) -> str:
+        """Serve an app on this machine until `close()`, and return its address.
+
+        Such as `http://127.0.0.1:40123`. Werkzeug serves WSGI apps, Uvicorn ASGI apps.
+        """
+        known = self._served.get(id(app))
+        if known is not None:
+            return known[1]
+        is_wsgi = isinstance(self._pointing.point(app), AmplifyWSGIMiddleware)
+        url, end = (serve_wsgi if is_wsgi else serve_asgi)(app)
+        self._ends.callback(end)
+        self._served[id(app)] = app, url
+        self._move(app, url)
+        return url
+
     def browser(
         self,
         page: T,
         app: object,
         username: str | None = None,
         *,
-        url: str,
+        url: str | None = None,
         **person: Unpack[Person],
     ) -> T:
         """Sign a browser in: `page` is Playwright's, or a whole context. Returns it.
 
-        `app` is being served at `url`, such as `http://127.0.0.1:8000`, by this process. That is
-        the origin of its sign-in routes meanwhile, so that signing in and out works there, too.
-        With Playwright's awaited objects write `browser_cookies`.
+        `url`: the address at which this process serves the app; None: that of `serve`. It is the
+        origin of the sign-in routes meanwhile, so that signing in and out works there, too. With
+        Playwright's awaited objects write `browser_cookies`.
         """
         cookies = self.browser_cookies(app, username, url=url, **person)
         context: Any = getattr(page, "context", page)
@@ -193,11 +214,21 @@ class SignedInClients:
         return page
 
     def browser_cookies(
-        self, app: object, username: str | None = None, *, url: str, **person: Unpack[Person]
+        self,
+        app: object,
+        username: str | None = None,
+        *,
+        url: str | None = None,
+        **person: Unpack[Person],
     ) -> list[Any]:
         """The cookies for Playwright's `context.add_cookies(...)`, likewise."""
+        site = self.serve(app) if url is None else url
+        self._move(app, site)
+        return browser_cookies(self._made(app, username, person)[1], site)
+
+    def _move(self, app: object, url: str) -> None:
+        """Have the app's middlewares know that it is at this address."""
         self.point(app, **served_at(self.point(app), url))
-        return browser_cookies(self._made(app, username, person)[1], url)
 
     def _of_django(self, kind: Any, username: str | None, app: object, person: Person) -> Any:
         from .django import client_of, project_application
