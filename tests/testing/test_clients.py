@@ -20,6 +20,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from werkzeug.middleware.proxy_fix import ProxyFix
+from werkzeug.test import Client as AppClient
 
 from amplify_mw import (
     AmplifyConfig,
@@ -467,6 +468,19 @@ class TestServers:
             "sameSite": "Strict",
         }
         assert clients.browser(Context(), app, url="http://127.0.0.1:8000").cookies == []
+
+    def test_an_app_in_another_process_is_known_by_its_configuration(
+        self, clients: SignedInClients
+    ) -> None:
+        config = clients.pool.config(session=KINDS["stored"](), cookie=CookiePolicy(secure=False))
+        with LocalUserPool() as another:
+            elsewhere = another.config()
+        url = "http://127.0.0.1:8000"
+        (cookie,) = clients.browser_cookies(config, "ada", url=url)
+        client = AppClient(AmplifyWSGIMiddleware(bare_flask(), config))
+        client.set_cookie(cookie["name"], cookie["value"])
+        assert client.get("/private/me").status_code == 200
+        assert clients.point(elsewhere).user_pools == config.user_pools
 
     def test_a_domain_of_another_site_is_left_out(self, clients: SignedInClients) -> None:
         app = flask_app(production(cookie=CookiePolicy(domain="example.com")))

@@ -18,7 +18,7 @@ from ..pool.pool import LocalUserPool
 from .browser import browser_cookies
 from .cookies import Cookie, cookies_of, home_of
 from .people import Person, tokens_of
-from .pointing import Pointing, served_at
+from .pointing import Pointing, pointed, served_at
 from .serving import serve_asgi, serve_wsgi
 
 if TYPE_CHECKING:
@@ -94,8 +94,11 @@ class SignedInClients:
         """Point the middlewares of an app at the pool, and return their configuration.
 
         The clients do it by themselves. `options`: other options to change for the test, such as
-        `session=StoredSession(MemoryStore())`.
+        `session=StoredSession(MemoryStore())`. `app` may be a configuration, of an app in another
+        process: it is returned with the pool.
         """
+        if isinstance(app, AmplifyConfig):
+            return pointed(app, self.pool).replace(**options)
         return self._pointing.point(app, **options).engine.authenticator.config
 
     def flask(
@@ -174,7 +177,10 @@ class SignedInClients:
         return wsgi_client(app, cookies, url)
 
     def cookies(self, app: object, username: str, **person: Unpack[Person]) -> dict[str, str]:
-        """The cookies of a new session by their names, for a client of any other kind."""
+        """The cookies of a new session by their names, for a client of any other kind.
+
+        `app`: or the configuration of one in another process, from `amplify_pool.config()`.
+        """
         _, cookies, _ = self._made(app, username, person)
         return {cookie.name: cookie.value for cookie in cookies}
 
@@ -205,8 +211,9 @@ class SignedInClients:
         """Sign a browser in: `page` is Playwright's, or a whole context. Returns it.
 
         `url`: the address at which this process serves the app; None: that of `serve`. It is the
-        origin of the sign-in routes meanwhile, so that signing in and out works there, too. With
-        Playwright's awaited objects write `browser_cookies`.
+        origin of the sign-in routes meanwhile, so that signing in and out works there, too. For a
+        server in another process, give its `url`, and its configuration as `app`. With Playwright's
+        awaited objects write `browser_cookies`.
         """
         cookies = self.browser_cookies(app, username, url=url, **person)
         context: Any = getattr(page, "context", page)
