@@ -22,6 +22,7 @@ from amplify_mw.asgi import AmplifyASGIMiddleware  # noqa: E402
 from amplify_mw.testing import LocalUserPool  # noqa: E402
 from amplify_mw.wsgi import AmplifyWSGIMiddleware  # noqa: E402
 
+pytest_plugins = ["amplify_mw.testing.plugin"]
 HOST = "http://localhost"
 USERS = {
     "ada": ["editors"],
@@ -52,7 +53,7 @@ def database() -> Iterator[None]:
 
     _migrate()
     known.forget_all()
-    rights._permissions.forget()
+    rights._permissions.forget_all()
     yield
     call_command("flush", verbosity=0, interactive=False)
     connections.close_all()

@@ -174,6 +174,32 @@ def test_a_row_deactivated_here_is_nobody_at_once(site: Site) -> None:
     assert User.objects.count() == 1
 
 
+def test_a_change_counts_once_it_is_committed(site: Site) -> None:
+    """Meanwhile another request reads the old state."""
+    from django.db import transaction
+
+    site.get("/who", "ada")
+    cookie = site.cookie("ada")
+    found: list[Any] = []
+
+    def ask() -> None:
+        try:
+            found.append(site.get("/who", **cookie).json["in"])
+        finally:
+            connection.close()
+
+    row = User.objects.get()
+    with transaction.atomic():
+        row.is_active = False
+        known.forget(row, "default")  # the signal, as if it came before the write
+        thread = threading.Thread(target=ask)
+        thread.start()
+        thread.join()
+        row.save()
+    assert found == [True]
+    assert site.get("/who", **cookie).json["in"] is False
+
+
 def test_a_deleted_row_is_made_again(site: Site, view: Any) -> None:
     first = site.get("/who", "ada").json["pk"]
     User.objects.get().delete()
@@ -763,6 +789,19 @@ def test_rest_framework_throttles_by_user(site: Site) -> None:
     cache.clear()
 
 
+def test_a_local_user_is_in_no_group_of_the_pool(site: Site, view: Any) -> None:
+    """Even beside a session of ours, whose user is another."""
+    from rest_framework.test import APIRequestFactory, force_authenticate
+
+    from tests.django_sites.project.rest import Grouped
+
+    local = User.objects.create_user("local")
+    request = APIRequestFactory().get("/rest/grouped")
+    force_authenticate(request, local)
+    with signed_in("ada", groups=["editors"]):
+        assert Grouped.as_view()(request).status_code == 403
+
+
 def test_the_browsable_api_greets_the_user(site: Site) -> None:
     page = site.get("/rest/mine", "ada", Accept="text/html")
     assert page.status_code == 200
@@ -864,6 +903,26 @@ def test_the_clients_of_djangos_own_tests() -> None:
         assert not result.failures, result.failures
 
 
+def test_a_signed_in_client_goes_through_the_middleware(site: Site, amplify_client: Any) -> None:
+    client = amplify_client.django("ada", groups=["editors"], app=site.wsgi.application)
+    answer = client.get("/mine")
+    assert answer.json()["name"] == "ada"
+    assert answer.wsgi_request.user.username == "ada"  # after the request
+    assert client.get("/rest/edit").status_code == 200
+    assert amplify_client.django(app=site.wsgi.application).get("/mine").status_code == 302
+
+
+def test_what_nothing_has_read_cannot_be_read_after_the_request(
+    site: Site, amplify_client: Any
+) -> None:
+    client = amplify_client.django("ada", app=site.wsgi.application)
+    request = client.get("/unasked").wsgi_request
+    with pytest.raises(OutsideRequestError):
+        request.user.is_authenticated  # noqa: B018
+    with signed_in("grace"), pytest.raises(OutsideRequestError):
+        request.user.is_authenticated  # noqa: B018  # and least of all somebody else
+
+
 # Checks.
 
 
@@ -922,6 +981,15 @@ def test_checks_of_names_in_the_database() -> None:
 def test_checks_of_backends() -> None:
     Group.objects.create(name="Readers")
     assert ids(AUTHENTICATION_BACKENDS=settings.AUTHENTICATION_BACKENDS[:1]) == {"W004"}
+
+
+def test_checks_of_the_admin() -> None:
+    Group.objects.create(name="Readers")
+    rows = "amplify_mw.integrations.django.rows"
+    apps = [each for each in settings.INSTALLED_APPS if each != rows]
+    plain = [*apps, "amplify_mw.integrations.django"]
+    assert ids(INSTALLED_APPS=plain) == {"E004"}
+    assert ids(INSTALLED_APPS=plain, AMPLIFY_MW={}) == set()  # for local users alone
 
 
 def test_checks_of_the_application(site: Site, make: Any, monkeypatch: Any) -> None:

@@ -3,6 +3,8 @@
 Rules:
 - It goes by the visit: a session that a view starts or ends shows at once, and a token that runs
   out in a long response or an open socket leaves nobody.
+- Read after the request, as tests read it in a response's context, it is what it was in there. If
+  nothing has read it by then, `OutsideRequestError` is raised.
 - Beside it there may be a user of Django's own session, who counts if nobody is signed in here by a
   cookie. A Bearer header counts alone.
 - Without a visit, the user of Django's session is there, as in a test with `force_login`; nobody
@@ -21,6 +23,7 @@ from ...engine.context import signed_in_verdict
 from ...errors import OutsideRequestError
 from ...sessions.verdicts import SignedIn
 from ...verbs.user import user_in
+from .rights import are_known, permissions_of
 from .settings import ROWS, rules
 from .users import TokenUser, nobody
 
@@ -36,7 +39,9 @@ def user_of(verdict: SignedIn) -> Any:
 
 
 def is_at_hand(verdict: SignedIn) -> bool:
-    """Whether `user_of` will ask the database nothing."""
+    """Whether `user_of` and `has_perm` will ask the database nothing."""
+    if not are_known(rules().granted(verdict.pool, verdict.user.groups)):
+        return False
     if not apps.is_installed(ROWS):
         return True
     from .rows.known import is_known
@@ -66,6 +71,8 @@ class Found:
 
     def user(self) -> Any:
         """The user. Raises `NetworkError` when that cannot be told now."""
+        if self._user is not None and (self._visit is None or self._visit.has_ended):
+            return self._user
         verdict = present_verdict(self._visit)
         if self._user is None or verdict is not self._seen:
             other = self._before if self._may_be_other() else None
@@ -130,5 +137,10 @@ def user_of_visit(visit: Visit) -> Any:
 
 
 async def auser_of(verdict: SignedIn) -> Any:
-    """`user_of`, awaited."""
-    return user_of(verdict) if is_at_hand(verdict) else await sync_to_async(user_of)(verdict)
+    """`user_of`, awaited, with the permissions of Django's groups at hand."""
+    return user_of(verdict) if is_at_hand(verdict) else await sync_to_async(_all_of)(verdict)
+
+
+def _all_of(verdict: SignedIn) -> Any:
+    permissions_of(rules().granted(verdict.pool, verdict.user.groups))
+    return user_of(verdict)

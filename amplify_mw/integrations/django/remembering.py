@@ -40,8 +40,10 @@ class Remembered:
         while len(self._values) > _MOST:
             self._values.pop(next(iter(self._values)), None)
 
-    def forget(self, is_meant: Callable[[Any], bool] | None = None) -> None:
-        """Drop the values that a function picks; without one, all."""
-        for key, (_, value) in list(self._values.items()):
-            if is_meant is None or is_meant(value):
-                self._values.pop(key, None)
+    def forget(self, key: Hashable) -> None:
+        """Drop a value."""
+        self._values.pop(key, None)
+
+    def forget_all(self) -> None:
+        """Drop all values."""
+        self._values.clear()

@@ -27,9 +27,9 @@ from rest_framework.permissions import BasePermission
 
 from ...engine.context import current_visit
 from ...errors import NotAuthorizedException
+from ...models import AuthUser
 from ...models.machine import Machine
 from ...sessions.verdicts import KnownMachine, Refused
-from ...verbs.user import user_in
 from ..answering import asked_of
 from .middleware import bare
 from .present import user_of_visit
@@ -77,11 +77,7 @@ def has_group(*names: str) -> type[BasePermission]:
 
         def has_permission(self, request: Any, view: Any) -> bool:  # noqa: ARG002
             """Whether the user is in one of the groups."""
-            user = user_in(current_visit())
-            return (
-                request.user.is_authenticated
-                and user is not None
-                and any(user.has_group(name) for name in names)
-            )
+            user = getattr(request.user, "auth_user", None)  # a local user has none
+            return isinstance(user, AuthUser) and any(user.has_group(name) for name in names)
 
     return HasGroup

@@ -49,6 +49,12 @@ def permissions_of(granted: Granted) -> frozenset[str]:
     return granted.permissions | found  # type: ignore[no-any-return]
 
 
+def are_known(granted: Granted) -> bool:
+    """Whether `permissions_of` will ask the database nothing."""
+    is_needed = granted.groups and apps.is_installed(_AUTH)
+    return not is_needed or _permissions.get(granted.groups) is not None
+
+
 def _read(groups: frozenset[str]) -> frozenset[str]:
     from django.contrib.auth.models import Permission  # only where auth is installed
 

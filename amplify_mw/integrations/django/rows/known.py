@@ -18,6 +18,7 @@ from types import MethodType
 from typing import Any, Final
 
 from asgiref.sync import sync_to_async
+from django.db import transaction
 from django.db.models import Model
 from django.db.models.base import ModelState
 from django.db.models.query_utils import DeferredAttribute
@@ -44,6 +45,7 @@ _BY_VALUES: Final = frozenset(
 _NO_EXPRESSION: Final = frozenset({"resolve_expression", "as_sql", "get_source_expressions"})
 
 _notes = Remembered()
+_keys = Remembered()  # of the notes, by the rows' own
 
 
 class Note:
@@ -204,16 +206,26 @@ def _key(verdict: SignedIn) -> tuple[str, str]:
 
 
 def _noted(verdict: SignedIn, row: Any) -> Note:
-    note = Note(row)
-    _notes.keep(_key(verdict), note, rules().database_ttl, note.using)
+    note, key, seconds = Note(row), _key(verdict), rules().database_ttl
+    _notes.keep(key, note, seconds, note.using)
+    _keys.keep(note.pk, key, seconds, note.using)
     return note
 
 
-def forget(instance: Any, **_: Any) -> None:
-    """Drop the notes of a row that changes (a signal's receiver)."""
-    _notes.forget(lambda note: note.pk == instance.pk)
+def forget(instance: Any, using: str, **_: Any) -> None:
+    """Drop the note of a row that changes (a signal's receiver), and that of its old state.
+
+    Until the change is committed, other requests read the old state, and note it.
+    """
+    key = _keys.get(instance.pk)
+    if key is not None:
+        _notes.forget(key)
+    # A new transaction may have noted it by then, which costs it one query.
+    pk = instance.pk
+    transaction.on_commit(lambda: _notes.forget(_keys.get(pk)), using=using)
 
 
 def forget_all() -> None:
     """Drop all notes."""
-    _notes.forget()
+    _notes.forget_all()
+    _keys.forget_all()
