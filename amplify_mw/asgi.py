@@ -89,11 +89,14 @@ class AmplifyASGIMiddleware(Shell):
         kind = scope["type"]
         if kind not in ("http", "websocket"):
             return await self.app(scope, receive, send)
+        headers = scope["headers"]
+        if type(headers) is not list:  # iterables that may be read but once
+            headers = scope["headers"] = list(map(tuple, headers))
         cookies = None
-        for name, value in scope["headers"]:
+        for name, value in headers:
             if name == b"cookie":
                 if cookies is not None:
-                    cookies = joined_cookies(scope["headers"])
+                    cookies = joined_cookies(headers)
                     break
                 cookies = value
         access = _OPEN if self._rules is None else self._access(self._rules, scope)

@@ -177,6 +177,23 @@ def test_several_cookie_fields_are_one(wrap: Any, pool: LocalUserPool) -> None:
     assert seen == ["ada", "duplicate_cookie"]
 
 
+def test_headers_that_can_be_read_but_once_reach_the_app(wrap: Any, pool: LocalUserPool) -> None:
+    """ASGI calls them an iterable of such; Falcon's test client gives iterators."""
+    seen: list[object] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen.extend([name(), list(scope["headers"])])
+
+    scope = http(pool)
+    asyncio.run(wrap(app)({**scope, "headers": map(iter, scope["headers"])}, None, None))
+    assert seen == ["ada", scope["headers"]]
+    # a page of another site is still told from our own
+    page = (b"origin", b"https://evil.example")
+    post = {**scope, "method": "POST", "headers": iter([page, *scope["headers"]])}
+    (start, _) = asyncio.run(exchange(wrap(app), post, REQUEST, answers=2))
+    assert start["status"] == 403
+
+
 @pytest.mark.parametrize("ending", [LookupError, asyncio.CancelledError, KeyboardInterrupt])
 def test_whatever_ends_the_app_is_raised_with_the_context_reset(
     wrap: Any, pool: LocalUserPool, ending: type[BaseException]
