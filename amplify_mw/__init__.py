@@ -11,18 +11,22 @@ The public modules:
     amplify_mw.errors                  every error, and the reasons of an AuthError
     amplify_mw.events                  the events of AmplifyConfig(on_event=...)
     amplify_mw.stores                  the session stores, and their contract
-    amplify_mw.integrations            answer_for: the answer to an AuthError, for any framework
+    amplify_mw.integrations            answer_for, refuse_socket: for any framework
+    amplify_mw.integrations.blacksheep  handle_auth_errors, AmplifyAuthentication
     amplify_mw.integrations.bottle     AmplifyAuth, a plugin; current_user, handle_auth_errors
     amplify_mw.integrations.django     UserMiddleware, AuthErrorMiddleware
     amplify_mw.integrations.django.views  sign_in
     amplify_mw.integrations.django.rest_framework  AmplifyAuthentication, has_group
     amplify_mw.integrations.django.ninja  amplify_auth, handle_auth_errors
     amplify_mw.integrations.django.channels  UserMiddleware, for sockets
+    amplify_mw.integrations.falcon     handle_auth_errors, require
     amplify_mw.integrations.fastapi    AmplifyAuth: dependencies, and the sign-in of /docs
     amplify_mw.integrations.flask      AmplifyAuth, current_user, handle_auth_errors, signals
+    amplify_mw.integrations.litestar   AmplifyPlugin, require
     amplify_mw.integrations.mcp        AmplifyTokenVerifier, settings_for: for agents
     amplify_mw.integrations.pyramid    AmplifySecurityPolicy, includeme
     amplify_mw.integrations.quart      AmplifyAuth, current_user, handle_auth_errors, signals
+    amplify_mw.integrations.sanic      handle_auth_errors, under ASGI
     amplify_mw.integrations.starlette  handle_auth_errors, for FastAPI too
     amplify_mw.testing                 a local user pool, signed-in test clients, `signed_in`
     amplify_mw.testing.plugin          a local user pool and signed-in clients as pytest's fixtures

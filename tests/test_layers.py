@@ -71,7 +71,7 @@ HOUSE = {
         django.rows.models django.rows.making django.rows.known django.rows.migrations.0001_initial
         django.present django.middleware django.views django.checks django.apps django.rows.apps
         django.rest_framework django.ninja django.channels
-        flask mcp pyramid quart starlette fastapi
+        blacksheep falcon flask litestar mcp pyramid quart sanic starlette fastapi
     """,
     "testing": """
         pool.srp pool.signing pool.issuers pool.secrecy pool.tracking pool.client_secrets

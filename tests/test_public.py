@@ -45,18 +45,22 @@ PUBLIC = {
     "amplify_mw.stores": """
         SessionStore Record ENDED StoreUnavailable MemoryStore SQLiteStore RedisStore
     """,
-    "amplify_mw.integrations": "answer_for",
+    "amplify_mw.integrations": "answer_for refuse_socket",
+    "amplify_mw.integrations.blacksheep": "handle_auth_errors AmplifyAuthentication",
     "amplify_mw.integrations.bottle": "AmplifyAuth current_user handle_auth_errors",
     "amplify_mw.integrations.django": "UserMiddleware AuthErrorMiddleware",
     "amplify_mw.integrations.django.views": "sign_in",
     "amplify_mw.integrations.django.rest_framework": "AmplifyAuthentication has_group",
     "amplify_mw.integrations.django.ninja": "amplify_auth handle_auth_errors",
     "amplify_mw.integrations.django.channels": "UserMiddleware",
+    "amplify_mw.integrations.falcon": "handle_auth_errors require",
     "amplify_mw.integrations.fastapi": "AmplifyAuth",
     "amplify_mw.integrations.flask": f"AmplifyAuth current_user handle_auth_errors {SIGNALS}",
+    "amplify_mw.integrations.litestar": "AmplifyPlugin require",
     "amplify_mw.integrations.mcp": "AmplifyTokenVerifier settings_for",
     "amplify_mw.integrations.pyramid": "AmplifySecurityPolicy includeme",
     "amplify_mw.integrations.quart": f"AmplifyAuth current_user handle_auth_errors {SIGNALS}",
+    "amplify_mw.integrations.sanic": "handle_auth_errors",
     "amplify_mw.integrations.starlette": "handle_auth_errors",
     "amplify_mw.testing": """
         LocalUserPool LocalUser Replica StateError new_signing_key

@@ -6,6 +6,10 @@
     amplify_mw.integrations.starlette   handle_auth_errors(app)
     amplify_mw.integrations.fastapi     AmplifyAuth(config): dependencies, and the sign-in of /docs
     amplify_mw.integrations.pyramid     config.include("amplify_mw.integrations.pyramid")
+    amplify_mw.integrations.litestar    AmplifyPlugin(config), in plugins
+    amplify_mw.integrations.falcon      handle_auth_errors(app), for WSGI and ASGI
+    amplify_mw.integrations.blacksheep  handle_auth_errors(app)
+    amplify_mw.integrations.sanic       handle_auth_errors(app), under an ASGI server
     amplify_mw.integrations.django      AuthErrorMiddleware, in MIDDLEWARE
 
     amplify_mw.integrations             answer_for(request, error), for any other framework, and

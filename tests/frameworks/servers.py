@@ -55,6 +55,8 @@ COMMANDS: Final[Mapping[str, Sequence[str]]] = {
 }
 WSGI_SERVERS: Final = ("gunicorn-sync", "gunicorn-gthread", "gunicorn-preload", "waitress")
 ASGI_SERVERS: Final = ("uvicorn", "hypercorn")
+# frameworks that let no error out, each answered by its integration
+HANDLED: Final = ("litestar", "falcon", "blacksheep", "sanic")
 
 
 class Server:

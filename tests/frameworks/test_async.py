@@ -4,14 +4,14 @@ from uuid import uuid4
 
 import pytest
 
-from tests.frameworks.servers import ASGI_SERVERS, WSGI_SERVERS, Servers, Site
+from tests.frameworks.servers import ASGI_SERVERS, HANDLED, WSGI_SERVERS, Servers, Site
 
 AWAITING = [
     *((server, name) for server in WSGI_SERVERS for name in ("flask", "flask-extension", "django")),
     *(
         (server, name)
         for server in ASGI_SERVERS
-        for name in ("starlette", "fastapi", "quart", "django")
+        for name in ("starlette", "fastapi", "quart", "django", *HANDLED)
     ),
     *((server, "mounts", "/flask-in-asgiref") for server in ASGI_SERVERS),
     *((server, "mounts", "/a2wsgi-around") for server in ASGI_SERVERS),
@@ -24,7 +24,7 @@ OTHERWISE = [
 WITH_BACKGROUND = [
     (server, name)
     for server in ASGI_SERVERS
-    for name in ("starlette", "starlette-added", "fastapi", "quart")
+    for name in ("starlette", "starlette-added", "fastapi", "quart", "litestar")
 ]
 
 

@@ -8,15 +8,15 @@ import pytest
 
 from amplify_mw.testing import LocalUserPool
 from tests.frameworks.conftest import USERS
-from tests.frameworks.servers import ASGI_SERVERS, WSGI_SERVERS, Servers, Site
+from tests.frameworks.servers import ASGI_SERVERS, HANDLED, WSGI_SERVERS, Servers, Site
 
-WSGI_SITES = ("flask", "flask-extension", "bottle", "bottle-plugin", "pyramid", "django")
+WSGI_SITES = ("flask", "flask-extension", "bottle", "bottle-plugin", "pyramid", "falcon", "django")
 SITES = [
     *((server, name) for server in WSGI_SERVERS for name in WSGI_SITES),
     *(
         (server, name)
         for server in ASGI_SERVERS
-        for name in ("starlette", "starlette-added", "fastapi", "quart", "django")
+        for name in ("starlette", "starlette-added", "fastapi", "quart", "django", *HANDLED)
     ),
 ]
 MOUNTED = [

@@ -4,21 +4,22 @@ import json
 from typing import Any
 
 import pytest
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from amplify_mw.testing import LocalUserPool
-from tests.frameworks.servers import ASGI_SERVERS, Servers, Site
+from tests.frameworks.servers import ASGI_SERVERS, HANDLED, Servers, Site
 from tests.patience import PATIENCE
 
 SOCKETS = [
     *(
         (server, name)
         for server in ASGI_SERVERS
-        for name in ("starlette", "starlette-added", "fastapi", "quart")
+        for name in ("starlette", "starlette-added", "fastapi", "quart", *HANDLED)
     ),
     *((server, "mounts", "/starlette") for server in ASGI_SERVERS),
 ]
+LATE = [(server, name) for server in ASGI_SERVERS for name in HANDLED]
 
 
 @pytest.fixture(params=SOCKETS, ids=lambda row: "-".join(row).replace("/", ""))
@@ -95,3 +96,16 @@ def test_an_error_that_escapes_before_the_socket_opens_is_the_handshakes_answer(
         "application/problem+json",
     )
     assert response.headers["Set-Cookie"].startswith("amplify-session=;")
+
+
+@pytest.mark.parametrize(("name", "code"), [(None, 3000), ("ada", 3003)])
+@pytest.mark.parametrize(("server", "site"), LATE, ids=lambda value: value)
+def test_an_error_in_an_open_socket_closes_it_with_a_code(
+    servers: Servers, pool: LocalUserPool, server: str, site: str, name: str | None, code: int
+) -> None:
+    cookie = name and pool.sign_in(name).access_token
+    with dial(servers.site(server, site), cookie, path="/socket?late=1") as socket:
+        with pytest.raises(ConnectionClosed) as closed:
+            socket.recv(PATIENCE)
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == code

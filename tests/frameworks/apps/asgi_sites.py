@@ -2,9 +2,13 @@
 
 from typing import Any
 
+import blacksheep_site
 import django_site
+import falcon_site
 import fastapi_site
+import litestar_site
 import quart_site
+import sanic_site
 import starlette_site
 
 SITES: dict[bytes, Any] = {
@@ -15,6 +19,10 @@ SITES: dict[bytes, Any] = {
     b"fastapi": fastapi_site.app,
     b"django": django_site.asgi,
     b"quart": quart_site.app,
+    b"litestar": litestar_site.app,
+    b"falcon": falcon_site.asgi,
+    b"blacksheep": blacksheep_site.app,
+    b"sanic": sanic_site.app,
     b"starlette-bearer": starlette_site.bearer,
     b"fastapi-bearer": fastapi_site.bearer,
     b"quart-bearer": quart_site.bearer,
@@ -23,5 +31,6 @@ SITES: dict[bytes, Any] = {
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None:
-    site = b"starlette" if scope["type"] == "lifespan" else dict(scope["headers"])[b"x-site"]
+    # Sanic is the one that has to be started.
+    site = b"sanic" if scope["type"] == "lifespan" else dict(scope["headers"])[b"x-site"]
     await SITES[site](scope, receive, send)

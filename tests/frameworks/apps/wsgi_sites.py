@@ -5,6 +5,7 @@ from typing import Any
 import bare_site
 import bottle_site
 import django_site
+import falcon_site
 import flask_site
 import pyramid_site
 
@@ -16,6 +17,7 @@ SITES: dict[str, Any] = {
     "bottle": bottle_site.app,
     "bottle-plugin": bottle_site.extended,
     "pyramid": pyramid_site.app,
+    "falcon": falcon_site.wsgi,
     "django": django_site.wsgi,
     "flask-bearer": flask_site.bearer,
     "bottle-bearer": bottle_site.bearer,
