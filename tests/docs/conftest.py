@@ -7,6 +7,7 @@ from typing import Any
 
 import boto3
 import pytest
+from sanic import Sanic
 
 from amplify_mw import AmplifyConfig
 from amplify_mw.testing import LocalUserPool
@@ -37,6 +38,7 @@ def surroundings(pool: LocalUserPool, tmp_path: Path, monkeypatch: pytest.Monkey
     make = boto3.client
     monkeypatch.setattr(AmplifyConfig, "from_outputs", classmethod(from_outputs))
     monkeypatch.setattr(boto3, "client", client)
+    monkeypatch.setattr(Sanic, "test_mode", True)  # a page's app is made twice, under one name
     for name in ("SESSION_KEY", "AUTH_KEY"):
         monkeypatch.setenv(name, KEY)
     for name in ("AMPLIFY_USER_POOL_ID", "AMPLIFY_CLIENT_ID"):

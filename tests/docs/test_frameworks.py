@@ -8,13 +8,14 @@ import sys
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import bottle
 import pytest
 from fastapi.testclient import TestClient
 from flask import Flask
-from litestar.testing import TestClient as LitestarClient
+from starlette.testclient import WebSocketDenialResponse
 from werkzeug.test import Client
 
 from amplify_mw import (
@@ -25,6 +26,7 @@ from amplify_mw import (
     SealedSession,
     StoredSession,
     TokenSet,
+    get_current_user,
 )
 from amplify_mw.asgi import AmplifyASGIMiddleware
 from amplify_mw.events import SignedIn
@@ -159,11 +161,91 @@ def test_bottle(ada: str, grace: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert statuses(site, "/shop/cart", ada) == [401, 200]
 
 
-def test_litestar_and_plain_apps(ada: str) -> None:
+def first_of(client: Any, path: str, token: str | None = None) -> str:
+    """The first thing that a WebSocket says."""
+    headers = {} if token is None else {"Cookie": f"amplify-session={token}"}
+    with client.websocket_connect(path, headers=headers) as socket:
+        said: str = socket.receive_text()
+    return said
+
+
+def test_litestar(ada: str, grace: str) -> None:
+    page = run("frameworks/litestar")
+    extra = [page[name] for name in ("greeting", "desk", "summary")]
+    app = page["app"]
+    for handler in extra:
+        app.register(handler)
+    client = TestClient(app)
+    assert client.get("/").text == client.get("/greeting").text == "Hello, stranger"
+    assert as_user(client, ada, "/").text == as_user(client, ada, "/greeting").text == "Hello ada"
+    assert as_user(client, ada, "/account").json() == {"name": "ada", "email": "ada@example.com"}
+    assert statuses(client, "/account", ada) == [401, 200]
+    assert statuses(client, "/reports", ada, grace) == [401, 200, 403]
+    assert statuses(client, "/desk", ada, grace) == [401, 200, 403]
+    summaries = [as_user(client, token, "/summary").text for token in (ada, grace, ada)]
+    assert summaries == [f"The summary of {name}" for name in ("ada", "grace", "ada")]
+    assert first_of(client, "/updates", ada) == "Hello ada"
+    with pytest.raises(WebSocketDenialResponse):
+        first_of(client, "/updates")
+    assert TestClient(page["wrapped"]).get("/private/unknown").status_code == 401
+
+
+def test_falcon(ada: str, grace: str) -> None:
+    page = run("frameworks/falcon")
+    client = TestClient(page["app"])
+    assert client.get("/").text == "Hello, stranger"
+    assert as_user(client, ada, "/").text == "Hello ada"
+    assert as_user(client, ada, "/account").json() == {"name": "ada", "email": "ada@example.com"}
+    assert statuses(client, "/account", ada) == [401, 200]
+    assert statuses(client, "/reports", ada, grace) == [401, 200, 403]
+    assert as_user(client, ada, "/report").text == "of ada"
+    assert first_of(client, "/reports", ada) == "Hello ada"
+    wsgi = Client(page["wsgi_app"], use_cookies=False)
+    assert statuses(wsgi, "/api/me", ada, grace) == [401, 200, 403]
+
+
+def test_blacksheep(ada: str, grace: str) -> None:
+    page = run("frameworks/blacksheep")
+    client = TestClient(page["app"])
+    assert client.get("/").text == "Hello, stranger"
+    assert as_user(client, ada, "/").text == "Hello ada"
+    assert as_user(client, ada, "/account").text == "ada: ada@example.com"
+    assert statuses(client, "/account", ada) == [401, 200]
+    assert statuses(client, "/reports", ada, grace) == [401, 200, 403]
+    assert statuses(client, "/billing", ada) == [401, 200]
+    assert first_of(client, "/updates", ada) == "Hello ada"
+
+
+def test_sanic(ada: str, grace: str) -> None:
+    page = run("frameworks/sanic")
+    page["site"].config.TOUCHUP = False  # (it rewrites the class, and is for one app a process)
+    with TestClient(page["app"]) as client:
+        assert client.get("/").text == "Hello, stranger"
+        assert as_user(client, ada, "/").text == "Hello ada"
+        assert as_user(client, ada, "/account").text == "We write to ada@example.com."
+        assert statuses(client, "/account", ada) == [401, 200]
+        assert statuses(client, "/reports", ada, grace) == [401, 200, 403]
+        assert statuses(client, "/native", ada) == [401, 200]
+        assert first_of(client, "/updates", ada) == "Hello ada"
+        with pytest.raises(WebSocketDenialResponse):
+            first_of(client, "/updates", grace)
+
+
+def test_a_framework_that_is_not_on_the_list_and_plain_apps(ada: str, grace: str) -> None:
     page = run("frameworks/others")
-    with LitestarClient(page["litestar_app"]) as litestar:
-        assert litestar.get("/private/name").status_code == 401
-        assert as_user(litestar, ada, "/private/name").text == "ada"
+    client = Client(page["app"], use_cookies=False)
+    assert as_user(client, ada, "/reports").text == "all reports, ada"
+    assert statuses(client, "/reports", ada, grace) == [401, 200, 403]
+
+    @page["guarded_socket"]
+    async def handler(socket: Any) -> None:
+        get_current_user()
+
+    async def sockets(scope: Any, receive: Any, send: Any) -> None:
+        await handler(SimpleNamespace(scope=scope, send=send, accepted=False))
+
+    with pytest.raises(WebSocketDenialResponse):
+        first_of(TestClient(AmplifyASGIMiddleware(sockets, page["config"])), "/")
     plain = Client(page["wsgi_app"], use_cookies=False)
     assert as_user(plain, ada, "/").text == "Hello ada"
     assert plain.get("/").status_code == 401
