@@ -1,8 +1,8 @@
 """The cookies of a user's session, as the app's own middleware sets them.
 
 Rules:
-- A small app behind a middleware of the same configuration starts the session: of whatever kind, in
-  whatever store, under whatever name it is, and whatever attributes its cookie has.
+- A small app behind a middleware of the same configuration starts the session, so that its kind,
+  its store, and the cookie's name and attributes are right.
 - It runs on a thread of its own, in an empty context: a test may be in an event loop, or within
   `signed_in`.
 - A browser sends `Secure` cookies to this machine over plain http, and a test client would not: for
