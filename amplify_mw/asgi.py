@@ -109,15 +109,15 @@ class AmplifyASGIMiddleware(Shell):
         ours.visit, ours.scope, ours.from_server, ours.to_server = visit, scope, receive, send
         method = None if kind == "websocket" else scope["method"]
         if access is not _OPEN or method not in self._unchecked:
-            answer = self.stop(visit, access, method, scope)
-            if answer is not None:
+            if (answer := self.stop(visit, access, method, scope)) is not None:
                 return await self._send(answer, receive, ours)
         last_send = self._withholding(visit, scope, ours.send) if self._withholds else ours.send
         app = self.app
         if "user" in scope:
             app = self._replacing(scope, visit)
         else:  # `of`, without its calls
-            scope["user"], scope["auth"] = user, auth = RequestUser(), RequestAuth()
+            scope["user"] = user = RequestUser()
+            scope["auth"] = auth = RequestAuth()
             user._visit = auth._visit = visit
         token = bind(visit)
         try:
