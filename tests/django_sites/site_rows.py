@@ -17,6 +17,8 @@ from django.test import Client, TestCase, override_settings
 from starlette.testclient import TestClient
 
 from amplify_mw import AuthRoutes, OutsideRequestError, StoredSession
+from amplify_mw.engine.context import current_visit
+from amplify_mw.integrations.django.present import Found, UserNow
 from amplify_mw.integrations.django.rows import known, making
 from amplify_mw.integrations.django.rows.models import CognitoUser
 from amplify_mw.stores import MemoryStore
@@ -230,8 +232,6 @@ def test_two_pools_may_have_the_same_sub(site: Site, view: Any) -> None:
     client = Client()
     found = set()
     from dataclasses import replace
-
-    from amplify_mw.engine.context import current_visit
 
     with signed_in("ada", sub="1"):
         found.add(client.get("/call").content)
@@ -597,6 +597,20 @@ def test_login_required_by_djangos_middleware(cognito: LocalUserPool, ask: str) 
         cookie = site.cookie("ada")
     assert getattr(site, ask)("/unasked", **cookie).status_code == 503
     assert getattr(site, ask)("/accounts/login/", **cookie).status_code == 503
+
+
+def test_a_token_that_runs_out_in_an_open_socket_leaves_nobody(
+    database: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with signed_in("ada"):
+        visit = current_visit()
+        visit.open_socket()
+        user = UserNow(Found(visit))
+        assert user.is_authenticated
+        now = visit.now() + 4000
+        monkeypatch.setattr(visit.home.runner, "clock", lambda: now)
+        assert not user.is_authenticated
+        assert user.pk is None
 
 
 def test_an_expired_or_broken_cookie_is_nobody_and_cleared(site: Site) -> None:

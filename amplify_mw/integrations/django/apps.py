@@ -1,8 +1,13 @@
 """The app `amplify_mw.integrations.django`: its checks."""
 
-from django.apps import AppConfig
+from typing import TYPE_CHECKING
 
 from .checks import register
+
+if TYPE_CHECKING:
+    AppConfig = object  # it has no types
+else:
+    from django.apps import AppConfig
 
 
 class ChecksConfig(AppConfig):

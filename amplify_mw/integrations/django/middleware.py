@@ -157,7 +157,7 @@ def _sign_out(request: Any = None, **_: Any) -> None:
         end_session()
 
 
-def response_to(request: Any, error: AuthError) -> HttpResponse:
+def response_to(request: Any, error: AuthError) -> Any:
     """The answer to an `AuthError`, as Django's response."""
     answer = answer_for(bare(request), error)
     response = HttpResponse(answer.body, status=answer.status)

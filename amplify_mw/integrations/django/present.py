@@ -12,11 +12,10 @@ Rules:
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import sync_to_async
 from django.apps import apps
-from django.utils.functional import LazyObject
 
 from ...authenticator import Visit
 from ...engine.context import signed_in_verdict
@@ -26,6 +25,11 @@ from ...verbs.user import user_in
 from .rights import are_known, permissions_of
 from .settings import ROWS, rules
 from .users import TokenUser, nobody
+
+if TYPE_CHECKING:
+    LazyObject = object  # it has no types
+else:
+    from django.utils.functional import LazyObject
 
 
 def user_of(verdict: SignedIn) -> Any:
@@ -111,6 +115,12 @@ class UserNow(LazyObject):
 
     def __init__(self, found: Found) -> None:
         self.__dict__["_found"] = found
+
+    # Django's own looks twice at every attribute.
+    __getattribute__: Callable[[Any, str], Any] = object.__getattribute__  # type: ignore[assignment]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.__dict__["_found"].user(), name)
 
     @property
     def _wrapped(self) -> Any:

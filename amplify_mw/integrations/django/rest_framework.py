@@ -20,9 +20,8 @@ Rules:
   for here, as `SessionAuthentication` does.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rest_framework.authentication import SessionAuthentication
 from rest_framework.permissions import BasePermission
 
 from ...engine.context import current_visit
@@ -34,6 +33,11 @@ from ..answering import asked_of
 from .middleware import bare
 from .present import user_of_visit
 from .users import nobody
+
+if TYPE_CHECKING:
+    SessionAuthentication = object  # it has no types
+else:
+    from rest_framework.authentication import SessionAuthentication
 
 
 class AmplifyAuthentication(SessionAuthentication):
@@ -55,7 +59,7 @@ class AmplifyAuthentication(SessionAuthentication):
         if not user.is_authenticated:
             return None
         if visit.source.is_ambient and visit.home.config.csrf is None and not visit.pinned:
-            self.enforce_csrf(request)
+            self.enforce_csrf(request)  # type: ignore[attr-defined]
         return user, visit.verdict.user
 
     def authenticate_header(self, request: Any) -> str:
@@ -67,7 +71,7 @@ class AmplifyAuthentication(SessionAuthentication):
         return ", ".join(value for name, value in answer.headers if name == "WWW-Authenticate")
 
 
-def has_group(*names: str) -> type[BasePermission]:
+def has_group(*names: str) -> type[Any]:
     """A permission class: the user is in one of these groups of the pool."""
 
     class HasGroup(BasePermission):

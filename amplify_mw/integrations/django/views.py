@@ -11,6 +11,7 @@ Rules:
 - A signed-in user who comes here lacks a right, and gets a 403: signing in again would not help.
 """
 
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -43,5 +44,5 @@ def _sign_in(request: Any) -> Any:
     return HttpResponseRedirect(url + (joint + query if query else ""))
 
 
-sign_in = never_cache(_sign_in)
-sign_in.login_required = False  # for LoginRequiredMiddleware
+sign_in: Callable[[Any], Any] = never_cache(_sign_in)
+sign_in.login_required = False  # type: ignore[attr-defined]  # for LoginRequiredMiddleware

@@ -53,6 +53,6 @@ def database(name):
         "default": {
             "ENGINE": "django.db.backends.sqlite3",
             "NAME": FOLDER / f"{name}.sqlite3",
-            "OPTIONS": {"timeout": 60},
+            "OPTIONS": {"timeout": 60, "init_command": "PRAGMA synchronous=OFF;"},
         }
     }

@@ -1,10 +1,16 @@
 """The app `amplify_mw.integrations.django.rows`."""
 
-from django.apps import AppConfig
+from typing import TYPE_CHECKING
+
 from django.contrib.auth import get_user_model
 from django.db.models.signals import post_delete, post_save
 
 from ..checks import register
+
+if TYPE_CHECKING:
+    AppConfig = object  # it has no types
+else:
+    from django.apps import AppConfig
 
 
 class RowsConfig(AppConfig):

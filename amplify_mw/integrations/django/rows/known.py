@@ -12,17 +12,17 @@ import datetime
 import decimal
 import inspect
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from types import MethodType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from asgiref.sync import sync_to_async
 from django.db import transaction
 from django.db.models import Model
 from django.db.models.base import ModelState
 from django.db.models.query_utils import DeferredAttribute
-from django.utils.functional import LazyObject, empty
+from django.utils.functional import empty
 
 from ....models import AuthUser
 from ....sessions.verdicts import SignedIn
@@ -30,6 +30,11 @@ from ..remembering import Remembered
 from ..rights import OfRequest, Rights
 from ..settings import Granted, rules
 from .making import row_of
+
+if TYPE_CHECKING:
+    LazyObject = object  # it has no types
+else:
+    from django.utils.functional import LazyObject
 
 _PLAIN: Final = (
     *(str, bool, int, float, type(None), decimal.Decimal, uuid.UUID),
@@ -101,6 +106,9 @@ class KnownUser(Rights, LazyObject):
     def pk(self) -> Any:
         """The row's key."""
         return self._note.pk
+
+    # Django's own looks twice at every attribute.
+    __getattribute__: Callable[[Any, str], Any] = object.__getattribute__  # type: ignore[assignment]
 
     def _setup(self) -> None:
         note = self._note

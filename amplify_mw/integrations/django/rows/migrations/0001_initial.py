@@ -1,16 +1,23 @@
 """The table of `CognitoUser`."""
 
+from typing import TYPE_CHECKING, Any
+
 import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
 
+if TYPE_CHECKING:
+    Base = object  # it has no types
+else:
+    from django.db.migrations import Migration as Base
 
-class Migration(migrations.Migration):
+
+class Migration(Base):
     """It comes after the table of users, whichever that is."""
 
-    initial = True
-    dependencies = (migrations.swappable_dependency(settings.AUTH_USER_MODEL),)
-    operations = (
+    initial: bool = True
+    dependencies: tuple[Any, ...] = (migrations.swappable_dependency(settings.AUTH_USER_MODEL),)
+    operations: tuple[Any, ...] = (
         migrations.CreateModel(
             name="CognitoUser",
             fields=[
