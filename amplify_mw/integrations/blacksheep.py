@@ -14,7 +14,7 @@ Rules:
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from blacksheep import Application, Content, Response
 from blacksheep.middlewares import MiddlewareCategory
@@ -27,7 +27,7 @@ from ..models import AuthUser
 from ..verbs.request_user import RequestUser
 from .answering import answer_for, refuse_socket
 
-MODE = "amplify"
+MODE: Final = "amplify"
 
 
 class AmplifyUser(User):
@@ -35,8 +35,8 @@ class AmplifyUser(User):
 
     def __init__(self, user: RequestUser) -> None:
         self._user = user
-        self.access_token = None
-        self.refresh_token = None
+        self.access_token: str | None = None
+        self.refresh_token: str | None = None
 
     @property
     def user(self) -> AuthUser:

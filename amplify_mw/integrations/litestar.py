@@ -20,7 +20,7 @@ Rules:
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass, replace
-from typing import Any, Unpack
+from typing import Any, Final, Unpack
 from urllib.parse import unquote, urlsplit
 
 from litestar import Response, asgi
@@ -54,7 +54,7 @@ from ..web.paths import Access
 from ..web.resource import metadata_url
 from .answering import answer_for
 
-USER = "current_user"  # the dependency
+USER: Final = "current_user"  # the dependency
 
 
 def require(
@@ -109,7 +109,7 @@ class Problem:
     type: str = "about:blank"
 
 
-_REFUSALS = {
+_REFUSALS: Final = {
     401: "Nobody is signed in, or no longer.",
     403: "The user may not do this.",
     503: "The user cannot be told now. Try again in a moment.",
@@ -219,8 +219,8 @@ class _Mounted:
         await self._within({**scope, "path": scope[_CUT], _WHOLE: scope["path"]}, receive, send)
 
 
-_CUT = "amplify_mw.cut_path"  # keys in the scope
-_WHOLE = "amplify_mw.whole_path"
+_CUT: Final = "amplify_mw.cut_path"  # keys in the scope
+_WHOLE: Final = "amplify_mw.whole_path"
 
 
 async def _nothing(scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG001  # by name

@@ -16,7 +16,7 @@ from websockets.sync.client import connect
 from websockets.typing import Origin
 
 from amplify_mw.testing import LocalUserPool
-from tests.frameworks.servers import ASGI_SERVERS, Servers, Site
+from tests.frameworks.servers import ASGI_SERVERS, HANDLED, Servers, Site
 from tests.patience import PATIENCE
 
 uwsgi = pytest.mark.skipif(
@@ -28,8 +28,12 @@ SERVERS = [
     pytest.param("uwsgi", marks=uwsgi),
 ]
 FRAMEWORKS = [
-    *(("waitress", f"{name}-bearer") for name in ("flask", "bottle", "pyramid", "django")),
+    *(
+        ("waitress", f"{name}-bearer")
+        for name in ("flask", "bottle", "pyramid", "falcon", "django")
+    ),
     *(("uvicorn", f"{name}-bearer") for name in ("starlette", "fastapi", "quart", "django")),
+    *(("uvicorn", f"{name}-bearer") for name in HANDLED),
 ]
 BARE = 'Bearer realm="api"'
 

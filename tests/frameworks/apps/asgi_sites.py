@@ -27,6 +27,10 @@ SITES: dict[bytes, Any] = {
     b"fastapi-bearer": fastapi_site.bearer,
     b"quart-bearer": quart_site.bearer,
     b"django-bearer": django_site.asgi_bearer,
+    b"litestar-bearer": litestar_site.bearer,
+    b"falcon-bearer": falcon_site.asgi_bearer,
+    b"blacksheep-bearer": blacksheep_site.bearer,
+    b"sanic-bearer": sanic_site.bearer,
 }
 
 

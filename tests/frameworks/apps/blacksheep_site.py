@@ -94,3 +94,4 @@ async def guarded_socket(websocket: WebSocket) -> None:
 
 
 app = AmplifyASGIMiddleware(site, shared.config)
+bearer = AmplifyASGIMiddleware(site, shared.config, bearer=True)

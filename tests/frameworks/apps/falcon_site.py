@@ -112,42 +112,42 @@ def routed(app: Any, routes: dict[str, Any]) -> Any:
     return app
 
 
-wsgi = AmplifyWSGIMiddleware(
-    routed(
-        falcon.App(),
-        {
-            "/whoami": Profile(),
-            "/private/page": Profile(),
-            "/escape/{rest:path}": Text(shared.name),
-            "/publish": Text(shared.publish),
-            "/thread": Text(shared.name_on_a_thread),
-            "/static/name": Text(shared.name_or_outside),
-            "/static/refuse": Text(shared.refuse),
-            "/stream": Stream(),
-            "/own": Own(),
-            "/guarded": Guarded(),
-        },
-    ),
-    shared.config,
+wsgi_site = routed(
+    falcon.App(),
+    {
+        "/whoami": Profile(),
+        "/private/page": Profile(),
+        "/escape/{rest:path}": Text(shared.name),
+        "/publish": Text(shared.publish),
+        "/thread": Text(shared.name_on_a_thread),
+        "/static/name": Text(shared.name_or_outside),
+        "/static/refuse": Text(shared.refuse),
+        "/stream": Stream(),
+        "/own": Own(),
+        "/guarded": Guarded(),
+    },
 )
-asgi = AmplifyASGIMiddleware(
-    routed(
-        falcon.asgi.App(),
-        {
-            "/whoami": AwaitedProfile(),
-            "/private/page": AwaitedProfile(),
-            "/async": AwaitedProfile(),
-            "/escape/{rest:path}": AwaitedText(shared.name),
-            "/publish": AwaitedText(shared.publish),
-            "/thread": AwaitedThread(),
-            "/static/name": AwaitedText(shared.name_or_outside),
-            "/static/refuse": AwaitedText(shared.refuse),
-            "/stream": AwaitedStream(),
-            "/own": AwaitedOwn(),
-            "/guarded": AwaitedGuarded(),
-            "/socket": Socket(),
-            "/guarded-socket": AwaitedGuarded(),
-        },
-    ),
-    shared.config,
+asgi_site = routed(
+    falcon.asgi.App(),
+    {
+        "/whoami": AwaitedProfile(),
+        "/private/page": AwaitedProfile(),
+        "/async": AwaitedProfile(),
+        "/escape/{rest:path}": AwaitedText(shared.name),
+        "/publish": AwaitedText(shared.publish),
+        "/thread": AwaitedThread(),
+        "/static/name": AwaitedText(shared.name_or_outside),
+        "/static/refuse": AwaitedText(shared.refuse),
+        "/stream": AwaitedStream(),
+        "/own": AwaitedOwn(),
+        "/guarded": AwaitedGuarded(),
+        "/socket": Socket(),
+        "/guarded-socket": AwaitedGuarded(),
+    },
+)
+wsgi, wsgi_bearer = (
+    AmplifyWSGIMiddleware(wsgi_site, shared.config, bearer=is_api) for is_api in (False, True)
+)
+asgi, asgi_bearer = (
+    AmplifyASGIMiddleware(asgi_site, shared.config, bearer=is_api) for is_api in (False, True)
 )

@@ -111,4 +111,7 @@ HANDLERS = [
     *(whoami, awaited, escape, publish, thread, stream, name_or_outside, refuse, own, guarded),
     *(background, result, socket, guarded_socket),
 ]
-app = Litestar(HANDLERS, plugins=[AmplifyPlugin(shared.config)], openapi_config=None)
+app, bearer = (
+    Litestar(HANDLERS, plugins=[AmplifyPlugin(shared.config, bearer=is_api)], openapi_config=None)
+    for is_api in (False, True)
+)

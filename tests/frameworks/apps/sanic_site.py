@@ -87,3 +87,4 @@ async def socket(request: Request, websocket: Any) -> None:
 
 
 app = AmplifyASGIMiddleware(site, shared.config)
+bearer = AmplifyASGIMiddleware(site, shared.config, bearer=True)

@@ -23,6 +23,7 @@ SITES: dict[str, Any] = {
     "bottle-bearer": bottle_site.bearer,
     "pyramid-bearer": pyramid_site.bearer,
     "django-bearer": django_site.wsgi_bearer,
+    "falcon-bearer": falcon_site.wsgi_bearer,
     "streams": bare_site.app,
 }
 
