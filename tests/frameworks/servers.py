@@ -47,6 +47,10 @@ COMMANDS: Final[Mapping[str, Sequence[str]]] = {
         *(*_PYTHON, "granian", "--interface", "wsgi", "--port", "{port}", "--no-log"),
         *("--blocking-threads", "8", "wsgi_sites:app"),
     ),
+    "granian": (
+        *(*_PYTHON, "granian", "--interface", "asgi", "--port", "{port}", "--no-log"),
+        "asgi_sites:app",
+    ),
     "uwsgi": (*_UWSGI, "--threads", "4", "--module", "wsgi_sites:app"),
     "uwsgi-gevent": (
         *(*_UWSGI, "--gevent", "64", "--gevent-monkey-patch", "--module", "wsgi_sites:app"),

@@ -9,7 +9,7 @@ from tests.frameworks.test_contract import facts
 from tests.frameworks.test_websockets import dial
 from tests.patience import PATIENCE
 
-SITES = [(server, name) for server in ASGI_SERVERS for name in HANDLED]
+SITES = [(server, name) for server in (*ASGI_SERVERS, "granian") for name in HANDLED]
 
 
 @pytest.fixture(params=[("waitress", "falcon"), *SITES], ids="-".join)

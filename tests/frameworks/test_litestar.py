@@ -238,9 +238,14 @@ async def refusing(scope: Any, receive: Any, send: Any) -> None:
 
 def test_rules_hold_for_a_mount(pool: LocalUserPool, ada: str) -> None:
     with TestClient(plugged(pool, mount)) as client:
-        for path in ("/private/mount/x", "/private/mount", "/private/mountx", "//private/mount/x"):
-            assert client.get(f"http://testserver.local{path}").status_code in (401, 404)
-            assert "ada" in client.get(path, headers=cookie(ada)).text or "//" in path
+        for path in (
+            "/private/mount/x",
+            "/private/mount",
+            "/private/mountx",
+            "/mount/../private/mount",
+        ):
+            assert client.get(path).status_code == 401
+            assert client.get(path, headers=cookie(ada)).text.endswith(" ada")
         assert client.get("/private/mount/x", headers=cookie(ada)).text == "/x/ ada"
         assert client.get("/mount/private/x", headers=cookie(ada)).text == "/private/x/ ada"
         assert client.get("/mount/private/x").text == "/private/x/ "
