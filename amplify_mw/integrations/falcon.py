@@ -32,7 +32,8 @@ def handle_auth_errors(app: "App[Any, Any]") -> None:
     """Answer an `AuthError` from a responder, a hook or a middleware as the guard would.
 
     `app`: a `falcon.App` or a `falcon.asgi.App`. From now on `req.context.user` is the request's
-    `RequestUser`. A handler of the app's own for a subclass, such as `NetworkError`, comes first.
+    `RequestUser`, for middlewares too that are added later. A handler of the app's own for a
+    subclass, such as `NetworkError`, comes first.
     """
     if isinstance(app, ASGIApp):
         app.add_error_handler(AuthError, _answer_awaited)
