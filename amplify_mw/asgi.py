@@ -108,9 +108,9 @@ class AmplifyASGIMiddleware(Shell):
         ours = Exchange()
         ours.visit, ours.scope, ours.from_server, ours.to_server = visit, scope, receive, send
         method = None if kind == "websocket" else scope["method"]
-        if access is not _OPEN or method not in self._unchecked:
-            if (answer := self.stop(visit, access, method, scope)) is not None:
-                return await self._send(answer, receive, ours)
+        may_stop = access is not _OPEN or method not in self._unchecked
+        if may_stop and (answer := self.stop(visit, access, method, scope)) is not None:
+            return await self._send(answer, receive, ours)
         last_send = self._withholding(visit, scope, ours.send) if self._withholds else ours.send
         app = self.app
         if "user" in scope:
