@@ -73,6 +73,7 @@ def test_the_versions_are_installed_here_and_allowed() -> None:
     named = dict(re.findall(r"(\w+) (\d+\.\d+)", sentence))
     assert set(named) == {
         *("Flask", "Django", "FastAPI", "Starlette", "Quart", "Litestar", "Bottle", "Pyramid"),
+        *("Falcon", "BlackSheep", "Sanic"),
     }
     groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
     least = dict(re.findall(r"'(\w+)(?:\[\w+\])?>=([\d.]+)'", str(groups["test"])))
