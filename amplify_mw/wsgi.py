@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, overload
 from .authenticator import BEGUN, Visit
 from .config.checks import MISSING
 from .config.config import AmplifyConfig
-from .engine.context import bind, reset, unbind
+from .engine.context import bind, unbind
 from .engine.engine import Engine
 from .errors import AuthError
 from .shell.shell import PassOn, Shell
@@ -89,13 +89,10 @@ class AmplifyWSGIMiddleware(Shell):
         start = Start()
         start.visit, start.environ, start.to_server = visit, environ, start_response
         start.held = None
-        method = environ["REQUEST_METHOD"]
-        if access is not _OPEN or method not in self._unchecked:
-            answer = self.stop(visit, access, method, environ)
+        if access is not _OPEN or environ["REQUEST_METHOD"] not in self._unchecked:
+            answer = self.stop(visit, access, environ["REQUEST_METHOD"], environ)
             if answer is not None:
-                sent = start.send_answer(self._made(answer))
-                visit.end()
-                return sent
+                return start.send_answer(self._made(answer))
         app = self._guarded_app(visit) if self._withholds else self.app
         try:
             token = bind(visit)
@@ -104,18 +101,11 @@ class AmplifyWSGIMiddleware(Shell):
                 if type(body) in _WHOLE or is_file(body, environ):
                     visit.has_ended, visit.stage, visit.headers = True, BEGUN, None  # `end`
                 else:
-                    stream = Body(body, visit, start.send_answer_for)
-                    stream.begin(start)
-                    body = stream
+                    body = Body.begun(body, start)
             finally:
-                try:  # noqa: SIM105  # `unbind`, without its call
-                    reset(token)
-                except ValueError:
-                    pass
+                unbind(token)
         except AuthError as error:
-            sent = start.send_answer_for(error)
-            visit.end()
-            return sent
+            return start.send_answer_for(error)
         except BaseException:
             visit.end()
             raise

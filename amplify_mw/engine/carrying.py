@@ -24,7 +24,7 @@ R = TypeVar("R")
 
 
 def carry(function: Callable[P, R]) -> Callable[P, R]:
-    """`function` with the user of this context, for a call elsewhere, or after the request.
+    """`function` with the user of this context, for a call elsewhere or after the request.
 
     For `executor.submit(carry(f))`, `loop.run_in_executor(None, carry(f))`,
     `threading.Thread(target=carry(f))`, and for a task that outlives its request:

@@ -15,7 +15,6 @@ Rules:
 
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any
 
@@ -104,8 +103,10 @@ def refuse_on_event_loop(verb: str) -> None:
 
 def unbind(token: Any) -> None:
     """Take a binding back. A coroutine may be closed from another context, without a binding."""
-    with suppress(ValueError):
+    try:  # noqa: SIM105  # `suppress` takes half a microsecond
         reset(token)
+    except ValueError:
+        pass
 
 
 def leave(visit: Visit, token: Any) -> None:

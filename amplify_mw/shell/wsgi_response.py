@@ -94,9 +94,12 @@ class Start:
         return headers
 
     def send_answer(self, answer: Answer, *exc_info: Any) -> list[bytes]:
-        """Send an answer of the library's own."""
+        """Send an answer of the library's own. The request is over then."""
         self.held = None
-        self.send(answer.status_line, list(answer.headers), *exc_info)
+        try:
+            self.send(answer.status_line, list(answer.headers), *exc_info)
+        finally:
+            self.visit.end()
         return [answer.body]
 
     def send_answer_for(self, error: AuthError) -> list[bytes]:
@@ -131,11 +134,17 @@ class Body:
         self._replacement: Iterator[bytes] | None = None
         self._is_closed = False
 
-    def begin(self, start: Start) -> None:
-        """Take the first step, then let the start go; the visit is still bound.
+    @classmethod
+    def begun(cls, body: Iterable[bytes], start: Start) -> Body:
+        """A body whose first step has been taken, and whose start has gone; the visit is bound.
 
         If that fails the body is closed: the server will not see it.
         """
+        made = cls(body, start.visit, start.send_answer_for)
+        made._begin(start)
+        return made
+
+    def _begin(self, start: Start) -> None:
         try:
             try:
                 self._next = step = iter(self._body).__next__
