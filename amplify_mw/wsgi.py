@@ -135,7 +135,7 @@ class AmplifyWSGIMiddleware(Shell):
             return self._pass(passed.visit, environ, start_response)
         token = bind(None)
         try:
-            return Body(self._pass(None, environ, start_response), None)
+            return Body.apart(self._pass(None, environ, start_response))
         finally:
             unbind(token)
 
