@@ -45,6 +45,16 @@ def test_a_long_name_is_cut_and_stays_unique(view: Any) -> None:
     assert all(len(name) == 40 for name in names)
 
 
+def test_a_sub_that_is_longer_than_the_field(view: Any) -> None:
+    view(lambda request: HttpResponse(request.user.get_username()))
+    subs = ["0" * 60 + "1f", "0" * 60 + "2f"]
+    names = set()
+    for sub in subs:
+        with signed_in("ada", sub=sub, email="a" * 50, email_verified="true"):
+            names.add(Client().get("/call").content.decode())
+    assert names == {sub[-40:] for sub in subs}
+
+
 def test_the_rows_own_method_has_the_rights_of_the_token(site: Site, view: Any) -> None:
     view(lambda request: HttpResponse(str(request.user.may_publish())))
     assert site.get("/call", "ada").text == "True"

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from django.contrib.auth import get_user_model
+from django.conf import settings
 from django.db.models.signals import post_delete, post_save
 
 from ..checks import register
@@ -27,4 +27,4 @@ class RowsConfig(AppConfig):
 
         register()
         for signal in (post_save, post_delete):
-            signal.connect(forget, sender=get_user_model(), dispatch_uid="amplify_mw")
+            signal.connect(forget, sender=settings.AUTH_USER_MODEL, dispatch_uid="amplify_mw")

@@ -93,7 +93,9 @@ def _names(verdict: SignedIn, told: Mapping[str, Any]) -> Iterator[str]:
     if model.get_email_field_name() == model.USERNAME_FIELD:
         is_verified = told.get("email_verified") in (True, "true")
         name = told["email"] if is_verified and isinstance(told.get("email"), str) else sub
-    longest = getattr(field, "max_length", None)
-    if longest is None or len(name) <= longest:
+    ending = f"-{sub}"
+    longest = getattr(field, "max_length", None) or len(name + ending)
+    if len(name) <= longest:
         yield name
-    yield name[: (longest or len(name) + 37) - len(sub) - 1] + f"-{sub}"
+    ending = ending[-longest:]  # its random part, if not even that has room
+    yield name[: longest - len(ending)] + ending
