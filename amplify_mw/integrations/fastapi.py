@@ -22,6 +22,7 @@ from typing import Any, Final, Generic, Literal, TypeVar, overload
 
 from fastapi import FastAPI
 from fastapi.openapi.models import APIKey
+from fastapi.openapi.models import SecurityBase as SecurityBaseModel
 from fastapi.security import SecurityScopes
 from fastapi.security.base import SecurityBase
 
@@ -51,7 +52,7 @@ class Dependency(SecurityBase, Generic[T]):
     """A dependency of `AmplifyAuth`, for `Depends` and `Security`."""
 
     def __init__(self, cookie: str, ask: Callable[[], T], needs: Needs | None = None) -> None:
-        self.model = APIKey.model_validate({"in": "cookie", "name": cookie})
+        self.model: SecurityBaseModel = APIKey.model_validate({"in": "cookie", "name": cookie})
         self.scheme_name = _OPTIONAL if needs is None else SESSION
         self._ask = ask
         self._needs = needs
