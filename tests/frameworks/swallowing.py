@@ -8,6 +8,7 @@ exception, which answers 200. `debug`: it shows the framework's page for develop
 import copy
 import logging
 from collections.abc import Callable
+from itertools import count
 from typing import Any
 
 from amplify_mw import AmplifyConfig, NotAuthorizedException, get_current_user, require_auth
@@ -199,5 +200,109 @@ def fastapi(config: AmplifyConfig, *, catches: bool, debug: bool) -> Any:
     return app
 
 
-WSGI = {"flask": flask, "bottle": bottle, "pyramid": pyramid}
-ASGI = {"quart": quart, "starlette": starlette, "fastapi": fastapi}
+def litestar(config: AmplifyConfig, *, catches: bool, debug: bool) -> Any:
+    from litestar import Litestar, get
+    from litestar.response import Response
+
+    from amplify_mw.integrations.litestar import AmplifyPlugin
+
+    def handler(path: str, view: Callable[[], str]) -> Any:
+        @get(path, media_type="text/plain", sync_to_thread=True)
+        def shown() -> str:
+            return view()
+
+        return shown
+
+    def answered(request: Any, error: Exception) -> Response[str]:
+        return Response(ALL_IS_WELL, media_type="text/plain")
+
+    return Litestar(
+        [handler(path, view) for path, view in VIEWS.items()],
+        plugins=[AmplifyPlugin(config)],
+        exception_handlers={Exception: answered} if catches else {},
+        debug=debug,
+    )
+
+
+def falcon(config: AmplifyConfig, *, catches: bool, debug: bool) -> Any:
+    import falcon
+
+    from amplify_mw.integrations.falcon import handle_auth_errors
+
+    class Resource:
+        def __init__(self, view: Callable[[], str]) -> None:
+            self.view = view
+
+        def on_get(self, req: Any, resp: Any) -> None:
+            resp.text = self.view()
+
+    def answered(req: Any, resp: Any, error: Exception, params: Any) -> None:
+        resp.text = ALL_IS_WELL
+
+    app = falcon.App()
+    handle_auth_errors(app)
+    for path, view in VIEWS.items():
+        app.add_route(path, Resource(view))
+    if catches:
+        app.add_error_handler(Exception, answered)
+    return AmplifyWSGIMiddleware(app, config)
+
+
+def blacksheep(config: AmplifyConfig, *, catches: bool, debug: bool) -> Any:
+    from blacksheep import Application, text
+
+    from amplify_mw.integrations.blacksheep import handle_auth_errors
+
+    def handler(view: Callable[[], str]) -> Any:
+        async def shown() -> Any:
+            return text(view())
+
+        return shown
+
+    async def answered(app: Any, request: Any, error: Exception) -> Any:
+        return text(ALL_IS_WELL)
+
+    app = Application(show_error_details=debug)
+    handle_auth_errors(app)
+    for path, view in VIEWS.items():
+        app.router.add_get(path, handler(view))
+    if catches:
+        app.exceptions_handlers[Exception] = answered
+    return AmplifyASGIMiddleware(app, config)
+
+
+def sanic(config: AmplifyConfig, *, catches: bool, debug: bool) -> Any:
+    from sanic import Sanic, text
+    from sanic.application.constants import Mode
+
+    from amplify_mw.integrations.sanic import handle_auth_errors
+
+    def handler(view: Callable[[], str]) -> Any:
+        async def shown(request: Any) -> Any:
+            return text(view())
+
+        return shown
+
+    app: Any = Sanic(f"swallowing-{next(_NUMBERS)}")
+    app.config.TOUCHUP = False  # it rewrites the class, which several apps share here
+    handle_auth_errors(app)
+    for path, view in VIEWS.items():
+        app.add_route(handler(view), path, name=path.replace("/", "_"))
+    if catches:
+        app.exception(Exception)(lambda *_: text(ALL_IS_WELL))
+    if debug:
+        app.state.mode, app.error_handler.debug = Mode.DEBUG, True
+    return AmplifyASGIMiddleware(app, config)
+
+
+_NUMBERS = count()
+
+WSGI = {"flask": flask, "bottle": bottle, "pyramid": pyramid, "falcon": falcon}
+ASGI = {
+    "quart": quart,
+    "starlette": starlette,
+    "fastapi": fastapi,
+    "litestar": litestar,
+    "blacksheep": blacksheep,
+    "sanic": sanic,
+}
