@@ -459,6 +459,43 @@ def test_a_queue_started_in_a_request_answers_nobody_else_as_its_user(
     }
 
 
+def test_a_session_task_of_one_request_serves_no_other_as_its_opener(
+    config: AmplifyConfig, pool: LocalUserPool
+) -> None:
+    """mcp 1.x with sessions: the tools of all requests run where the first one has opened it."""
+    pool.add_user("grace")
+
+    async def main() -> list[str]:
+        calls: asyncio.Queue[asyncio.Future[str]] = asyncio.Queue()
+        sessions, answers = list[asyncio.Task[None]](), list[str]()
+
+        async def session() -> None:
+            async with asyncio.TaskGroup() as tools:
+                while True:
+                    answer = await calls.get()
+                    tools.create_task(tool(answer))
+
+        async def tool(answer: asyncio.Future[str]) -> None:
+            answer.set_result(await asyncio.to_thread(who))
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            if not sessions:
+                sessions.append(asyncio.create_task(session()))
+            answer = asyncio.get_running_loop().create_future()
+            await calls.put(answer)
+            answers.append(await answer)
+            await send(START)
+            await send(BODY)
+
+        wrapped = AmplifyASGIMiddleware(app, config)
+        for name in ("ada", "grace", "ada"):
+            await serve(wrapped, pool.mint(name))
+        sessions[0].cancel()
+        return answers
+
+    assert asyncio.run(main()) == ["ada", OVER, OVER]
+
+
 def test_background_tasks_of_a_framework_are_part_of_the_request(
     config: AmplifyConfig, pool: LocalUserPool
 ) -> None:
