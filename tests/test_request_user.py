@@ -1,13 +1,16 @@
 """`scope["user"]` and `scope["auth"]`: the user of a request, as an object for frameworks."""
 
 import asyncio
+import copy
 import gc
+import pickle
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from contextvars import Context
 from typing import Any
 
+import jinja2
 import pytest
 from channels.auth import AuthMiddleware
 
@@ -21,9 +24,12 @@ from amplify_mw import (
     OutsideRequestError,
     RequestAuth,
     RequestUser,
+    TokenExpiredException,
+    get_current_user,
 )
 from amplify_mw.aio import end_session
 from amplify_mw.asgi import AmplifyASGIMiddleware
+from amplify_mw.integrations.current import current_user
 from amplify_mw.testing import Down, LocalUserPool, signed_in, signed_in_machine
 from tests.shells import ASGIShell, Ask
 
@@ -98,9 +104,27 @@ def test_a_visitor_is_nobody_without_a_name(config: AmplifyConfig) -> None:
     assert found == [(False, "", [], False, False)]
 
 
-@pytest.mark.parametrize("name", ["username", "identity", "user_id", "groups", "user", "principal"])
-def test_a_visitor_has_no_other_attribute(name: str, config: AmplifyConfig) -> None:
-    app, _ = asking(lambda scope: getattr(scope["user"], name), config)
+def test_a_visitor_is_in_no_group(config: AmplifyConfig) -> None:
+    app, found = asking(
+        lambda scope: (scope["user"].groups, scope["user"].has_group("editors")), config
+    )
+    serve(app, SHELL.scope(Ask()))
+    assert found == [((), False)]
+
+
+WITHOUT: dict[str, Callable[[RequestUser], object]] = {
+    "username": lambda user: user.username,
+    "identity": lambda user: user.identity,
+    "user_id": lambda user: user.user_id,
+    "user": lambda user: user.user,
+    "principal": lambda user: user.principal,
+    "to_dict": lambda user: user.to_dict(),
+}
+
+
+@pytest.mark.parametrize("name", WITHOUT)
+def test_a_view_that_uses_an_attribute_refuses_a_visitor(name: str, config: AmplifyConfig) -> None:
+    app, _ = asking(lambda scope: WITHOUT[name](scope["user"]), config)
     sent: list[Any] = []
 
     async def send(message: Any) -> None:
@@ -108,6 +132,70 @@ def test_a_visitor_has_no_other_attribute(name: str, config: AmplifyConfig) -> N
 
     serve(app, SHELL.scope(Ask()), send)
     assert sent[0]["status"] == 401
+
+
+@pytest.mark.parametrize("name", [*WITHOUT.keys() - {"to_dict"}])
+@pytest.mark.parametrize("user", ["scope", "current_user"])
+def test_a_visitors_attribute_is_missing_for_code_that_asks_so(
+    user: str, name: str, config: AmplifyConfig
+) -> None:
+    def questions(scope: Scope) -> tuple[object, ...]:
+        it = current_user if user == "current_user" else scope["user"]
+        text = jinja2.Template("({{ user." + name + " }})").render(user=it)
+        return getattr(it, name, ""), hasattr(it, name), text
+
+    app, found = asking(questions, config)
+    serve(app, SHELL.scope(Ask()))
+    assert found == [("", False, "()")]
+
+
+def same_error(scope: Scope, question: Callable[[RequestUser], object]) -> NotAuthorizedException:
+    """The error of the user's attribute, which is that of `get_current_user`."""
+    with pytest.raises(NotAuthorizedException) as plain:
+        get_current_user()
+    for user in (scope["user"], current_user):
+        with pytest.raises(NotAuthorizedException) as raised:
+            question(user)
+        error: Any = raised.value
+        assert isinstance(error, AttributeError)
+        assert isinstance(error, type(plain.value))
+        copies = [error, copy.copy(error), pickle.loads(pickle.dumps(error))]
+        assert [each.__dict__ for each in copies] == [plain.value.__dict__] * 3
+        assert {repr(each) for each in copies} == {repr(plain.value)}
+        assert {str(each) for each in copies} == {str(plain.value)}
+        assert error.obj is None  # it would keep the request
+    return plain.value
+
+
+@pytest.mark.parametrize("name", WITHOUT)
+def test_the_error_for_nobody_is_that_of_get_current_user(name: str, config: AmplifyConfig) -> None:
+    app, found = asking(lambda scope: same_error(scope, WITHOUT[name]), config)
+    serve(app, SHELL.scope(Ask()))
+    assert (found[0].name, found[0].reason) == ("NotAuthorizedException", "no_session")
+
+
+@pytest.mark.parametrize("name", WITHOUT)
+def test_the_error_for_an_expired_token_says_so(
+    name: str, config: AmplifyConfig, pool: LocalUserPool
+) -> None:
+    app, found = asking(lambda scope: same_error(scope, WITHOUT[name]), config)
+    serve(app, SHELL.scope(Ask(cookie=pool.mint("ada", expires_in=-3600))))
+    assert type(found[0]) is TokenExpiredException
+    assert found[0].name == "TokenExpiredException"
+
+
+@pytest.mark.parametrize("name", [*WITHOUT, "groups", "has_group"])
+def test_a_default_hides_no_outage(
+    name: str, config: AmplifyConfig, pool: LocalUserPool, ask: Ask
+) -> None:
+    def question(scope: Scope) -> object:
+        it: Any = getattr(scope["user"], name, "")
+        return it("editors") if name == "has_group" else it and it()
+
+    app, found = asking(lambda scope: error_of(NetworkError, lambda: question(scope)), config)
+    with pool.fault("*", Down()):
+        serve(app, SHELL.scope(ask))
+    assert not isinstance(found[0], AttributeError)
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,9 @@ from typing import Final
 
 from ..authenticator import Visit
 from ..engine.context import current_visit
+from ..errors import NotAuthorizedException
 from ..models import AuthUser
-from ..verbs.request_user import RequestUser
+from ..verbs.request_user import RequestUser, missing
 from ..verbs.user import get_current_user
 
 
@@ -30,7 +31,10 @@ class CurrentUser(RequestUser):
     @property
     def user(self) -> AuthUser:
         """The `AuthUser`; see `get_current_user`, which this is."""
-        return get_current_user()
+        try:
+            return get_current_user()
+        except NotAuthorizedException as nobody:
+            raise missing(nobody) from None
 
     def __reduce__(self) -> str:
         return "current_user"

@@ -4,8 +4,10 @@ Rules:
 - Nothing is decided when the object is made: each attribute asks the request's visit when it is
   read, by the rules of `get_current_user`. A session started or ended in a view shows at once.
 - It knows its visit, and needs no context: it works on every thread, as long as the request lasts.
-- Nobody has no name to show (`display_name` is empty) and no other attribute: they raise the
-  `AuthError` of `get_current_user`, so that no view can take a visitor for a user.
+- Nobody is in no group and has no name to show (`display_name` is empty). The other attributes
+  raise the `AuthError` of `get_current_user`, so that no view can take a visitor for a user. It is
+  an `AttributeError` as well: for `getattr` with a default, `hasattr` and templates, such an
+  attribute is missing, as code of other packages expects.
 - A machine is nobody here, and has no scopes: only `principal` knows it.
 - A layer further in may have its own user. Most put it in place of ours; Django Channels writes
   it into ours, which is Channels' user from then on.
@@ -15,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..authenticator import Visit
 from ..engine.context import signed_in_verdict
+from ..errors import NotAuthorizedException, TokenExpiredException
 from ..models import AuthUser
 from .user import known_machine, user_in
 
@@ -22,6 +25,30 @@ if TYPE_CHECKING:
     from ..models.machine import Machine
 
 AUTHENTICATED: Final = "authenticated"  # a name in `scopes`, as Starlette has it
+
+
+class _NotAuthorized(NotAuthorizedException, AttributeError):  # type: ignore[misc]  # `name`
+    """The `NotAuthorizedException` of an attribute that nobody has."""
+
+    def __init__(self, *given: Any, **facts: Any) -> None:
+        super().__init__(*given, **facts)
+        # Python would write the attribute into an empty `name`, which is the error's own here.
+        AttributeError.__init__(self, self.message, name=self.name)
+
+    def __repr__(self) -> str:
+        return f"{self.name}({self.message!r})"
+
+
+class _TokenExpired(_NotAuthorized, TokenExpiredException):  # type: ignore[misc]  # likewise
+    """The `TokenExpiredException` of an attribute that nobody has any longer."""
+
+
+def missing(error: NotAuthorizedException) -> NotAuthorizedException:
+    """The same error, which is an `AttributeError`, too."""
+    kind = _TokenExpired if isinstance(error, TokenExpiredException) else _NotAuthorized
+    found = kind(error.message, reason=error.reason)
+    found.__dict__.update(error.__dict__)
+    return found
 
 
 class RequestUser:
@@ -56,14 +83,24 @@ class RequestUser:
 
     @property
     def user(self) -> AuthUser:
-        """The `AuthUser`. Raises the errors of `get_current_user`, as all attributes below do."""
+        """The `AuthUser`. Raises the errors of `get_current_user`.
+
+        So do the attributes below, but for groups and `display_name`. The error for nobody is an
+        `AttributeError`, too.
+        """
         self._visit.ask()
-        return signed_in_verdict(self._visit).user
+        try:
+            return signed_in_verdict(self._visit).user
+        except NotAuthorizedException as nobody:
+            raise missing(nobody) from None
 
     @property
     def principal(self) -> "AuthUser | Machine":
         """The user, or the machine whose token came. Raises as `get_current_principal`."""
-        machine = known_machine(self._visit)
+        try:
+            machine = known_machine(self._visit)
+        except NotAuthorizedException as expired:
+            raise missing(expired) from None
         return self.user if machine is None else machine.machine
 
     @property
@@ -83,12 +120,13 @@ class RequestUser:
 
     @property
     def groups(self) -> tuple[str, ...]:
-        """The pool's groups of the user."""
-        return self.user.groups
+        """The pool's groups of the user; none for nobody."""
+        user = user_in(self._visit)
+        return () if user is None else user.groups
 
     def has_group(self, name: str) -> bool:
-        """Whether the user is in a group of the pool."""
-        return name in self.user.groups
+        """Whether the user is in a group of the pool; False for nobody."""
+        return name in self.groups
 
     @property
     def display_name(self) -> str:

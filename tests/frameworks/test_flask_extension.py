@@ -231,7 +231,7 @@ def in_a_view(app: Flask) -> None:
 
 def in_a_template(app: Flask) -> None:
     app.add_url_rule(
-        "/x", "at /x", view_func=lambda: render_template_string("{{ current_user.username }}")
+        "/x", "at /x", view_func=lambda: render_template_string("{{ current_user.to_dict() }}")
     )
 
 

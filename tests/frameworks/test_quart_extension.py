@@ -124,7 +124,7 @@ def in_a_view(app: Quart) -> None:
 def in_a_template(app: Quart) -> None:
     @app.get("/x")
     async def page() -> str:
-        return await render_template_string("{{ current_user.username }}")
+        return await render_template_string("{{ current_user.to_dict() }}")
 
 
 def in_a_blueprint(app: Quart) -> None:
