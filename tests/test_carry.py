@@ -147,6 +147,71 @@ def test_between_the_steps_of_an_async_generator_its_user_is_gone() -> None:
     asyncio.run(main())
 
 
+def test_between_the_steps_of_a_coroutine_its_user_is_gone() -> None:
+    class Pause:
+        def __await__(self) -> Iterator[None]:
+            yield
+
+    async def two_steps() -> list[str]:
+        seen = [who()]
+        await Pause()
+        return [*seen, who()]
+
+    with signed_in("ada"):
+        carried = carry(two_steps)
+    coroutine = carried()
+    coroutine.send(None)
+    assert (who(), CURRENT.get(), CARRIED.get()) == ("outside", None, None)
+    with signed_in("grace"):
+        with pytest.raises(StopIteration) as end:
+            coroutine.send(None)
+        assert (end.value.value, who()) == (["ada", "ada"], "grace")
+    assert (who(), CURRENT.get(), CARRIED.get()) == ("outside", None, None)
+
+
+@pytest.mark.parametrize("kind", ["coroutine function", "async generator function"])
+def test_a_task_in_the_same_context_does_not_see_a_carried_user(kind: str) -> None:
+    async def watch() -> set[str]:
+        seen = set[str]()
+        for _ in range(5):
+            seen.add(who())
+            await asyncio.sleep(0)
+        return seen
+
+    async def all_of(made: Any) -> list[str]:
+        return await _all(made) if inspect.isasyncgen(made) else [await made]
+
+    async def main() -> None:
+        context = copy_context()
+        task = asyncio.create_task(all_of(carried()), context=context)
+        other = asyncio.create_task(watch(), context=context)
+        assert await other == {"outside"}
+        assert set(await task) == {"ada"}
+
+    with signed_in("ada"):
+        carried = carry(KINDS[kind])
+    asyncio.run(main())
+
+
+def test_a_coroutine_closed_within_another_request_cleans_up_with_its_own_user() -> None:
+    seen = list[str]()
+
+    async def cleaning() -> None:
+        try:
+            await asyncio.sleep(0)
+        finally:
+            seen.append(who())
+
+    with signed_in("ada"):
+        coroutine = carry(cleaning)()
+    copy_context().run(coroutine.send, None)
+    with signed_in("grace"):
+        coroutine.close()
+        assert who() == "grace"
+    assert seen == ["ada"]
+    assert (who(), CARRIED.get()) == ("outside", None)
+
+
 def test_each_step_may_be_taken_on_another_thread_and_in_another_context() -> None:
     with signed_in("ada"):
         generator = carry(steps)()

@@ -4,14 +4,15 @@ Rules:
 - A call of a carried function has the user while it runs, during the request and after it, until
   the token expires. What merely goes on after the call (a task that it has left behind) has the
   user no longer than the request itself.
-- A binding is never left behind: a function is called, and a coroutine runs, between bind and
-  unbind; of a generator, each step does.
+- A binding is never left behind: a function is called between bind and unbind, and so is each step
+  of a coroutine or a generator. Between its steps, other tasks of its context do not see its user.
 - All kinds of functions keep their kind: frameworks look whether one is to be awaited.
 """
 
 import functools
 import inspect
-from collections.abc import Callable
+import types
+from collections.abc import Callable, Generator
 from contextlib import suppress
 from typing import Any, Final, ParamSpec, TypeVar
 
@@ -95,11 +96,13 @@ def _plain(function: Callable[..., Any], visit: Visit) -> Callable[..., Any]:
 
 
 def _coroutines(function: Callable[..., Any], visit: Visit) -> Callable[..., Any]:
+    async def awaited(args: Any, kwargs: Any) -> Any:
+        return await function(*args, **kwargs)
+
     async def carried(*args: Any, **kwargs: Any) -> Any:
         call = Call(visit)
         try:
-            with _Binding(call, visit):
-                return await function(*args, **kwargs)
+            return await _awaited(awaited(args, kwargs), call, visit)
         finally:
             call.visit = None
 
@@ -108,23 +111,11 @@ def _coroutines(function: Callable[..., Any], visit: Visit) -> Callable[..., Any
 
 def _generators(function: Callable[..., Any], visit: Visit) -> Callable[..., Any]:
     def carried(*args: Any, **kwargs: Any) -> Any:
-        call, given = Call(visit), None
-        steps = function(*args, **kwargs)
-        advance = steps.send
+        call = Call(visit)
         try:
-            while True:
-                with _Binding(call, visit):
-                    try:
-                        item = advance(given)
-                    except StopIteration as end:
-                        return end.value
-                try:
-                    given = yield item
-                    advance = steps.send
-                except BaseException as error:  # noqa: BLE001  # thrown in, to be thrown on
-                    advance, given = steps.throw, error
+            return (yield from _stepping(function(*args, **kwargs), call, visit))
         finally:
-            call.visit = given = None
+            call.visit = None
 
     return carried
 
@@ -136,11 +127,10 @@ def _async_generators(function: Callable[..., Any], visit: Visit) -> Callable[..
         advance = steps.asend
         try:
             while True:
-                with _Binding(call, visit):
-                    try:
-                        item = await advance(given)
-                    except StopAsyncIteration:
-                        return
+                try:
+                    item = await _awaited(advance(given), call, visit)
+                except StopAsyncIteration:
+                    return
                 try:
                     given = yield item
                     advance = steps.asend
@@ -154,6 +144,29 @@ def _async_generators(function: Callable[..., Any], visit: Visit) -> Callable[..
     return carried
 
 
+def _stepping(steps: Any, call: Call, visit: Visit) -> Generator[Any, Any, Any]:
+    """The steps of a generator, or of what is awaited, each with the user.
+
+    (Tasks may share a context, and a coroutine may be closed in another one.)
+    """
+    advance, given = steps.send, None
+    try:
+        while True:
+            with _Binding(call, visit):
+                try:
+                    item = advance(given)
+                except StopIteration as end:
+                    return end.value
+            try:
+                given = yield item
+                advance = steps.send
+            except BaseException as error:  # noqa: BLE001  # thrown in, to be thrown on
+                advance, given = steps.throw, error
+    finally:
+        given = None
+
+
+_awaited: Final = types.coroutine(_stepping)
 _UNFINISHED: Final = (
     (inspect.iscoroutine, _coroutines),
     (inspect.isgenerator, _generators),
