@@ -9,14 +9,23 @@ import pytest
 from django.conf import settings
 from django.contrib import auth
 from django.contrib.admin.models import LogEntry
+from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import AnonymousUser, Group, Permission, User
+from django.core.cache import caches
 from django.core.checks import run_checks
 from django.db import connection
 from django.http import HttpResponse, JsonResponse
 from django.test import Client, TestCase, override_settings
+from django.views.decorators.cache import cache_page
 from starlette.testclient import TestClient
 
-from amplify_mw import AuthRoutes, OutsideRequestError, StoredSession
+from amplify_mw import (
+    AuthRoutes,
+    OutsideRequestError,
+    StoredSession,
+    get_current_user,
+    user_or_none,
+)
 from amplify_mw.engine.context import current_visit
 from amplify_mw.integrations.django.present import Found, UserNow
 from amplify_mw.integrations.django.rows import known, making
@@ -833,6 +842,72 @@ def test_a_known_user_costs_rest_framework_no_query(site: Site) -> None:
     site.get("/rest/mine", "ada")
     with queries(0):
         assert site.get("/rest/edit", "ada").status_code == 200
+
+
+# Django's cache.
+
+CACHED = [
+    "django.middleware.cache.UpdateCacheMiddleware",
+    *settings.MIDDLEWARE,
+    "django.middleware.cache.FetchFromCacheMiddleware",
+]
+READS: dict[str, Any] = {
+    "request.user": lambda request: request.user.get_username(),
+    "get_current_user": lambda request: get_current_user().username,
+    "user_or_none": lambda request: getattr(user_or_none(), "username", ""),
+}
+
+
+def greeting(reads: Any, asks: str) -> Any:
+    """A view's greeting, and the number of times that it has been made."""
+    made: list[None] = []
+
+    def greets(request: Any) -> HttpResponse:
+        made.append(None)
+        return HttpResponse(f"{reads(request)} {len(made)}")
+
+    async def awaited(request: Any) -> HttpResponse:
+        made.append(None)
+        user = await request.auser()
+        return HttpResponse(f"{user.get_username()} {len(made)}")
+
+    return awaited if asks == "aget" else greets
+
+
+@pytest.mark.parametrize("asks", ["get", "aget"])
+@pytest.mark.parametrize("name", READS)
+@override_settings(MIDDLEWARE=CACHED)
+def test_djangos_cache_keeps_no_users_page(make: Any, view: Any, name: str, asks: str) -> None:
+    caches["default"].clear()
+    site = make(bearer=True)
+    view(greeting(READS[name], asks))
+
+    def ask(**headers: str) -> str:
+        text: str = getattr(site, asks)(f"/{asks[:-3]}call", **headers).text
+        return text
+
+    if name != "get_current_user" or asks == "aget":
+        assert [ask(), ask()] == [" 1", " 1"]
+    cookies = site.cookie("ada"), site.cookie("grace")
+    bearers = site.bearer("ada"), site.bearer("grace")
+    found = [ask(**sent).split()[0] for sent in (*cookies, *bearers)]
+    assert found == ["ada", "grace", "ada", "grace"]
+
+
+@pytest.mark.parametrize("asks", ["get", "aget"])
+def test_djangos_cached_views_keep_no_users_page(site: Site, view: Any, asks: str) -> None:
+    caches["default"].clear()
+    view(cache_page(60)(greeting(READS["request.user"], asks)))
+    ask = getattr(site, asks)
+    found = [ask(f"/{asks[:-3]}call", user).text for user in ("ada", "grace", None, None)]
+    assert found == ["ada 1", "grace 2", " 3", " 3"]
+
+
+def test_a_cached_view_behind_login_required_lets_no_visitor_in(site: Site, view: Any) -> None:
+    caches["default"].clear()
+    view(cache_page(60)(login_required(lambda request: HttpResponse("for users"))))
+    assert site.get("/call", "ada").text == "for users"
+    assert site.get("/call").status_code == 302
 
 
 # django-ninja.

@@ -12,6 +12,8 @@ Rules:
   visitor because something was down.
 - A redirect that would bring a signed-in user straight back here is a 403 in its place: a circle
   of `@permission_required` and the sign-in route.
+- A page that depends on the user says so (`Vary`, `Cache-Control`) before Django's own cache, which
+  is further out, may keep it for others.
 - Error pages, and mails about errors, do not show a session's cookie.
 """
 
@@ -34,6 +36,7 @@ from ...errors import AuthError
 from ...sessions.verdicts import SignedIn
 from ...verbs.end import end_session
 from ...verbs.user import user_in
+from ...web.headers import varied
 from ..answering import answer_for, asked_of
 from .present import Found, UserNow
 from .settings import rules
@@ -86,16 +89,16 @@ class UserMiddleware(AuthErrorMiddleware):
     def __call__(self, request: Any) -> Any:
         """The response, or its awaitable."""
         visit, own = bound(), request.__dict__
-        found = Found(visit, own.get("user"), own.get("auser"))
+        found = Found(visit, own.get("user"), own.get("auser"), request)
         request.user = UserNow(found)
         request.auser = found.auser
         request.exception_reporter_filter = self._filter
         if self._is_async:
             return self._awaited(request, visit)
-        return _unless_circle(request, visit, self.get_response(request))
+        return _finished(request, visit, self.get_response(request))
 
     async def _awaited(self, request: Any, visit: Visit | None) -> Any:
-        return _unless_circle(request, visit, await self.get_response(request))
+        return _finished(request, visit, await self.get_response(request))
 
     def process_view(self, request: Any, view: Any, args: Any, kwargs: Any) -> Any:  # noqa: ARG002
         """The answer in an outage, before `LoginRequiredMiddleware` asks who is there.
@@ -113,9 +116,21 @@ class UserMiddleware(AuthErrorMiddleware):
         return None
 
 
-def _unless_circle(request: Any, visit: Visit | None, response: Any) -> Any:
+def _finished(request: Any, visit: Visit | None, response: Any) -> Any:
+    """The response, as the rest of Django may see it."""
+    if visit is None:
+        return response
+    if visit.depends:
+        words, is_user = visit.source.text, isinstance(visit.verdict, SignedIn)
+        headers = varied(response.items(), words, is_user, visit.home.no_store[visit.depends])
+        for name, value in headers:
+            response[name] = value
+    return _unless_circle(request, visit, response)
+
+
+def _unless_circle(request: Any, visit: Visit, response: Any) -> Any:
     """The response, unless it sends a signed-in user to sign in and come back here."""
-    if response.status_code != 302 or visit is None or not isinstance(visit.verdict, SignedIn):
+    if response.status_code != 302 or not isinstance(visit.verdict, SignedIn):
         return response
     url = urlsplit(response.get("Location", ""))
     if parse_qs(url.query) != {"next": [request.get_full_path()]}:

@@ -39,7 +39,7 @@ class _Auth(AuthBase):
         self._groups = tuple(groups)
         super().__init__()
 
-    def __call__(self, request: Any) -> Any:  # noqa: ARG002
+    def __call__(self, request: Any) -> Any:
         """Django's user, or None for another kind of credential, or none."""
         visit = current_visit()
         if visit.source.is_ambient is not self.is_cookie:
@@ -52,7 +52,7 @@ class _Auth(AuthBase):
             return None
         if self._groups and not any(user.has_group(name) for name in self._groups):
             raise ForbiddenException(reason=_GROUPS)
-        found = user_of_visit(visit)
+        found = user_of_visit(visit, request)
         return found if found.is_authenticated else None
 
 

@@ -7,12 +7,14 @@ Rules:
   nothing has read it by then, `OutsideRequestError` is raised.
 - Beside it there may be a user of Django's own session, who counts if nobody is signed in here by a
   cookie. A Bearer header counts alone.
+- A view that reads a signed-in user is not kept by `cache_page`, whose key knows no user.
 - Without a visit, the user of Django's session is there, as in a test with `force_login`; nobody
   would be an error: the middleware is missing.
 """
 
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 from asgiref.sync import sync_to_async
 from django.apps import apps
@@ -56,20 +58,23 @@ def is_at_hand(verdict: SignedIn) -> bool:
 class Found:
     """What is known of one request's user.
 
-    `before`: Django's own user; `before_awaited`: a function for the same, awaited.
+    `before`: Django's own user; `before_awaited`: a function for the same, awaited. `request`:
+    Django's request, if there is one.
     """
 
-    __slots__ = ("_before", "_before_awaited", "_seen", "_user", "_visit")
+    __slots__ = ("_before", "_before_awaited", "_request", "_seen", "_user", "_visit")
 
     def __init__(
         self,
         visit: Visit | None,
         before: Any = None,
         before_awaited: Callable[[], Awaitable[Any]] | None = None,
+        request: Any = None,
     ) -> None:
         self._visit = visit
         self._before = before
         self._before_awaited = before_awaited
+        self._request: Callable[[], Any] | None = None if request is None else ref(request)
         self._seen: SignedIn | None = None
         self._user: Any = None
 
@@ -77,7 +82,7 @@ class Found:
         """The user. Raises `NetworkError` when that cannot be told now."""
         if self._user is not None and (self._visit is None or self._visit.has_ended):
             return self._user
-        verdict = present_verdict(self._visit)
+        verdict = self._verdict()
         if self._user is None or verdict is not self._seen:
             other = self._before if self._may_be_other() else None
             self._settle(verdict, self._else(other) if verdict is None else user_of(verdict))
@@ -85,7 +90,7 @@ class Found:
 
     async def auser(self) -> Any:
         """The user, awaited."""
-        verdict = present_verdict(self._visit)
+        verdict = self._verdict()
         if self._user is not None and verdict is self._seen:
             return self._user
         if verdict is None:
@@ -94,6 +99,12 @@ class Found:
         else:
             self._settle(verdict, await auser_of(verdict))
         return self._user
+
+    def _verdict(self) -> SignedIn | None:
+        verdict = present_verdict(self._visit)
+        if verdict is not None and self._request is not None:
+            keep_from_cache(self._request())
+        return verdict
 
     def _settle(self, verdict: SignedIn | None, user: Any) -> None:
         self._seen, self._user = verdict, user
@@ -130,6 +141,15 @@ class UserNow(LazyObject):
         return "<UserNow>"  # it stands in logs and in tracebacks, and must not ask
 
 
+def keep_from_cache(request: Any) -> None:
+    """Let `cache_page` not keep this response: it would give a user's page to others.
+
+    (Its key has the headers in `Vary`, and is made before any middleware can write them.)
+    """
+    if request is not None:
+        request._cache_update_cache = False
+
+
 def present_verdict(visit: Visit | None) -> SignedIn | None:
     """The verdict of a signed-in user; None for nobody. Raises `NetworkError`."""
     if visit is None:
@@ -140,10 +160,13 @@ def present_verdict(visit: Visit | None) -> SignedIn | None:
     return None if user_in(visit) is None else signed_in_verdict(visit)
 
 
-def user_of_visit(visit: Visit) -> Any:
+def user_of_visit(visit: Visit, request: Any) -> Any:
     """Django's user of a visit, without a look at Django's session."""
     verdict = present_verdict(visit)
-    return nobody() if verdict is None else user_of(verdict)
+    if verdict is None:
+        return nobody()
+    keep_from_cache(request)
+    return user_of(verdict)
 
 
 async def auser_of(verdict: SignedIn) -> Any:

@@ -55,7 +55,7 @@ class AmplifyAuthentication(SessionAuthentication):
             return nobody(), machine
         if isinstance(verdict, Refused) and not visit.source.is_ambient:
             raise verdict.exception()
-        user = user_of_visit(visit)
+        user = user_of_visit(visit, request._request)
         if not user.is_authenticated:
             return None
         if visit.source.is_ambient and visit.home.config.csrf is None and not visit.pinned:
