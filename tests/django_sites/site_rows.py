@@ -937,6 +937,19 @@ def test_ninja_answers_401_and_403(make: Any, is_debug: bool) -> None:
     assert site.post("/ninja/edit", "ada", **{"Sec-Fetch-Site": "cross-site"}).status_code == 403
 
 
+def test_ninja_asks_for_djangos_token_if_forged_requests_are_left_to_django(make: Any) -> None:
+    site = make(csrf=None, bearer=True)
+    evil = {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}
+    assert site.post("/ninja/edit", "ada", **evil).status_code == 403
+    assert site.post("/ninja/edit", "ada").status_code == 403
+    assert site.post("/ninja/edit").status_code == 401
+    assert site.get("/ninja/who", "ada").status_code == 200
+    assert site.post("/ninja/edit", **site.bearer("ada")).status_code == 200
+    cookie, token = site.cookie("ada")["Cookie"], "a" * 32
+    sent = {"Cookie": f"{cookie}; csrftoken={token}", "X-CSRFToken": token}
+    assert site.post("/ninja/edit", **sent).status_code == 200
+
+
 def test_ninja_answers_503(outage: Any) -> None:
     for path in ("/ninja/who", "/ninja/raises"):
         assert (path, outage(path).status_code) == (path, 503)

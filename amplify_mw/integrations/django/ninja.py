@@ -10,6 +10,8 @@ Rules:
 - `request.auth` is Django's user, as `request.user` is.
 - The credential is what the middleware around the app has read. The OpenAPI document names the
   cookie and, on request, the Bearer header.
+- Forged requests are the outer middleware's to refuse. With `csrf=None`, Django's token is asked
+  for here, as ninja does for cookies: its views are exempt from Django's own middleware.
 - Nobody is a 401, a user without the group a 403; if the user cannot be told now, it is a 503.
 """
 
@@ -17,8 +19,9 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from ninja import NinjaAPI
-from ninja.errors import AuthenticationError
+from ninja.errors import AuthenticationError, HttpError
 from ninja.security.base import AuthBase
+from ninja.utils import check_csrf
 
 from ...engine.context import current_visit
 from ...errors import AuthError, ForbiddenException, NotAuthorizedException
@@ -50,10 +53,18 @@ class _Auth(AuthBase):
         user = user_in(visit)
         if user is None:
             return None
+        if self.is_cookie and visit.home.config.csrf is None and not visit.pinned:
+            _check_csrf(request)
         if self._groups and not any(user.has_group(name) for name in self._groups):
             raise ForbiddenException(reason=_GROUPS)
         found = user_of_visit(visit, request)
         return found if found.is_authenticated else None
+
+
+def _check_csrf(request: Any) -> None:
+    is_exempt = getattr(request, "_ninja_csrf_exempt", False)  # ninja's decorator
+    if not is_exempt and check_csrf(request) is not None:
+        raise HttpError(403, "CSRF check failed")
 
 
 class CookieAuth(_Auth):
