@@ -12,6 +12,7 @@ from fastapi.responses import PlainTextResponse
 from fastapi.security import APIKeyHeader
 from fastapi.testclient import TestClient
 from openapi_spec_validator import OpenAPIV31SpecValidator, validate
+from starlette.applications import Starlette
 from starlette.websockets import WebSocketDisconnect
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
@@ -675,3 +676,32 @@ def test_a_misspelt_need_is_told(auth: AmplifyAuth) -> None:
 def test_an_app_in_place_of_the_configuration_is_told() -> None:
     with pytest.raises(ConfigurationError, match="init_app"):
         AmplifyAuth(FastAPI())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("write", "told"),
+    [
+        (
+            lambda app, config: AmplifyAuth(app, config),
+            r"auth.init_app\(app\).*got FastAPI, Amplify",
+        ),
+        (lambda app, config: AmplifyAuth(app, config, protect=["/*"]), r"auth.init_app\(app\)"),
+        (lambda app, config: AmplifyAuth(config, app), r"auth.init_app\(app\)"),
+        (lambda app, config: AmplifyAuth({"client_secret": "s3cret"}), "got dict$"),  # type: ignore[arg-type]
+        (
+            lambda app, config: AmplifyAuth(config).init_app(app, config),
+            r"to AmplifyAuth\(config\)",
+        ),
+        (lambda app, config: AmplifyAuth(config).init_app(config), "got AmplifyConfig"),
+        (lambda app, config: AmplifyAuth(config).init_app(Starlette()), "got Starlette"),  # type: ignore[arg-type]
+    ],
+)
+def test_what_other_frameworks_write_is_told(write: Any, told: str, config: AmplifyConfig) -> None:
+    with pytest.raises(ConfigurationError, match=told):
+        write(FastAPI(), config)
+
+
+def test_the_configuration_is_changed_for_the_app(config: AmplifyConfig) -> None:
+    app = FastAPI()
+    AmplifyAuth(config, protect=["/*"]).init_app(app)
+    assert TestClient(app).get("/").status_code == 401

@@ -21,7 +21,7 @@ Rules:
 import inspect
 from collections.abc import Callable, Mapping
 from functools import wraps
-from typing import Any, Final, Unpack
+from typing import Any, Final, Never, Unpack
 
 import bottle
 
@@ -54,9 +54,13 @@ class AmplifyAuth:
     api: Final = 2
 
     def __init__(
-        self, config: AmplifyConfig, *, keyword: str = "user", **options: Unpack[Options]
+        self,
+        config: AmplifyConfig,
+        *others: Never,
+        keyword: str = "user",
+        **options: Unpack[Options],
     ) -> None:
-        if not isinstance(config, AmplifyConfig):
+        if others or not isinstance(config, AmplifyConfig):
             raise ConfigurationError(
                 "AmplifyAuth: write app.install(AmplifyAuth(config)), with config = "
                 "AmplifyConfig.from_outputs('amplify_outputs.json')"

@@ -18,7 +18,7 @@ Rules:
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from copy import deepcopy
 from dataclasses import replace
-from typing import Any, Final, Generic, Literal, TypeVar, overload
+from typing import Any, Final, Generic, Literal, Never, TypeVar, Unpack, overload
 
 from fastapi import FastAPI
 from fastapi.openapi.models import APIKey
@@ -28,8 +28,9 @@ from fastapi.security.base import SecurityBase
 
 from ..asgi import AmplifyASGIMiddleware
 from ..config.config import AmplifyConfig
+from ..config.options import Options
 from ..config.pool import UserPool
-from ..errors import AuthError, ConfigurationError
+from ..errors import AuthError, ConfigurationError, kind_of
 from ..models import AuthUser
 from ..models.machine import Machine
 from ..needs import Check, Needs, Value
@@ -91,6 +92,7 @@ def _with_scopes(needs: Needs, scopes: tuple[str, ...]) -> Needs:
 class AmplifyAuth:
     """The user of a FastAPI app: dependencies, the middleware, and the security schemes of `/docs`.
 
+    `config`: an `AmplifyConfig`. `options`: any of its fields, changed for these apps.
     `scopes`: names of OAuth scopes with a text each, to choose from in `/docs`; those asked for
     by routes are there by themselves. `docs_client_id`: the app client of the Authorize button, one
     without a secret. Default: the first one of the pool with a `domain`, unless it has a secret.
@@ -108,15 +110,18 @@ class AmplifyAuth:
     def __init__(
         self,
         config: AmplifyConfig,
-        *,
+        *others: Never,
         scopes: Mapping[str, str] | None = None,
         docs_client_id: str | None = None,
+        **options: Unpack[Options],
     ) -> None:
-        if not isinstance(config, AmplifyConfig):
+        if others or not isinstance(config, AmplifyConfig):
             raise ConfigurationError(
-                f"AmplifyAuth: write AmplifyAuth(config), with an AmplifyConfig; got {config!r}. "
-                "The app is for init_app(app)"
+                "AmplifyAuth: write auth = AmplifyAuth(config), with an AmplifyConfig, and "
+                "auth.init_app(app): dependencies need it before there is an app; "
+                f"got {', '.join(map(kind_of, (config, *others)))}"
             )
+        config = config.replace(**options) if options else config
         self._config = config
         self._cookie = _cookie_of(config)
         self._scopes = dict(scopes or {})
@@ -168,12 +173,17 @@ class AmplifyAuth:
             found = self._guards[needs] = Dependency(self._cookie, ask, needs)
         return found
 
-    def init_app(self, app: FastAPI) -> None:
+    def init_app(self, app: FastAPI, *others: Never) -> None:
         """Add the middleware, answer `AuthError`s of every layer, and complete `/docs`.
 
         Call it after adding your other middlewares: then they know the user too. An
         `openapi` of your own on the app comes first.
         """
+        if others or not isinstance(app, FastAPI):
+            raise ConfigurationError(
+                "init_app: write auth.init_app(app), with a FastAPI app; the configuration belongs "
+                f"to AmplifyAuth(config); got {', '.join(map(kind_of, (app, *others)))}"
+            )
         app.add_middleware(AmplifyASGIMiddleware, config=self._config)
         if AuthError not in app.exception_handlers:
             handle_auth_errors(app)

@@ -71,7 +71,8 @@ class AmplifyAuth:
         `config`, `options`: for this app, before those of the extension.
         Raises `ConfigurationError`, for an app that has a middleware as well.
         """
-        found = extension_config(app, config or self._config, {**self._options, **options})
+        options = {**self._options, **options}
+        found = extension_config(Flask, app, config or self._config, options)
         if isinstance(app.wsgi_app, AmplifyWSGIMiddleware):
             raise ConfigurationError(
                 "AmplifyAuth: app.wsgi_app is an AmplifyWSGIMiddleware already; leave that line "

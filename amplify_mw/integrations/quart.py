@@ -74,7 +74,8 @@ class AmplifyAuth:
         `config`, `options`: for this app, before those of the extension.
         Raises `ConfigurationError`, for an app that has a middleware as well.
         """
-        found = extension_config(app, config or self._config, {**self._options, **options})
+        options = {**self._options, **options}
+        found = extension_config(Quart, app, config or self._config, options)
         if isinstance(app.asgi_app, AmplifyASGIMiddleware):
             raise ConfigurationError(
                 "AmplifyAuth: app.asgi_app is an AmplifyASGIMiddleware already; leave that line "

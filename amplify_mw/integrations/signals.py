@@ -45,16 +45,23 @@ _SIGNALS: Final[Mapping[type[Any], NamedSignal]] = {
 }
 
 
-def extension_config(app: Any, given: AmplifyConfig | None, options: Options) -> AmplifyConfig:
+def extension_config(
+    kind: type[Any], app: Any, given: AmplifyConfig | None, options: Options
+) -> AmplifyConfig:
     """The configuration of an app's extension, with the signals as its listener.
 
-    `app`: a Flask or Quart app. `given`: the argument; None: `app.config["AMPLIFY_MW"]`. `options`
-    override both. Raises `ConfigurationError`, for a second extension of one app too.
+    `kind`: the class, Flask or Quart. `given`: the argument; None: `app.config["AMPLIFY_MW"]`.
+    `options` override both. Raises `ConfigurationError`, for a second extension of one app too.
     """
     if isinstance(app, AmplifyConfig):
         raise ConfigurationError(
             "app: got a configuration; write AmplifyAuth(app, config), or "
             "auth = AmplifyAuth(config=config) and auth.init_app(app)"
+        )
+    if not isinstance(app, kind):
+        raise ConfigurationError(
+            f"app: write a {kind.__name__} app; got {kind_of(app)}. Each framework has its own "
+            "module in amplify_mw.integrations"
         )
     if EXTENSION in app.extensions:
         raise ConfigurationError(

@@ -275,6 +275,8 @@ def test_wrong_use_says_what_to_write(app: Any, auth: AmplifyAuth, pool: LocalUs
         app.install(auth)
     with pytest.raises(ConfigurationError, match=r"write app.install\(AmplifyAuth\(config\)\)"):
         AmplifyAuth(app)
+    with pytest.raises(ConfigurationError, match=r"write app.install\(AmplifyAuth\(config\)\)"):
+        AmplifyAuth(app, pool.config())
     with pytest.raises(ConfigurationError, match="keyword: write the name of an argument"):
         AmplifyAuth(pool.config(), keyword="the user")
 

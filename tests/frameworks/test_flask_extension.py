@@ -25,6 +25,7 @@ from flask import (
 )
 from flask_login import LoginManager
 from flask_restx import Api, Resource  # type: ignore[import-untyped]
+from quart import Quart
 from werkzeug.debug import DebuggedApplication
 from werkzeug.test import Client
 
@@ -476,6 +477,8 @@ def test_a_second_one_is_an_error_that_says_what_to_write(app: Flask, pool: Loca
         AmplifyAuth(app, pool.config())
     with pytest.raises(ConfigurationError, match=r"AmplifyAuth\(config=config\)"):
         AmplifyAuth(pool.config())  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match="write a Flask app; got Quart"):
+        AmplifyAuth(Quart(__name__), pool.config())  # type: ignore[arg-type]
     by_hand = Flask(__name__)
     by_hand.wsgi_app = AmplifyWSGIMiddleware(by_hand.wsgi_app, pool.config())  # type: ignore[method-assign]
     with pytest.raises(ConfigurationError, match="leave that line out"):

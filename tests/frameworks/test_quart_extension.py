@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from flask import Flask
 from quart import Blueprint, Quart, Response, render_template_string, websocket
 from quart.testing import WebsocketResponseError
 from quart.testing.connections import WebsocketDisconnectError
@@ -378,6 +379,10 @@ def test_the_configuration_may_come_from_the_apps_own(pool: LocalUserPool) -> No
 def test_a_second_one_is_an_error_that_says_what_to_write(app: Quart, pool: LocalUserPool) -> None:
     with pytest.raises(ConfigurationError, match="only once"):
         AmplifyAuth(app, pool.config())
+    with pytest.raises(ConfigurationError, match=r"AmplifyAuth\(config=config\)"):
+        AmplifyAuth(pool.config())  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match="write a Quart app; got Flask"):
+        AmplifyAuth(Flask(__name__), pool.config())  # type: ignore[arg-type]
     by_hand = Quart(__name__)
     middleware: Any = AmplifyASGIMiddleware(by_hand.asgi_app, pool.config())
     by_hand.asgi_app = middleware  # type: ignore[method-assign]
