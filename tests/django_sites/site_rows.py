@@ -185,6 +185,19 @@ def test_a_row_deactivated_here_is_nobody_at_once(site: Site) -> None:
     assert User.objects.count() == 1
 
 
+def test_a_row_deactivated_by_a_model_of_the_same_table_is_nobody_at_once(site: Site) -> None:
+    class Clerk(User):
+        class Meta:
+            app_label = "auth"
+            proxy = True
+
+    assert site.get("/who", "ada").json["in"]
+    row = Clerk.objects.get()
+    row.is_active = False
+    row.save()
+    assert not site.get("/who", "ada").json["in"]
+
+
 def test_a_change_counts_once_it_is_committed(site: Site) -> None:
     """Meanwhile another request reads the old state."""
     from django.db import transaction

@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-from django.conf import settings
 from django.db.models.signals import post_delete, post_save
 
 from ..checks import register
@@ -27,4 +26,5 @@ class RowsConfig(AppConfig):
 
         register()
         for signal in (post_save, post_delete):
-            signal.connect(forget, sender=settings.AUTH_USER_MODEL, dispatch_uid="amplify_mw")
+            # (Of any sender: a proxy or a child of the model changes the same row.)
+            signal.connect(forget, dispatch_uid="amplify_mw")

@@ -2,7 +2,8 @@
 
 Rules:
 - A process believes a row for `database_ttl` seconds: its key, that it is active, and its plain
-  values. A change made by the same process counts at once, one made elsewhere after that time.
+  values. A change that the same process makes by `save` or `delete` counts at once, any other after
+  that time: `update` of a query tells nobody.
 - Values are read from the note; all else (a method, a relation, a change) fetches the row first.
 - An inactive row is nobody.
 - The row's own `is_staff` and `is_superuser` do not count, for its own methods either.
@@ -18,6 +19,7 @@ from types import MethodType
 from typing import TYPE_CHECKING, Any, Final
 
 from asgiref.sync import sync_to_async
+from django.contrib.auth import get_user_model
 from django.db import transaction
 from django.db.models import Model
 from django.db.models.base import ModelState
@@ -221,10 +223,12 @@ def _noted(verdict: SignedIn, row: Any) -> Note:
 
 
 def forget(instance: Any, using: str, **_: Any) -> None:
-    """Drop the note of a row that changes (a signal's receiver), and that of its old state.
+    """Drop the note of a user's row that changes (a signal's receiver), and that of its old state.
 
     Until the change is committed, other requests read the old state, and note it.
     """
+    if not isinstance(instance, get_user_model()):
+        return
     key = _keys.get(instance.pk)
     if key is not None:
         _notes.forget(key)
