@@ -53,6 +53,18 @@ def test_a_sub_that_is_longer_than_the_field(view: Any) -> None:
         with signed_in("ada", sub=sub, email="a" * 50, email_verified="true"):
             names.add(Client().get("/call").content.decode())
     assert names == {sub[-40:] for sub in subs}
+def test_a_name_shorter_than_the_sub_stays_unique(
+    view: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Person._meta.get_field("email"), "max_length", 30)
+    Person.objects.create(email="ada@example.com", tenant="x")
+    view(lambda request: HttpResponse(request.user.get_username()))
+    sub = "0a5b2c4d-1111-4222-8333-44445555666"
+    names = []
+    for last in "12":
+        with signed_in("ada", sub=sub + last, email="ada@example.com", email_verified="true"):
+            names.append(Client().get("/call").content.decode())
+    assert names == [(sub + last)[-30:] for last in "12"]
 
 
 def test_the_rows_own_method_has_the_rights_of_the_token(site: Site, view: Any) -> None:

@@ -249,6 +249,20 @@ def test_a_local_user_of_the_same_name_is_somebody_else(site: Site) -> None:
     assert local.check_password("a password")
 
 
+def test_an_address_that_only_one_row_may_have_stays_with_its_row(site: Site) -> None:
+    local = User.objects.create_user("ada", "ada@example.com", "a password", is_superuser=True)
+    connection.cursor().execute("CREATE UNIQUE INDEX one_address ON auth_user (email)")
+    try:
+        told = site.get("/who", "ada").json
+    finally:
+        connection.cursor().execute("DROP INDEX one_address")
+    row = User.objects.exclude(pk=local.pk).get()
+    assert (told["pk"], told["superuser"], row.email) == (row.pk, False, "")
+    assert row.first_name == "Ada"
+    local.refresh_from_db()
+    assert (local.email, local.is_superuser) == ("ada@example.com", True)
+
+
 def test_two_pools_may_have_the_same_sub(site: Site, view: Any) -> None:
     view(lambda request: HttpResponse(str(request.user.pk)))
     client = Client()

@@ -5,7 +5,8 @@ Rules:
   one that comes second takes back its own row, in one transaction, and finds the first one's.
 - A new row has an unusable password, and no right. Its name is the pool's; if a row has that
   already, a part of the `sub` is added.
-- The address is the token's if the pool has verified it. Later changes in the pool change no row.
+- The address is the token's if the pool has verified it, and no other row has it where a model's
+  addresses are unique. Later changes in the pool change no row.
 """
 
 from collections.abc import Iterator, Mapping
@@ -31,10 +32,10 @@ def row_of(verdict: SignedIn) -> Any:
         return found
     told = claims(verdict)
     error: IntegrityError | None = None
-    for name in _names(verdict, told):
+    for name, address in _attempts(verdict, told):
         try:
-            return _make(verdict, name, told)
-        except IntegrityError as failure:  # somebody was faster, or has this name
+            return _make(verdict, name, address, told)
+        except IntegrityError as failure:  # somebody was faster, or has this name or address
             error = failure
             found = _find(verdict)
             if found is not None:
@@ -51,15 +52,14 @@ def _find(verdict: SignedIn) -> Any:
     return None if link is None else link.user
 
 
-def _make(verdict: SignedIn, name: str, told: Mapping[str, Any]) -> Any:
+def _make(verdict: SignedIn, name: str, address: str | None, told: Mapping[str, Any]) -> Any:
     model = get_user_model()
     using = router.db_for_write(CognitoUser)
     with transaction.atomic(using=using):
         row = model(**{model.USERNAME_FIELD: name})
         for field, claim in _CLAIMS.items():
             _fill(row, field, told.get(claim))
-        if told.get("email_verified") in (True, "true"):
-            _fill(row, model.get_email_field_name(), told.get("email"))
+        _fill(row, model.get_email_field_name(), address)
         if hasattr(row, "set_unusable_password"):
             row.set_unusable_password()
         hook = rules().new_row
@@ -84,18 +84,20 @@ def _fill(row: Any, name: str, value: object) -> None:
     setattr(row, field.attname, value if longest is None else value[:longest])
 
 
-def _names(verdict: SignedIn, told: Mapping[str, Any]) -> Iterator[str]:
-    """Names for a new row, the plainest first."""
+def _attempts(verdict: SignedIn, told: Mapping[str, Any]) -> Iterator[tuple[str, str | None]]:
+    """Names for a new row, the plainest first, and addresses."""
     model = get_user_model()
     field = model._meta.get_field(model.USERNAME_FIELD)
-    user = verdict.user
-    name, sub = user.username, user.user_id
+    email = told.get("email")
+    is_verified = told.get("email_verified") in (True, "true") and isinstance(email, str)
+    address = email if is_verified else None
+    name, sub = verdict.user.username, verdict.user.user_id
     if model.get_email_field_name() == model.USERNAME_FIELD:
-        is_verified = told.get("email_verified") in (True, "true")
-        name = told["email"] if is_verified and isinstance(told.get("email"), str) else sub
-    ending = f"-{sub}"
-    longest = getattr(field, "max_length", None) or len(name + ending)
+        name = address or sub
+    longest = getattr(field, "max_length", None) or len(name) + len(sub) + 1
     if len(name) <= longest:
-        yield name
-    ending = ending[-longest:]  # its random part, if not even that has room
-    yield name[: longest - len(ending)] + ending
+        yield name, address
+    name = f"{name[: max(0, longest - len(sub) - 1)]}-{sub}"[-longest:]
+    yield name, address
+    if address:
+        yield name, None
