@@ -95,10 +95,15 @@ def signed_in_verdict(visit: Visit, by: str = "app") -> SignedIn:
 
 def refuse_on_event_loop(verb: str) -> None:
     """Raise `BlockingCallError` on the thread of a running event loop."""
+    if is_on_event_loop():
+        raise BlockingCallError(verb)
+
+
+def is_on_event_loop() -> bool:
+    """Whether this is the thread of a running event loop."""
     # While asyncio is not imported, or only halfway, no loop can be running.
     running_loop = getattr(sys.modules.get("asyncio"), "_get_running_loop", None)
-    if running_loop is not None and running_loop() is not None:
-        raise BlockingCallError(verb)
+    return running_loop is not None and running_loop() is not None
 
 
 def unbind(token: Any) -> None:

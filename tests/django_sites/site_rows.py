@@ -1,8 +1,10 @@
 """A site with rows, the admin, Django REST framework, and Django's own local users beside."""
 
+import asyncio
 import copy
 import pickle
 import threading
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -267,7 +269,6 @@ def test_two_pools_may_have_the_same_sub(site: Site, view: Any) -> None:
     view(lambda request: HttpResponse(str(request.user.pk)))
     client = Client()
     found = set()
-    from dataclasses import replace
 
     with signed_in("ada", sub="1"):
         found.add(client.get("/call").content)
@@ -647,6 +648,24 @@ def test_a_token_that_runs_out_in_an_open_socket_leaves_nobody(
         monkeypatch.setattr(visit.home.runner, "clock", lambda: now)
         assert not user.is_authenticated
         assert user.pk is None
+
+
+def test_new_tokens_in_an_open_socket_change_the_rights_and_not_the_row() -> None:
+    async def socket() -> list[Any]:
+        with signed_in("ada", groups=["admins"]):
+            visit = current_visit()
+            found = Found(visit)
+            before = await found.auser()
+            known.forget_all()  # the time is over
+            user = replace(visit.verdict.user, groups=())  # type: ignore[union-attr]
+            visit.verdict = replace(visit.verdict, user=user)  # type: ignore[type-var]
+            now = UserNow(found)
+            return [before.pk, before.is_staff, now.pk, now.is_staff, now.get_username()]
+
+    with override_settings(AMPLIFY_MW={**settings.AMPLIFY_MW, "database_ttl": 0}):
+        found = asyncio.run(socket())
+    pk = User.objects.get().pk
+    assert found == [pk, True, pk, False, "ada"]
 
 
 def test_an_expired_or_broken_cookie_is_nobody_and_cleared(site: Site) -> None:

@@ -5,6 +5,8 @@ Rules:
   out in a long response or an open socket leaves nobody.
 - Read after the request, as tests read it in a response's context, it is what it was in there. If
   nothing has read it by then, `OutsideRequestError` is raised.
+- In an open socket, new tokens of a session change the rights, and the row stays: the event loop
+  cannot ask the database.
 - Beside it there may be a user of Django's own session, who counts if nobody is signed in here by a
   cookie. A Bearer header counts alone.
 - A view that reads a signed-in user is not kept by `cache_page`, whose key knows no user.
@@ -34,14 +36,17 @@ else:
     from django.utils.functional import LazyObject
 
 
-def user_of(verdict: SignedIn) -> Any:
-    """Django's user for a verdict: with a row, which may ask the database, or without."""
+def user_of(verdict: SignedIn, before: Any = None) -> Any:
+    """Django's user for a verdict: with a row, which may ask the database, or without.
+
+    `before`: the user of an earlier verdict, whose row is taken where the database cannot be asked.
+    """
     granted = rules().granted(verdict.pool, verdict.user.groups)
     if not apps.is_installed(ROWS):
         return TokenUser(verdict, granted)
     from .rows.known import known_user  # it has models
 
-    return known_user(verdict, granted) or nobody()
+    return known_user(verdict, granted, before) or nobody()
 
 
 def is_at_hand(verdict: SignedIn) -> bool:
@@ -85,7 +90,7 @@ class Found:
         verdict = self._verdict()
         if self._user is None or verdict is not self._seen:
             other = self._before if self._may_be_other() else None
-            self._settle(verdict, self._else(other) if verdict is None else user_of(verdict))
+            self._settle(verdict, self._new(other, verdict))
         return self._user
 
     async def auser(self) -> Any:
@@ -105,6 +110,9 @@ class Found:
         if verdict is not None and self._request is not None:
             keep_from_cache(self._request())
         return verdict
+
+    def _new(self, other: Any, verdict: SignedIn | None) -> Any:
+        return self._else(other) if verdict is None else user_of(verdict, self._user)
 
     def _settle(self, verdict: SignedIn | None, user: Any) -> None:
         self._seen, self._user = verdict, user

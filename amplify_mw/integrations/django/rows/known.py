@@ -26,6 +26,7 @@ from django.db.models.base import ModelState
 from django.db.models.query_utils import DeferredAttribute
 from django.utils.functional import empty
 
+from ....engine.context import is_on_event_loop
 from ....models import AuthUser
 from ....sessions.verdicts import SignedIn
 from ..remembering import Remembered
@@ -197,9 +198,15 @@ def _state(note: Note) -> ModelState:
     return state
 
 
-def known_user(verdict: SignedIn, granted: Granted) -> KnownUser | None:
-    """The user of a verdict; None if the row is inactive."""
+def known_user(verdict: SignedIn, granted: Granted, before: Any = None) -> KnownUser | None:
+    """The user of a verdict; None if the row is inactive.
+
+    `before`: the user of an earlier verdict in the same request.
+    """
     note, row = _notes.get(_key(verdict)), None
+    if note is None and type(before) is KnownUser and is_on_event_loop():
+        held = before.__dict__
+        note = held["_note"] if _key(held["_verdict"]) == _key(verdict) else None
     if note is None:
         row = row_of(verdict)
         note = _noted(verdict, row)
