@@ -53,6 +53,8 @@ def test_a_sub_that_is_longer_than_the_field(view: Any) -> None:
         with signed_in("ada", sub=sub, email="a" * 50, email_verified="true"):
             names.add(Client().get("/call").content.decode())
     assert names == {sub[-40:] for sub in subs}
+
+
 def test_a_name_shorter_than_the_sub_stays_unique(
     view: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
