@@ -76,7 +76,7 @@ def test_the_versions_are_installed_here_and_allowed() -> None:
         *("Falcon", "BlackSheep", "Sanic"),
     }
     groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
-    least = dict(re.findall(r"'(\w+)(?:\[\w+\])?>=([\d.]+)'", str(groups["test"])))
+    least = dict(re.findall(r"'(\w+)(?:\[\w+\])?>=([\d.]+)'", str(groups)))
     for name, text in named.items():
         tested, installed = numbers(text), numbers(version(name))
         assert numbers(least[name.lower()]) <= tested <= installed, name
