@@ -940,6 +940,18 @@ def test_djangos_cache_keeps_no_users_page(make: Any, view: Any, name: str, asks
     assert found == ["ada", "grace", "ada", "grace"]
 
 
+@override_settings(
+    MIDDLEWARE=[name.replace("UserMiddleware", "AuthErrorMiddleware") for name in CACHED]
+)
+def test_djangos_cache_keeps_no_users_page_without_our_user(make: Any, view: Any) -> None:
+    caches["default"].clear()
+    view(lambda request: HttpResponse(get_current_user().username))
+    site = make()
+    for ask in (lambda user: site.get("/call", user), lambda user: site.aget("/call", user)):
+        assert [ask(user).text for user in ("ada", "grace")] == ["ada", "grace"]
+        assert ask(None).status_code == 401
+
+
 @pytest.mark.parametrize("asks", ["get", "aget"])
 def test_djangos_cached_views_keep_no_users_page(site: Site, view: Any, asks: str) -> None:
     caches["default"].clear()

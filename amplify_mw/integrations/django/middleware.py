@@ -57,13 +57,29 @@ class AuthErrorMiddleware:
     def __init__(self, get_response: Callable[[Any], Any]) -> None:
         self.get_response = get_response
         self._filter = _hiding_cookies(get_default_exception_reporter_filter())
-        if iscoroutinefunction(get_response):
+        self._is_async = iscoroutinefunction(get_response)
+        if self._is_async:
             markcoroutinefunction(self)
 
     def __call__(self, request: Any) -> Any:
         """The response of the view and the rest of Django, or its awaitable."""
         request.exception_reporter_filter = self._filter
-        return self.get_response(request)
+        visit = bound()
+        if self._is_async:
+            return self._awaited(request, visit)
+        return self._finished(request, visit, self.get_response(request))
+
+    async def _awaited(self, request: Any, visit: Visit | None) -> Any:
+        return self._finished(request, visit, await self.get_response(request))
+
+    def _finished(self, request: Any, visit: Visit | None, response: Any) -> Any:  # noqa: ARG002
+        """The response, as Django's cache may see it."""
+        if visit is not None and visit.depends:
+            words, is_user = visit.source.text, isinstance(visit.verdict, SignedIn)
+            headers = varied(response.items(), words, is_user, visit.home.no_store[visit.depends])
+            for name, value in headers:
+                response[name] = value
+        return response
 
     def process_exception(self, request: Any, error: Exception) -> Any:
         """The guard's answer to an `AuthError`; None leaves other errors to Django."""
@@ -83,22 +99,19 @@ class UserMiddleware(AuthErrorMiddleware):
         super().__init__(get_response)
         rules()  # a wrong setting is an error now
         user_logged_out.connect(_sign_out, dispatch_uid="amplify_mw")
-        self._is_async = iscoroutinefunction(get_response)
         self._needs_login = any(name.endswith(_LOGIN_REQUIRED) for name in settings.MIDDLEWARE)
 
     def __call__(self, request: Any) -> Any:
         """The response, or its awaitable."""
-        visit, own = bound(), request.__dict__
-        found = Found(visit, own.get("user"), own.get("auser"), request)
+        own = request.__dict__
+        found = Found(bound(), own.get("user"), own.get("auser"), request)
         request.user = UserNow(found)
         request.auser = found.auser
-        request.exception_reporter_filter = self._filter
-        if self._is_async:
-            return self._awaited(request, visit)
-        return _finished(request, visit, self.get_response(request))
+        return super().__call__(request)
 
-    async def _awaited(self, request: Any, visit: Visit | None) -> Any:
-        return _finished(request, visit, await self.get_response(request))
+    def _finished(self, request: Any, visit: Visit | None, response: Any) -> Any:
+        response = super()._finished(request, visit, response)
+        return response if visit is None else _unless_circle(request, visit, response)
 
     def process_view(self, request: Any, view: Any, args: Any, kwargs: Any) -> Any:  # noqa: ARG002
         """The answer in an outage, before `LoginRequiredMiddleware` asks who is there.
@@ -114,18 +127,6 @@ class UserMiddleware(AuthErrorMiddleware):
         except AuthError as error:
             return response_to(request, error)
         return None
-
-
-def _finished(request: Any, visit: Visit | None, response: Any) -> Any:
-    """The response, as the rest of Django may see it."""
-    if visit is None:
-        return response
-    if visit.depends:
-        words, is_user = visit.source.text, isinstance(visit.verdict, SignedIn)
-        headers = varied(response.items(), words, is_user, visit.home.no_store[visit.depends])
-        for name, value in headers:
-            response[name] = value
-    return _unless_circle(request, visit, response)
 
 
 def _unless_circle(request: Any, visit: Visit, response: Any) -> Any:
