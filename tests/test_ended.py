@@ -3,8 +3,10 @@
 import asyncio
 import copy
 import gc
+import itertools
 import pickle
 import threading
+import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -958,3 +960,87 @@ def two_users() -> Iterator[None]:
             _TOKENS.append(pool.mint(name))
         _SITE.append(AmplifyWSGIMiddleware(_endless, pool.config()))
         yield
+
+
+# --- what is left for the garbage collector: nothing
+
+
+class _Request(dict[str, Any]):
+    """An environ or a scope, to be watched."""
+
+
+def _fails() -> str:
+    raise ZeroDivisionError
+
+
+ENDINGS: dict[str, Callable[[], Any]] = {
+    **{name: verb for name, verb in VERBS.items() if name not in ("carry", "start_session")},
+    "a carried call": lambda: carry(who)(),
+    "an error": _fails,
+}
+
+
+def _is_gone_at_once(serve_one: Callable[[_Request], object], make: Callable[[], Any]) -> bool:
+    """Whether a request's memory is free when it is over, without the garbage collector."""
+    gc.disable()
+    try:
+        for _ in range(2):  # the first loads what the others find
+            request = _Request(make())
+            gone = weakref.ref(request)
+            with suppress(Exception):
+                serve_one(request)
+            del request
+        return gone() is None
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("cookie", COOKIES)
+@pytest.mark.parametrize("protect", [[], ["/*"]])
+def test_a_request_leaves_nothing_for_the_garbage_collector(
+    config: AmplifyConfig, cookies: dict[str, str | None], protect: list[str], cookie: str
+) -> None:
+    def in_a_stream() -> Iterator[bytes]:
+        yield b"item"
+        ends()
+
+    def wsgi(environ: Any, start_response: Any) -> Any:
+        if environ["PATH_INFO"] == "/stream":
+            start_response("200 OK", [])
+            return in_a_stream()
+        ends()
+        start_response("200 OK", [])
+        return [b"done"]
+
+    async def asgi(scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"] == "/stream":
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+        ends()
+
+    async def nothing(*_: Any) -> Any:
+        return {"type": "websocket.connect"}
+
+    def serve_wsgi(environ: Any) -> None:
+        body: Any = over_wsgi(environ, lambda *_: lambda data: None)
+        try:
+            for _ in body:
+                pass
+        finally:
+            getattr(body, "close", lambda: None)()
+
+    def serve_asgi(scope: Any) -> None:
+        with suppress(StopIteration):
+            over_asgi(scope, nothing, nothing).send(None)
+
+    over_wsgi = AmplifyWSGIMiddleware(wsgi, config, protect=protect)
+    over_asgi = AmplifyASGIMiddleware(asgi, config, protect=protect)
+    left = list[str]()
+    for name, path in itertools.product(ENDINGS, ("/", "/stream")):
+        ends, ask = ENDINGS[name], Ask(path, cookies=cookies[cookie])
+        environ, scope = WSGIShell().environ(ask), ASGIShell().scope(ask)
+        if not _is_gone_at_once(serve_wsgi, lambda: environ):  # noqa: B023
+            left.append(f"wsgi {path} {name}")
+        for kind in ("http", "websocket"):
+            if not _is_gone_at_once(serve_asgi, lambda: {**scope, "type": kind}):  # noqa: B023
+                left.append(f"{kind} {path} {name}")
+    assert left == []

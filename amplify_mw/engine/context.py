@@ -90,7 +90,10 @@ def signed_in_verdict(visit: Visit, by: str = "app") -> SignedIn:
     from .reporting import report_verdict  # the first refusal loads it
 
     report_verdict(visit, error, at=by)
-    raise error
+    try:
+        raise error
+    finally:
+        del error  # its traceback holds this frame: a cycle would keep the request's memory
 
 
 def refuse_on_event_loop(verb: str) -> None:

@@ -156,7 +156,7 @@ class Body:
                 made._first = b""  # some servers send a start with an item
                 made._end()
             except AuthError as error:
-                made._first = made._replaced(error)
+                made._first = made._replaced(error, start)
             start.go()
         except BaseException:
             made.close()
@@ -185,7 +185,10 @@ class Body:
                 except ValueError:
                     pass
         except AuthError as error:
-            return self._replaced(error)
+            if self._start is not None:
+                return self._replaced(error, self._start)
+            self._end()
+            raise
         except BaseException:  # StopIteration too
             visit = self._visit
             if visit is not None:
@@ -195,12 +198,10 @@ class Body:
             self._start = None  # bytes have gone: too late for another answer
         return item
 
-    def _replaced(self, error: AuthError) -> bytes:
-        """The body of the answer to an error; raises the error once bytes have gone."""
+    def _replaced(self, error: AuthError, start: Start) -> bytes:
+        """The body of the answer to an error."""
         try:
-            if self._start is None:
-                raise error
-            self._replacement = iter(self._start.send_answer_for(error))
+            self._replacement = iter(start.send_answer_for(error))
             return next(self._replacement)
         finally:
             self._end()

@@ -151,7 +151,10 @@ def _look(needs: Needs) -> None:
     error = unmet(needs, principal, visit.now(), visit.home.verifier.leeway)
     if error is not None:
         report_verdict(visit, error, at=_GUARD)
-        raise error
+        try:
+            raise error
+        finally:
+            del error  # likewise, no cycle: see `signed_in_verdict`
 
 
 class ServerAuthSuccess(TypedDict):

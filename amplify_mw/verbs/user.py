@@ -98,7 +98,10 @@ def known_machine(visit: Visit, by: str = "app") -> KnownMachine | None:
         from ..engine.reporting import report_verdict
 
         report_verdict(visit, error, at=by)
-        raise error
+        try:
+            raise error
+        finally:
+            del error  # likewise, no cycle: see `signed_in_verdict`
     return verdict
 
 
