@@ -162,6 +162,23 @@ def test_blocks_may_be_nested(site: Site) -> None:
         assert who() == "eve"
 
 
+def test_a_block_left_during_another_request_brings_nobody_back(site: Site) -> None:
+    """A block in a generator, which is closed much later: it leaves that request as it is."""
+
+    def stream() -> Iterator[None]:
+        with acting_as(text, site.engine):
+            yield
+
+    text = handed(site)
+    with signed_in("grace"):
+        streaming = stream()
+        next(streaming)
+        with signed_in("ada"):
+            streaming.close()
+            assert who() == "ada"
+        assert who() == "OutsideRequestError"
+
+
 def test_it_works_in_async_code(site: Site) -> None:
     eve, grace = handed(site), handed(site, "grace")
 

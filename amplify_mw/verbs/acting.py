@@ -20,7 +20,7 @@ from typing import Final, NoReturn
 from ..authenticator import Authenticator, Visit
 from ..config.config import AmplifyConfig
 from ..credentials import HandoverSource
-from ..engine.context import bind, bound, current_visit, leave, signed_in_verdict
+from ..engine.context import bind, bound, current_visit, signed_in_verdict, unbind
 from ..engine.reporting import report_refusal
 from ..errors import AuthError, ConfigurationError, NotAuthorizedException, check_number
 from ..models import AuthUser
@@ -108,7 +108,9 @@ def acting_as(handed_over: str, config: AmplifyConfig) -> Iterator[AuthUser]:
     try:
         yield verdict.user
     finally:
-        leave(visit, token)
+        visit.end()
+        if bound() is visit:  # else a generator with this block is closed within another request
+            unbind(token)
 
 
 def _refuse(home: Authenticator, error: AuthError) -> NoReturn:
