@@ -20,6 +20,7 @@ from amplify_mw import (
     BlockingCallError,
     ConfigurationError,
     aio,
+    carry,
     events,
     user_of,
 )
@@ -337,6 +338,12 @@ def test_a_test_that_is_over_has_no_say(site: Site) -> None:
     with signed_in("bob"):
         context = copy_context()
     assert context.run(said, user_of, site, of(site.sign_in())) == "ada"
+
+
+def test_a_tests_user_wins_in_a_carried_call_too(site: Site, way: Way) -> None:
+    with signed_in("bob"):
+        carried = carry(said)
+    assert carried(way, site, of(site.sign_in())) == "bob"
 
 
 def test_a_request_around_it_has_no_say(site: Site) -> None:

@@ -17,7 +17,7 @@ from ..authenticator import Authenticator, Visit
 from ..config.config import AmplifyConfig
 from ..credentials import ReadSource, Source
 from ..effects import Flow
-from ..engine.context import bound, refuse_on_event_loop, signed_in_verdict
+from ..engine.context import bound, is_left, refuse_on_event_loop, signed_in_verdict
 from ..engine.engine import Engine
 from ..engine.refusals import report_credential
 from ..models import AuthUser
@@ -67,7 +67,7 @@ def looking_up(home: Authenticator, headers: Headers) -> AuthUser | Flow[AuthUse
     """The user, at once if that needs nothing from the world. Raises the errors known already."""
     cookies, authorization = credentials_in(headers)
     outer = bound()
-    if outer is not None and outer.pinned and not outer.has_ended:
+    if outer is not None and outer.pinned and not is_left(outer):
         return signed_in_verdict(outer).user
     source, value, cookie = _credential(home, cookies, authorization)
     if value is None:
