@@ -130,10 +130,12 @@ class AmplifyASGIMiddleware(Shell):
 
     async def _send(self, answer: Answer | Flow[Answer], receive: Any, ours: Exchange) -> None:
         """Send an answer in the app's place, and end the visit."""
-        if not isinstance(answer, Answer):
-            answer = await self.engine.driver.arun(answer)
-        await send_answer(answer, ours.scope, receive, ours.send)
-        ours.visit.end()
+        try:
+            if not isinstance(answer, Answer):
+                answer = await self.engine.driver.arun(answer)
+            await send_answer(answer, ours.scope, receive, ours.send)
+        finally:
+            ours.visit.end()
 
     async def _pass_on(self, passed: PassOn, scope: Any, receive: Any, send: Any) -> None:
         """Serve a request without a visit of this middleware's own."""

@@ -85,7 +85,6 @@ class AmplifyWSGIMiddleware(Shell):
             if isinstance(visit, PassOn):
                 return self._pass_on(visit, environ, start_response)
             visit = self.engine.driver.run(visit)
-        environ[_VISIT] = visit
         start = Start()
         start.visit, start.environ, start.to_server = visit, environ, start_response
         start.held = None
@@ -93,6 +92,7 @@ class AmplifyWSGIMiddleware(Shell):
             answer = self.stop(visit, access, environ["REQUEST_METHOD"], environ)
             if answer is not None:
                 return start.send_answer(self._made(answer))
+        environ[_VISIT] = visit
         app = self._guarded_app(visit) if self._withholds else self.app
         try:
             token = bind(visit)

@@ -589,6 +589,21 @@ def test_a_body_is_part_of_the_request_and_so_is_closing_it(respond: Any) -> Non
     assert body.left() == {OVER}
 
 
+def test_a_close_after_the_last_item_is_not_seen_by_what_the_body_has_left_behind(
+    respond: Any,
+) -> None:
+    class Looking(Body):
+        def close(self) -> None:
+            assert self.left() == {OVER}
+            super().close()
+
+    body = Looking()
+    response = respond(body)
+    list(response)
+    response.close()
+    assert (body.seen, body.left()) == (["ada"] * 4, {OVER})
+
+
 def test_nothing_depends_on_a_close(respond: Any) -> None:
     body = Body()
     list(respond(body))
@@ -690,6 +705,28 @@ def test_a_server_that_refuses_the_start_ends_the_request(config: AmplifyConfig,
     environ = WSGIShell().environ(Ask(cookie=pool.mint("ada")))
     with pytest.raises(ConnectionResetError):
         AmplifyWSGIMiddleware(app, config)(environ, refuse)
+    assert contexts[0].run(who) == OVER
+
+
+def test_a_server_that_raises_a_late_error_again_ends_the_request(
+    config: AmplifyConfig, pool: LocalUserPool
+) -> None:
+    """As PEP 3333 wants it: the headers have gone by then."""
+    contexts = list[Context]()
+
+    def app(environ: Any, start_response: Any) -> Any:
+        contexts.append(copy_context())
+        start_response("200 OK", [])(b"some")
+        return require_auth(groups=["nobody's"])(lambda: [b"more"])()
+
+    def start(status: str, headers: Any, exc_info: Any = None) -> Any:
+        if exc_info is not None:
+            raise exc_info[1]
+        return lambda data: None
+
+    environ = WSGIShell().environ(Ask(cookie=pool.mint("ada")))
+    with pytest.raises(amplify_mw.ForbiddenException):
+        AmplifyWSGIMiddleware(app, config)(environ, start)
     assert contexts[0].run(who) == OVER
 
 

@@ -11,7 +11,7 @@ Rules (PEP 3333):
 - A body of the library's own has one item, if an empty one: some servers send headers with it.
 - The visit is bound around each step of an app's body, and its `close()`, and not between them.
 - The visit ends when the body does: after its last item, with an error, or with `close()`. An app's
-  `close()` that comes after the last item is still part of the request, and sees the user.
+  `close()` that comes after the last item still sees the user, as a carried call does.
 - Nothing depends on `close()`: some adapters never call it. A body that is dropped has ended.
 """
 
@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from ..authenticator import BEGUN, Visit
-from ..engine.context import bind, reset
+from ..engine.context import CARRIED, Call, bind, reset
 from ..errors import AuthError
 from ..web.answers import Answer
 from ..web.headers import varied
@@ -103,12 +103,18 @@ class Start:
         return [answer.body]
 
     def send_answer_for(self, error: AuthError) -> list[bytes]:
-        """Answer in the app's place; with `exc_info` if a start has gone to the server."""
+        """Answer in the app's place; with `exc_info` if a start has gone to the server.
+
+        The request is over then, even if that fails.
+        """
         visit = self.visit
         has_gone = visit.stage == BEGUN and self.held is None
-        asked = asked_by(self.environ, visit.home.mounts.place_of)
-        answer = answer_for(visit, asked, error)
-        return self.send_answer(answer, *((sys.exc_info(),) if has_gone else ()))
+        try:
+            asked = asked_by(self.environ, visit.home.mounts.place_of)
+            answer = answer_for(visit, asked, error)
+            return self.send_answer(answer, *((sys.exc_info(),) if has_gone else ()))
+        finally:
+            visit.end()
 
 
 class Body:
@@ -180,10 +186,7 @@ class Body:
                     self._next = iter(self._body).__next__
                 item = self._next()
             finally:
-                try:  # noqa: SIM105  # `unbind`, without its call
-                    reset(token)
-                except ValueError:
-                    pass
+                reset(token)
         except AuthError as error:
             if self._start is not None:
                 return self._replaced(error, self._start)
@@ -199,32 +202,28 @@ class Body:
         return item
 
     def _replaced(self, error: AuthError, start: Start) -> bytes:
-        """The body of the answer to an error."""
-        try:
-            self._replacement = iter(start.send_answer_for(error))
-            return next(self._replacement)
-        finally:
-            self._end()
+        """The body of the answer to an error; the request is over."""
+        self._replacement = iter(start.send_answer_for(error))
+        return next(self._replacement)
 
     def close(self) -> None:
-        """Close the app's body, once. It is the last part of the request."""
+        """Close the app's body, once."""
         if self._is_closed:
             return
         self._is_closed = True
         visit, close = self._visit, getattr(self._body, "close", None)
-        if visit is not None:
-            visit.has_ended = False
+        call = None if visit is None or not visit.has_ended else Call(visit)
         try:
             if close is not None:
-                token = bind(visit)
+                carried, token = CARRIED.set(call), bind(visit)
                 try:
                     close()
                 finally:
-                    try:  # noqa: SIM105  # likewise
-                        reset(token)
-                    except ValueError:
-                        pass
+                    reset(token)
+                    CARRIED.reset(carried)
         finally:
+            if call is not None:
+                call.visit = None
             if visit is not None:
                 visit.has_ended, visit.stage, visit.headers = True, BEGUN, None
 
