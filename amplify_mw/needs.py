@@ -31,8 +31,6 @@ from .errors import (
     StepUpRequiredException,
     check_number,
 )
-from .models import AuthUser
-from .models.machine import Machine
 from .sessions.handed import HandedOver
 from .sessions.verdicts import KnownMachine, SignedIn
 
@@ -45,7 +43,6 @@ ALWAYS: Final = (-math.inf, math.inf)
 _SCALARS: Final = (str, bool, int, float)
 
 Value: TypeAlias = str | bool | int | float
-Principal: TypeAlias = AuthUser | Machine
 Check: TypeAlias = Callable[[Any], object]
 
 
@@ -242,12 +239,10 @@ def unmet(
     span = ALWAYS if needs.fresh is None else _span(needs.fresh, verdict, found, now, leeway)
     if span is None:
         return step_up(needs, reason="not_fresh")
-    if needs.check is None:
-        _note(verdict, needs, span)
-        return None
-    principal = verdict.user if isinstance(verdict, SignedIn) else verdict.machine
-    is_let_in = _passes(needs.check, principal)
-    return None if is_let_in else ForbiddenException(reason="not_permitted")
+    if needs.check is not None:
+        return _not_permitted(needs.check, verdict)
+    _note(verdict, needs, span)
+    return None
 
 
 def _forbidden(needs: Needs, verdict: SignedIn | KnownMachine) -> AuthError | None:
@@ -306,14 +301,14 @@ def _span(
     return found["auth_time"] - leeway, began + fresh + leeway  # before `auth_time` it is absurd
 
 
-def _passes(check: Check, principal: Principal) -> bool:
-    """The answer of the app's function. Raises `TypeError` for one to be awaited."""
-    answer = check(principal)
+def _not_permitted(check: Check, verdict: SignedIn | KnownMachine) -> AuthError | None:
+    """The error if the app's function says no. Raises `TypeError` for one to be awaited."""
+    answer = check(verdict.user if isinstance(verdict, SignedIn) else verdict.machine)
     if hasattr(answer, "__await__"):
         if hasattr(answer, "close"):
             answer.close()  # else Python warns of it
         raise TypeError("require_auth: check is not awaited: write a function without async")
-    return bool(answer)
+    return None if answer else ForbiddenException(reason="not_permitted")
 
 
 def _note(verdict: SignedIn | KnownMachine, needs: Needs, span: tuple[float, float]) -> None:
