@@ -112,13 +112,7 @@ class AmplifyASGIMiddleware(Shell):
         if may_stop and (answer := self.stop(visit, access, method, scope)) is not None:
             return await self._send(answer, receive, ours)
         last_send = self._withholding(visit, scope, ours.send) if self._withholds else ours.send
-        app = self.app
-        if "user" in scope:
-            app = self._replacing(scope, visit)
-        else:  # `of`, without its calls
-            scope["user"] = user = RequestUser()
-            scope["auth"] = auth = RequestAuth()
-            user._visit = auth._visit = visit
+        app = self._handing_out(scope, visit)
         token = bind(visit)
         try:
             await app(scope, ours.receive, last_send)
@@ -154,6 +148,15 @@ class AmplifyASGIMiddleware(Shell):
             await self.app(scope, receive, last_send)
         finally:
             unbind(token)
+
+    def _handing_out(self, scope: Any, visit: Visit) -> App:
+        """The app, with the user in the scope."""
+        if "user" in scope:
+            return self._replacing(scope, visit)
+        scope["user"] = user = RequestUser()  # `of`, without its calls
+        scope["auth"] = auth = RequestAuth()
+        user._visit = auth._visit = visit
+        return self.app
 
     def _replacing(self, scope: Any, visit: Visit) -> App:
         """The app, for a scope with a user in it: an outer middleware's is replaced meanwhile."""

@@ -97,7 +97,7 @@ class Shell:
         # Loaded with the first middleware.
         from ..engine.refusals import report_credential
         from .inside import look_inside
-        from .kinds import check_app, check_config, check_place
+        from .kinds import check_app, check_config
         from .notices import Notices
 
         check_config(is_missing=config is MISSING, is_asgi=self._awaits)
@@ -113,18 +113,10 @@ class Shell:
         self._nobody = self._home.nobody
         self._bearer = self._home.bearer
         self._serve_programs()
-        self._inside = inside
-        config = self._home.config
-        self._rules = access_rules(config, inside)
-        if self._rules is not None:
-            check_place(app)
-        self._withholds = self._rules is not None and self._rules.protects
-        # As with `ignore`: a path is exempt only if every reading of it is.
-        self._exempt = AccessRules((), (), config.csrf_exempt, config.mount, inside)
         self._notices = Notices(self._home.reporter)
         self._notices.inheriting_threads()
-        if inside.cors and self._withholds and config.preflight != "app":
-            self._notices.cors_inside(inside.cors)
+        config = self._home.config
+        self._keep_rules(app, config, inside)
         self._routes: Mapping[str, Route] | None = None
         self._route_ends: tuple[str, ...] = ()
         # Requests to open paths by these methods pass without another look.
@@ -133,6 +125,19 @@ class Shell:
         if config.routes is not None:
             self._serve_routes(config.routes)
         self._look_at(app)
+
+    def _keep_rules(self, app: object, config: AmplifyConfig, inside: Inside) -> None:
+        from .kinds import check_place  # with the first middleware
+
+        self._inside = inside
+        self._rules = access_rules(config, inside)
+        if self._rules is not None:
+            check_place(app)
+        self._withholds = self._rules is not None and self._rules.protects
+        # As with `ignore`: a path is exempt only if every reading of it is.
+        self._exempt = AccessRules((), (), config.csrf_exempt, config.mount, inside)
+        if inside.cors and self._withholds and config.preflight != "app":
+            self._notices.cors_inside(inside.cors)
 
     def _look_at(self, app: object) -> None:
         """Look at the app once more at the first request, when its routes are there."""
