@@ -45,7 +45,7 @@ from amplify_mw.integrations import answer_for
 from amplify_mw.log import Once
 from amplify_mw.sessions.verdicts import NO_SESSION
 from amplify_mw.shell import notices
-from amplify_mw.stores import MemoryStore
+from amplify_mw.stores import MemoryStore, StoreUnavailable
 from amplify_mw.testing import LocalUserPool, signed_in, signed_in_machine, signed_out
 from amplify_mw.wsgi import AmplifyWSGIMiddleware
 from tests.patience import PATIENCE
@@ -1081,3 +1081,36 @@ def test_a_request_leaves_nothing_for_the_garbage_collector(
             if not _is_gone_at_once(serve_asgi, lambda: {**scope, "type": kind}):  # noqa: B023
                 left.append(f"{kind} {path} {name}")
     assert left == []
+
+
+class _Silent(MemoryStore):
+    """A store that does not answer."""
+
+    def load(self, key: bytes) -> Any:
+        raise StoreUnavailable
+
+
+def test_a_store_that_does_not_answer_leaves_nothing_either(
+    shell: Shell, pool: LocalUserPool
+) -> None:
+    def handler() -> str:
+        with suppress(AuthError):
+            get_current_user()
+        return "done"
+
+    config = pool.config(session=StoredSession(store=_Silent()))
+    app = shell.middleware(shell.app(handler), config)
+    ask = Ask(cookie="A" * 43)
+    if isinstance(shell, WSGIShell):
+        assert _is_gone_at_once(
+            lambda environ: app(environ, lambda *_: None), lambda: shell.environ(ask)
+        )
+        return
+
+    async def nothing(*_: Any) -> Any:
+        return {}
+
+    with asyncio.Runner() as runner:
+        assert _is_gone_at_once(
+            lambda scope: runner.run(app(scope, nothing, nothing)), lambda: shell.scope(ask)
+        )

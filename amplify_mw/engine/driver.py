@@ -79,51 +79,57 @@ class Driver:
         """The flow's result, waiting on this thread."""
         advance: Callable[[Any], Effect] = flow.send
         argument: Any = None
-        while True:
-            try:
-                effect = advance(argument)
-            except StopIteration as done:
-                result: T = done.value
-                return result
-            try:
-                if isinstance(effect, Join):
-                    value = self._flights.wait(self._flights.join(effect.flight, self._carry))
-                elif isinstance(effect, Ask):
-                    value = _ask(effect)
-                elif isinstance(effect, Tell):
-                    value = _tell(effect)
-                else:
-                    value = self._act(effect)
-                advance, argument = flow.send, (value, self.clock())
-            except Unreachable as failure:
-                failure.now = self.clock()
-                advance, argument = flow.throw, failure
+        try:
+            while True:
+                try:
+                    effect = advance(argument)
+                except StopIteration as done:
+                    result: T = done.value
+                    return result
+                try:
+                    if isinstance(effect, Join):
+                        value = self._flights.wait(self._flights.join(effect.flight, self._carry))
+                    elif isinstance(effect, Ask):
+                        value = _ask(effect)
+                    elif isinstance(effect, Tell):
+                        value = _tell(effect)
+                    else:
+                        value = self._act(effect)
+                    advance, argument = flow.send, (value, self.clock())
+                except Unreachable as failure:
+                    failure.now = self.clock()
+                    advance, argument = flow.throw, failure
+        finally:
+            argument = None  # a failure, whose traceback holds this frame: no cycle
 
     async def arun(self, flow: Flow[T]) -> T:
         """The flow's result, awaited."""
         advance: Callable[[Any], Effect] = flow.send
         argument: Any = None
-        while True:
-            try:
-                effect = advance(argument)
-            except StopIteration as done:
-                result: T = done.value
-                return result
-            try:
-                if isinstance(effect, Join):
-                    value = await self._flights.await_(
-                        self._flights.join(effect.flight, self._carry)
-                    )
-                elif isinstance(effect, Ask):
-                    value = await effect.store.ask(effect.method, effect.arguments)
-                elif isinstance(effect, Tell):
-                    value = await _atell(effect)
-                else:
-                    value = self._act(effect)
-                advance, argument = flow.send, (value, self.clock())
-            except Unreachable as failure:
-                failure.now = self.clock()
-                advance, argument = flow.throw, failure
+        try:
+            while True:
+                try:
+                    effect = advance(argument)
+                except StopIteration as done:
+                    result: T = done.value
+                    return result
+                try:
+                    if isinstance(effect, Join):
+                        value = await self._flights.await_(
+                            self._flights.join(effect.flight, self._carry)
+                        )
+                    elif isinstance(effect, Ask):
+                        value = await effect.store.ask(effect.method, effect.arguments)
+                    elif isinstance(effect, Tell):
+                        value = await _atell(effect)
+                    else:
+                        value = self._act(effect)
+                    advance, argument = flow.send, (value, self.clock())
+                except Unreachable as failure:
+                    failure.now = self.clock()
+                    advance, argument = flow.throw, failure
+        finally:
+            argument = None  # a failure, whose traceback holds this frame: no cycle
 
     def _carry(self, flight: Flight) -> Any:
         """Run a flight, on its thread."""
