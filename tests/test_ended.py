@@ -1114,3 +1114,20 @@ def test_a_store_that_does_not_answer_leaves_nothing_either(
         assert _is_gone_at_once(
             lambda scope: runner.run(app(scope, nothing, nothing)), lambda: shell.scope(ask)
         )
+
+
+def test_a_check_of_the_apps_that_refuses_leaves_nothing_either(
+    config: AmplifyConfig, pool: LocalUserPool
+) -> None:
+    def check(user: object) -> bool:
+        raise amplify_mw.ForbiddenException(reason="not_today")
+
+    app = AmplifyWSGIMiddleware(
+        lambda *_: [], config, protect={"/*": amplify_mw.Needs(check=check)}
+    )
+    ask, started = Ask(cookie=pool.mint("ada")), list[str]()
+    assert _is_gone_at_once(
+        lambda environ: app(environ, lambda status, *_: started.append(status)),  # type: ignore[arg-type, func-returns-value]
+        lambda: WSGIShell().environ(ask),
+    )
+    assert started[0].startswith("403")

@@ -541,7 +541,7 @@ def _error_of(visit: Visit, verdict: Verdict, needs: Sequence[Needs]) -> AuthErr
         errors = (unmet(each, verdict, now, leeway) for each in needs)
         return next((error for error in errors if error is not None), None)
     except AuthError as error:  # of the app's own `check`
-        return error
+        return error.with_traceback(None)  # which would keep the request's memory
 
 
 def visit_around(error: AuthError) -> Visit:
