@@ -476,6 +476,26 @@ def test_channels_own_user_replaces_ours(
     assert theirs.seen
 
 
+def test_channels_replaces_its_own_user_as_well(
+    config: AmplifyConfig, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = [_TheirUser(), _TheirUser()]
+    left = iter(found)
+
+    async def get_user(scope: Any) -> _TheirUser:
+        return next(left)
+
+    monkeypatch.setattr("channels.auth.get_user", get_user)
+    seen: list[bool] = []
+
+    async def consumer(scope: Any, receive: Any, send: Any) -> None:
+        seen.extend(scope["user"] == user for user in found)
+
+    app = AmplifyASGIMiddleware(AuthMiddleware(AuthMiddleware(consumer)), config)
+    serve(app, {**SHELL.scope(ask), "type": "websocket", "session": {}})
+    assert seen == [False, True]
+
+
 def test_another_attribute_is_refused_by_its_name() -> None:
     for made in (RequestUser(), RequestAuth()):
         with pytest.raises(AttributeError, match="has no attribute 'tenant'"):

@@ -165,7 +165,10 @@ class _ReplacedUser(RequestUser):
         return getattr(object.__getattribute__(self, "_visit"), name)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        setattr(object.__getattribute__(self, "_visit"), name, value)
+        if name == "_wrapped":  # once more
+            object.__setattr__(self, "_visit", value)
+        else:
+            setattr(object.__getattribute__(self, "_visit"), name, value)
 
     def __bool__(self) -> bool:
         return bool(object.__getattribute__(self, "_visit"))
