@@ -425,3 +425,38 @@ def test_a_carried_async_generator_answers_as_the_generator_itself(
         carried = carry(atalking)
         expected = asyncio.run(_adriven(atalking(behaviour), drive))
     assert asyncio.run(_adriven(carried(behaviour), drive)) == expected
+
+
+class _Pause:
+    """What is awaited gives `item` to the one who drives, and what that one sends back."""
+
+    def __init__(self, item: object) -> None:
+        self._item = item
+
+    def __await__(self) -> Generator[object, object, object]:
+        return (yield self._item)
+
+
+async def awaiting(behaviour: list[str]) -> object:
+    got: object = None
+    for act in behaviour:
+        try:
+            if act == "raise":
+                raise LookupError(str(got))
+            if act == "return":
+                return got
+            got = await _Pause((act, got, who()))
+        except ValueError as error:
+            got = f"caught {error}"
+    return "the end"
+
+
+@given(behaviour=BEHAVIOUR, drive=DRIVE)
+def test_a_carried_coroutine_answers_as_the_coroutine_itself(
+    behaviour: list[str], drive: list[str]
+) -> None:
+    drive = ["next", *drive]
+    with signed_in("ada"):
+        carried = carry(awaiting)
+        expected = _driven(awaiting(behaviour), drive)
+    assert _driven(carried(behaviour), drive) == expected
