@@ -194,6 +194,18 @@ def test_headers_that_can_be_read_but_once_reach_the_app(wrap: Any, pool: LocalU
     assert start["status"] == 403
 
 
+def test_a_scope_without_headers_is_nobodys(wrap: Any, pool: LocalUserPool) -> None:
+    """Starlette's own tests have such."""
+    seen: list[object] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen.extend([name(), scope["user"].is_authenticated])
+
+    scope = {key: value for key, value in http(pool).items() if key != "headers"}
+    asyncio.run(wrap(app)(scope, None, None))
+    assert seen == ["no_session", False]
+
+
 @pytest.mark.parametrize("ending", [LookupError, asyncio.CancelledError, KeyboardInterrupt])
 def test_whatever_ends_the_app_is_raised_with_the_context_reset(
     wrap: Any, pool: LocalUserPool, ending: type[BaseException]

@@ -77,15 +77,6 @@ STARLETTE = Suite(
     at_least=700,
     served=300,
     known={
-        ("nobody", "their scopes have no `headers`, which ASGI demands of a connection"): [
-            f"tests/middleware/test_base.py::test_{name}[asyncio]"
-            for name in (
-                "run_background_tasks_even_if_client_disconnects",
-                "do_not_block_on_background_tasks",
-                "run_context_manager_exit_even_if_client_disconnects",
-                "multiple_middlewares_stacked_client_disconnected",
-            )
-        ],
         ("ada", "a POST of another origin with a session in a cookie gets 403"): [
             "tests/middleware/test_cors.py::test_cors_allow_all_methods[asyncio]"
         ],
