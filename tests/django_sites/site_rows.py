@@ -1008,6 +1008,11 @@ def test_ninja_asks_for_djangos_token_if_forged_requests_are_left_to_django(make
     assert site.post("/ninja/edit", **sent).status_code == 200
 
 
+def test_guarded_answers_are_not_kept_by_the_browser(site: Site) -> None:
+    for path in ("/ninja/who", "/rest/edit"):
+        assert site.get(path, "ada").headers["Cache-Control"] == "no-store"
+
+
 def test_ninja_answers_503(outage: Any) -> None:
     for path in ("/ninja/who", "/ninja/raises"):
         assert (path, outage(path).status_code) == (path, 503)

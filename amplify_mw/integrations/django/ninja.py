@@ -57,6 +57,7 @@ class _Auth(AuthBase):
             _check_csrf(request)
         if self._groups and not any(user.has_group(name) for name in self._groups):
             raise ForbiddenException(reason=_GROUPS)
+        visit.guard()
         found = user_of_visit(visit, request)
         return found if found.is_authenticated else None
 

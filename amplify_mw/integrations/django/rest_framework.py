@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from rest_framework.permissions import BasePermission
 
-from ...engine.context import current_visit
+from ...engine.context import bound, current_visit
 from ...errors import NotAuthorizedException
 from ...models import AuthUser
 from ...models.machine import Machine
@@ -81,6 +81,9 @@ def has_group(*names: str) -> type[Any]:
 
         def has_permission(self, request: Any, view: Any) -> bool:  # noqa: ARG002
             """Whether the user is in one of the groups."""
+            visit = bound()
+            if visit is not None:  # (a test may have no middleware)
+                visit.guard()
             user = getattr(request.user, "auth_user", None)  # a local user has none
             return isinstance(user, AuthUser) and any(user.has_group(name) for name in names)
 
