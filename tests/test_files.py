@@ -257,8 +257,11 @@ class TestEnvironment:
         environ = without(environ, missing) | {
             name: empty[name] for name in empty if name == missing
         }
-        with pytest.raises(ConfigurationError, match=f"^from_env: set {missing} "):
+        with pytest.raises(ConfigurationError, match=f"^from_env: set {missing} ") as caught:
             AmplifyConfig.from_env(environ)
+        assert str(caught.value).endswith(
+            "; or set AMPLIFY_OUTPUTS (the path of amplify_outputs.json) in place of both ids"
+        )
 
     @pytest.mark.parametrize(
         ("name", "value"),

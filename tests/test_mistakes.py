@@ -107,7 +107,7 @@ class TestFiles:
             "from_outputs: amplify_outputs.json cannot be read (No such file or directory); the "
             f"folder searched is {tmp_path}: write the whole path, such as "
             "Path(__file__).parent / 'amplify_outputs.json'; `npx ampx generate outputs` writes "
-            "the file"
+            "the file, and `amplify-mw pool` one without AWS"
         )
 
     def test_a_folder_that_is_missing_is_named(self, tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ class TestFiles:
             AmplifyConfig.from_env({"AMPLIFY_OUTPUTS": str(tmp_path / "web" / "outputs.json")})
         assert str(caught.value).endswith(
             f"the folder searched is {tmp_path / 'web'}, which does not exist; `npx ampx generate "
-            "outputs` writes the file"
+            "outputs` writes the file, and `amplify-mw pool` one without AWS"
         )
 
 

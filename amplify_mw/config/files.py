@@ -242,7 +242,10 @@ def _of_settings(make: Callable[..., T], found: Mapping[str, str], options: Mapp
     for name in ("AMPLIFY_USER_POOL_ID", "AMPLIFY_CLIENT_ID"):
         option, meaning = VARIABLES[name]
         if option not in merged and "pools" not in merged:
-            raise ConfigurationError(f"from_env: set {name} ({meaning})")
+            raise ConfigurationError(
+                f"from_env: set {name} ({meaning}); or set AMPLIFY_OUTPUTS (the path of "
+                "amplify_outputs.json) in place of both ids"
+            )
     return make(**merged)
 
 
@@ -297,5 +300,7 @@ def _mend_missing(path: "Path", name: str) -> str:
     if not path.is_absolute():
         mend += f": write the whole path, such as Path(__file__).parent / {str(path)!r}"
     if name == "from_outputs":
-        mend += "; `npx ampx generate outputs` writes the file"
+        mend += (
+            "; `npx ampx generate outputs` writes the file, and `amplify-mw pool` one without AWS"
+        )
     return mend
