@@ -85,6 +85,13 @@ def test_the_app_finds_the_user_in_the_servers_own_scope(
     assert found == [(True, True, "ada", ["authenticated", "editors"])]
 
 
+def test_a_scope_can_be_copied_deeply(config: AmplifyConfig, ask: Ask) -> None:
+    """Tools for errors do so. The copy asks the same visit."""
+    app, found = asking(lambda scope: facts(copy.deepcopy(scope)), config)
+    serve(app, SHELL.scope(ask))
+    assert found == [(True, "ada", ["authenticated", "editors"])]
+
+
 def facts(scope: Scope) -> tuple[bool, str, list[str]]:
     user, auth = scope["user"], scope["auth"]
     return user.is_authenticated, user.display_name, auth.scopes

@@ -144,6 +144,9 @@ class RequestUser:
     def __str__(self) -> str:
         return self.display_name
 
+    def __deepcopy__(self, memo: object) -> "RequestUser":
+        return self  # (some copy a whole scope)
+
     def __repr__(self) -> str:
         return "<RequestUser>"  # (a repr must not ask: it stands in logs and in tracebacks)
 
@@ -217,6 +220,9 @@ class RequestAuth:
 
     def __bool__(self) -> bool:
         return user_in(self._visit) is not None
+
+    def __deepcopy__(self, memo: object) -> "RequestAuth":
+        return self
 
     def __repr__(self) -> str:
         return "<RequestAuth>"
