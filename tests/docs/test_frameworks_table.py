@@ -17,12 +17,19 @@ _TEST = re.compile(r"- ([a-z ]+): `(tests/[\w/]+\.py)::([\w:]+)(?:\[(\w+)\])?`")
 
 
 def table() -> dict[str, dict[str, str]]:
-    """The cells of each framework, by the names of their columns."""
-    text = PAGES["frameworks/index"]
-    lines = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
-    names, *rows = lines
-    found = [dict(zip(names, row, strict=True)) for row in rows]
-    return {row.pop("framework").partition("]")[0].removeprefix("["): row for row in found}
+    """The cells of each framework in the page's tables, by the names of their columns."""
+    found: dict[str, dict[str, str]] = {}
+    names: list[str] = []
+    for line in PAGES["frameworks/index"].splitlines():
+        if not line.startswith("| "):
+            continue
+        first, *cells = line.strip("| ").split(" | ")
+        if first == "framework":
+            names = cells
+        else:
+            row = found.setdefault(first.partition("]")[0].removeprefix("["), {})
+            row.update(zip(names, cells, strict=True))
+    return found
 
 
 def listed_tests() -> dict[str, list[tuple[str, str, str, str]]]:
