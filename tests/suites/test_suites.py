@@ -10,6 +10,7 @@ take longer run on request:
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -144,8 +145,11 @@ class Place:
         return self.folder / archive.name.removesuffix(".tar.gz")
 
     def start(self, suite: Suite, source: Path, visitor: str, tests: list[str]) -> "Run":
-        """Start tests, wrapped for a visitor."""
-        outcomes = self.folder / f"{suite.framework}-{visitor}.json"
+        """Start tests, wrapped for a visitor, in a copy of the source: they write files there."""
+        copied = self.folder / f"{suite.framework}-{visitor}"
+        if not copied.exists():
+            shutil.copytree(source, copied)
+        outcomes = copied.with_suffix(".json")
         outcomes.unlink(missing_ok=True)
         environment = os.environ | {
             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
@@ -161,7 +165,7 @@ class Place:
         command += ["--continue-on-collection-errors", *paths]
         with open(outcomes.with_suffix(".log"), "w") as log:
             process = subprocess.Popen(
-                command, cwd=source, env=environment, stdout=log, stderr=subprocess.STDOUT
+                command, cwd=copied, env=environment, stdout=log, stderr=subprocess.STDOUT
             )
         return Run(process, outcomes, suite.seconds)
 
