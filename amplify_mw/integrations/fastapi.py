@@ -300,11 +300,17 @@ def _describe_operation(
     ]
     if is_optional:
         operation["security"].append({})
-    for status, name in _ANSWERS.items():
-        if not is_optional or status == "503" or (status == "403" and scopes):
-            answer = {"$ref": f"#/components/responses/{name}"}
-            operation["responses"].setdefault(status, answer)
+    for status in _refusals(is_optional=is_optional, has_scopes=bool(scopes)):
+        answer = {"$ref": f"#/components/responses/{_ANSWERS[status]}"}
+        operation["responses"].setdefault(status, answer)
     return scopes
+
+
+def _refusals(*, is_optional: bool, has_scopes: bool) -> list[str]:
+    """The statuses of an operation's refusals. A visitor may pass where the user is optional."""
+    if not is_optional:
+        return list(_ANSWERS)
+    return ["403", "503"] if has_scopes else ["503"]
 
 
 def _is_ours(scheme: str) -> bool:
