@@ -89,9 +89,9 @@ class AmplifyASGIMiddleware(Shell):
         kind = scope["type"]
         if kind not in ("http", "websocket"):
             return await self.app(scope, receive, send)
-        headers = scope.get("headers")
+        headers = scope.get("headers", ())
         if type(headers) is not list:  # an iterable that may be read but once; or there are none
-            headers = scope["headers"] = list(map(tuple, headers or ()))
+            headers = scope["headers"] = list(map(tuple, headers))
         cookies = None
         for name, value in headers:
             if name == b"cookie":
