@@ -249,7 +249,7 @@ def falcon(config: AmplifyConfig, *, catches: bool, debug: bool) -> Any:
 
 
 def blacksheep(config: AmplifyConfig, *, catches: bool, debug: bool) -> Any:
-    from blacksheep import Application, text
+    from blacksheep import Application, Router, text
 
     from amplify_mw.integrations.blacksheep import handle_auth_errors
 
@@ -262,7 +262,8 @@ def blacksheep(config: AmplifyConfig, *, catches: bool, debug: bool) -> Any:
     async def answered(app: Any, request: Any, error: Exception) -> Any:
         return text(ALL_IS_WELL)
 
-    app = Application(show_error_details=debug)
+    # The default router is for one app of a process.
+    app = Application(router=Router(), show_error_details=debug)
     handle_auth_errors(app)
     for path, view in VIEWS.items():
         app.router.add_get(path, handler(view))

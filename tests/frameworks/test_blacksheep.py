@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from blacksheep import Application, Request, Response, text
+from blacksheep import Application, Request, Response, Router, text
 from blacksheep.server.authorization import Policy, auth
 from guardpost.common import AuthenticatedRequirement
 from starlette.testclient import TestClient
@@ -17,7 +17,7 @@ from amplify_mw.testing import LocalUserPool
 
 
 def site(**options: Any) -> Application:
-    app = Application(**options)
+    app = Application(router=Router(), **options)
     handle_auth_errors(app)
     app.use_authentication().add(AmplifyAuthentication())
     app.use_authorization()

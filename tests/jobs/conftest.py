@@ -1,5 +1,6 @@
 """The shop of the page "Background jobs": its files, a web app that hands over, and a worker."""
 
+import json
 import os
 import subprocess
 import sys
@@ -34,14 +35,13 @@ class Shop:
         self.url = broker.url
         self.environ = {
             **os.environ,
-            "AMPLIFY_USER_POOL_ID": pool.user_pool_id,
-            "AMPLIFY_CLIENT_ID": pool.client_id,
             "HANDOVER_KEY": KEY,
             "REDIS_URL": broker.url,
             "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)]),
         }
         self._pool = pool
         self._config = pool.config(handover_keys=[KEY])
+        self.write("amplify_outputs.json", json.dumps(pool.outputs()))
         for block in blocks("jobs", "python"):
             if block.file:
                 self.write(block.file, block.text)
