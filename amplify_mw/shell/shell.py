@@ -195,14 +195,11 @@ class Shell:
         """
         outer = bound()
         if outer is not None:
+            found = self._within(outer, access, cookies, request)
+            if found is not None:
+                return found
             if is_left(outer):
                 outer = None
-                if access is _IGNORED:
-                    return PassOn(None, is_apart=True)
-            else:
-                found = self._within(outer, access, cookies, request)
-                if found is not None:
-                    return found
         if access is _IGNORED:
             return PassOn(None)
         value = None if cookies is None else self._read(cookies)
@@ -241,6 +238,8 @@ class Shell:
 
         `brought`: the value of its Bearer header.
         """
+        if is_left(outer):
+            return PassOn(None, is_apart=True) if access is _IGNORED else None
         is_same = self._is_same(outer, cookies, request)
         if is_same and self._bearer is not None and outer.home is self._home and not outer.pinned:
             is_same = getattr(outer, "brought", None) == brought
@@ -270,14 +269,11 @@ class Shell:
             verdict = self._known(value)
         outer = bound()
         if outer is not None:
+            found = self._within(outer, access, cookies, request, value)
+            if found is not None:
+                return found
             if is_left(outer):
                 outer = None
-                if access is _IGNORED:
-                    return PassOn(None, is_apart=True)
-            else:
-                found = self._within(outer, access, cookies, request, value)
-                if found is not None:
-                    return found
         if access is _IGNORED:
             return PassOn(None)
         source = self._bearer
