@@ -416,6 +416,31 @@ def test_flags_are_never_written_into_a_row(site: Site, view: Any) -> None:
     assert (row.is_staff, row.is_superuser, row.first_name) == (False, False, "Root")
 
 
+@pytest.mark.parametrize("fails", [False, True])
+def test_flags_of_a_row_are_not_lost_when_its_user_saves(
+    site: Site, view: Any, fails: bool
+) -> None:
+    site.get("/who", "grace")
+    User.objects.update(is_staff=True, is_superuser=True)
+    known.forget_all()
+
+    def saves(request: Any) -> HttpResponse:
+        request.user.first_name = "Grace"
+        if fails:
+            with pytest.raises(TypeError):
+                request.user.save(no_such="option")
+        else:
+            request.user.save()
+        row = request.user.__reduce__()[1][0]
+        return HttpResponse(f"{request.user.is_staff} {row.is_superuser}")
+
+    view(saves)
+    assert site.get("/call", "grace").text == "False False"
+    row = User.objects.get()
+    assert (row.is_staff, row.is_superuser) == (True, True)
+    assert fails or row.first_name == "Grace"
+
+
 def test_another_row_has_no_rights_of_the_visitor(site: Site, view: Any) -> None:
     site.get("/who", "ada")
 

@@ -7,7 +7,7 @@ Rules:
 - `is_staff` and `is_superuser` are those of the mapping alone.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from asgiref.sync import sync_to_async
@@ -23,14 +23,19 @@ _permissions = Remembered()
 
 
 class OfRequest:
-    """The rights of a user in one request, held by a row. A copy that outlives it has none."""
+    """The rights of a user in one request, held by a row. A copy that outlives it has none.
 
-    __slots__ = ("granted",)
+    `lowered`: flags that the row has in the database, and not here.
+    """
+
+    __slots__ = ("granted", "lowered")
 
     granted: Granted
+    lowered: Sequence[str]
 
-    def __init__(self, granted: Granted) -> None:
+    def __init__(self, granted: Granted, lowered: Sequence[str] = ()) -> None:
         self.granted = granted
+        self.lowered = lowered
 
     def __reduce__(self) -> tuple[Any, ...]:
         return OfRequest, (NOTHING,)

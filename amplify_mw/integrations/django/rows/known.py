@@ -6,7 +6,8 @@ Rules:
   that time: `update` of a query tells nobody.
 - Values are read from the note; all else (a method, a relation, a change) fetches the row first.
 - An inactive row is nobody.
-- The row's own `is_staff` and `is_superuser` do not count, for its own methods either.
+- The row's own `is_staff` and `is_superuser` do not count, for its own methods either. In the
+  database they stay as they are: `save()` of the user writes the row's own.
 """
 
 import datetime
@@ -113,6 +114,27 @@ class KnownUser(Rights, LazyObject):
     # Django's own looks twice at every attribute.
     __getattribute__: Callable[[Any, str], Any] = object.__getattribute__  # type: ignore[assignment]
 
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Save the row, with flags of its own."""
+        if self._wrapped is empty:
+            self._setup()
+        row = self._wrapped
+        lowered = row._amplify_mw.lowered
+        try:
+            for flag in lowered:
+                setattr(row, flag, True)
+            row.save(*args, **kwargs)
+        finally:
+            for flag in lowered:
+                setattr(row, flag, False)
+
+    async def asave(self, *args: Any, **kwargs: Any) -> None:
+        """`save`, awaited."""
+        await sync_to_async(self.save)(*args, **kwargs)
+
+    # As of a model's own: no template may call them.
+    save.alters_data = asave.alters_data = True  # type: ignore[attr-defined]
+
     def _setup(self) -> None:
         note = self._note
         manager = note.model._base_manager.using(note.using)
@@ -185,10 +207,10 @@ async def _awaited(user: KnownUser, name: str, *args: Any, **kwargs: Any) -> Any
 
 def _limited(row: Any, granted: Granted) -> Any:
     """The row with the token's rights, and with no more."""
-    row._amplify_mw = OfRequest(granted)
-    for flag in _FLAGS:
-        if row.__dict__.get(flag) and not getattr(granted, flag):
-            setattr(row, flag, False)
+    lowered = [name for name in _FLAGS if row.__dict__.get(name) and not getattr(granted, name)]
+    row._amplify_mw = OfRequest(granted, lowered)
+    for flag in lowered:
+        setattr(row, flag, False)
     return row
 
 
