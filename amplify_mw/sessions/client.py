@@ -25,7 +25,7 @@ Ts = TypeVarTuple("Ts")
 
 _STORE: Final = "the session store"
 _REMEMBERED: Final = 3600.0  # seconds in which a slow answer may come
-_READS: Final[frozenset[Callable[..., Any]]] = frozenset((Store.load, Store.of_user))
+_READS: Final[frozenset[Callable[..., Any]]] = frozenset((Store.load, Store.reload, Store.of_user))
 _TOLD_FOR: Final = 60.0  # seconds for which a failure is not told again
 _MAX_TOLD: Final = 100
 

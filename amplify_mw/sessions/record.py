@@ -24,7 +24,8 @@ class Record:
 
     `version`: from 0 to 2**53 - 1. `expires_at`: from then on it is not found. `user`: its user
     ("": none, as in a coordinator). `handle`: the session's name in lists. `user_agent`: as the
-    site gave it. All times are seconds since the epoch.
+    site gave it. All times are seconds since the epoch. `stamp`: the mark of the write it came
+    from, by which its store recognises it; empty if the store has none, or has not written it yet.
     """
 
     value: bytes = field(repr=False)
@@ -35,6 +36,7 @@ class Record:
     created_at: float = 0.0
     seen_at: float = 0.0
     user_agent: str = ""
+    stamp: bytes = field(default=b"", repr=False, compare=False)
 
 
 _ASKS_AGAIN: Final = b"\x01\x01"  # the format, and its one flag

@@ -47,6 +47,26 @@ class Store(Protocol):
         """Give a lease back."""
         ...
 
+    def reload(self, key: bytes, known: "Record") -> "Record | None":
+        """The record under `key`; `known` itself if that is still the one."""
+        ...
+
+    def acquire_and_load(self, key: bytes, seconds: float) -> "tuple[int | None, Record | None]":
+        """Take the lease on a record, then load the record: both answers."""
+        ...
+
+    def replace_and_release(self, key: bytes, record: "Record", fence: int) -> bool:
+        """`replace`, then `release`."""
+        ...
+
+    def end(self, key: bytes, asks_again: bool = False) -> "Record | None":
+        """End a session, and return its record; None if there is none."""
+        ...
+
+    def end_of_user(self, user: str) -> list[bytes]:
+        """End all sessions of a user: their keys."""
+        ...
+
     async def ask(self, method: str, arguments: tuple[Any, ...]) -> Any:
         """Any of these, awaited."""
         ...

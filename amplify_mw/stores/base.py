@@ -15,6 +15,18 @@ undoes newer work. A session that has ended leaves a tombstone, a record of the 
 (`ENDED`), which only a tombstone can replace. `create` keeps a record of any version, and only if
 none is found under the key.
 
+Steps. `reload`, `acquire_and_load`, `replace_and_release`, `end` and `end_of_user` do in one step
+what takes several calls otherwise. Each has a default made of the other methods: override it where
+the store can do it at once. A store may mark each write (`Record.stamp`), so that `reload` need not
+fetch a record that the caller has.
+
+Lists. A list may hold a session that has just ended, and may miss one that began within the last
+second: no store is asked to write two places at once. It never misses one for longer.
+
+Clocks. Whether a record has expired is judged by the store's clock: its server's if it has one, or
+else this machine's. A store whose leases run by its clients' clocks says by how much these may
+differ.
+
 Leases. Refreshing a session's tokens takes a lease, so that one process does it at a time.
 - A lease belongs to a record that is found, and is gone with it. It lasts `LONGEST_LEASE` (300 s)
   at most, unless it is renewed. Writes need no lease, and end none.
@@ -48,6 +60,7 @@ from weakref import WeakValueDictionary
 from ..effects import Unreachable
 from ..sessions.record import ENDED as ENDED
 from ..sessions.record import Record as Record
+from ..sessions.record import tombstone
 
 
 def lease_clock(clock: Callable[[], float]) -> Callable[[], float]:
@@ -105,6 +118,42 @@ class SessionStore(ABC):
     @abstractmethod
     def release(self, key: bytes, fence: int) -> None:
         """Give a lease back, if this fence still holds it."""
+
+    # The same in fewer steps.
+
+    def reload(self, key: bytes, known: Record) -> Record | None:
+        """The record under `key`; `known` itself if that is still the one."""
+        record = self.load(key)
+        return known if record == known else record
+
+    def acquire_and_load(self, key: bytes, seconds: float) -> tuple[int | None, Record | None]:
+        """Take the lease on a record, then load the record: both answers."""
+        fence = self.acquire(key, seconds)
+        return fence, self.load(key)
+
+    def replace_and_release(self, key: bytes, record: Record, fence: int) -> bool:
+        """`replace`, then give the lease back, whether or not the record was kept."""
+        kept = self.replace(key, record)
+        self.release(key, fence)
+        return kept
+
+    def end(self, key: bytes, asks_again: bool = False) -> Record | None:
+        """End a session: forget its record, and return it. None if it is not found, or a tombstone.
+
+        `asks_again`: leave a tombstone that says so, for as long as the record would have lived.
+        """
+        record = self.load(key)
+        if record is None or record.version == ENDED:
+            return None
+        if asks_again:
+            return (
+                record if self.replace(key, tombstone(record.expires_at, asks_again=True)) else None
+            )
+        return record if self.delete(key) else None
+
+    def end_of_user(self, user: str) -> list[bytes]:
+        """End all sessions of a user, as `end` with `asks_again` does. Returns their keys."""
+        return [key for key, _ in self.of_user(user) if self.end(key, True) is not None]
 
     async def ask(self, method: str, arguments: tuple[Any, ...]) -> Any:
         """Call the method of this name and await its answer. Runs it on a thread.

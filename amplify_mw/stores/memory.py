@@ -145,6 +145,26 @@ class MemoryStore(SessionStore):
             if entry is not None and entry.fence == fence:
                 entry.held_until = _NOT_HELD
 
+    def acquire_and_load(self, key: bytes, seconds: float) -> tuple[int | None, Record | None]:
+        """Take the lease on a record, and load the record."""
+        with _CHANGING:
+            return super().acquire_and_load(key, seconds)
+
+    def replace_and_release(self, key: bytes, record: Record, fence: int) -> bool:
+        """Replace a record, and give the lease back."""
+        with _CHANGING:
+            return super().replace_and_release(key, record, fence)
+
+    def end(self, key: bytes, asks_again: bool = False) -> Record | None:
+        """End a session, and return its record; None if there is none."""
+        with _CHANGING:
+            return super().end(key, asks_again)
+
+    def end_of_user(self, user: str) -> list[bytes]:
+        """End all sessions of a user: their keys."""
+        with _CHANGING:
+            return super().end_of_user(user)
+
     async def ask(self, method: str, arguments: tuple[Any, ...]) -> Any:
         """Any of the above, at once."""
         return getattr(self, method)(*arguments)
