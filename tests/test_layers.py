@@ -43,8 +43,8 @@ HOUSE = {
     "log": "",
     "stores": """
         base memory
-        redis.errors redis.records redis.scripts redis.commands redis.cache redis.connections
-        redis.listener redis.store
+        redis.errors redis.records redis.scripts redis.commands redis.exchange redis.cache
+        redis.connections redis.listener redis.store
         sqlite.errors sqlite.file sqlite.connections sqlite.database sqlite.table sqlite.store
     """,
     "engine": """

@@ -788,17 +788,18 @@ def test_a_write_that_failed_may_have_been_one(own_valkey: Valkey, kept: Record,
 
 
 def test_a_load_that_began_before_a_change_brings_nothing_old_into_memory(
-    store: RedisStore, near: RedisStore, own_valkey: Valkey, cached: Record
+    store: RedisStore, near: RedisStore, cached: Record
 ) -> None:
     near._listener.cache.drop(KEY)
-    load = near._command("load", (KEY,))
-    with own_valkey.client() as client:
-        old = client.execute_command(*load.words)
+    load = near._operation("load", (KEY,))
+    old = near._connections.send(next(load))
     mark = near._listener.cache.mark(KEY)
     store.replace(KEY, replace(cached, version=9))
     until(lambda: near._listener.cache.mark(KEY) != mark)  # it has been heard of
 
-    assert load.read(old) == cached  # as it was asked for
+    with pytest.raises(StopIteration) as done:
+        load.send(old)
+    assert done.value.value == cached  # as it was asked for
 
     assert near.load(KEY) == replace(cached, version=9)
 

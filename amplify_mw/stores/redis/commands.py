@@ -1,7 +1,9 @@
-"""The commands of a `RedisStore`, and how their answers are read. Pure, except for random numbers.
+"""The operations of a `RedisStore`. Pure, except for random numbers.
 
 Rules:
-- Each operation is described once, as a `Command`. Sending it takes no knowledge of sessions.
+- Each operation is written once, as a generator: it yields a `Batch` of commands, is sent their
+  answers, and returns the result. One batch is one round trip to a single server. Sending it takes
+  no knowledge of sessions.
 - Writes are scripts, so each is atomic.
 - A user's list may be evicted before its sessions are. `load_listed` repairs it, in one round trip
   like `load`. A store uses it for sessions it has not seen listed for a while.
@@ -13,25 +15,38 @@ last fence given). Changes are published on `changed`. All but the channel expir
 
 import hashlib
 import secrets
-from collections.abc import Callable
-from typing import Any, NamedTuple, TypeAlias
+from collections.abc import Generator, Sequence
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from ...sessions.record import Record
 from . import scripts
 from .records import encode, pack, unpack
 
+T = TypeVar("T")
 Words: TypeAlias = tuple[bytes | str | int, ...]
 
 
 class Command(NamedTuple):
-    """A command's words, and how to read the answer. Without words, the answer is `read(None)`.
-
-    `changes`: the key of a record that the command may change.
-    """
+    """A command's words, and the one key that it touches: that decides the node of a cluster."""
 
     words: Words
-    read: Callable[[Any], Any]
-    changes: bytes | None = None
+    key: bytes
+
+
+class Batch(NamedTuple):
+    """Commands to be sent together.
+
+    `in_order`: none is carried out before the one in front of it, and none after a failure. Without
+    it the nodes of a cluster are asked at once. `to_replicas`: what it writes must not be lost with
+    a primary, as far as the store was told to see to that.
+    """
+
+    commands: tuple[Command, ...]
+    in_order: bool = False
+    to_replicas: bool = False
+
+
+Operation: TypeAlias = Generator[Batch, list[Any], T]
 
 
 class Commands:
@@ -42,68 +57,62 @@ class Commands:
         self._prefix = prefix
         self._user_prefix = prefix + b"u:"
 
-    def load(self, key: bytes) -> Command:
+    def load(self, key: bytes) -> Operation[Record | None]:
         """The record under a key, or None."""
-        return Command(("GET", self._session(key)), unpack)
+        name = self._session(key)
+        (packed,) = yield Batch((Command(("GET", name), name),))
+        return unpack(packed)
 
-    def load_listed(self, key: bytes) -> Command:
+    def load_listed(self, key: bytes) -> Operation[Record | None]:
         """The same; puts the session back into its user's list if it is missing there."""
-        return _script(scripts.LOAD, (self._session(key),), (key, self._user_prefix), unpack)
+        (packed,) = yield _script(scripts.LOAD, (self._session(key),), (key, self._user_prefix))
+        return unpack(packed)
 
-    def create(self, key: bytes, record: Record) -> Command:
+    def create(self, key: bytes, record: Record) -> Operation[bool]:
         """Keeps a record under a key without a record: whether it was kept."""
         return self._write(scripts.CREATE, key, record)
 
-    def replace(self, key: bytes, record: Record) -> Command:
+    def replace(self, key: bytes, record: Record) -> Operation[bool]:
         """Keeps a record in place of one of the same or a lower version: whether it was kept."""
         return self._write(scripts.REPLACE, key, record)
 
-    def _write(self, script: str, key: bytes, record: Record) -> Command:
+    def _write(self, script: str, key: bytes, record: Record) -> Operation[bool]:
         keys = [self._session(key)]
         if record.user:
             keys.append(self._user(record.user))
         expiry = int(min(max(0.001, record.expires_at), 9e12) * 1000)
-        arguments = (pack(record), expiry, key, self.channel)
-        return _script(script, keys, arguments, bool, changes=key)
+        (kept,) = yield _script(script, keys, (pack(record), expiry, key, self.channel))
+        return bool(kept)
 
-    def delete(self, key: bytes) -> Command:
+    def delete(self, key: bytes) -> Operation[bool]:
         """Forgets a record: whether there was one."""
         keys = (self._session(key), self._lease(key))
-        return _script(
-            scripts.DELETE, keys, (key, self.channel, self._user_prefix), bool, changes=key
-        )
+        (found,) = yield _script(scripts.DELETE, keys, (key, self.channel, self._user_prefix))
+        return bool(found)
 
-    def of_user(self, user: str) -> Command:
+    def of_user(self, user: str) -> Operation[list[tuple[bytes, Record]]]:
         """The keys and records of a user, the latest seen first."""
+        (found,) = yield _script(scripts.OF_USER, (self._user(user),), (self._session(b""),))
+        records = [(key, unpack(packed)) for key, packed in zip(*[iter(found)] * 2, strict=True)]
+        own = [(key, r) for key, r in records if r is not None and user and r.user == user]
+        return sorted(own, key=lambda pair: pair[1].seen_at, reverse=True)
 
-        def read(found: list[bytes]) -> list[tuple[bytes, Record]]:
-            records = [
-                (key, unpack(packed)) for key, packed in zip(*[iter(found)] * 2, strict=True)
-            ]
-            own = [(key, r) for key, r in records if r is not None and user and r.user == user]
-            return sorted(own, key=lambda pair: pair[1].seen_at, reverse=True)
-
-        return _script(scripts.OF_USER, (self._user(user),), (self._session(b""),), read)
-
-    def acquire(self, key: bytes, seconds: float) -> Command:
+    def acquire(self, key: bytes, seconds: float) -> Operation[int | None]:
         """Takes the lease on a record: its fence, or None."""
         keys = (self._session(key), self._lease(key), self._prefix + b"fence")
         taker = secrets.token_hex(8)  # so that asking again does not find the lease taken
-        return _script(
-            scripts.ACQUIRE,
-            keys,
-            (taker, _milliseconds(seconds)),
-            lambda f: None if f is None else int(f),
-        )
+        (fence,) = yield _script(scripts.ACQUIRE, keys, (taker, _milliseconds(seconds)))
+        return None if fence is None else int(fence)
 
-    def renew(self, key: bytes, fence: int, seconds: float) -> Command:
+    def renew(self, key: bytes, fence: int, seconds: float) -> Operation[bool]:
         """Holds a lease for longer: whether this fence still held it."""
         keys = (self._session(key), self._lease(key))
-        return _script(scripts.RENEW, keys, (fence, _milliseconds(seconds)), bool)
+        (held,) = yield _script(scripts.RENEW, keys, (fence, _milliseconds(seconds)))
+        return bool(held)
 
-    def release(self, key: bytes, fence: int) -> Command:
+    def release(self, key: bytes, fence: int) -> Operation[None]:
         """Gives a lease back."""
-        return _script(scripts.RELEASE, (self._lease(key),), (fence,), lambda _: None)
+        yield _script(scripts.RELEASE, (self._lease(key),), (fence,))
 
     def _session(self, key: bytes) -> bytes:
         return self._prefix + b"s:" + key
@@ -117,15 +126,9 @@ class Commands:
         return self._user_prefix + name.encode()
 
 
-def _script(
-    script: str,
-    keys: tuple[bytes, ...] | list[bytes],
-    arguments: Words,
-    read: Callable[[Any], Any],
-    changes: bytes | None = None,
-) -> Command:
+def _script(script: str, keys: Sequence[bytes], arguments: Words) -> Batch:
     # The whole text: the server knows it by its hash, and nothing breaks when it has forgotten.
-    return Command(("EVAL", script, len(keys), *keys, *arguments), read, changes)
+    return Batch((Command(("EVAL", script, len(keys), *keys, *arguments), keys[0]),))
 
 
 def _milliseconds(seconds: float) -> int:

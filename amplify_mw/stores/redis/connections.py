@@ -29,8 +29,9 @@ from redis.retry import Retry
 from ...errors import ConfigurationError
 from ...log import logger
 from ..base import StoreUnavailable
-from .commands import Words
+from .commands import Batch
 from .errors import CLUSTER, DEMOTED, OF_CLUSTERS, SENTINEL, kind, told
+from .exchange import exchange, exchange_on_loop
 
 _LIFE: Final = 300.0  # seconds for which connections are kept, at most
 _CONNECTIONS: Final = 32  # at most, for the threads of a process, and for each event loop
@@ -271,32 +272,29 @@ class Connections:
         self._until = time.monotonic() + _LIFE
         self._lock = threading.Lock()
 
-    def execute(self, words: Words) -> Any:
-        """The server's answer; None if there is a value of another type."""
+    def send(self, batch: Batch) -> list[Any]:
+        """The server's answers; None if there is a value of another type."""
         if time.monotonic() >= self._until:
             self._leave(self._moves)
         moves, client = self._moves, self._client
         try:
-            try:
-                return client.execute_command(*words)
-            except redis.ResponseError as error:
-                if kind(error) not in DEMOTED:
-                    raise
-            answer = self._execute_anew(words)
-            self._leave(moves)
-            return answer
+            answers = exchange(client, batch)
+            if _is_demoted(answers):
+                answers = self._send_anew(batch)
+                self._leave(moves)
+            return self._read(answers)
         except FAILURES as error:
-            return self._failed(error)
+            raise self._server.failure(error) from error
 
-    def _execute_anew(self, words: Words) -> Any:
-        """The answer on a new connection."""
+    def _send_anew(self, batch: Batch) -> list[Any]:
+        """The answers on a new connection."""
         client = self._server.client()
         try:
-            return client.execute_command(*words)
+            return _accepted(exchange(client, batch))
         finally:
             client.close()
 
-    async def execute_on_loop(self, words: Words) -> Any:
+    async def send_on_loop(self, batch: Batch) -> list[Any]:
         """The same, awaited on the running event loop."""
         if time.monotonic() >= self._until:
             self._leave(self._moves)
@@ -304,30 +302,31 @@ class Connections:
         try:
             async with asyncio.timeout(self._server.timeout):
                 loop = await self._of_loop()
-                try:
-                    return await loop.client.execute_command(*words)
-                except redis.ResponseError as error:
-                    if kind(error) not in DEMOTED:
-                        raise
-                answer = await self._execute_anew_on_loop(words)
-                self._leave(moves)
-                return answer
+                answers = await exchange_on_loop(loop.client, batch)
+                if _is_demoted(answers):
+                    answers = await self._send_anew_on_loop(batch)
+                    self._leave(moves)
+                return self._read(answers)
         except FAILURES as error:
-            return self._failed(error)
+            raise self._server.failure(error) from error
         finally:
             loop = None  # else a traceback keeps it, until the collector drops it in any order
 
-    async def _execute_anew_on_loop(self, words: Words) -> Any:
+    async def _send_anew_on_loop(self, batch: Batch) -> list[Any]:
         new = await self._open()
         try:
-            return await new.client.execute_command(*words)
+            return _accepted(await exchange_on_loop(new.client, batch))
         finally:
             await new.end.aclose()
 
-    def _failed(self, error: BaseException) -> None:
-        """Raise `StoreUnavailable`, unless there is only a value of another type: no record."""
-        if kind(error) != "WRONGTYPE":
-            raise self._server.failure(error) from error
+    def _read(self, answers: list[Any]) -> list[Any]:
+        """The answers. Raises the first failure; a value of another type is none: no record."""
+        for number, answer in enumerate(answers):
+            if isinstance(answer, Exception):
+                if kind(answer) != "WRONGTYPE":
+                    raise answer
+                answers[number] = None
+        return answers
 
     def _leave(self, moves: int) -> None:
         """Replace the connections by new ones, unless another thread has, since `moves`."""
@@ -367,6 +366,19 @@ class Connections:
         end = _closing(client.connection_pool)
         await anext(end)
         return _Loop(client, end)
+
+
+def _is_demoted(answers: list[Any]) -> bool:
+    """Whether a demoted primary has refused a command."""
+    return any(isinstance(answer, Exception) and kind(answer) in DEMOTED for answer in answers)
+
+
+def _accepted(answers: list[Any]) -> list[Any]:
+    """The answers. Raises if this server has refused a command as well."""
+    for answer in answers:
+        if isinstance(answer, Exception) and kind(answer) in DEMOTED:
+            raise answer
+    return answers
 
 
 class _Loop(NamedTuple):

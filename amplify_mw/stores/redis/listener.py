@@ -19,6 +19,7 @@ from typing import Any, Final
 from ...log import logger
 from ..base import StoreUnavailable
 from .cache import LocalCache
+from .commands import Batch, Command
 from .connections import FAILURES, Connections, Server
 from .errors import kind
 
@@ -60,9 +61,10 @@ class Listener:
     def end(self, connections: Connections) -> None:
         """Stop listening, and wait for the thread's end. `connections`: to wake the thread."""
         self._ended.set()
+        wake = Batch((Command(("PUBLISH", self._channel, b""), self._channel),))
         if self._thread.is_alive():
             with suppress(StoreUnavailable):
-                connections.execute(("PUBLISH", self._channel, b""))  # which changes nothing
+                connections.send(wake)
             self._thread.join()
 
 

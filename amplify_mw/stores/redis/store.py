@@ -1,7 +1,7 @@
 """`RedisStore`: sessions in Redis or Valkey, for many processes and machines.
 
 Rules:
-- An operation is a `Command`, sent by blocking or awaiting; `commands` has them all.
+- An operation is a generator of `commands`, run by blocking or awaiting.
 - A command may be sent a second time after its connection broke: see `scripts`.
 - A write by this process drops the record from the local cache, even if the write failed.
 - A load is one round trip, with or without repairing the list of the session's user.
@@ -19,7 +19,7 @@ from ...errors import ConfigurationError
 from ...sessions.record import Record
 from ..base import SessionStore
 from .cache import LocalCache
-from .commands import Command, Commands
+from .commands import Commands, Operation
 
 if TYPE_CHECKING:
     from .connections import Connections
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _LISTED_FOR: Final = 10.0  # seconds for which a session is taken to be in its user's list
 _MAX_LISTED: Final = 10_000
+_WRITES: Final = {"create", "replace", "delete"}
 
 
 class RedisStore(SessionStore):
@@ -103,106 +104,106 @@ class RedisStore(SessionStore):
     def __repr__(self) -> str:
         return f"<RedisStore {self._server.place} {self._prefix}>"
 
-    def _command(self, method: str, arguments: tuple[Any, ...]) -> Command:
+    def _operation(self, method: str, arguments: tuple[Any, ...]) -> Operation[Any]:
         if method == "load":
             return self._load(*arguments)
-        command: Command = getattr(self._commands, method)(*arguments)
-        return command
+        operation: Operation[Any] = getattr(self._commands, method)(*arguments)
+        return self._write(arguments[0], operation) if method in _WRITES else operation
 
-    def _load(self, key: bytes) -> Command:
-        """The command that loads a record; without words if it is in the local cache."""
+    def _load(self, key: bytes) -> Operation[Record | None]:
+        """Loads a record, from the local cache if it is there."""
         if self._listener is None:
-            return self._load_from_server(key)
+            return (yield from self._load_from_server(key))
         self._listener.begin()
         cache = self._listener.cache
         near = cache.find(key)
         if near is not None:
-            return Command((), lambda _: near)
+            return near
         mark = cache.mark(key)
-        command = self._load_from_server(key)
+        record = yield from self._load_from_server(key)
+        if record is not None:
+            cache.keep(key, record, mark)
+        return record
 
-        def read(packed: Any) -> Record | None:
-            record: Record | None = command.read(packed)
-            if record is not None:
-                cache.keep(key, record, mark)
-            return record
-
-        return Command(command.words, read)
-
-    def _load_from_server(self, key: bytes) -> Command:
-        """The command that asks for a record, and now and then repairs its user's list."""
+    def _load_from_server(self, key: bytes) -> Operation[Record | None]:
+        """Asks for a record, and now and then repairs its user's list."""
         if not self._listed.is_due(key):
-            return self._commands.load(key)
-        command = self._commands.load_listed(key)
+            return (yield from self._commands.load(key))
+        record = yield from self._commands.load_listed(key)
+        if record is not None:
+            self._listed.note(key)
+        return record
 
-        def read(packed: Any) -> Record | None:
-            record: Record | None = command.read(packed)
-            if record is not None:
-                self._listed.note(key)
-            return record
-
-        return Command(command.words, read)
-
-    def _send(self, method: str, *arguments: Any) -> Any:
-        command = self._command(method, arguments)
-        if not command.words:
-            return command.read(None)
+    def _write(self, key: bytes, operation: Operation[Any]) -> Operation[Any]:
+        """Drops the record from the local cache, even if the write fails."""
         try:
-            answer = self._connections.execute(command.words)
+            return (yield from operation)
         finally:
-            self._forget(command.changes)
-        return command.read(answer)
+            self._forget(key)
+
+    def _run(self, method: str, *arguments: Any) -> Any:
+        """The result of an operation, waiting on this thread."""
+        operation, answers = self._operation(method, arguments), None
+        try:
+            while True:
+                batch = next(operation) if answers is None else operation.send(answers)
+                answers = self._connections.send(batch)
+        except StopIteration as done:
+            return done.value
+        finally:
+            operation.close()
 
     async def ask(self, method: str, arguments: tuple[Any, ...]) -> Any:
         """Call a method by its name, awaited on the running event loop."""
-        command = self._command(method, arguments)
-        if not command.words:
-            return command.read(None)
+        operation, answers = self._operation(method, arguments), None
         try:
-            answer = await self._connections.execute_on_loop(command.words)
+            while True:
+                batch = next(operation) if answers is None else operation.send(answers)
+                answers = await self._connections.send_on_loop(batch)
+        except StopIteration as done:
+            return done.value
         finally:
-            self._forget(command.changes)
-        return command.read(answer)
+            operation.close()
 
-    def _forget(self, key: bytes | None) -> None:
-        """Drop a key from the local cache, even if the write failed."""
-        if key is not None and self._listener is not None:
+    def _forget(self, key: bytes) -> None:
+        """Drop a key from the local cache."""
+        if self._listener is not None:
             self._listener.cache.drop(key)
 
     def load(self, key: bytes) -> Record | None:
         """The record under `key`, or None."""
-        return cast("Record | None", self._send("load", key))
+        return cast("Record | None", self._run("load", key))
 
     def create(self, key: bytes, record: Record) -> bool:
         """Keep `record` under a key without a record; False if there is one."""
-        return cast(bool, self._send("create", key, record))
+        return cast(bool, self._run("create", key, record))
 
     def replace(self, key: bytes, record: Record) -> bool:
         """Keep `record` in place of one of the same or a lower version; False if there is none."""
-        return cast(bool, self._send("replace", key, record))
+        return cast(bool, self._run("replace", key, record))
 
     def delete(self, key: bytes) -> bool:
         """Forget the record under `key`; False if there was none."""
-        return cast(bool, self._send("delete", key))
+        return cast(bool, self._run("delete", key))
 
     def of_user(self, user: str) -> list[tuple[bytes, Record]]:
         """The keys and records with this `user`, the latest seen first. Empty for ""."""
-        return cast(list[tuple[bytes, Record]], self._send("of_user", user))
+        return cast(list[tuple[bytes, Record]], self._run("of_user", user))
 
     def acquire(self, key: bytes, seconds: float) -> int | None:
         """Take the lease on a record for `seconds`: its fence, or None.
 
         None also for a tombstone: no fence is higher than its version.
         """
-        return cast("int | None", self._send("acquire", key, seconds))
+        return cast("int | None", self._run("acquire", key, seconds))
 
     def renew(self, key: bytes, fence: int, seconds: float) -> bool:
         """Hold a lease for `seconds` from now; False if this fence no longer holds it."""
-        return cast(bool, self._send("renew", key, fence, seconds))
+        return cast(bool, self._run("renew", key, fence, seconds))
 
     def release(self, key: bytes, fence: int) -> None:
         """Give a lease back, if this fence still holds it."""
-        self._send("release", key, fence)
+        self._run("release", key, fence)
 
     def close(self) -> None:
         """Close connections, those of event loops as soon as these run; a later call opens anew."""
