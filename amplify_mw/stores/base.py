@@ -145,11 +145,11 @@ class SessionStore(ABC):
         record = self.load(key)
         if record is None or record.version == ENDED:
             return None
-        if asks_again:
-            return (
-                record if self.replace(key, tombstone(record.expires_at, asks_again=True)) else None
-            )
-        return record if self.delete(key) else None
+        if asks_again:  # in its place: a visitor in between would not be asked again
+            ended = self.replace(key, tombstone(record.expires_at, asks_again=True))
+        else:
+            ended = self.delete(key)
+        return record if ended else None
 
     def end_of_user(self, user: str) -> list[bytes]:
         """End all sessions of a user, as `end` with `asks_again` does. Returns their keys."""

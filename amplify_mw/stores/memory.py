@@ -17,7 +17,7 @@ from threading import RLock
 from typing import Any, Final, NoReturn
 
 from ..errors import ConfigurationError, check_number
-from ..sessions.record import ENDED, LONGEST_LEASE, Record
+from ..sessions.record import ENDED, LONGEST_LEASE, Record, tombstone
 from .base import SessionStore, lease_clock
 
 _CHANGING: Final = RLock()  # reentrant, for a signal's handler that forks amid a change
@@ -158,7 +158,16 @@ class MemoryStore(SessionStore):
     def end(self, key: bytes, asks_again: bool = False) -> Record | None:
         """End a session, and return its record; None if there is none."""
         with _CHANGING:
-            return super().end(key, asks_again)
+            entry = self._live(key)
+            if entry is None or entry.record.version == ENDED:
+                return None
+            record = entry.record
+            if asks_again:  # in place, as readers take no lock
+                entry.held_until = _NOT_HELD
+                self.replace(key, tombstone(record.expires_at, asks_again=True))
+            else:
+                self._drop(key)
+            return record
 
     def end_of_user(self, user: str) -> list[bytes]:
         """End all sessions of a user: their keys."""

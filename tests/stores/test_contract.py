@@ -8,8 +8,49 @@ from typing import Any
 import pytest
 
 from amplify_mw.sessions.record import Record
+from amplify_mw.stores.base import SessionStore
 from amplify_mw.stores.memory import MemoryStore
 from amplify_mw.testing.store_contract import KEY, OTHER, StoreContract
+
+
+class DefaultStore(SessionStore):
+    """Has the abstract methods alone; all steps are the defaults."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._kept = MemoryStore(clock=clock)
+
+    def load(self, key: bytes) -> Record | None:
+        return self._kept.load(key)
+
+    def create(self, key: bytes, record: Record) -> bool:
+        return self._kept.create(key, record)
+
+    def replace(self, key: bytes, record: Record) -> bool:
+        return self._kept.replace(key, record)
+
+    def delete(self, key: bytes) -> bool:
+        return self._kept.delete(key)
+
+    def of_user(self, user: str) -> list[tuple[bytes, Record]]:
+        return self._kept.of_user(user)
+
+    def acquire(self, key: bytes, seconds: float) -> int | None:
+        return self._kept.acquire(key, seconds)
+
+    def renew(self, key: bytes, fence: int, seconds: float) -> bool:
+        return self._kept.renew(key, fence, seconds)
+
+    def release(self, key: bytes, fence: int) -> None:
+        self._kept.release(key, fence)
+
+
+class TestDefaults(StoreContract):
+    """A store that was written without the steps keeps the contract."""
+
+    is_shared = False
+
+    def make_store(self) -> DefaultStore:
+        return DefaultStore(self.clock)
 
 
 class LeastStore(MemoryStore):
@@ -33,6 +74,7 @@ class TestLeastStore(StoreContract):
     has_leases = False
     has_lists = False
     forks = False
+    is_shared = False
     brief = 0.01
 
     def make_store(self) -> LeastStore:

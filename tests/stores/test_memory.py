@@ -9,6 +9,8 @@ from amplify_mw.testing.store_contract import KEY, LONG, OTHER, THIRD, StoreCont
 
 
 class TestMemoryStore(StoreContract):
+    is_shared = False
+
     @pytest.fixture
     def store(self) -> MemoryStore:
         return MemoryStore(clock=self.clock)

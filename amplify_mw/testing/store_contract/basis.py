@@ -30,6 +30,7 @@ PATIENCE: Final = 120.0  # seconds until something counts as hung
 leases: pytest.MarkDecorator = pytest.mark.usefixtures("with_leases")
 lists: pytest.MarkDecorator = pytest.mark.usefixtures("with_lists")
 turned_clock: pytest.MarkDecorator = pytest.mark.usefixtures("with_turned_clock")
+shared: pytest.MarkDecorator = pytest.mark.usefixtures("with_forks", "with_sharing")
 forked: pytest.MarkDecorator = pytest.mark.usefixtures("with_forks")
 
 
@@ -53,6 +54,9 @@ class Basis:
 
     forks: bool = hasattr(os, "fork")
     """Whether a process that uses the store may fork."""
+
+    is_shared: bool = True
+    """Whether processes share its records. If False, each has its own, as in memory."""
 
     brief: float = 0.3
     """Seconds that are soon over: raise it for a store on a slow or distant server."""
@@ -96,6 +100,12 @@ class Basis:
         """Skip the case if the store does not bear a fork."""
         if not self.forks:
             pytest.skip("this store is not for processes that fork")
+
+    @pytest.fixture
+    def with_sharing(self) -> None:
+        """Skip the case if each process has records of its own."""
+        if not self.is_shared:
+            pytest.skip("each process has its own records in this store")
 
     def clock(self) -> float:
         """Seconds since the epoch, as the suite turns them."""
@@ -145,6 +155,10 @@ class Basis:
     def soon(self) -> float:
         """An `expires_at` in the near future."""
         return self.now() + self.brief
+
+    def many(self, count: int) -> list[bytes]:
+        """So many keys."""
+        return [hashlib.sha256(number.to_bytes(4, "big")).digest() for number in range(count)]
 
     def expired(self, store: SessionStore, key: bytes = KEY) -> None:
         """Create a record in `store` under `key`, and let it expire."""

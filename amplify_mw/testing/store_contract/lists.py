@@ -5,8 +5,6 @@ Rules:
 - A record of nobody (`user=""`) is in no list.
 """
 
-import hashlib
-
 import pytest
 
 from ...stores.base import SessionStore
@@ -64,7 +62,7 @@ class Lists(Basis):
     @lists
     def test_a_user_may_have_many(self, store: SessionStore) -> None:
         """No page and no limit cuts a list: ending all sessions has to reach them all."""
-        keys = [hashlib.sha256(bytes([number])).digest() for number in range(150)]
+        keys = self.many(150)
         for number, key in enumerate(keys):
             self.kept(store, key, seen_at=float(number))
 

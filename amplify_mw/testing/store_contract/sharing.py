@@ -18,8 +18,10 @@ from typing import Any, TypeVar
 
 import pytest
 
+from ...sessions.record import Record, asks_again
 from ...stores.base import SessionStore
-from .basis import KEY, LONG, OTHER, PATIENCE, Basis, forked, leases
+from .basis import KEY, LONG, OTHER, PATIENCE, Basis, forked, leases, lists, shared
+from .steps import both_ways
 
 T = TypeVar("T")
 _quiet = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
@@ -107,6 +109,113 @@ class Sharing(Basis):
         assert fences == sorted(set(fences))
         assert len(fences) == 20
 
+    def _skip_the_default(self, store: SessionStore) -> None:
+        """Skip the case if the store's `end` is that of `SessionStore`."""
+        if type(store).end is SessionStore.end:
+            pytest.skip("this store's `end` is the default, which is not one step")
+
+    @both_ways
+    def test_of_many_that_end_a_session_at_once_one_gets_its_record(
+        self, store: SessionStore, again: bool
+    ) -> None:
+        """So its tokens are revoked once."""
+        if again:
+            self._skip_the_default(store)
+        there = self.kept(store)
+
+        ended = at_once(8, lambda _: store.end(KEY, again))
+
+        assert ended.count(None) == 7
+        assert there in ended
+        assert asks_again(store.load(KEY)) is again
+
+    @lists
+    def test_of_many_that_end_all_sessions_at_once_one_gets_each(self, store: SessionStore) -> None:
+        """Each session is ended, and its key returned, once."""
+        self._skip_the_default(store)
+        keys = self.many(20)
+        for key in keys:
+            self.kept(store, key)
+
+        ended = at_once(8, lambda _: store.end_of_user("ada"))
+
+        assert sorted(key for each in ended for key in each) == sorted(keys)
+        assert all(asks_again(store.load(key)) for key in keys)
+
+    @both_ways
+    def test_no_write_outlives_an_end_at_the_same_moment(
+        self, store: SessionStore, again: bool
+    ) -> None:
+        """Refreshes and requests write on while a session ends. None of them revives it."""
+        self.kept(store, version=0)
+
+        def act(number: int) -> object:
+            if number == 0:
+                return store.end(KEY, again)
+            return [
+                store.replace_and_release(KEY, self.record(version=number), number)
+                for _ in range(10)
+            ]
+
+        assert at_once(6, act)[0] is not None
+        assert asks_again(store.load(KEY)) is again
+        assert store.of_user("ada") == []
+
+    def test_no_thread_reloads_what_is_older_than_it_knows(self, store: SessionStore) -> None:
+        """Whatever the others write: each reads on, and never back."""
+        self.kept(store, version=0)
+        records = [self.record(version=number, value=b"%d" % number) for number in range(1, 41)]
+
+        def act(number: int) -> Record | None:
+            known = store.load(KEY)
+            for record in records:
+                assert known is not None
+                if number == 0:
+                    store.replace(KEY, record)
+                found = store.reload(KEY, known)
+                assert found is not None
+                assert found.version >= known.version
+                assert found is known or found.value == b"%d" % found.version
+                known = found
+            return known
+
+        known = at_once(4, act)
+
+        assert [each and store.reload(KEY, each) for each in known] == [records[-1]] * 4
+
+    @leases
+    def test_of_many_that_acquire_and_load_at_once_one_gets_the_lease(
+        self, store: SessionStore
+    ) -> None:
+        """The others get the record without it."""
+        there = self.kept(store)
+
+        taken = at_once(8, lambda _: store.acquire_and_load(KEY, LONG))
+
+        assert [fence for fence, _ in taken].count(None) == 7
+        assert [record for _, record in taken] == [there] * 8
+
+    @leases
+    def test_no_holder_misses_what_the_one_before_wrote(self, store: SessionStore) -> None:
+        """Four threads count in one record. A stale record, or a second holder, would lose some."""
+        self.kept(store, value=b"0")
+
+        def count(_: int) -> None:
+            counted = 0
+            while counted < 5:
+                fence, record = store.acquire_and_load(KEY, LONG)
+                if fence is not None:
+                    assert record is not None
+                    new = replace(record, value=b"%d" % (int(record.value) + 1), version=fence)
+                    assert store.replace_and_release(KEY, new, fence)
+                    counted += 1
+
+        at_once(4, count)
+
+        found = store.load(KEY)
+        assert found is not None
+        assert found.value == b"20"
+
     # Event loops
 
     async def walk(self, store: SessionStore, key: bytes) -> None:
@@ -116,6 +225,7 @@ class Sharing(Basis):
         assert await store.ask("create", (key, record)) is True
         assert await store.ask("create", (key, record)) is False
         assert await store.ask("load", (key,)) == record
+        assert await store.ask("reload", (key, record)) == record
         new = record
         if self.has_leases:
             fence = await store.ask("acquire", (key, LONG))
@@ -125,10 +235,23 @@ class Sharing(Basis):
             assert await store.ask("replace", (key, new)) is True
             assert await store.ask("replace", (key, record)) is False
             assert await store.ask("release", (key, fence)) is None
+            fence, loaded = await store.ask("acquire_and_load", (key, LONG))
+            assert loaded == new
+            new = replace(record, version=fence)
+            assert await store.ask("replace_and_release", (key, new, fence)) is True
         if self.has_lists:
             assert await store.ask("of_user", (key.hex(),)) == [(key, new)]
         assert await store.ask("delete", (key,)) is True
         assert await store.ask("delete", (key,)) is False
+        assert await store.ask("create", (key, record)) is True
+        assert await store.ask("end", (key,)) == record
+        assert await store.ask("end", (key,)) is None
+        if self.has_lists:
+            assert await store.ask("create", (key, record)) is True
+            assert await store.ask("end_of_user", (key.hex(),)) == [key]
+            assert await store.ask("end_of_user", (key.hex(),)) == []
+            assert asks_again(await store.ask("reload", (key, record)))
+            assert await store.ask("delete", (key,)) is True
 
     def test_every_method_is_awaited(self, store: SessionStore) -> None:
         """`ask` awaits each method by its name, with the same results."""
@@ -160,6 +283,18 @@ class Sharing(Basis):
             return await asyncio.gather(*asked)
 
         assert asyncio.run(ask()).count(True) == 1
+
+    def test_tasks_may_end_a_session_at_once(self, store: SessionStore) -> None:
+        """One of them gets its record."""
+        self._skip_the_default(store)
+        there = self.kept(store)
+
+        async def ask() -> list[Any]:
+            return await asyncio.gather(*(store.ask("end", (KEY, True)) for _ in range(10)))
+
+        ended = asyncio.run(ask())
+        assert ended.count(None) == 9
+        assert there in ended
 
     def test_a_waiter_that_is_cancelled_spoils_nothing(self, store: SessionStore) -> None:
         """A task is cancelled when its visitor leaves; the next one must not get its answer."""
@@ -242,6 +377,24 @@ class Sharing(Basis):
 
         assert children == [True] * 5
         assert [done.result() for done in working] == [True] * 2
+
+    @shared
+    @_quiet
+    def test_a_child_ends_its_parents_session(self, store: SessionStore) -> None:
+        """Processes see one another's writes: `reload` finds them, whatever this one knows."""
+        written = self.kept(store)
+        known = store.load(KEY)
+        assert known is not None
+        new = replace(written, value=b"new")
+
+        assert in_a_child(lambda: store.replace(KEY, new))
+        found = store.reload(KEY, known)
+        assert found == new
+        assert in_a_child(lambda: store.end(KEY, True) == new)
+
+        assert found is not None
+        assert asks_again(store.reload(KEY, found))
+        assert store.end(KEY) is None
 
     # Closing
 
