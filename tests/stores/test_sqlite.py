@@ -47,9 +47,16 @@ WRITES: dict[str, Act] = {
     "acquire": lambda store: store.acquire(KEY, LONG),
     "renew": lambda store: store.renew(KEY, 1, LONG),
     "release": lambda store: store.release(KEY, 1),
+    "acquire_and_load": lambda store: store.acquire_and_load(KEY, LONG),
+    "replace_and_release": lambda store: store.replace_and_release(KEY, RECORD, 1),
+    "end": lambda store: store.end(KEY),
+    "end, asking again": lambda store: store.end(KEY, True),
+    "end_of_user": lambda store: store.end_of_user("ada"),
 }
 READS: dict[str, Act] = {
     "load": lambda store: store.load(KEY),
+    "reload": lambda store: store.reload(KEY, RECORD),
+    "reload, stamped": lambda store: store.reload(KEY, replace(RECORD, stamp=b"8 bytes.")),
     "of_user": lambda store: store.of_user("ada"),
 }
 every_method = pytest.mark.parametrize("act", (WRITES | READS).values(), ids=WRITES | READS)
@@ -336,6 +343,34 @@ def test_an_awaited_load_waits_for_neither_lock_nor_thread(
     assert asyncio.run(load()) == RECORD
 
 
+def test_an_awaited_reload_waits_for_neither_lock_nor_thread(
+    store: SQLiteStore, locked: sqlite3.Connection
+) -> None:
+    known = store.load(KEY)
+    assert known is not None
+    executor = ThreadPoolExecutor()
+    executor.shutdown()
+
+    async def reload(known: Record) -> Any:
+        asyncio.get_running_loop().set_default_executor(executor)
+        return await store.ask("reload", (KEY, known))
+
+    assert asyncio.run(reload(known)) is known
+    changed = asyncio.run(reload(replace(known, value=b"another", stamp=b"another's")))
+    assert changed == RECORD
+
+
+def test_what_has_not_changed_is_not_read(store: SQLiteStore, path: Path) -> None:
+    """2 kB would be copied for each request, only to be compared."""
+    known = store.load(KEY)
+    assert known is not None
+    sql(path, "UPDATE sessions SET value = 7")  # no record any more, were it read
+
+    assert store.reload(KEY, known) is known
+    assert asyncio.run(store.ask("reload", (KEY, known))) is known
+    assert store.load(KEY) is None
+
+
 def test_a_loop_goes_on_while_a_write_waits(path: Path) -> None:
     store = SQLiteStore(path, timeout=PATIENCE)
     store.create(KEY, RECORD)
@@ -442,6 +477,7 @@ GARBAGE = {
     "handle": ["NULL", "x'ff00'", "CAST(x'c328' AS TEXT)"],
     "user_agent": ["NULL", "x'ff00'", "CAST(x'c328' AS TEXT)"],
     "value": ["NULL", "7", "1.5"],
+    "stamp": ["NULL", "7"],
 }
 
 

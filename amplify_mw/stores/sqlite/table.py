@@ -5,6 +5,7 @@ Rules:
 - A row is found by a number made of its key, in one descent; the key itself is compared, too. Among
   a million rows that costs 1.4 times as much as among a thousand; through an index on the key it
   was 1.8, and more still WITHOUT ROWID, which spills a row of 3 kB into further pages.
+- Each write of a record gives it a new stamp, 8 random bytes: no two writes have the same.
 - A row that is no record (another program may have written it) is not found.
 """
 
@@ -18,8 +19,8 @@ _APPLICATION: Final = 0x416D7753  # "AmwS"
 _SCHEMA: Final = 1
 _TABLES: Final = (
     "CREATE TABLE IF NOT EXISTS sessions (number INTEGER PRIMARY KEY, key BLOB, fence INTEGER,"
-    " held_until REAL, version INTEGER, expires_at REAL, user TEXT, handle TEXT, created_at REAL,"
-    " seen_at REAL, user_agent TEXT, value BLOB)",
+    " held_until REAL, stamp BLOB, version INTEGER, expires_at REAL, user TEXT, handle TEXT,"
+    " created_at REAL, seen_at REAL, user_agent TEXT, value BLOB)",
     "CREATE INDEX IF NOT EXISTS sessions_by_user ON sessions (user) WHERE user != ''",
     "CREATE INDEX IF NOT EXISTS sessions_by_expiry ON sessions (expires_at)",
 )
@@ -81,7 +82,7 @@ def number(key: bytes) -> int:
 
 
 def to_row(record: Record) -> tuple[Any, ...]:
-    """A record's columns, in the order of the table: from `version` on."""
+    """A record's columns, in the order of the table: from `version` on. It has no stamp yet."""
     return (
         record.version,
         record.expires_at,
@@ -95,10 +96,10 @@ def to_row(record: Record) -> tuple[Any, ...]:
 
 
 def from_row(row: tuple[Any, ...]) -> Record | None:
-    """The record in such columns; None if they hold none."""
-    version, expires_at, user, handle, created_at, seen_at, user_agent, value = row
+    """The record in such columns, after its stamp; None if they hold none."""
+    stamp, version, expires_at, user, handle, created_at, seen_at, user_agent, value = row
     if not (
-        type(value) is bytes
+        type(value) is type(stamp) is bytes
         and type(version) is int
         and 0 <= version <= ENDED
         and type(expires_at) is type(created_at) is type(seen_at) is float
@@ -115,6 +116,7 @@ def from_row(row: tuple[Any, ...]) -> Record | None:
             created_at,
             seen_at,
             user_agent.decode("utf-8", "surrogatepass"),
+            stamp,
         )
     except UnicodeDecodeError:
         return None
