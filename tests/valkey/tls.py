@@ -1,0 +1,34 @@
+"""A server that speaks TLS itself: Debian's, since the wheel's is linked without a TLS library."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from .server import Valkey
+
+DEBIANS = shutil.which("redis-server")
+
+
+class TlsRedis(Valkey):
+    """Redis that shows a certificate. `pem`: key and certificate, in one file.
+
+    Skips the test where there is none; `Link(tls=...)` before a plain server is always there.
+    """
+
+    def __init__(self, folder: Path, pem: Path, *options: str) -> None:
+        if DEBIANS is None:
+            pytest.skip("no redis-server with TLS here: apt-get install redis-server")
+        shown = ("--tls-cert-file", str(pem), "--tls-key-file", str(pem))
+        super().__init__(folder, *shown, "--tls-auth-clients", "no", *options)
+        self.tls_url = f"rediss://127.0.0.1:{self.tls_port}/0"
+
+    def _choose_ports(self) -> None:
+        super()._choose_ports()
+        from .server import free_port
+
+        self.tls_port = free_port()
+
+    def _command(self) -> list[str]:
+        assert DEBIANS is not None
+        return [DEBIANS, *super()._command()[1:], "--tls-port", str(self.tls_port)]
