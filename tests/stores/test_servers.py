@@ -12,7 +12,9 @@ import pytest
 import redis
 from redis.cluster import RedisCluster
 
+from tests.certificates import server_context as tls_context
 from tests.patience import until
+from tests.stores.redis_tools import certificate
 from tests.valkey import Link, Valkey, ValkeyCluster, ValkeySentinels, slot_of
 from tests.valkey import own_valkey_cluster as own_valkey_cluster
 from tests.valkey import own_valkey_sentinels as own_valkey_sentinels
@@ -181,3 +183,16 @@ def answer(client: "redis.Redis") -> object:
     with suppress(redis.RedisError):
         return client.get("name")
     return None
+
+
+def test_a_cluster_behind_tls_names_ports_with_tls(tmp_path: Path) -> None:
+    file = certificate(tmp_path)
+    cluster = ValkeyCluster(tmp_path, primaries=2, replicas=0, tls=tls_context(file))
+    url = cluster.allow("ACL SETUSER web on >a-secret ~* +@all")
+
+    with RedisCluster.from_url(f"{url}?ssl_ca_certs={file}") as client:
+        for number in range(20):
+            client.set(f"key{number}", number)
+
+    assert len({cluster.owner(f"key{number}") for number in range(20)}) == 2
+    cluster.close()

@@ -5,7 +5,7 @@ Rules:
   that stops the server and removes its folder at the end of any process that inherits it, forked
   children among them.
 - `AMPLIFY_TEST_REDIS_URL` names a single server to use instead where any will do; nothing but keys
-  with a random prefix is written there. What breaks a server is done to one that was started for it.
+  with a random prefix is written there. A server that is broken was started for that.
 - What is shared by the tests of a process (`redis_url`, `valkey_cluster`, `valkey_sentinels`) is
   never broken, and patient: a busy machine causes no failover. What begins with `own_` is a test's.
 - Servers listen on 127.0.0.1 and end with the process that started them, however that ends.

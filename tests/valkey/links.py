@@ -47,11 +47,15 @@ class Link:
                 thread.start()
 
     def _serve(self, client: socket.socket) -> None:
-        with suppress(OSError), client, self._speaking(client) as client:
-            with socket.create_connection(("127.0.0.1", self.leads_to)) as server:
-                self._open += [client, server]
-                self._pump(client, server)
-                _shut(client)
+        with (
+            suppress(OSError, ValueError),  # ValueError: `select` with one that is closed
+            client,
+            self._speaking(client) as spoken,
+            socket.create_connection(("127.0.0.1", self.leads_to)) as server,
+        ):
+            self._open += [spoken, server]
+            self._pump(spoken, server)
+            _shut(spoken)
 
     def _speaking(self, client: socket.socket) -> socket.socket:
         return self._tls.wrap_socket(client, server_side=True) if self._tls else client

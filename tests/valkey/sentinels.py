@@ -74,7 +74,7 @@ class ValkeySentinels:
             watched = (
                 f"monitor {SERVICE} 127.0.0.1 {first.port} {sentinels // 2 + 1}",
                 f"down-after-milliseconds {SERVICE} {down_after}",
-                f"failover-timeout {SERVICE} 10000",
+                f"failover-timeout {SERVICE} 3000",
                 *lines,
             )
             for _ in range(sentinels):

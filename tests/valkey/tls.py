@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from .server import Valkey
+from .server import Valkey, free_port
 
 DEBIANS = shutil.which("redis-server")
 
@@ -25,8 +25,6 @@ class TlsRedis(Valkey):
 
     def _choose_ports(self) -> None:
         super()._choose_ports()
-        from .server import free_port
-
         self.tls_port = free_port()
 
     def _command(self) -> list[str]:
