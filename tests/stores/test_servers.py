@@ -193,6 +193,7 @@ def test_a_cluster_behind_tls_names_ports_with_tls(tmp_path: Path) -> None:
     with RedisCluster.from_url(f"{url}?ssl_ca_certs={file}") as client:
         for number in range(20):
             client.set(f"key{number}", number)
+        client.disconnect_connection_pools()
 
     assert len({cluster.owner(f"key{number}") for number in range(20)}) == 2
     cluster.close()

@@ -47,6 +47,7 @@ class Link:
                 thread.start()
 
     def _serve(self, client: socket.socket) -> None:
+        self._open.append(client)
         with (
             suppress(OSError, ValueError),  # ValueError: `select` with one that is closed
             client,
