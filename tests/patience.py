@@ -7,6 +7,7 @@ from weakref import WeakSet
 
 from amplify_mw import AmplifyConfig
 from amplify_mw.engine.flights import Flights
+from amplify_mw.stores.postgres.store import PostgresStore
 from amplify_mw.stores.redis.store import RedisStore
 from amplify_mw.stores.sqlite.store import SQLiteStore
 from amplify_mw.testing import LocalUserPool
@@ -24,7 +25,7 @@ def be_patient() -> None:
 
     A shorter one is for what is silent until the test is over, or until the test wakes it.
     """
-    for store in (RedisStore, SQLiteStore):
+    for store in (PostgresStore, RedisStore, SQLiteStore):
         store.__init__.__kwdefaults__["timeout"] = A_MINUTE
     start = Flights.after_fork
 

@@ -45,6 +45,8 @@ HOUSE = {
         base memory
         redis.errors redis.records redis.scripts redis.commands redis.exchange redis.cache
         redis.connections redis.listener redis.store
+        postgres.errors postgres.table postgres.questions postgres.link postgres.connections
+        postgres.store
         sqlite.errors sqlite.file sqlite.connections sqlite.database sqlite.table sqlite.store
     """,
     "engine": """
@@ -249,6 +251,7 @@ HEAVY = {
     "werkzeug",
     "cryptography",
     "redis",
+    "psycopg",
 } | FRAMEWORKS
 
 

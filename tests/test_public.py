@@ -43,7 +43,7 @@ PUBLIC = {
         Event SignedIn SignInFailed Refused SignedOut Refreshed Revoked Outage Notice Rejection
     """,
     "amplify_mw.stores": """
-        SessionStore Record ENDED StoreUnavailable MemoryStore SQLiteStore RedisStore
+        SessionStore Record ENDED StoreUnavailable MemoryStore SQLiteStore RedisStore PostgresStore
     """,
     "amplify_mw.integrations": "answer_for refuse_socket",
     "amplify_mw.integrations.blacksheep": "handle_auth_errors AmplifyAuthentication",

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .base import SessionStore as SessionStore
     from .base import StoreUnavailable as StoreUnavailable
     from .memory import MemoryStore as MemoryStore
+    from .postgres.store import PostgresStore as PostgresStore
     from .redis.store import RedisStore as RedisStore
     from .sqlite.store import SQLiteStore as SQLiteStore
 
@@ -20,6 +21,7 @@ _LATER: Final = {
     "SessionStore": ".base",
     "StoreUnavailable": ".base",
     "MemoryStore": ".memory",
+    "PostgresStore": ".postgres",
     "RedisStore": ".redis",
     "SQLiteStore": ".sqlite",
 }

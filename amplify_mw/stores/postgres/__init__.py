@@ -1,0 +1,3 @@
+"""Sessions in PostgreSQL, for many processes and machines."""
+
+from .store import PostgresStore as PostgresStore

@@ -1,0 +1,221 @@
+"""A real PostgreSQL for tests: the system's binaries, started as an unprivileged user.
+
+Debian installs them (`apt-get install postgresql`) below /usr/lib/postgresql. Tests skip themselves
+where there are none. The shared server keeps nothing safe from a power cut (`fsync = off`); each
+test has a table of its own there. What breaks a server is done to one that was started for it.
+"""
+
+import os
+import pwd
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from tests.patience import until
+from tests.valkey import free_port
+
+PASSWORD: Final = "a-secret-password"
+_UNPRIVILEGED: Final = ("postgres", "nobody")
+_SETTINGS: Final = """
+listen_addresses = '127.0.0.1'
+unix_socket_directories = ''
+fsync = off
+synchronous_commit = off
+full_page_writes = off
+max_connections = 60
+shared_buffers = 16MB
+autovacuum = off
+log_destination = stderr
+"""
+
+
+def binaries() -> Path | None:
+    """The folder of the newest server's programs; None if there is none."""
+    found = [path.parent for path in Path("/usr/lib/postgresql").glob("*/bin/postgres")]
+    named = shutil.which("postgres")
+    if named is not None:
+        found.append(Path(named).resolve().parent)
+    return max(found, key=_version, default=None)
+
+
+def _version(folder: Path) -> int:
+    numbers = re.findall(r"\d+", folder.parent.name)
+    return int(numbers[0]) if numbers else 0
+
+
+def missing() -> str | None:
+    """Why there can be no server here; None if there can."""
+    if binaries() is None:
+        return "PostgreSQL is not installed: apt-get install postgresql"
+    if os.geteuid() == 0 and _unprivileged() is None:
+        return "PostgreSQL does not run as root, and there is no other user to run it"
+    return None
+
+
+def _unprivileged() -> pwd.struct_passwd | None:
+    for name in _UNPRIVILEGED:
+        with suppress(KeyError):
+            return pwd.getpwnam(name)
+    return None
+
+
+class Postgres:
+    """A server of one's own, on a free port. Its superuser is `postgres`, with a password."""
+
+    def __init__(self, settings: str = "") -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="amplify_mw-postgres-"))
+        self._user: dict[str, Any] = {}
+        if os.geteuid() == 0:  # it refuses to run as root
+            user = _unprivileged()
+            assert user is not None
+            os.chown(self.folder, user.pw_uid, user.pw_gid)
+            self._user = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+        self.data = self.folder / "data"
+        self._process: subprocess.Popen[bytes] | None = None
+        try:
+            self._prepare(settings)
+            self._start_somewhere()
+        except BaseException:
+            self.close()
+            raise
+
+    def _prepare(self, settings: str) -> None:
+        password = self.folder / "password"
+        password.write_text(PASSWORD)
+        password.chmod(0o644)
+        self._run(
+            *("initdb", "--pgdata", str(self.data), "--username", "postgres", "--no-sync"),
+            *("--auth", "scram-sha-256", "--pwfile", str(password), "--encoding", "UTF8"),
+            *("--locale", "C"),
+        )
+        with (self.data / "postgresql.conf").open("a") as file:
+            file.write(_SETTINGS + settings)
+
+    def _start_somewhere(self) -> None:
+        for _ in range(3):  # between a look at a port and its use another program may take it
+            self.port = free_port()
+            with suppress(AssertionError):
+                return self.start()
+        return self.start()
+
+    def _program(self, name: str) -> str:
+        folder = binaries()
+        assert folder is not None
+        return str(folder / name)
+
+    def _run(self, name: str, *arguments: str) -> None:
+        done = subprocess.run(
+            [self._program(name), *arguments],
+            capture_output=True,
+            text=True,
+            cwd=self.folder,
+            env=_environment(),
+            **self._user,
+        )
+        assert done.returncode == 0, done.stderr
+
+    @property
+    def dsn(self) -> str:
+        """Its address, for the superuser."""
+        return self.dsn_of("postgres")
+
+    def dsn_of(self, user: str, *, password: str = PASSWORD, port: int | None = None) -> str:
+        """Its address, for a user."""
+        return f"postgresql://{user}:{password}@127.0.0.1:{port or self.port}/postgres"
+
+    def start(self) -> None:
+        """Start it, at the same port as ever, with what it has on disk."""
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [self._program("postgres"), "-D", str(self.data), "-p", str(self.port)],
+                stdout=log,
+                stderr=log,
+                cwd=self.folder,
+                env=_environment(),
+                **self._user,
+            )
+        until(self._is_ready)
+
+    def _is_ready(self) -> bool:
+        assert self._process is not None
+        if self._process.poll() is not None:
+            raise AssertionError((self.folder / "log").read_text())
+        with suppress(OSError):
+            lines = (self.data / "postmaster.pid").read_text().split()
+            return lines[:1] == [str(self._process.pid)] and lines[-1] == "ready"
+        return False
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """End it and its connections: "fast", or with SIGQUIT at once."""
+        if self._process is not None:
+            self.go_on()
+            self._process.send_signal(how)
+            self._process.wait()
+            self._process = None
+
+    def processes(self) -> list[int]:
+        """The server's processes: its first one, and those it has started."""
+        assert self._process is not None
+        pid = self._process.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return [pid, *map(int, children)]
+
+    def pause(self) -> None:
+        """Let the system accept connections for it, and answer nothing."""
+        for pid in self.processes():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """End a pause."""
+        if self._process is not None and self._process.poll() is None:
+            for pid in self.processes():
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
+
+    def sql(self, statement: str, *arguments: Any) -> list[Any]:
+        """Do something behind the store's back."""
+        import psycopg
+
+        with psycopg.connect(self.dsn, autocommit=True) as connection:
+            cursor = connection.execute(statement, arguments or None)
+            return cursor.fetchall() if cursor.description else []
+
+    def close(self) -> None:
+        """End it, and remove what it has on disk."""
+        self.stop(signal.SIGQUIT)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _environment() -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+    return {**kept, "LC_ALL": "C"}
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A server that tests share: each takes a table of its own."""
+    yield from _served()
+
+
+@pytest.fixture
+def own_postgres() -> Iterator[Postgres]:
+    """A server that a test may break."""
+    yield from _served()
+
+
+def _served() -> Iterator[Postgres]:
+    why = missing()
+    if why is not None:
+        pytest.skip(why)
+    server = Postgres()
+    yield server
+    server.close()
