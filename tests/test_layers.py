@@ -44,9 +44,10 @@ HOUSE = {
     "stores": """
         base memory
         redis.errors redis.records redis.scripts redis.commands redis.exchange redis.cache
-        redis.connections redis.listener redis.store
         postgres.errors postgres.table postgres.questions postgres.link postgres.connections
         postgres.store
+        redis.urls redis.slots redis.credentials redis.sentinel redis.server redis.connections
+        redis.cluster redis.listener redis.store
         sqlite.errors sqlite.file sqlite.connections sqlite.database sqlite.table sqlite.store
     """,
     "engine": """

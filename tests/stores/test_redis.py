@@ -379,7 +379,7 @@ def test_loops_that_have_ended_are_not_kept(store: RedisStore) -> None:
         asyncio.run(store.ask("load", (KEY,)))
 
     gc.collect()
-    assert len(store._connections._loops) == 1  # the last, until another comes
+    assert len(store._connections._pools._loops) == 1  # the last, until another comes
 
 
 def test_closing_a_store_closes_its_connections(store: RedisStore, own_valkey: Valkey) -> None:

@@ -160,7 +160,7 @@ def test_who_only_reads_finds_the_new_primary_after_some_minutes(
     ask.at_once(4, near, "load", OTHER)
     store.close()
     pair.fail_over()
-    near._connections._until = 0.0
+    near._connections._pools._until = 0.0
 
     ask(near, "load", OTHER)
 

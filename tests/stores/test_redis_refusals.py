@@ -22,8 +22,8 @@ from amplify_mw import SealedSession, StoredSession
 from amplify_mw.errors import ConfigurationError
 from amplify_mw.sessions.record import Record
 from amplify_mw.stores.base import StoreUnavailable
-from amplify_mw.stores.redis.connections import WrongServer, _evicting, _judge
 from amplify_mw.stores.redis.errors import told
+from amplify_mw.stores.redis.server import WrongServer, evicting, judge
 from amplify_mw.stores.redis.store import RedisStore
 from amplify_mw.testing import LocalUserPool
 from amplify_mw.testing.store_contract import KEY, LONG, OTHER
@@ -349,7 +349,9 @@ def test_a_cluster_is_refused_at_the_first_use_and_logged_once(
     store = RedisStore(f"redis://127.0.0.1:{cluster.port}{database}")
 
     for _ in range(3):
-        with pytest.raises(StoreUnavailable, match="Redis Cluster, which RedisStore does not"):
+        with pytest.raises(
+            StoreUnavailable, match=r"Redis Cluster: write RedisStore\(url, cluster=True\)"
+        ):
             ask(store, "load", KEY)
 
     (error,) = errors(caplog)
@@ -538,8 +540,14 @@ values = st.recursive(
 )
 
 
-@given(values, values | st.binary().map(lambda rest: b"maxmemory:5\r\nmaxmemory_policy:" + rest))
-def test_whatever_a_server_says_of_itself_it_is_taken_or_refused(hello: Any, memory: Any) -> None:
+@given(
+    values,
+    values | st.binary().map(lambda rest: b"maxmemory:5\r\nmaxmemory_policy:" + rest),
+    st.booleans(),
+)
+def test_whatever_a_server_says_of_itself_it_is_taken_or_refused(
+    hello: Any, memory: Any, in_cluster: bool
+) -> None:
     with suppress(WrongServer):
-        _judge([hello, memory])
-    assert _evicting(memory) is None or "-" in str(_evicting(memory))
+        judge(hello, in_cluster=in_cluster)
+    assert evicting(memory) is None or "-" in str(evicting(memory))

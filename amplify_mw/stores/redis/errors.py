@@ -11,13 +11,11 @@ import socket
 import ssl
 from typing import Final
 
-CLUSTER: Final = (
-    "this is a node of a Redis Cluster, which RedisStore does not support: write the url of a "
-    "server with cluster mode disabled"
-)
+CLUSTER: Final = "this is a node of a Redis Cluster: write RedisStore(url, cluster=True)"
+NO_CLUSTER: Final = "this is a server of its own, and no cluster: write RedisStore(url) alone"
 SENTINEL: Final = (
-    "this is the port of a Sentinel, which keeps no data: write the url of the primary, or of a "
-    "proxy that leads to it"
+    "this is the port of a Sentinel, which keeps no data: write "
+    "RedisStore.sentinel([(host, port)], service=...), or the primary's url"
 )
 OF_CLUSTERS: Final = frozenset(("MOVED", "ASK", "CROSSSLOT", "CLUSTERDOWN", "TRYAGAIN"))
 DEMOTED: Final = frozenset(("READONLY", "MASTERDOWN", "NOREPLICAS"))
@@ -33,11 +31,16 @@ _CODES: Final = {  # redis-py's classes
     "BusyLoadingError": "LOADING",
     "ClusterCrossSlotError": "CROSSSLOT",
     "ClusterDownError": "CLUSTERDOWN",
+    "Demoted": "READONLY",
     "MasterDownError": "MASTERDOWN",
     "MovedError": "MOVED",
+    "NoCredentials": "CREDENTIALS",
+    "NoOwner": "CLUSTERDOWN",
     "NoPermissionError": "NOPERM",
     "OutOfMemoryError": "OOM",
     "ReadOnlyError": "READONLY",
+    "TooFewReplicas": "NOREPLICAS",
+    "TooManyMoves": "MOVED",
     "TryAgainError": "TRYAGAIN",
 }
 _BY_CODE: Final = {
@@ -52,7 +55,20 @@ _BY_CODE: Final = {
     "NOPERM": "its ACL refuses a command or the keys ~PREFIX*: see Deployment in the documentation",
     **dict.fromkeys(OF_CLUSTERS, CLUSTER),
 }
+_IN_CLUSTER: Final = {
+    "ASK": "its slot is being moved, and its nodes disagree about that",
+    "CLUSTERDOWN": "nobody serves its slot: is a primary gone, without a replica in its place?",
+    "CROSSSLOT": "a command with keys of several slots: is there a proxy that joins commands?",
+    "MOVED": "its nodes disagree on who has the slot (redis-cli --cluster check)",
+    "TRYAGAIN": "its slot is being moved, and the key is in neither place as yet",
+}
+_BY_CLASS: Final = {  # ours, where the kind alone does not say it
+    "Demoted": "the Sentinels' word is old: they name a replica as the primary",
+    "TooFewReplicas": "fewer replicas than replicas= says have confirmed a write in time",
+}
+_OWN_SENTENCES: Final = frozenset(("NoCredentials", "NoPrimary"))
 _BY_TEXT: Final = (
+    ("cluster support disabled", NO_CLUSTER),
     ("cluster mode", CLUSTER),
     ("in a cluster node", CLUSTER),
     ("invalid username-password", "wrong user name or password: redis://name:password@host:6379/0"),
@@ -97,17 +113,24 @@ def kind(error: BaseException) -> str:
     return word if is_code and getattr(error, "status_code", None) != "ERR" else name
 
 
-def told(error: BaseException, *, is_tls: bool, was_reached: bool) -> str:
+def told(error: BaseException, *, is_tls: bool, was_reached: bool, is_cluster: bool = False) -> str:
     """The kind of a failure, and its meaning if that is known.
 
-    `was_reached`: this server has answered before, so the url is right.
+    `was_reached`: this server has answered before, so the url is right. `is_cluster`: it is, and
+    the store was told so.
     """
-    sentence = _sentence(error, is_tls=is_tls, was_reached=was_reached)
+    sentence = _IN_CLUSTER.get(kind(error)) if is_cluster else None
+    sentence = sentence or _sentence(error, is_tls=is_tls, was_reached=was_reached)
     return f"{kind(error)}: {sentence}" if sentence else kind(error)
 
 
 def _sentence(error: BaseException, *, is_tls: bool, was_reached: bool) -> str | None:
     name, text = kind(error), str(error)
+    own = type(error).__name__
+    if own in _OWN_SENTENCES:
+        return text
+    if own in _BY_CLASS:
+        return _BY_CLASS[own]
     if name == "NOPERM" and (found := _ACL_COMMAND.search(text)):
         return f"its ACL refuses '{found[1]}': allow +{found[1]} for the keys ~PREFIX*"
     if name in _BY_CODE:

@@ -8,8 +8,12 @@ Rules:
   would be published. It is given up together with the store's other connections.
 - Silence is not trusted: after each `timeout` of silence the server is sent a `PING`, and after
   another the connection is given up.
+- Any node of a cluster hears of all changes, as long as it is in touch with the others: it is asked
+  for that once in each `timeout`. If it is not, or has died, another node is listened to.
 """
 
+import math
+import time
 import weakref
 from contextlib import suppress
 from contextvars import Context
@@ -19,11 +23,14 @@ from typing import Any, Final
 from ...log import logger
 from ..base import StoreUnavailable
 from .cache import LocalCache
+from .cluster import ClusterConnections
 from .commands import Batch, Command
-from .connections import FAILURES, Connections, Server
+from .connections import Connections
 from .errors import kind
+from .server import FAILURES, Server
 
 _PAUSE: Final = 0.5  # seconds before a lost connection is tried anew
+_IN_TOUCH: Final = {"cluster_state:ok", "cluster_slots_pfail:0", "cluster_slots_fail:0"}
 
 
 class Listener:
@@ -58,7 +65,7 @@ class Listener:
         self._is_elsewhere.set()
         self.cache.lose()
 
-    def end(self, connections: Connections) -> None:
+    def end(self, connections: Connections | ClusterConnections) -> None:
         """Stop listening, and wait for the thread's end. `connections`: to wake the thread."""
         self._ended.set()
         wake = Batch((Command(("PUBLISH", self._channel, b""), self._channel),))
@@ -78,19 +85,21 @@ def _listen(
     is_refused = False  # and the log says so
     while cache() is not None and not ended.is_set():
         is_elsewhere.clear()
-        client = server.client()
+        client, address = server.listening()
         try:
             connection = client.connection_pool.get_connection()
             connection.send_command("PUBLISH", channel, b"")  # which changes nothing
             connection.read_response()
             connection.send_command("SUBSCRIBE", channel)
-            _hear(connection, server.timeout, cache, (ended, is_elsewhere))
+            look = client if server.slots is not None else None
+            _hear(connection, server.timeout, cache, (ended, is_elsewhere), look)
         except FAILURES as error:
+            server.doubt(address)
             if kind(error) == "NOPERM" and not is_refused:
                 is_refused = True
                 logger.warning(
                     "RedisStore at %s: local_cache is off, because the ACL refuses its channel: "
-                    "allow +publish +subscribe &PREFIXchanged",
+                    "allow +publish +subscribe &PREFIXchanged, in a cluster +cluster|info as well",
                     server.place,
                 )
             ended.wait(_PAUSE)
@@ -100,10 +109,18 @@ def _listen(
 
 
 def _hear(
-    connection: Any, timeout: float, cache: "weakref.ref[LocalCache]", until: tuple[Event, Event]
+    connection: Any,
+    timeout: float,
+    cache: "weakref.ref[LocalCache]",
+    until: tuple[Event, Event],
+    node: Any,
 ) -> None:
-    asked = False
+    """Listen until told otherwise. `node`: a client of the same node, in a cluster."""
+    asked, looked_at = False, -math.inf
     while cache() is not None and not any(event.is_set() for event in until):
+        if node is not None and time.monotonic() >= looked_at + timeout:
+            looked_at = time.monotonic()
+            _check_touch(node)
         if connection.can_read(timeout):
             _tell(cache(), connection.read_response())
             asked = False
@@ -112,6 +129,18 @@ def _hear(
         else:
             connection.send_command("PING")
             asked = True
+
+
+def _check_touch(node: Any) -> None:
+    """Raise if a node of a cluster may miss what others publish."""
+    connection = node.connection_pool.get_connection()
+    try:
+        connection.send_command("CLUSTER", "INFO")
+        told = connection.read_response().decode("latin1").split()
+    finally:
+        node.connection_pool.release(connection)
+    if not set(told) >= _IN_TOUCH:
+        raise TimeoutError
 
 
 def _tell(cache: LocalCache | None, answer: Any) -> None:

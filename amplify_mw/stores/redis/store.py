@@ -12,6 +12,7 @@ import math
 import os
 import time
 import weakref
+from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -22,7 +23,9 @@ from .cache import LocalCache
 from .commands import Commands, Operation
 
 if TYPE_CHECKING:
+    from .cluster import ClusterConnections
     from .connections import Connections
+    from .credentials import Credentials
 
 
 _LISTED_FOR: Final = 10.0  # seconds for which a session is taken to be in its user's list
@@ -64,28 +67,58 @@ class RedisStore(SessionStore):
         prefix: str = "amplify_mw:",
         timeout: float = 2.0,
         local_cache: float = 0.0,
+        cluster: bool = False,
+        replicas: int = 0,
+        credentials: "Credentials | None" = None,
+        _sentinels: tuple[Sequence[tuple[str, int]], str, str] | None = None,
     ) -> None:
         if not (0 < timeout < math.inf and 0 <= local_cache < math.inf):
             raise ConfigurationError("timeout must be above 0, and local_cache 0 or more: seconds")
         if find_spec("redis") is None:
             raise ConfigurationError("RedisStore needs redis-py: pip install 'amplify-mw[redis]'")
-        from .connections import Server
+        from .sentinel import Sentinels
+        from .server import Server
 
         self._arguments = {
             "url": url,
             "prefix": prefix,
             "timeout": timeout,
             "local_cache": local_cache,
+            "cluster": cluster,
+            "replicas": replicas,
+            "credentials": credentials,
+            "_sentinels": _sentinels,
         }
-        self._server = Server(url, timeout)
+        self._server = Server(
+            url,
+            timeout,
+            is_cluster=cluster,
+            credentials=credentials,
+            sentinels=None if _sentinels is None else Sentinels(*_sentinels, timeout),
+        )
+        self._replicas = replicas
         self._prefix = prefix
         self._commands = Commands(prefix.encode())
         self._local_cache = local_cache
         self._begin()
         _stores.add(self)
 
+    @classmethod
+    def sentinel(
+        cls,
+        sentinels: Sequence[tuple[str, int]],
+        *,
+        service: str,
+        url: str = "redis://",
+        sentinel_url: str = "redis://",
+        **options: Any,
+    ) -> "RedisStore":
+        """A store on the primary that Sentinels name."""
+        return cls(url, _sentinels=(tuple(sentinels), service, sentinel_url), **options)
+
     def _begin(self) -> None:
         """Make new, empty connections and a new local cache, for this process."""
+        from .cluster import ClusterConnections
         from .connections import Connections
         from .listener import Listener
 
@@ -96,7 +129,12 @@ class RedisStore(SessionStore):
             else None
         )
         moved = self._listener.move if self._listener is not None else _nothing
-        self._connections = Connections(self._server, moved)
+        server, slots = self._server, self._server.slots
+        self._connections: Connections | ClusterConnections = (
+            Connections(server, moved, self._replicas)
+            if slots is None
+            else ClusterConnections(server, slots, moved, self._replicas)
+        )
 
     def __reduce__(self) -> tuple[Any, ...]:
         return self._pickled(**self._arguments)
@@ -247,7 +285,7 @@ def _nothing() -> None:
 
 
 _stores: Final["weakref.WeakSet[RedisStore]"] = weakref.WeakSet()
-_inherited: Final[list["Connections"]] = []
+_inherited: Final[list["Connections | ClusterConnections"]] = []
 
 
 def _after_fork_in_child() -> None:

@@ -1,0 +1,291 @@
+"""One process's connections to a cluster: a batch goes to the nodes that have its keys.
+
+Rules:
+- The rules of `connections` hold for each node. `slots` decides who is asked; here it is done.
+- Nodes are asked at once: a thread writes to all before it reads.
+- One deadline is around everything: finding the nodes, and following a key from one to another.
+- A node that did not answer is in doubt: the next command for it looks for a successor first.
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+import redis
+
+from .commands import Batch, Command
+from .connections import Pools, TooFewReplicas, read, with_wait
+from .exchange import exchange_on_loop
+from .server import FAILURES, Server
+from .slots import Learn, Pause, Round, Slots, Trip, routed
+from .urls import Address, ask_once, ask_once_on_loop
+
+_ASKING: Final = Command(("ASKING",), b"")
+_DESCRIBE: Final = ("CLUSTER", "SLOTS")  # known to all versions, and to every cloud
+_SHARE: Final = 0.25  # of the timeout, at least, for a node to describe the cluster
+
+
+class ClusterConnections:
+    """Sends batches to a cluster. Made without any connection.
+
+    `moved`: called when connections are given up.
+    """
+
+    def __init__(
+        self, server: Server, slots: Slots, moved: Callable[[], None], replicas: int = 0
+    ) -> None:
+        self._server = server
+        self._slots = slots
+        self._moved = moved
+        self._replicas = replicas
+        self._pools = Pools(server)
+        self._learning = threading.Lock()
+        self._learning_on: dict[asyncio.AbstractEventLoop, asyncio.Lock] = {}
+
+    def send(self, batch: Batch) -> list[Any]:
+        """The answers; None if there is a value of another type."""
+        self._grow_old()
+        until = time.monotonic() + self._server.timeout
+        flow = routed(self._slots, batch)
+        answered: Any = None
+        try:
+            while True:
+                match flow.send(answered):
+                    case Learn():
+                        answered = self._learn(until)
+                    case Pause(seconds):
+                        _pause(seconds, until)
+                        answered = None
+                    case trips:
+                        answered = self._round(trips, batch, until)
+        except StopIteration as done:
+            return self._read(done.value)
+        except FAILURES as error:
+            raise self._server.failure(error) from error
+
+    async def send_on_loop(self, batch: Batch) -> list[Any]:
+        """The same, awaited on the running event loop."""
+        self._grow_old()
+        flow = routed(self._slots, batch)
+        step: Any = None
+        answered: Any = None
+        try:
+            async with asyncio.timeout(self._server.timeout):
+                while True:
+                    match step := flow.send(answered):
+                        case Learn():
+                            answered = await self._learn_on_loop()
+                        case Pause(seconds):
+                            await asyncio.sleep(seconds)
+                            answered = None
+                        case trips:
+                            answered = await self._round_on_loop(trips, batch)
+        except StopIteration as done:
+            return self._read(done.value)
+        except FAILURES as error:
+            if isinstance(error, TimeoutError) and isinstance(step, dict):
+                for trip in step:
+                    self._slots.doubt(trip.to)
+            raise self._server.failure(error) from error
+
+    def _grow_old(self) -> None:
+        if self._pools.is_old() and self._pools.leave(self._pools.times_left):
+            self._slots.grow_old()
+            self._moved()
+
+    def _read(self, answers: list[Any]) -> list[Any]:
+        try:
+            return read(answers, len(answers), 0)
+        except FAILURES as error:
+            raise self._server.failure(error) from error
+
+    def let_go(self) -> None:
+        """Let go of the connections of event loops: the last user of each closes it."""
+        self._pools.let_go()
+
+    # Having the cluster described
+
+    def _learn(self, until: float) -> Exception | None:
+        before = self._slots.times_learned
+        if not self._learning.acquire(timeout=max(0.0, until - time.monotonic())):
+            return redis.TimeoutError()
+        failure: Exception | None = None
+        try:
+            if self._slots.times_learned != before:
+                return None
+            self._slots.tried()
+            for address, share in self._sources():
+                left = until - time.monotonic()
+                if left <= 0:
+                    return failure or redis.TimeoutError()
+                try:
+                    seconds = min(left, max(left * share, self._server.timeout * _SHARE))
+                    options = self._server.options
+                    self._note(address, ask_once(options, address, _DESCRIBE, seconds))
+                except FAILURES as error:
+                    failure = error
+                else:
+                    return None
+        finally:
+            self._learning.release()
+        return failure
+
+    async def _learn_on_loop(self) -> Exception | None:
+        before = self._slots.times_learned
+        timeout = self._server.timeout
+        failure: Exception | None = None
+        async with self._lock_on_loop():
+            if self._slots.times_learned != before:
+                return None
+            self._slots.tried()
+            for address, share in self._sources():
+                try:
+                    seconds = timeout * max(share, _SHARE)
+                    options = self._server.async_options
+                    found = await ask_once_on_loop(options, address, _DESCRIBE, seconds)
+                    self._note(address, found)
+                except FAILURES as error:
+                    failure = error
+                else:
+                    return None
+        return failure
+
+    def _sources(self) -> list[tuple[Address, float]]:
+        """Nodes to ask in turn, and the share of what time is left for each. The url's is last."""
+        nodes = list(dict.fromkeys((*self._slots.sources(), self._server.address)))
+        return [(node, 1 / (len(nodes) - number)) for number, node in enumerate(nodes)]
+
+    def _note(self, asked: Address, answer: Any) -> None:
+        self._slots.learn(answer, asked)
+        self._pools.keep(self._slots.nodes)
+
+    def _lock_on_loop(self) -> asyncio.Lock:
+        running = asyncio.get_running_loop()
+        if running not in self._learning_on:
+            locks = [*self._learning_on.items()]
+            self._learning_on = {loop: lock for loop, lock in locks if not loop.is_closed()}
+        return self._learning_on.setdefault(running, asyncio.Lock())
+
+    # Sending to several nodes at once
+
+    def _round(self, trips: Round, batch: Batch, until: float) -> dict[Trip, Any]:
+        answers: dict[Trip, Any] = {}
+        sent: list[tuple[Trip, Batch, _Exchange]] = []
+        try:
+            for trip, commands in trips.items():
+                asked = self._asked(trip, commands, batch)
+                try:
+                    sent.append((trip, asked, _Exchange(self._pools.client(trip.to), asked)))
+                except FAILURES as error:
+                    answers[trip] = error
+            for trip, _, exchange in sent:
+                try:
+                    found = exchange.answers(until)
+                    answers[trip] = self._found(trip, len(trips[trip]), found)
+                except FAILURES as error:
+                    answers[trip] = error
+        finally:
+            for _, _, exchange in sent:
+                exchange.end()
+        return answers
+
+    async def _round_on_loop(self, trips: Round, batch: Batch) -> dict[Trip, Any]:
+        talks = [self._talk(trip, commands, batch) for trip, commands in trips.items()]
+        answers = [await talks[0]] if len(talks) == 1 else await asyncio.gather(*talks)
+        return dict(zip(trips, answers, strict=True))
+
+    async def _talk(self, trip: Trip, commands: list[Command], batch: Batch) -> Any:
+        """The answers of one node, or its failure."""
+        loop = None
+        try:
+            loop = await self._pools.on_loop(trip.to)
+            asked = self._asked(trip, commands, batch)
+            return self._found(trip, len(commands), await exchange_on_loop(loop.client, asked))
+        except FAILURES as error:
+            return error
+        finally:
+            loop = None  # else a traceback keeps it
+
+    def _asked(self, trip: Trip, commands: list[Command], batch: Batch) -> Batch:
+        """What is sent to one node."""
+        if trip.is_asking:
+            commands = [each for command in commands for each in (_ASKING, command)]
+        part = batch._replace(commands=tuple(commands))
+        return with_wait(part, self._replicas, self._server.timeout)
+
+    def _found(self, trip: Trip, count: int, answers: list[Any]) -> list[Any]:
+        """The answers of a node to so many commands."""
+        step = 2 if trip.is_asking else 1
+        confirmed = answers[count * step :]
+        found = []
+        for number in range(count):
+            first, answer = answers[number * step], answers[number * step + step - 1]
+            if step == 2 and isinstance(first, Exception):
+                answer = first
+            if confirmed and not isinstance(answer, Exception):
+                answer = self._confirmed(answer, confirmed[0])
+            found.append(answer)
+        return found
+
+    def _confirmed(self, answer: Any, replicas: Any) -> Any:
+        """The answer to a write, if so many replicas have it."""
+        if isinstance(replicas, Exception):
+            return replicas
+        return answer if replicas >= self._replicas else TooFewReplicas()
+
+
+class _Exchange:
+    """A batch that was written to a node, and whose answers are to be read."""
+
+    def __init__(self, client: Any, batch: Batch) -> None:
+        self._pool = client.connection_pool
+        self._words = [command.words for command in batch.commands]
+        self._connection = self._pool.get_connection()
+        try:
+            try:
+                self._write()
+            except redis.ConnectionError:
+                self._write()
+        except BaseException:
+            self.end()
+            raise
+
+    def _write(self) -> None:
+        connection = self._connection
+        connection.send_packed_command(connection.pack_commands(self._words), check_health=False)
+
+    def answers(self, until: float) -> list[Any]:
+        """The answers, errors in their places. If the connection broke, asks once more."""
+        try:
+            return self._answers(until)
+        except redis.ConnectionError:
+            self._connection.disconnect()
+            self._write()
+            return self._answers(until)
+
+    def _answers(self, until: float) -> list[Any]:
+        answers: list[Any] = []
+        for _ in self._words:
+            try:
+                left = max(0.001, until - time.monotonic())
+                answers.append(self._connection.read_response(timeout=left))
+            except redis.ResponseError as error:
+                answers.append(error)
+        self._is_read = True
+        return answers
+
+    _is_read = False
+
+    def end(self) -> None:
+        """Give the connection back; close it if it may yet bring an answer."""
+        if not self._is_read:
+            self._connection.disconnect()
+        self._pool.release(self._connection)
+
+
+def _pause(seconds: float, until: float) -> None:
+    if time.monotonic() + seconds >= until:
+        raise redis.TimeoutError
+    time.sleep(seconds)
