@@ -73,8 +73,9 @@ class Response(NamedTuple):
 
 
 # The threads for a flight. Keys have their own, so that nothing else can delay a verification. So
-# have ends of sessions, which are carried out however late.
-Lane: TypeAlias = Literal["keys", "calls", "sessions", "codes", "ends", "revocations"]
+# have ends of sessions, which are carried out however late, and refreshes that nobody waits for
+# ("ahead"), which delay none that somebody needs.
+Lane: TypeAlias = Literal["keys", "calls", "sessions", "ahead", "codes", "ends", "revocations"]
 
 
 class Flight(NamedTuple):
@@ -92,9 +93,14 @@ class Flight(NamedTuple):
 
 
 class Join(NamedTuple):
-    """Wait for this flight, which starts unless it is in the air; the answer is its result."""
+    """Wait for this flight, which starts unless it is in the air; the answer is its result.
+
+    `patience`: how many seconds to wait at most; None: as long as any waiter does. The flight goes
+    on.
+    """
 
     flight: Flight
+    patience: float | None = None
 
 
 class Launch(NamedTuple):

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any, Final, TypeVar
 from weakref import WeakSet
 
-from amplify_mw import AmplifyConfig
+from amplify_mw import AmplifyConfig, AmplifyCookies, SealedSession, StoredSession
 from amplify_mw.engine.flights import Flights
 from amplify_mw.stores.postgres.store import PostgresStore
 from amplify_mw.stores.redis.store import RedisStore
@@ -21,12 +21,17 @@ _flights: "Final[WeakSet[Flights]]" = WeakSet()
 
 
 def be_patient() -> None:
-    """Let stores and pools take a minute for an answer, unless a test names another time.
+    """Let stores and pools take a minute for an answer, and requests wait a minute for new tokens.
+
+    Unless a test names another time.
 
     A shorter one is for what is silent until the test is over, or until the test wakes it.
     """
     for store in (PostgresStore, RedisStore, SQLiteStore):
         store.__init__.__kwdefaults__["timeout"] = A_MINUTE
+    for kind in (SealedSession, StoredSession, AmplifyCookies):
+        init: Any = kind.__init__
+        init.__wrapped__.__kwdefaults__["patience"] = A_MINUTE
     start = Flights.after_fork
 
     def noted(flights: Flights) -> None:

@@ -88,7 +88,8 @@ class Driver:
                     return result
                 try:
                     if isinstance(effect, Join):
-                        value = self._flights.wait(self._flights.join(effect.flight, self._carry))
+                        joined = self._flights.join(effect.flight, self._carry)
+                        value = self._flights.wait(joined, effect.patience)
                     elif isinstance(effect, Ask):
                         value = _ask(effect)
                     elif isinstance(effect, Tell):
@@ -115,9 +116,8 @@ class Driver:
                     return result
                 try:
                     if isinstance(effect, Join):
-                        value = await self._flights.await_(
-                            self._flights.join(effect.flight, self._carry)
-                        )
+                        joined = self._flights.join(effect.flight, self._carry)
+                        value = await self._flights.await_(joined, effect.patience)
                     elif isinstance(effect, Ask):
                         value = await effect.store.ask(effect.method, effect.arguments)
                     elif isinstance(effect, Tell):

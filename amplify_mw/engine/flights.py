@@ -2,6 +2,8 @@
 
 Rules:
 - At most one flight per key is in the air in a process. A waiter gives up after `patience`.
+- A flight that nobody waits for has a lane of its own ("ahead"). It moves to the waiter's lane when
+  somebody comes to wait for it and it has not departed.
 - A flight runs on a thread of this module's own, never on a caller's thread or loop: a waiter may
   be cancelled or its loop closed, and the flight lands all the same.
 - Threads start in an empty context: none keeps the user of the request that started it.
@@ -24,9 +26,41 @@ if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
 
 T = TypeVar("T")
-_WORKERS: Final = {"keys": 4, "calls": 16, "sessions": 16, "codes": 8, "ends": 4, "revocations": 4}
+_WORKERS: Final = {
+    "keys": 4,
+    "calls": 16,
+    "sessions": 16,
+    "ahead": 8,
+    "codes": 8,
+    "ends": 4,
+    "revocations": 4,
+}
+_UNHURRIED: Final = "ahead"
 _RUN_EVEN_LATE: Final = {"ends", "revocations"}
 _NO_THREAD: Final = "no thread could be started"
+
+
+class _Airborne:
+    """A flight in the air. `joined_at`: when somebody last had it carried."""
+
+    __slots__ = ("carry", "flight", "future", "has_departed", "joined_at", "lane")
+
+    def __init__(
+        self, flight: Flight, carry: Callable[[Flight], Any], future: "Future[Any]"
+    ) -> None:
+        self.flight: Final = flight
+        self.carry: Final = carry
+        self.future: Final = future
+        self.lane: str = flight.lane
+        self.joined_at: float = time.monotonic()
+        self.has_departed: bool = False
+
+    def moves_to(self, lane: str) -> bool:
+        """Whether it is to be carried in this lane as well, from now on."""
+        moves = self.lane == _UNHURRIED != lane and not self.has_departed
+        if moves:
+            self.lane, self.joined_at = lane, time.monotonic()
+        return moves
 
 
 class Flights:
@@ -39,7 +73,7 @@ class Flights:
     def after_fork(self) -> None:
         """Start with no flights and no threads."""
         self._lock = threading.Lock()
-        self._airborne: dict[Any, Future[Any]] = {}
+        self._airborne: dict[Any, _Airborne] = {}
         self._lanes: dict[str, ThreadPoolExecutor] = {}
         self._closing = threading.Event()
 
@@ -50,18 +84,21 @@ class Flights:
         """
         from concurrent.futures import Future
 
+        made = _Airborne(flight, carry, Future())
         with self._lock:
-            future = self._airborne.get(flight.key)
-            if future is not None and not future.done():
-                return future
-            future = self._airborne[flight.key] = Future()
+            known = self._airborne.get(flight.key)
+            if known is None or known.future.done():
+                known = self._airborne[flight.key] = made
+            elif not known.moves_to(flight.lane):
+                return known.future
         try:
-            self._submit(flight.lane, self._fly, future, flight, carry, time.monotonic())
+            self._submit(flight.lane, self._fly, known)
         except RuntimeError as error:  # the interpreter is shutting down, or out of threads
-            if future.cancel():  # (else another thread of the lane has begun it)
-                self._land(flight, future)
+            # (Another thread may have begun it, or have moved it to a lane with threads.)
+            if known is made and made.lane == flight.lane and made.future.cancel():
+                self._land(made)
                 raise Unreachable(_NO_THREAD) from error
-        return future
+        return known.future
 
     def _submit(self, name: str, work: Callable[..., None], *arguments: Any) -> None:
         """Run `work` on a thread of this lane. Raises `RuntimeError` if none can be started."""
@@ -75,25 +112,27 @@ class Flights:
             else:
                 return  # (if not, `close` has closed the lane meanwhile)
 
-    def _fly(
-        self,
-        future: "Future[Any]",
-        flight: Flight,
-        carry: Callable[[Flight], Any],
-        joined_at: float,
-    ) -> None:
+    def _fly(self, airborne: _Airborne) -> None:
+        future, flight = airborne.future, airborne.flight
+        with self._lock:
+            if airborne.has_departed:
+                return  # from another lane
+            airborne.has_departed = True
         if not future.set_running_or_notify_cancel():
             return
         try:
-            result = self._depart(flight, carry, joined_at)
+            result = self._depart(flight, airborne.carry, airborne.joined_at)
         except BaseException as error:  # noqa: BLE001  # its waiters raise it
-            self._land(flight, future)
+            self._land(airborne)
             future.set_exception(error)
-            del future  # else the failure's traceback and the failure would hold each other
+            del (
+                future,
+                airborne,
+            )  # else the failure's traceback and the failure would hold each other
             if not isinstance(error, Unreachable):
                 logger.error("a flight failed", exc_info=error)
         else:
-            self._land(flight, future)
+            self._land(airborne)
             future.set_result(result)
 
     def _depart(self, flight: Flight, carry: Callable[[Flight], Any], joined_at: float) -> Any:
@@ -102,10 +141,10 @@ class Flights:
             raise Unreachable("too much was asked before it")  # all waiters have given up
         return carry(flight)
 
-    def _land(self, flight: Flight, future: "Future[Any]") -> None:
+    def _land(self, airborne: _Airborne) -> None:
         with self._lock:
-            if self._airborne.get(flight.key) is future:
-                del self._airborne[flight.key]
+            if self._airborne.get(airborne.flight.key) is airborne:
+                del self._airborne[airborne.flight.key]
 
     def _lane(self, name: str) -> "ThreadPoolExecutor":
         lane = self._lanes.get(name)
@@ -123,20 +162,20 @@ class Flights:
         if is_over:  # these threads are to end, or the interpreter waits for them
             raise Unreachable("closing")
 
-    def wait(self, future: "Future[T]") -> T:
-        """The result of a flight, waiting on this thread."""
+    def wait(self, future: "Future[T]", patience: float | None = None) -> T:
+        """The result of a flight, waiting on this thread. `patience`: this waiter's, if less."""
         from concurrent.futures import CancelledError
 
         try:
-            failure = future.exception(self._patience)
+            failure = future.exception(self._patience_of(patience))
         except TimeoutError as error:
             raise Unreachable("no answer in time") from error
         except CancelledError as error:
             raise Unreachable(_NO_THREAD) from error
         return _result(future, failure)
 
-    async def await_(self, future: "Future[T]") -> T:
-        """The result of a flight, awaited on the running loop."""
+    async def await_(self, future: "Future[T]", patience: float | None = None) -> T:
+        """The same, awaited on the running loop."""
         import asyncio
 
         loop = asyncio.get_running_loop()
@@ -148,12 +187,15 @@ class Flights:
 
         future.add_done_callback(wake)
         try:
-            await asyncio.wait_for(landed.wait(), self._patience)
+            await asyncio.wait_for(landed.wait(), self._patience_of(patience))
         except TimeoutError as error:
             raise Unreachable("no answer in time") from error
         if future.cancelled():
             raise Unreachable(_NO_THREAD)
         return _result(future, future.exception())
+
+    def _patience_of(self, patience: float | None) -> float:
+        return self._patience if patience is None else min(patience, self._patience)
 
     def close(self) -> None:
         """Wait until all flights have landed, then end the threads."""

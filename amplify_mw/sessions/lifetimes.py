@@ -16,6 +16,8 @@ from .record import LONGEST_LEASE
 _DAY: Final = 86_400.0
 DEFAULT_TOKEN_BYTES: Final = 65_536
 _EXTENSIONS: Final = 10  # per idle time
+AHEAD: Final = 300.0  # seconds
+PATIENCE: Final = 0.3  # seconds
 
 
 class Lifetimes(Protocol):
@@ -24,6 +26,16 @@ class Lifetimes(Protocol):
     @property
     def refresh_margin(self) -> float:
         """Tokens are refreshed when less than this is left of them."""
+        ...
+
+    @property
+    def refresh_ahead(self) -> float:
+        """Tokens are refreshed behind a request's back when less than this is left of them."""
+        ...
+
+    @property
+    def patience(self) -> float:
+        """How long a request waits for a refresh while its tokens are good."""
         ...
 
     @property
@@ -66,7 +78,23 @@ class LastingSession:
     """
 
     refresh_margin: float = 60.0
-    """Seconds before their expiry at which tokens are refreshed. Default: 60, at most 3,600."""
+    """Seconds before their expiry at which a request waits for new tokens.
+
+    Default: 60, at most 3,600, and half of the tokens' life.
+    """
+
+    refresh_ahead: float = AHEAD
+    """Seconds before their expiry at which tokens are refreshed, while requests go on with them.
+
+    Default: 300, at most 3,600, and a quarter of the tokens' life. From `refresh_margin` on a
+    request waits, so a smaller value has no effect. 0 turns it off.
+    """
+
+    patience: float = PATIENCE
+    """Seconds for which a request waits for new tokens while the present ones are good.
+
+    Then it goes on with those. Default: 0.3, at most 60.
+    """
 
     lease: float = 10.0
     """Seconds for which a refreshing process keeps others from doing the same. Default: 10.
@@ -84,7 +112,7 @@ class LastingSession:
     def __post_init__(self) -> None:
         check_number("idle", self.idle, 60, 400 * _DAY)
         check_number("absolute", self.absolute, 60, 400 * _DAY)
-        check_number("refresh_margin", self.refresh_margin, 0, 3600)
+        check_refreshing(self.refresh_margin, self.refresh_ahead, self.patience)
         check_number("lease", self.lease, 1, LONGEST_LEASE)
         if self.verify_with_cognito_every is not None:
             check_number("verify_with_cognito_every", self.verify_with_cognito_every, 1, _DAY)
@@ -105,6 +133,13 @@ class LastingSession:
     def gone_at(self, bundle: Bundle) -> float:
         """When the last cookie of a session has expired, so that its end may be forgotten."""
         return bundle.created_at + self.absolute
+
+
+def check_refreshing(refresh_margin: float, refresh_ahead: float, patience: float) -> None:
+    """Raise `ConfigurationError` for an option of this name that is out of range."""
+    check_number("refresh_margin", refresh_margin, 0, 3600)
+    check_number("refresh_ahead", refresh_ahead, 0, 3600)
+    check_number("patience", patience, 0, 60)
 
 
 def check_store(name: str, store: Any) -> None:

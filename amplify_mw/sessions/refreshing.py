@@ -14,6 +14,13 @@ Rules:
 - A refresh in vain is not repeated for a while, unless the app insists. It is in vain if this
   machine's clock is far ahead (new tokens are due at once, too), and if the session cannot take the
   new tokens: only its user is affected.
+- A request waits for as long as it has patience, and the flight goes on. For some seconds after
+  patience has run out, no other request waits that has good tokens.
+- A refresh token that rotates exists only in the answer and the store. Without a store of all
+  processes, sessions of such a client are not refreshed ahead of time: the response of the request
+  that waits brings the cookie home.
+- Ahead of time a refresh is tried once if it brings tokens for which it is time again: this
+  machine's clock is ahead.
 - A pause ends early if the clock is set back.
 """
 
@@ -27,7 +34,18 @@ from .. import events
 from ..cognito.api import UNUSABLE, Failure, Refreshed
 from ..cognito.grants import Grants
 from ..cognito.verifier import InvalidToken, VerifiedToken, Verifier, agree
-from ..effects import Draw, Flight, Flow, Join, Notice, Pause, Report, Unreachable
+from ..effects import (
+    Draw,
+    Flight,
+    Flow,
+    Join,
+    Lane,
+    Launch,
+    Notice,
+    Pause,
+    Report,
+    Unreachable,
+)
 from ..errors import NetworkError, NotAuthorizedException, SessionTooLargeError
 from ..web.requests import excerpt
 from .base import Postponed
@@ -49,6 +67,8 @@ _GRACE: Final = 60.0  # seconds: Cognito's longest RetryGracePeriodSeconds
 _MAX_NOTED: Final = 10_000
 _IN_VAIN: Final = (5.0, 60.0)  # seconds until a refresh in vain is repeated: shortest, longest
 _HOLDER_TAKES: Final = 30.0  # seconds to wait for a holder that renews its lease, at most
+_IMPATIENT: Final = 5.0  # seconds for which nobody waits after patience has run out
+_LONGEST_AHEAD: Final = 3600.0  # seconds
 _LEASE_LIVES: Final = 600.0  # seconds for which a coordinator remembers that there was a lease
 
 REVOKED: Final = Refused(NotAuthorizedException, "session_revoked", clears=True)
@@ -141,6 +161,9 @@ class Refresher:
         self._is_shared = is_shared
         self._used_up = Pauses(_GRACE)  # by refresh token: any browser may send the old cookie
         self._in_vain = Pauses(_IN_VAIN[1])  # by sign-in: any of its tokens may be sent
+        self._ahead_in_vain = Pauses(_LONGEST_AHEAD)
+        self._rotating: set[str] = set()  # app clients
+        self._impatient_since = -math.inf
         self._has_told_unusable = False
 
     def due_at(self, pair: Pair) -> float:
@@ -154,25 +177,68 @@ class Refresher:
             - self._verifier.leeway
         )
 
+    def ahead_at(self, pair: Pair) -> float:
+        """When tokens may be refreshed ahead: not in the first three quarters of their life.
+
+        It is `due_at` if that is earlier, or they are not to be refreshed ahead.
+        """
+        due_at, (id_token, access_token, _) = self.due_at(pair), pair
+        if access_token.client in self._rotating and not self._is_shared:
+            return due_at
+        ahead = self._lifetimes.refresh_ahead
+        id_ahead = id_token.expires_at - min(ahead, id_token.lifetime / 4)
+        access_ahead = access_token.expires_at - min(ahead, access_token.lifetime / 4)
+        return min(due_at, min(id_ahead, access_ahead) - self._verifier.leeway)
+
+    def launch(self, loaded: LoadedSession, now: float) -> Flow[float]:
+        """Start a refresh that nobody waits for, unless there is a pause. Gives the time."""
+        if self._pause(loaded, now) or self._ahead_in_vain.answer(
+            self._sign_in_of(loaded, now), now
+        ):
+            return now
+        with suppress(Unreachable):  # out of threads
+            _, now = yield Launch(self._flight(loaded, "ahead"))
+        return now
+
     def renewed(
-        self, loaded: LoadedSession, now: float, *, insists: bool = False
+        self,
+        loaded: LoadedSession,
+        now: float,
+        *,
+        insists: bool = False,
+        patience: float | None = None,
     ) -> Flow[tuple[Outcome, float]]:
         """The outcome of a refresh, shared by all who ask meanwhile; and its time.
 
-        `insists`: the app wants new tokens, however long the present ones last.
+        `insists`: the app wants new tokens, however long the present ones last. `patience`: how
+        many seconds to wait, if they are good.
         """
-        if reused := self._used_up.answer((loaded.codec.key, loaded.bundle.turn), now):
-            return reused, now
-        in_vain = None if insists else self._in_vain.answer(self._sign_in_of(loaded, now), now)
-        if in_vain is not None:
-            return Postponed(in_vain), now
-        key = ("refresh", loaded.codec.key)
-        flight = Flight(key, lambda departed: self._refresh(loaded, departed), "sessions")
+        if paused := self._pause(loaded, now, insists=insists):
+            return paused, now
+        is_impatient = 0 <= now - self._impatient_since < _IMPATIENT
+        if patience is not None and is_impatient:
+            return _BUSY, (yield from self.launch(loaded, now))
         try:
-            outcome, now = yield Join(flight)
+            outcome, now = yield Join(self._flight(loaded, "sessions"), patience)
         except Unreachable as error:
-            return _BUSY, error.now or now
+            now = error.now or now
+            if patience is not None:
+                self._impatient_since = now
+            return _BUSY, now
         return outcome, now
+
+    def _pause(
+        self, loaded: LoadedSession, now: float, *, insists: bool = False
+    ) -> Refused | Postponed | None:
+        """The outcome without a refresh, if none is to be tried now."""
+        if reused := self._used_up.answer((loaded.codec.key, loaded.bundle.turn), now):
+            return reused
+        in_vain = None if insists else self._in_vain.answer(self._sign_in_of(loaded, now), now)
+        return None if in_vain is None else Postponed(in_vain)
+
+    def _flight(self, loaded: LoadedSession, lane: Lane) -> Flight:
+        key = ("refresh", loaded.codec.key)
+        return Flight(key, lambda departed: self._refresh(loaded, departed), lane)
 
     def _sign_in_of(self, loaded: LoadedSession, now: float) -> Hashable:
         """A key shared by all tokens of a sign-in, or else the session's key in the store.
@@ -264,6 +330,8 @@ class Refresher:
         )
         if isinstance(answer, Failure):
             return (yield from self._failed(loaded, lease, answer, now))
+        is_rotated = answer.refresh_token not in (None, bundle.refresh_token)
+        (self._rotating.add if is_rotated else self._rotating.discard)(access_token.client)
         size, limit = max(map(len, filter(None, answer))), self._lifetimes.longest_token
         if size > limit:
             kept = yield from self._keep_refresh_token(loaded, lease, answer, now)
@@ -316,6 +384,10 @@ class Refresher:
             return (yield from self._unusable(loaded, refusal, why, now, kept))
         if now >= self.due_at(pair):
             yield from self._note_in_vain(loaded, pair, now)
+        elif now >= self.ahead_at(pair):
+            sign_in, left = self._sign_in_of(loaded, now), self.due_at(pair) - now
+            self._ahead_in_vain.note(sign_in, now, left, _NOTHING_BETTER)
+            yield from self._verifier.watch_clock(pair.access_token, now)
         outcome = yield from self._keep(loaded, new, pair, now)
         if isinstance(outcome, LoadedSession) and outcome.bundle is new:  # not a later holder's
             name, access = loaded.codec.session, pair.access_token
@@ -367,7 +439,7 @@ class Refresher:
     def _keep(self, old: LoadedSession, bundle: Bundle, pair: Pair, now: float) -> Flow[Outcome]:
         """Keep new tokens, unless the session has ended or the store has newer ones."""
         iv, now = yield Draw(IV)
-        until = self._kept_until(old.codec, bundle, pair, now)
+        until = self._kept_until(old, bundle, pair, now)
         record, sealed = old.codec.close(bundle, iv, until)
         new = LoadedSession(old.codec, bundle, sealed, is_newer=True)
         kept, now = yield from self._write(old.codec, record, now)
@@ -450,10 +522,14 @@ class Refresher:
         agree(id_token, access_token)
         return Pair(id_token, access_token)
 
-    def _kept_until(self, codec: RecordCodec, bundle: Bundle, pair: Pair, now: float) -> float:
-        """When a record may be forgotten: late requests bring the cookie from before."""
-        ends_at = self._lifetimes.ends_at(bundle)
-        if not codec.in_cookie:
+    def _kept_until(self, old: LoadedSession, bundle: Bundle, pair: Pair, now: float) -> float:
+        """When a record may be forgotten: late requests bring the cookie from before.
+
+        They may bring it at any time if no response has the new one. A rotated refresh token is
+        needed then; an expired access token is not.
+        """
+        ends_at = min(self._lifetimes.ends_at(bundle), self._lifetimes.gone_at(bundle))
+        if not old.codec.in_cookie or bundle.refresh_token != old.bundle.refresh_token:
             return ends_at
         return min(ends_at, max(pair.access_token.expires_at, now + _GRACE))
 

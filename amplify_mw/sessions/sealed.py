@@ -15,7 +15,7 @@ Rules:
 import hashlib
 import hmac
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from ..effects import Flow, Notice, Unreachable
@@ -213,8 +213,7 @@ class SealedSessions:
             return Resolution(revoked(record))
         known: SignedIn | None = self._verdicts.get(value)
         if latest is loaded and known and known.held and now < known.held.due_at:
-            fresh_until = self._lasting.settler.fresh_until(known.held.due_at, now)
-            return Resolution(replace(known, fresh_until=fresh_until))
+            return Resolution(self._lasting.settler.believed(known, known.held, now))
         return (yield from settle(latest, now))
 
     def whose(self, value: bytes, now: float) -> Flow[str | None]:

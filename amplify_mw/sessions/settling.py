@@ -5,8 +5,12 @@ Rules:
   now". The same holds for tokens from the future: a clock that is behind ends no session.
 - A verdict is renewed when something is due: a refresh, an extension, the session's end, or the
   retry of a postponed refresh.
+- While tokens are good, a refresh ahead of time is waited for by nobody, and one that is due for
+  `patience` at most. Until new tokens are found in the store, each request looks there.
+- Nobody with good tokens is refused, unless the session is over.
 """
 
+from dataclasses import replace
 from typing import Final, Protocol, TypeGuard
 
 from ..cognito.keys import KeysUnavailable
@@ -24,6 +28,7 @@ from .store import Store
 from .token import keys_unavailable, refused, scopes_of, size_of
 from .verdicts import LastingState, Refused, Resolution, SignedIn
 
+_RETRY_AHEAD: Final = 10.0  # seconds until a refresh ahead of time is tried again
 _TOKEN_EXPIRED: Final = Resolution(Refused(TokenExpiredException, "token_expired", clears=True))
 _STILL_EXPIRED: Final = Refused(NetworkError, "token_expired", retry_after=RETRY)
 _NOT_REFRESHED: Final = Refused(
@@ -94,17 +99,32 @@ class Settler:
         """
         if loaded.bundle.refresh_token is None:
             return (None if pair.is_good else _TOKEN_EXPIRED), None, now
-        if pair.is_good and now < self._refresher.due_at(pair):
+        if not pair.is_good:
+            outcome, now = yield from self._refresher.renewed(loaded, now)
+            return (yield from self._instead(loaded, outcome, now)), None, now
+        if now < self._refresher.ahead_at(pair):
             return None, None, now
-        outcome, now = yield from self._refresher.renewed(loaded, now)
-        if not isinstance(outcome, Postponed):
+        due_at = self._refresher.due_at(pair)
+        if now < due_at:
+            now = yield from self._refresher.launch(loaded, now)
+            return None, min(now + _RETRY_AHEAD, due_at), now
+        outcome, now = yield from self._refresher.renewed(
+            loaded, now, patience=self._lifetimes.patience
+        )
+        if not _is_postponed(outcome):
             return (yield from self._adopt(loaded, outcome, now)), None, now
-        expires_at = min(pair.id_token.expires_at, pair.access_token.expires_at)
-        if not pair.is_good or now >= expires_at:  # perhaps while Cognito was asked
-            return Resolution(outcome.refused, self._cookie_for(outcome, now)), None, now
-        if outcome.kept is not None:
+        if now >= min(pair.id_token.expires_at, pair.access_token.expires_at):  # meanwhile
+            outcome, now = yield from self._refresher.renewed(loaded, now)
+            return (yield from self._instead(loaded, outcome, now)), None, now
+        if isinstance(outcome, Postponed) and outcome.kept is not None:
             return self.resolution(outcome.kept, pair, now, now + RETRY), None, now
         return None, now + RETRY, now
+
+    def _instead(self, loaded: LoadedSession, outcome: Outcome, now: float) -> Flow[Resolution]:
+        """The resolution of a session whose tokens have expired."""
+        if isinstance(outcome, Postponed):
+            return Resolution(outcome.refused, self._cookie_for(outcome, now))
+        return (yield from self._adopt(loaded, outcome, now))
 
     def _cookie_for(self, postponed: Postponed, now: float) -> NewCookie | None:
         """The cookie with a newer refresh token, if there is one."""
@@ -168,20 +188,32 @@ class Settler:
         if not pair.is_good:
             return None
         due_at = self._due_at(loaded, pair, None)
-        return self._verdict(loaded, pair, now, due_at) if now < due_at else None
+        if now >= due_at:
+            return None
+        return self._verdict(loaded, pair, now, LastingState(loaded.bundle, loaded.sealed, due_at))
 
     def resolution(
         self, loaded: LoadedSession, pair: Pair, now: float, retry_at: float | None = None
     ) -> Resolution:
         """The resolution of a session with good tokens. `retry_at`: if something was postponed."""
-        verdict = self._verdict(loaded, pair, now, self._due_at(loaded, pair, retry_at))
+        due_at = self._due_at(loaded, pair, retry_at)
+        held = LastingState(loaded.bundle, loaded.sealed, due_at, retry_at is not None)
+        verdict = self._verdict(loaded, pair, now, held)
         return Resolution(verdict, self._form.new_cookie(loaded, now) if loaded.is_newer else None)
 
-    def fresh_until(self, due_at: float, now: float) -> float:
-        """When to renew a verdict with nothing due before `due_at`."""
-        return due_at if self._staleness is None else min(due_at, now + self._staleness)
+    def believed(self, known: SignedIn, held: LastingState, now: float) -> SignedIn:
+        """A known verdict with nothing due, after the store was asked. `held`: what it holds."""
+        return known if held.is_waiting else replace(known, fresh_until=self._fresh(held, now))
 
-    def _verdict(self, loaded: LoadedSession, pair: Pair, now: float, due_at: float) -> SignedIn:
+    def _fresh(self, held: LastingState, now: float) -> float:
+        """Until when a verdict is believed without asking the store."""
+        if held.is_waiting:
+            return now
+        return held.due_at if self._staleness is None else min(held.due_at, now + self._staleness)
+
+    def _verdict(
+        self, loaded: LoadedSession, pair: Pair, now: float, held: LastingState
+    ) -> SignedIn:
         bundle, (id_token, access_token, _) = loaded.bundle, pair
         user, scopes = self._form.user(loaded, pair), scopes_of(access_token)
         cookie = loaded.codec.cookie(loaded.sealed)
@@ -196,9 +228,9 @@ class Settler:
             access_token=bundle.access_token,
             scopes=scopes,
             expires_at=min(id_token.expires_at, access_token.expires_at),
-            fresh_until=self.fresh_until(due_at, now),
+            fresh_until=self._fresh(held, now),
             size=length + kept + size_of(user.groups, scopes),
-            held=LastingState(bundle, loaded.sealed, due_at),
+            held=held,
         )
 
     def _due_at(self, loaded: LoadedSession, pair: Pair, retry_at: float | None) -> float:
@@ -210,7 +242,13 @@ class Settler:
         limit = min(limit, self._lifetimes.extends_at(bundle))
         if bundle.refresh_token is None:
             return limit
-        return min(limit, self._refresher.due_at(pair))
+        return min(limit, self._refresher.ahead_at(pair))
+
+
+def _is_postponed(outcome: Outcome) -> bool:
+    """Whether good tokens go on: no newer ones can be had now, but the session is not over."""
+    is_refusal = isinstance(outcome, Refused) and not outcome.clears
+    return is_refusal or isinstance(outcome, Postponed)
 
 
 def is_current(known: SignedIn | None, sealed: bytes, now: float) -> TypeGuard[SignedIn]:

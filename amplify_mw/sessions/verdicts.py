@@ -116,6 +116,8 @@ class LastingState(NamedTuple):
     """The bundle as it is kept."""
     due_at: float
     """Seconds since the epoch: refresh, extend or verify the session then."""
+    is_waiting: bool = False
+    """A refresh is under way, or was put off: each request asks the store for newer tokens."""
 
     def __repr__(self) -> str:
         return "<LastingState>"

@@ -312,7 +312,7 @@ def test_tokens_that_ran_out_while_cognito_was_asked_serve_no_more(
 def test_a_reuse_error_of_a_sealed_session_clears_nothing(
     world: World, process: Process, cookie: str
 ) -> None:
-    world.now, world.script = DUE, [REUSED]
+    world.now, world.script = OVER, [REUSED]
     visit = process.visit(cookie)
     assert told(visit) == ("refresh_token_reused", False)
     assert isinstance(visit.verdict, Refused)
@@ -320,14 +320,25 @@ def test_a_reuse_error_of_a_sealed_session_clears_nothing(
 
 
 @in_cookies
-def test_a_cookie_that_was_used_up_asks_cognito_once_a_minute(
+def test_a_reuse_error_refuses_nobody_whose_tokens_are_good(
     world: World, process: Process, cookie: str
 ) -> None:
     world.now, world.script = DUE, [REUSED]
     for _ in range(5):
+        assert told(process.visit(cookie)) == (None, False)
+        world.now += 5
+    assert len(world.used) == 1
+
+
+@in_cookies
+def test_a_cookie_that_was_used_up_asks_cognito_once_a_minute(
+    world: World, process: Process, cookie: str
+) -> None:
+    world.now, world.script = OVER, [REUSED]
+    for _ in range(5):
         assert told(process.visit(cookie)) == ("refresh_token_reused", False)
     assert len(world.used) == 1
-    world.now, world.script = DUE + 90, [REUSED]
+    world.now, world.script = OVER + 90, [REUSED]
     process.visit(cookie)
     assert len(world.used) == 2
 
@@ -927,9 +938,22 @@ def test_once_the_coordinator_has_forgotten_an_old_cookie_is_refused_but_not_cle
     cookie, (process,) = due(world, 1)
     newer = cookie_after(process.visit(cookie), cookie)
     world.now += 2 * HOUR
+    process.home.sessions._store._store._entries.clear()
     world.script = [REUSED]
     assert told(process.visit(cookie)) == ("refresh_token_reused", False)
     assert told(process.visit(newer)) == (None, False)
+
+
+@in_cookies
+def test_a_rotated_token_is_kept_for_a_cookie_that_never_came(make: Callable[..., World]) -> None:
+    """Its response may have been lost: without the record the session would be, too."""
+    world = make(rotates=True)
+    cookie, (process,) = due(world, 1)
+    process.visit(cookie)
+    world.now += 48 * HOUR
+    visit = process.visit(cookie)
+    assert told(visit) == (None, False)
+    assert world.used == ["refresh-0", "refresh-1"]
 
 
 @in_cookies

@@ -34,7 +34,7 @@ from ...web.cookies import NewCookie
 from ..base import Dependencies, NewSession, Postponed
 from ..bundle import Bundle
 from ..codec import LoadedSession
-from ..lifetimes import DEFAULT_TOKEN_BYTES
+from ..lifetimes import AHEAD, DEFAULT_TOKEN_BYTES, PATIENCE, check_refreshing
 from ..record import Record, tombstone
 from ..refreshing import Pair
 from ..settling import Settler
@@ -112,7 +112,23 @@ class AmplifyCookies:
     """Domains of these cookies in the past; the cookies are deleted there. Default: none."""
 
     refresh_margin: float = 5.0
-    """Seconds before their expiry at which tokens are refreshed. Default: 5, at most 3,600."""
+    """Seconds before their expiry at which a request waits for new tokens.
+
+    Default: 5, at most 3,600, and half of the tokens' life.
+    """
+
+    refresh_ahead: float = AHEAD
+    """Seconds before their expiry at which tokens are refreshed, while requests go on with them.
+
+    Default: 300, at most 3,600, and a quarter of the tokens' life. The next response has the new
+    cookies. 0 turns it off.
+    """
+
+    patience: float = PATIENCE
+    """Seconds for which a request waits for new tokens while the present ones are good.
+
+    Then it goes on with those. Default: 0.3, at most 60.
+    """
 
     verify_with_cognito_every: float | None = None
     """Seconds after which Cognito is asked again whether the user is still signed in.
@@ -121,7 +137,7 @@ class AmplifyCookies:
     """
 
     def __post_init__(self) -> None:
-        check_number("refresh_margin", self.refresh_margin, 0, 3600)
+        check_refreshing(self.refresh_margin, self.refresh_ahead, self.patience)
         if self.verify_with_cognito_every is not None:
             check_number("verify_with_cognito_every", self.verify_with_cognito_every, 1, 86_400)
         if isinstance(self.former_domains, str) or not isinstance(self.former_domains, Sequence):
@@ -163,8 +179,10 @@ class _Lifetimes:
     The lease is one among the threads of this process.
     """
 
-    def __init__(self, refresh_margin: float) -> None:
-        self.refresh_margin: float = refresh_margin
+    def __init__(self, kind: AmplifyCookies) -> None:
+        self.refresh_margin: float = kind.refresh_margin
+        self.refresh_ahead: float = kind.refresh_ahead
+        self.patience: float = kind.patience
         self.lease: float = _LEASE
         self.longest_token: float = DEFAULT_TOKEN_BYTES
 
@@ -221,7 +239,7 @@ class AmplifySessions:
         self._form = _Form(self._tokens, self._memory, jar)
         self._settler = Settler(
             self._form,
-            _Lifetimes(kind.refresh_margin),
+            _Lifetimes(kind),
             around,
             self._memory.places,
             is_shared=False,
@@ -230,7 +248,7 @@ class AmplifySessions:
 
     def at_once(self, value: bytes, now: float) -> Verdict | None:
         """The verdict on one set of cookies with good tokens, and nothing due or remembered."""
-        if not isinstance(value, SetsValue) or not value.is_plain:
+        if not isinstance(value, SetsValue) or not value.is_plain or self._waiting(value, now):
             return None
         (mine,) = value.sets
         try:
@@ -279,18 +297,30 @@ class AmplifySessions:
             details = sign_in_details(mine.sign_in_details)
         except ValueError:
             return Resolution(NOBODY)
-        pair = yield from self._tokens.verify_sent(mine, now)
-        codec = AmplifyCodec(mine, _owner(pair), details, now)
-        loaded = codec.loaded(value=value if len(sets) == 1 else None)
-        latest = yield from self._memory.latest(loaded, pair.access_token, now)
+        waiting, pair = self._waiting(mine.value, now), None
+        if waiting is not None:
+            latest = yield from self._load_again(waiting, now)
+        else:
+            pair = yield from self._tokens.verify_sent(mine, now)
+            codec = AmplifyCodec(mine, _owner(pair), details, now)
+            loaded = codec.loaded(value=value if len(sets) == 1 else None)
+            latest = yield from self._memory.latest(loaded, pair.access_token, now)
         if isinstance(latest, Refused):
             return Resolution(latest)
-        if not latest.is_newer:
+        if waiting is not None and not latest.is_newer:
+            return Resolution(waiting)
+        if pair is not None and not latest.is_newer:
             return (yield from settle(latest, pair, now))
         known: SignedIn | None = self._verdicts.get(latest.sealed)
         if known is not None and known.held is not None and now < known.held.due_at:
             return Resolution(known, self._form.new_cookie(latest, now))
         return (yield from settle(latest, (yield from self._form.read(latest, now)), now))
+
+    def _waiting(self, value: bytes, now: float) -> SignedIn | None:
+        """The verdict on tokens whose refresh is under way, or was put off: they are known."""
+        known: SignedIn | None = self._verdicts.get(value)
+        held = None if known is None else known.held
+        return known if held is not None and held.is_waiting and now < held.due_at else None
 
     def _look(self, loaded: LoadedSession, pair: Pair, now: float) -> Flow[Resolution]:
         """The resolution of a session as it is: its cookies cannot be set."""
