@@ -189,7 +189,7 @@ def of_sqlite(sizes: Sequence[int], plan: Plan, like: Record) -> Table:
         found, more = filled_patiently(sizes, partial(fill_sqlite, folder, like=like))
         counts = [str(each.sessions) for each in found]
         runs = in_processes("benchmarks.many:sqlite_cases", plan, folder, *counts)
-    return grown("SQLite", "SELECT", found, runs, at_most(1.5), [*notes, *more])
+    return grown("SQLite", "SELECT", found, runs, at_most(1.3), [*notes, *more])
 
 
 def fill_sqlite(folder: str, sessions: int, like: Record) -> Filled:

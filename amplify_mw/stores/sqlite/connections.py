@@ -25,6 +25,8 @@ Row: TypeAlias = tuple[Any, ...]
 
 _LOOK_EVERY: Final = 1.0  # seconds between a reader's looks at whether the file is still there
 _IDLE_READERS: Final = 8  # kept at most
+_READERS_CACHE: Final = 256  # kB. A larger one is rarely hit among many sessions, and is slower:
+# it does not fit into the processor's. The system's own cache has the pages.
 
 
 class RetiredError(Exception):
@@ -128,6 +130,7 @@ class Connections:
                 self._look_at = 0.0
                 raise RetiredError
             reader.execute("PRAGMA query_only = ON")
+            reader.execute(f"PRAGMA cache_size = -{_READERS_CACHE}")
         except BaseException:
             reader.close()
             raise
