@@ -15,17 +15,26 @@ undoes newer work. A session that has ended leaves a tombstone, a record of the 
 (`ENDED`), which only a tombstone can replace. `create` keeps a record of any version, and only if
 none is found under the key.
 
-Steps. `reload`, `acquire_and_load`, `replace_and_release`, `end` and `end_of_user` do in one step
-what takes several calls otherwise. Each has a default made of the other methods: override it where
-the store can do it at once. A store may mark each write (`Record.stamp`), so that `reload` need not
-fetch a record that the caller has.
+Steps. `reload`, `acquire_and_load`, `replace_and_release`, `end` and `end_of_user` do at once what
+takes several calls otherwise. Each has a default made of these calls, and may be overridden.
+- `reload` takes a record as this store returned it, and returns that very object until the next
+  write. Every write is a change, even of the same version. A store may give each write a mark that
+  no other write has (`Record.stamp`), so that an unchanged record is not fetched. Stamps are the
+  store's: one that comes with a record to be written means nothing.
+- `end` returns a record to one caller. Its lease ends, or is of no use: only a tombstone is left.
+- The defaults cost the calls they are made of: `reload` one, with the whole record; the others two;
+  `end_of_user` one, and two for each session. Between two calls of `end` another process may write
+  tokens that its caller does not get; and with `asks_again`, callers at the same moment may all get
+  the record. Nothing else is lost by a default but time.
 
 Lists. A list may hold a session that has just ended, and may miss one that began within the last
-second: no store is asked to write two places at once. It never misses one for longer.
+second: no store has to write two places at once. It misses none for longer, unless the list itself
+was lost; then the store says how it is mended. `end_of_user` ends the sessions in the list.
 
 Clocks. Whether a record has expired is judged by the store's clock: its server's if it has one, or
-else this machine's. A store whose leases run by its clients' clocks says by how much these may
-differ.
+else this machine's. `expires_at` was reckoned by a client's: as far as that is ahead, the session
+lives longer. Leases run by the store's clock, too, and no client's time is in them. A store without
+a clock of its own, whose clients' clocks decide, says by how much these may differ.
 
 Leases. Refreshing a session's tokens takes a lease, so that one process does it at a time.
 - A lease belongs to a record that is found, and is gone with it. It lasts `LONGEST_LEASE` (300 s)
@@ -122,7 +131,10 @@ class SessionStore(ABC):
     # The same in fewer steps.
 
     def reload(self, key: bytes, known: Record) -> Record | None:
-        """The record under `key`; `known` itself if that is still the one."""
+        """The record under `key`; `known` itself if that is still the one.
+
+        `known`: as this store returned it, unchanged.
+        """
         record = self.load(key)
         return known if record == known else record
 
