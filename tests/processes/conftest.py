@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,11 @@ from tests.processes.cluster import Cluster
 from tests.processes.sites import Spec
 from tests.shells import Ask, WSGIShell
 from tests.valkey import own_valkey as own_valkey
+from tests.valkey import own_valkey_cluster as own_valkey_cluster
+from tests.valkey import own_valkey_sentinels as own_valkey_sentinels
 from tests.valkey import redis_url as redis_url
+from tests.valkey import valkey_cluster as valkey_cluster
+from tests.valkey import valkey_sentinels as valkey_sentinels
 
 collect_ignore = ["apps"]  # they belong to the servers
 HOUR = 3600.0
@@ -118,13 +122,17 @@ class Places:
     """Makes sites, each with a name and a store of its own."""
 
     folder: Path
-    redis_url: Callable[[], str]
+    fixture: Callable[[str], Any]  # the servers that tests share
 
     def site(self, cognito: Cognito, kind: str, store: str, **options: Any) -> Spec:
         name = f"test-{secrets.token_hex(8)}"
         where = ""
         if store == "redis":
-            where = self.redis_url()
+            where = self.fixture("redis_url")
+        elif store == "cluster":
+            where = self.fixture("valkey_cluster").url
+        elif store == "sentinel":
+            where = self.fixture("valkey_sentinels").where
         elif store == "sqlite":
             where = str(self.folder / f"{name}.db")
         return Spec(name, cognito.fields, kind, store, where, **options)
@@ -132,7 +140,7 @@ class Places:
 
 @pytest.fixture
 def places(tmp_path: Path, request: pytest.FixtureRequest) -> Places:
-    return Places(tmp_path, partial(request.getfixturevalue, "redis_url"))
+    return Places(tmp_path, request.getfixturevalue)
 
 
 def enter(spec: Spec, tokens: TokenSet, age: float = 0.0) -> str:

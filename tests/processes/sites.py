@@ -1,6 +1,6 @@
 """A site, as its processes agree on it: values that one process tells another."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +8,7 @@ from amplify_mw import AmplifyConfig, CookiePolicy, SealedSession, StoredSession
 from amplify_mw.stores.memory import MemoryStore
 from amplify_mw.stores.redis.store import RedisStore
 from amplify_mw.stores.sqlite.store import SQLiteStore
+from tests.valkey.sentinels import SERVICE
 
 KEY = "q1d8oS3uX5k3VwH0v1yXo1o0kq8J7m1tq1yYV3s0g9E"  # a sealing key
 
@@ -16,8 +17,8 @@ KEY = "q1d8oS3uX5k3VwH0v1yXo1o0kq8J7m1tq1yYV3s0g9E"  # a sealing key
 class Spec:
     """A site's sessions.
 
-    `kind`: `stored` or `sealed`. `store`: `memory`, `sqlite` (`where` is a path) or `redis` (a
-    url), which is a sealed session's coordinator; `none` if it has none.
+    `kind`: `stored` or `sealed`. `store`: which is a sealed session's coordinator; one of `STORES`,
+    or `none` if it has none. `where`: its path or url; the Sentinels as `host:port,host:port`.
     """
 
     name: str
@@ -29,20 +30,14 @@ class Spec:
     idle: float = 7 * 86_400.0
     staleness: float = 0.0
     local_cache: float = 0.0
+    replicas: int = 0
     timeout: float = 60.0
     margin: float = 600.0  # before the end of its tokens; a slow test is through by then
     keys: Sequence[str] = (KEY,)
 
     def open(self) -> Any:
         """A store of this process."""
-        if self.store == "sqlite":
-            return SQLiteStore(self.where, timeout=self.timeout)
-        if self.store == "redis":
-            prefix = f"{self.name}:"
-            return RedisStore(
-                self.where, prefix=prefix, timeout=self.timeout, local_cache=self.local_cache
-            )
-        return MemoryStore() if self.store == "memory" else None
+        return None if self.store == "none" else STORES[self.store](self)
 
     def config(self, store: Any) -> AmplifyConfig:
         times = {"lease": self.lease, "idle": self.idle, "refresh_margin": self.margin}
@@ -56,3 +51,24 @@ class Spec:
         return AmplifyConfig(
             **self.pool, session=session, cookie=CookiePolicy(secure=False), http_timeout=60
         )
+
+
+def _redis(spec: Spec) -> dict[str, Any]:
+    """The options of a store in Redis."""
+    own = {"prefix": f"{spec.name}:", "timeout": spec.timeout, "local_cache": spec.local_cache}
+    return own if not spec.replicas else {**own, "replicas": spec.replicas}
+
+
+def _sentinel(spec: Spec) -> Any:
+    hosts = [place.split(":") for place in spec.where.split(",")]
+    found = [(host, int(port)) for host, port in hosts]
+    return RedisStore.sentinel(found, service=SERVICE, **_redis(spec))
+
+
+STORES: dict[str, Callable[[Spec], Any]] = {
+    "memory": lambda spec: MemoryStore(),
+    "sqlite": lambda spec: SQLiteStore(spec.where, timeout=spec.timeout),
+    "redis": lambda spec: RedisStore(spec.where, **_redis(spec)),
+    "cluster": lambda spec: RedisStore(spec.where, cluster=True, **_redis(spec)),
+    "sentinel": _sentinel,
+}

@@ -1,17 +1,19 @@
-"""Eight processes with fifty requests each, at once, on one session whose tokens have expired."""
+"""Eight processes with fifty requests each, at once, on one session whose tokens are due."""
 
 import pytest
 
 from tests.patience import PATIENCE
 from tests.processes.cluster import Answer, Begun, Cluster, Member
-from tests.processes.conftest import Cognito, Places, expired_session
+from tests.processes.conftest import DUE, Cognito, Places, enter, expired_session
 from tests.processes.sites import Spec
 
 SHELLS = ("wsgi", "asgi") * 4
 EACH = 50
 ALL = EACH * len(SHELLS)
 LEASES = (3.0, 15.0, 75.0)  # seconds: a holder on a busy machine may be too late for a short one
-sites = pytest.mark.parametrize("store", ["sqlite", "redis"])
+STORES = ("sqlite", "redis", "cluster", "sentinel")
+everywhere = pytest.mark.parametrize("store", STORES)
+sites = pytest.mark.parametrize("store", STORES[:2])
 kinds = pytest.mark.parametrize("kind", ["stored", "sealed"])
 
 
@@ -30,7 +32,7 @@ def cookies_to_go_on_with(spec: Spec, old: str, got: list[Answer]) -> set[str | 
     return {answer.new_cookie for answer in got} - {old}
 
 
-@sites
+@everywhere
 @kinds
 def test_one_refresh_serves_all_of_them(
     cluster: Cluster, places: Places, rotating: Cognito, kind: str, store: str
@@ -40,7 +42,7 @@ def test_one_refresh_serves_all_of_them(
     members = cluster.members(spec, *SHELLS)
     with rotating.pool.hold("GetTokensFromRefreshToken") as gate:
         begun = begin(members, cookie)
-        cluster.journal.wait(spec.name, "load by request", ALL)
+        cluster.journal.wait(spec.name, "look by request", ALL)
         gate.wait_for_arrivals(1, timeout=PATIENCE)
         gate.release()
         got = answers(begun)
@@ -49,6 +51,25 @@ def test_one_refresh_serves_all_of_them(
     assert rotating.grants == 1
     (new,) = cookies_to_go_on_with(spec, cookie, got)
     assert {m.ask(new).outcome for m in members} == {(200, None)}
+    assert rotating.grants == 1
+
+
+@everywhere
+@kinds
+def test_tokens_that_are_still_good_are_refreshed_once(
+    cluster: Cluster, places: Places, rotating: Cognito, kind: str, store: str
+) -> None:
+    spec = places.site(rotating, kind, store)
+    cookie = enter(spec, rotating.tokens(age=DUE))
+    members = cluster.members(spec, *SHELLS)
+    with rotating.pool.hold("GetTokensFromRefreshToken") as gate:
+        begun = begin(members, cookie)
+        cluster.journal.wait(spec.name, "look by request", ALL)
+        gate.wait_for_arrivals(1, timeout=PATIENCE)
+        gate.release()
+        got = answers(begun)
+    assert [(answer.status, answer.body) for answer in got] == [(200, "ada")] * ALL
+    assert {m.ask(cookie).status for m in members} == {200}
     assert rotating.grants == 1
 
 
@@ -65,7 +86,7 @@ def test_nobody_else_asks_while_cognito_takes_longer_than_the_lease(
         members = cluster.members(spec, *SHELLS)
         with rotating.pool.hold("GetTokensFromRefreshToken") as gate:
             begun = begin(members, cookie)
-            cluster.journal.wait(spec.name, "load by request", ALL)
+            cluster.journal.wait(spec.name, "look by request", ALL)
             cluster.journal.wait(spec.name, "renew by library", 4)  # three a lease
             gate.release()
             got = answers(begun)

@@ -31,7 +31,11 @@ from amplify_mw.wsgi import AmplifyWSGIMiddleware
 from tests.processes.sites import Spec
 from tests.shells import ASGIShell, Ask, WSGIShell
 
-OPERATIONS = ("load", "create", "replace", "delete", "of_user", "acquire", "renew", "release")
+OPERATIONS = (
+    *("load", "create", "replace", "delete", "of_user", "acquire", "renew", "release"),
+    *("reload", "acquire_and_load", "replace_and_release", "end", "end_of_user"),
+)
+LOOKS = ("load", "reload")  # a request begins with one of them: each says `look`, too
 Answer = dict[str, Any]
 
 
@@ -85,7 +89,7 @@ class WatchedStore:
         by = "library" if threading.current_thread().name.startswith("amplify_mw") else "request"
         self._gates.pass_through(self._site, "before", method, by)
         answer = getattr(self._store, method)(*arguments)
-        VOICE.say(site=self._site, event=f"{method} by {by}")
+        self._tell(method, by)
         self._gates.pass_through(self._site, "after", method, by)
         return answer
 
@@ -93,9 +97,14 @@ class WatchedStore:
         pass_through = partial(asyncio.to_thread, self._gates.pass_through, self._site)
         await pass_through("before", method, "request")
         answer = await self._store.ask(method, arguments)
-        VOICE.say(site=self._site, event=f"{method} by request")
+        self._tell(method, "request")
         await pass_through("after", method, "request")
         return answer
+
+    def _tell(self, method: str, by: str) -> None:
+        VOICE.say(site=self._site, event=f"{method} by {by}")
+        if method in LOOKS:
+            VOICE.say(site=self._site, event=f"look by {by}")
 
     def close(self) -> None:
         self._store.close()
@@ -202,6 +211,22 @@ class Site:
             self.store.close()
 
 
+class Log(logging.Handler):
+    """Keeps warnings, for the test to ask for. Errors are complaints, which fail it."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(record.getMessage())
+        if record.levelno >= logging.ERROR:
+            print(record.getMessage(), file=sys.stderr)
+
+
+LOG = Log()
+
+
 def answer(status: int, headers: list[tuple[str, str]], body: str) -> Answer:
     told = [(name.lower(), value) for name, value in headers]
     return {"status": status, "headers": told, "body": body, "pid": os.getpid()}
@@ -238,6 +263,12 @@ def do_ask(site: str, asks: list[dict[str, Any]]) -> list[Answer]:
 
 def do_shift(site: str, seconds: float) -> None:
     SITES[site].shift = seconds
+
+
+def do_log(site: str) -> list[str]:
+    """The lines of this process's log since it was asked for them."""
+    lines, LOG.lines = LOG.lines, []
+    return lines
 
 
 def do_hold(site: str, place: str) -> None:
@@ -289,7 +320,7 @@ def obey(number: int, do: str, arguments: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    logging.getLogger("amplify_mw").setLevel(logging.ERROR)  # outages are what is tried here
+    logging.getLogger("amplify_mw").addHandler(LOG)  # outages are what is tried here
     warnings.filterwarnings("ignore", ".*fork", DeprecationWarning)  # so are forks
     for line in sys.stdin:
         order = json.loads(line)

@@ -90,6 +90,11 @@ class ValkeySentinels:
         return [("127.0.0.1", sentinel.port) for sentinel in self.sentinels]
 
     @property
+    def where(self) -> str:
+        """The same, as one text."""
+        return ",".join(f"{host}:{port}" for host, port in self.hosts)
+
+    @property
     def running(self) -> list[Valkey]:
         return [server for server in self.servers if server.is_running]
 
