@@ -221,7 +221,7 @@ class Log(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         self.lines.append(record.getMessage())
         if record.levelno >= logging.ERROR:
-            print(record.getMessage(), file=sys.stderr)
+            sys.stderr.write(f"{record.getMessage()}\n")
 
 
 LOG = Log()
