@@ -46,12 +46,12 @@ def test_a_cluster_serves_all_slots(valkey_cluster: ValkeyCluster) -> None:
 def test_a_cluster_goes_on_after_a_kill_and_takes_the_node_back(
     own_valkey_cluster: ValkeyCluster,
 ) -> None:
-    cluster, slot = own_valkey_cluster, slot_of("key")
+    cluster = own_valkey_cluster
     with cluster.client() as client:
         client.set("key", "before")
         dead = cluster.owner("key")
         dead.stop()
-        heir = cluster.wait_for_heir(slot, dead)
+        heir = cluster.wait_for_heir(dead)
         in_the_end(client, "key", "after")
 
         assert heir is cluster.owner("key")
@@ -109,7 +109,7 @@ def test_a_replica_on_a_stalled_link_lacks_what_it_did_not_hear(tmp_path: Path) 
         assert client.wait(1, 10) == 0
     primary.stop()
 
-    assert cluster.wait_for_heir(slot_of("key"), primary) is replica
+    assert cluster.wait_for_heir(primary) is replica
     assert replica.do("GET", "key") == "heard"
     cluster.close()
 

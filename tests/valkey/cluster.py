@@ -14,7 +14,7 @@ from redis.crc import key_slot
 from tests.patience import until
 
 from .links import Link
-from .server import Valkey, free_port
+from .server import Valkey, free_port, settle
 
 SLOTS: Final = 16_384
 _SMALL: Final = ("--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1")
@@ -239,6 +239,11 @@ class ValkeyCluster:
 
         until(is_well)
 
+    def settle(self) -> None:
+        """Until replicas have all that was written before."""
+        for primary in self.others():
+            settle(primary, self.replicas_of(primary))
+
     # Breaking
 
     def fail_over(self, primary: Node) -> Node:
@@ -255,17 +260,16 @@ class ValkeyCluster:
         self.wait_until_well()
         return heir
 
-    def wait_for_heir(self, slot: int, dead: Node) -> Node:
+    def wait_for_heir(self, dead: Node) -> Node:
         """The node that has taken over a dead one's slots, once all that run know it."""
 
-        def heir() -> Node | None:
-            owners = {next((s.id for s in n.view() if slot in s.slots), "") for n in self.running}
-            name = owners.pop()
-            return None if owners or name in ("", dead.id) else self.node(name)
+        def is_known(node: Node) -> bool:
+            slots = {seen.id: seen.slots for seen in node.view()}
+            return not slots.get(dead.id) and sum(map(len, slots.values())) == SLOTS
 
-        found = until(heir)
-        assert found is not None
-        return found
+        until(lambda: all(is_known(node) for node in self.running))
+        latest = max((seen for seen in self.view() if seen.slots), key=lambda seen: seen.epoch)
+        return self.node(latest.id)
 
     def begin_to_move(self, slot: int, to: Node) -> None:
         """The classic way, first step: keys that are there stay, new ones are asked for at `to`."""

@@ -10,7 +10,7 @@ from redis.sentinel import Sentinel as Client
 
 from tests.patience import until
 
-from .server import Valkey, program
+from .server import Valkey, program, settle
 
 SERVICE: Final = "mymaster"
 _OFTEN: Final = ("info-period", 200, "publish-period", 200, "ask-period", 200, "ping-period", 100)
@@ -150,6 +150,10 @@ class ValkeySentinels:
             return False
 
         until(is_well)
+
+    def settle(self) -> None:
+        """Until replicas have all that was written before."""
+        settle(self.primary, self.replicas)
 
     def fail_over(self) -> Valkey:
         """A planned failover; the new primary."""

@@ -115,6 +115,12 @@ class Valkey:
             return sum(found["name"] == name for found in client.client_list())
 
 
+def settle(primary: Valkey, replicas: list[Valkey]) -> None:
+    """Until these replicas have all that was written before."""
+    written = primary.replication["master_repl_offset"]
+    until(lambda: all(each.replication["slave_repl_offset"] >= written for each in replicas))
+
+
 def free_port() -> int:
     """A port that stays free while its server is stopped: systems give none below 32768 away.
 
