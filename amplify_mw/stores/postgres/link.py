@@ -114,7 +114,7 @@ def _place(found: dict[str, Any]) -> str:
 
 
 class _Connection(psycopg.Connection[Any]):
-    def __del__(self) -> None:
+    def __del__(self, *_: Any) -> None:
         """Say nothing of it: libpq's half closes itself, in the process that has made it."""
 
 

@@ -26,9 +26,6 @@ _SWEPT: Final = 64  # rows at most: more than were created since, so that none p
 _BYTES, _INTEGER, _REAL = 17, 20, 701  # the types' numbers (pg_type.oid), fixed for ever
 _INTEGERS: Final = struct.Struct(">q")
 _REALS: Final = struct.Struct(">d")
-_COLUMNS: Final = (
-    'version, expires_at, "user", handle, created_at, seen_at, user_agent, stamp, value'
-)
 
 
 class Question(NamedTuple):
@@ -66,10 +63,7 @@ class Questions:
 
     def __init__(self, table: Table, now: str = NOW) -> None:
         self._created = 0
-        self._statements = {
-            name: text.format(t=table.quoted, now=now, columns=_COLUMNS, ended=ENDED).encode()
-            for name, text in _STATEMENTS.items()
-        }
+        self._statements = _statements(table, now)
 
     def _ask(self, name: str, values: Sequence[Any], read: Callable[[list[Row]], Any]) -> Question:
         packed = [_packed(value) for value in values]
@@ -152,86 +146,89 @@ class Questions:
         return self._ask("release", (key, fence), lambda _: None)
 
 
-# The present is `p.now`: read once in a statement, after its turn has come where it is one row.
+# In order: each may use those before it. `t` and `now` come first, see `Questions`.
+_PARTS: Final = {
+    "columns": 'version, expires_at, "user", handle, created_at, seen_at, user_agent, stamp, value',
+    "ended": str(ENDED),
+    "longest": str(LONGEST_LEASE),
+    "swept": str(_SWEPT),
+    "live": "key = $1 AND expires_at > {now}",
+    "of_user": '"user" = $1 AND "user" <> \'\' AND expires_at > {now}',
+    "day": "least(ceil($3 / 86400), 2147483647)::integer",
+    "set": (
+        'version = $2, expires_at = $3, removed_on = {day}, "user" = $4, handle = $5,'
+        " created_at = $6, seen_at = $7, user_agent = $8, stamp = $9, value = $10"
+    ),
+    "insert": (
+        'INSERT INTO {t} AS old (key, version, expires_at, removed_on, "user", handle, created_at,'
+        " seen_at, user_agent, stamp, value)"
+        " VALUES ($1, $2, $3, {day}, $4, $5, $6, $7, $8, $9, $10)"
+        " ON CONFLICT (key) DO UPDATE SET fence = 0, held_until = 0, {set}"
+        " WHERE old.expires_at <= {now} OR old.stamp = $9 RETURNING true"
+    ),
+    "tomb": (
+        "version = {ended}, \"user\" = '', handle = '', created_at = 0, seen_at = 0,"
+        " user_agent = '', held_until = 0, value = $2, stamp = $3"
+    ),
+    "acquire": (
+        "UPDATE {t} SET fence = greatest(fence, version) + 1, held_until = {now} + $2, holder = $3"
+        " WHERE {live} AND greatest(fence, version) + 1 < {ended} AND (holder = $3"
+        " OR NOT (held_until > {now} AND held_until <= {now} + greatest($2, {longest})))"
+    ),
+}
 _STATEMENTS: Final = {
-    "load": "SELECT {columns} FROM {t} WHERE key = $1 AND expires_at > {now}",
+    "load": "SELECT {columns} FROM {t} WHERE {live}",
     "reload": (
         'SELECT version, expires_at, "user", handle, created_at, seen_at, user_agent, stamp,'
-        " CASE WHEN stamp <> $2 THEN value END"
-        " FROM {t} WHERE key = $1 AND expires_at > {now}"
+        " CASE WHEN stamp <> $2 THEN value END FROM {t} WHERE {live}"
     ),
-    "of_user": (
-        "SELECT key, {columns} FROM {t}"
-        ' WHERE "user" = $1 AND "user" <> \'\' AND expires_at > {now} ORDER BY seen_at DESC'
+    "of_user": "SELECT key, {columns} FROM {t} WHERE {of_user} ORDER BY seen_at DESC",
+    "create": "{insert}",
+    "create_and_sweep": (
+        "WITH swept AS (DELETE FROM {t} WHERE key IN (SELECT key FROM {t}"
+        " WHERE removed_on <= {now} / 86400 AND expires_at <= {now} AND key <> $1"
+        " LIMIT {swept} FOR UPDATE SKIP LOCKED)) {insert}"
     ),
-    "delete": "DELETE FROM {t} WHERE key = $1 AND expires_at > {now} RETURNING true",
-    "end": (
-        "DELETE FROM {t} WHERE key = $1 AND expires_at > {now} AND version < {ended}"
-        " RETURNING {columns}"
+    "replace": "UPDATE {t} SET {set} WHERE {live} AND version <= $2 RETURNING true",
+    "replace_and_release": (
+        "WITH kept AS (UPDATE {t} SET {set},"
+        " held_until = CASE WHEN fence = $11 THEN 0 ELSE held_until END"
+        " WHERE {live} AND version <= $2 RETURNING true),"
+        " freed AS (UPDATE {t} SET held_until = 0"
+        " WHERE key = $1 AND fence = $11 AND NOT EXISTS (SELECT FROM kept))"
+        " SELECT true FROM kept"
+    ),
+    "delete": "DELETE FROM {t} WHERE {live} RETURNING true",
+    "end": "DELETE FROM {t} WHERE {live} AND version < {ended} RETURNING {columns}",
+    "end_asking_again": (
+        "UPDATE {t} AS new SET {tomb} FROM (SELECT key AS of_old, {columns} FROM {t}"
+        " WHERE {live} AND version < {ended} FOR UPDATE) AS old WHERE new.key = of_old"
+        ' RETURNING old.version, old.expires_at, old."user", old.handle, old.created_at,'
+        " old.seen_at, old.user_agent, old.stamp, old.value"
+    ),
+    "end_of_user": (  # in one order, so that no two of them wait for each other
+        "UPDATE {t} SET {tomb} WHERE key IN (SELECT key FROM {t}"
+        " WHERE {of_user} AND version < {ended} ORDER BY key FOR UPDATE) RETURNING key"
+    ),
+    "acquire": "{acquire} RETURNING fence",
+    "acquire_and_load": (
+        "WITH taken AS ({acquire} RETURNING fence, {columns})"
+        " SELECT fence, {columns} FROM taken UNION ALL"
+        " SELECT NULL, {columns} FROM {t} WHERE {live} AND NOT EXISTS (SELECT FROM taken)"
     ),
     "renew": (
         "UPDATE {t} SET held_until = {now} + $3"
-        " WHERE key = $1 AND fence = $2 AND expires_at > {now} AND held_until > {now}"
-        " RETURNING true"
+        " WHERE {live} AND fence = $2 AND held_until > {now} RETURNING true"
     ),
     "release": "UPDATE {t} SET held_until = 0 WHERE key = $1 AND fence = $2 AND held_until <> 0",
 }
-_DAY: Final = "least(ceil($3 / 86400), 2147483647)::integer"
-_INSERT: Final = (
-    'INSERT INTO {t} AS old (key, version, expires_at, removed_on, "user", handle, created_at,'
-    f" seen_at, user_agent, stamp, value) VALUES ($1, $2, $3, {_DAY}, $4, $5, $6, $7, $8, $9, $10)"
-    " ON CONFLICT (key) DO UPDATE SET version = $2, fence = 0, held_until = 0, expires_at = $3,"
-    f' removed_on = {_DAY}, "user" = $4, handle = $5, created_at = $6, seen_at = $7,'
-    " user_agent = $8, stamp = $9, value = $10"
-    " WHERE old.expires_at <= {now} OR old.stamp = $9 RETURNING true"
-)
-_STATEMENTS["create"] = _INSERT
-_STATEMENTS["create_and_sweep"] = (
-    "WITH swept AS (DELETE FROM {t} WHERE key IN (SELECT key FROM {t}"
-    " WHERE removed_on <= {now} / 86400 AND expires_at <= {now} AND key <> $1"
-    f" LIMIT {_SWEPT} FOR UPDATE SKIP LOCKED)) {_INSERT}"
-)
-_REPLACE: Final = (
-    f'UPDATE {{t}} SET version = $2, expires_at = $3, removed_on = {_DAY}, "user" = $4,'
-    " handle = $5, created_at = $6, seen_at = $7, user_agent = $8, stamp = $9, value = $10"
-)
-_REPLACED: Final = " WHERE key = $1 AND expires_at > {now} AND version <= $2 RETURNING true"
-_STATEMENTS["replace"] = _REPLACE + _REPLACED
-_STATEMENTS["replace_and_release"] = (
-    f"WITH kept AS ({_REPLACE},"
-    f" held_until = CASE WHEN fence = $11 THEN 0 ELSE held_until END {_REPLACED}),"
-    " freed AS (UPDATE {t} SET held_until = 0"
-    " WHERE key = $1 AND fence = $11 AND NOT EXISTS (SELECT FROM kept))"
-    " SELECT true FROM kept"
-)
-_TOMB: Final = (
-    " SET version = {ended}, \"user\" = '', handle = '', created_at = 0, seen_at = 0,"
-    " user_agent = '', held_until = 0, value = $2, stamp = $3"
-)
-_STATEMENTS["end_asking_again"] = (
-    f"UPDATE {{t}} AS new{_TOMB} FROM (SELECT key, {{columns}} FROM {{t}}"
-    " WHERE key = $1 AND expires_at > {now} AND version < {ended} FOR UPDATE) AS old"
-    ' WHERE new.key = old.key RETURNING old.version, old.expires_at, old."user", old.handle,'
-    " old.created_at, old.seen_at, old.user_agent, old.stamp, old.value"
-)
-_STATEMENTS["end_of_user"] = (  # in one order, so that no two of them wait for each other
-    f'UPDATE {{t}}{_TOMB} WHERE key IN (SELECT key FROM {{t}} WHERE "user" = $1'
-    " AND \"user\" <> '' AND expires_at > {now} AND version < {ended} ORDER BY key FOR UPDATE)"
-    " RETURNING key"
-)
-_ACQUIRE: Final = (
-    "UPDATE {t} SET fence = greatest(fence, version) + 1, held_until = {now} + $2, holder = $3"
-    " WHERE key = $1 AND expires_at > {now} AND greatest(fence, version) + 1 < {ended}"
-    " AND (holder = $3 OR NOT (held_until > {now}"
-    f" AND held_until <= {{now}} + greatest($2, {LONGEST_LEASE})))"
-)
-_STATEMENTS["acquire"] = f"{_ACQUIRE} RETURNING fence"
-_STATEMENTS["acquire_and_load"] = (
-    f"WITH taken AS ({_ACQUIRE} RETURNING fence, {{columns}})"
-    " SELECT fence, {columns} FROM taken UNION ALL"
-    " SELECT NULL, {columns} FROM {t}"
-    " WHERE key = $1 AND expires_at > {now} AND NOT EXISTS (SELECT FROM taken)"
-)
+
+
+def _statements(table: Table, now: str) -> dict[str, bytes]:
+    parts = {"t": table.quoted, "now": now}
+    for name, text in _PARTS.items():
+        parts[name] = text.format(**parts)
+    return {name: text.format(**parts).encode() for name, text in _STATEMENTS.items()}
 
 
 def _lease(key: bytes, seconds: float) -> tuple[Any, ...]:
@@ -280,7 +277,7 @@ def _record(rows: list[Row]) -> Record | None:
 
 
 def _read(row: Row) -> Record | None:
-    """The record in a row of `_COLUMNS`; None if it holds none."""
+    """The record in a row of `columns`; None if it holds none."""
     if any(value is None for value in row):
         return None
     version, expires_at, user, handle, created_at, seen_at, user_agent, stamp, value = row
