@@ -209,6 +209,22 @@ def test_ahead_one_refresh_that_brought_nothing_better_is_enough_for_a_while(
 
 
 @pytest.mark.parametrize("kind", [*LASTING, "amplify"])
+@pytest.mark.parametrize("ahead", [HOUR - 250, HOUR - 70])
+def test_ahead_tokens_that_could_be_refreshed_early_are_not_refreshed_again_and_again(
+    build: Build, ours: Clock, cognitos: Clock, kind: str, ahead: float
+) -> None:
+    site = build(kind)
+    browser = signed_in(site, kind)
+    ours.advance(ahead)
+    for _ in range(10):
+        assert browser.does().body == "ada"
+        site.settle()
+        for clock in (ours, cognitos):
+            clock.advance(0.5)
+    assert site.pool.count(REFRESH) == 1
+
+
+@pytest.mark.parametrize("kind", [*LASTING, "amplify"])
 def test_ahead_tokens_are_refreshed_again_when_they_have_run_out_by_this_clock(
     build: Build, ours: Clock, cognitos: Clock, kind: str
 ) -> None:

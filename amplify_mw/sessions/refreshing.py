@@ -16,9 +16,9 @@ Rules:
   new tokens: only its user is affected.
 - A request waits for as long as it has patience, and the flight goes on. For some seconds after
   patience has run out, no other request waits that has good tokens.
-- A refresh token that rotates exists only in the answer and the store. Without a store of all
-  processes, sessions of such a client are not refreshed ahead of time: the response of the request
-  that waits brings the cookie home.
+- A rotated refresh token exists only in the answer and the store. Without a store of all processes,
+  nothing is refreshed behind the back of a client whose tokens rotate: the response of the request
+  that waits brings the cookie home. Cognito's first answer tells; that one is waited for.
 - Ahead of time a refresh is tried once if it brings tokens for which it is time again: this
   machine's clock is ahead.
 - A pause ends early if the clock is set back.
@@ -162,7 +162,7 @@ class Refresher:
         self._used_up = Pauses(_GRACE)  # by refresh token: any browser may send the old cookie
         self._in_vain = Pauses(_IN_VAIN[1])  # by sign-in: any of its tokens may be sent
         self._ahead_in_vain = Pauses(_LONGEST_AHEAD)
-        self._rotating: set[str] = set()  # app clients
+        self._rotates: dict[str, bool] = {}  # by app client, as Cognito's last answer told
         self._impatient_since = -math.inf
         self._has_told_unusable = False
 
@@ -183,12 +183,16 @@ class Refresher:
         It is `due_at` if that is earlier, or they are not to be refreshed ahead.
         """
         due_at, (id_token, access_token, _) = self.due_at(pair), pair
-        if access_token.client in self._rotating and not self._is_shared:
+        if self._rotates.get(access_token.client) and not self._is_shared:
             return due_at
         ahead = self._lifetimes.refresh_ahead
         id_ahead = id_token.expires_at - min(ahead, id_token.lifetime / 4)
         access_ahead = access_token.expires_at - min(ahead, access_token.lifetime / 4)
         return min(due_at, min(id_ahead, access_ahead) - self._verifier.leeway)
+
+    def can_launch(self, pair: Pair) -> bool:
+        """Whether nothing can be lost if nobody waits for a refresh."""
+        return self._is_shared or self._rotates.get(pair.access_token.client) is False
 
     def launch(self, loaded: LoadedSession, now: float) -> Flow[float]:
         """Start a refresh that nobody waits for, unless there is a pause. Gives the time."""
@@ -330,8 +334,8 @@ class Refresher:
         )
         if isinstance(answer, Failure):
             return (yield from self._failed(loaded, lease, answer, now))
-        is_rotated = answer.refresh_token not in (None, bundle.refresh_token)
-        (self._rotating.add if is_rotated else self._rotating.discard)(access_token.client)
+        rotates = answer.refresh_token not in (None, bundle.refresh_token)
+        self._rotates[access_token.client] = rotates
         size, limit = max(map(len, filter(None, answer))), self._lifetimes.longest_token
         if size > limit:
             kept = yield from self._keep_refresh_token(loaded, lease, answer, now)

@@ -105,7 +105,7 @@ class Settler:
         if now < self._refresher.ahead_at(pair):
             return None, None, now
         due_at = self._refresher.due_at(pair)
-        if now < due_at:
+        if now < due_at and self._refresher.can_launch(pair):
             now = yield from self._refresher.launch(loaded, now)
             return None, min(now + _RETRY_AHEAD, due_at), now
         outcome, now = yield from self._refresher.renewed(
