@@ -74,7 +74,7 @@ def test_a_session_that_goes_on_being_read_is_listed_again_some_seconds_later(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(redis_module, "_LISTED_FOR", 0.0)  # they are over
-    ask(store, "load", KEY)
+    ask(store, "replace", KEY, kept)
     evict_lists(own_valkey)
 
     ask(store, "load", KEY)
@@ -118,7 +118,7 @@ def test_what_nobody_has_is_looked_for_and_not_listed(
     assert lists(own_valkey) == {}
 
 
-@pytest.mark.parametrize("garbage", [b"amw1", b"amw1" + bytes(40), b"amw1" + b"\xff" * 60, b"x"])
+@pytest.mark.parametrize("garbage", [b"\xa7", b"\xa7" + bytes(40), b"\xa7" + b"\xff" * 60, b"x"])
 def test_garbage_is_not_listed(
     store: RedisStore, own_valkey: Valkey, ask: Way, garbage: bytes
 ) -> None:
@@ -162,9 +162,10 @@ def test_so_many_sessions_are_remembered_and_no_more(monkeypatch: pytest.MonkeyP
 
     for key in (b"1", b"2", b"3", b"4"):
         assert listed.is_due(key)
-        listed.note(key)
+        listed.note(key, b"list of " + key)
 
-    assert len(listed._until) <= 3
+    assert len(listed._lists) <= 3
+    assert listed.of(b"4") == b"list of 4"
     assert not listed.is_due(b"4")
 
 

@@ -3,27 +3,35 @@
 Rules:
 - Each operation is written once, as a generator: it yields a `Batch` of commands, is sent their
   answers, and returns the result. One batch is one round trip to a single server. Sending it takes
-  no knowledge of sessions.
-- Writes are scripts, so each is atomic.
-- A user's list may be evicted before its sessions are. `load_listed` repairs it, in one round trip
-  like `load`. A store uses it for sessions it has not seen listed for a while.
+  no knowledge of sessions. If a batch fails, `StoreUnavailable` is thrown in.
+- Writes are scripts with one key, so each is atomic, wherever its key is.
+- All of a session is under one key: record, version, stamp and lease.
+- A user's list is a key of its own, perhaps on another server. It is written before a session is
+  created, and after it has ended: so it holds every session that lives, and some that have ended.
+  Those leave it when they expire. Nobody who reads a list takes anything out: a session may be
+  about to be created.
+- A list may be lost and its sessions kept. `enlist` and `reload` repair it.
 
-Keys, after the prefix: `s:` and a session's key (a packed record), `l:` and the same (its lease),
-`u:` and the SHA-1 of a user (the keys of that user's sessions, by when they expire), `fence` (the
-last fence given). Changes are published on `changed`. All but the channel expire by themselves.
+Keys, after the prefix: `s:` and a session's key (a packed session), `u:` and the hash of a user (a
+sorted set: the keys of that user's sessions, by the second in which they expire). Changes are
+published on `changed`. All but the channel expire by themselves.
 """
 
 import hashlib
-import secrets
+import math
 from collections.abc import Generator, Sequence
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from contextlib import suppress
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
-from ...sessions.record import Record
+from ...sessions.record import ENDED, Record, tombstone
+from ..base import StoreUnavailable
 from . import scripts
-from .records import encode, pack, unpack
+from .records import FENCE_AT, STAMP_AT, new_stamp, pack, pack_text, unpack
 
 T = TypeVar("T")
 Words: TypeAlias = tuple[bytes | str | int, ...]
+
+_NAME: Final = 16  # bytes of a hash
 
 
 class Command(NamedTuple):
@@ -54,82 +62,187 @@ class Commands:
 
     def __init__(self, prefix: bytes) -> None:
         self.channel: bytes = prefix + b"changed"
-        self._prefix = prefix
-        self._user_prefix = prefix + b"u:"
+        self._session_prefix = prefix + b"s:"
+        self._list_prefix = prefix + b"u:"
+
+    # Reading
 
     def load(self, key: bytes) -> Operation[Record | None]:
         """The record under a key, or None."""
+        (packed,) = yield Batch((self._get(key),))
+        return unpack(packed)
+
+    def reload(self, key: bytes, known: Record, and_list: bool) -> Operation[Record | None]:
+        """The record under a key; `known` itself if that is still the one.
+
+        `and_list`: repairs its user's list as well.
+        """
         name = self._session(key)
-        (packed,) = yield Batch((Command(("GET", name), name),))
-        return unpack(packed)
+        commands = [Command(("GETRANGE", name, STAMP_AT, FENCE_AT - 1), name)]
+        if and_list:
+            commands.append(self._enlist(key, known))
+        stamp, *_ = yield Batch(tuple(commands))
+        if stamp == known.stamp:
+            return known
+        return (yield from self.load(key)) if stamp else None
 
-    def load_listed(self, key: bytes) -> Operation[Record | None]:
-        """The same; puts the session back into its user's list if it is missing there."""
-        (packed,) = yield _script(scripts.LOAD, (self._session(key),), (key, self._user_prefix))
-        return unpack(packed)
+    def enlist(self, key: bytes, record: Record) -> Operation[None]:
+        """Has a user's list hold a session."""
+        yield Batch((self._enlist(key, record),))
 
-    def create(self, key: bytes, record: Record) -> Operation[bool]:
-        """Keeps a record under a key without a record: whether it was kept."""
-        return self._write(scripts.CREATE, key, record)
-
-    def replace(self, key: bytes, record: Record) -> Operation[bool]:
-        """Keeps a record in place of one of the same or a lower version: whether it was kept."""
-        return self._write(scripts.REPLACE, key, record)
-
-    def _write(self, script: str, key: bytes, record: Record) -> Operation[bool]:
-        keys = [self._session(key)]
-        if record.user:
-            keys.append(self._user(record.user))
-        expiry = int(min(max(0.001, record.expires_at), 9e12) * 1000)
-        (kept,) = yield _script(script, keys, (pack(record), expiry, key, self.channel))
-        return bool(kept)
-
-    def delete(self, key: bytes) -> Operation[bool]:
-        """Forgets a record: whether there was one."""
-        keys = (self._session(key), self._lease(key))
-        (found,) = yield _script(scripts.DELETE, keys, (key, self.channel, self._user_prefix))
-        return bool(found)
+    def listed(self, user: str) -> Operation[list[bytes]]:
+        """The keys in a user's list. Some of these sessions may have ended."""
+        if not user:
+            return []
+        name = self.list_of(user)
+        (keys,) = yield Batch((Command(("ZRANGE", name, 0, -1), name),))
+        return keys or []
 
     def of_user(self, user: str) -> Operation[list[tuple[bytes, Record]]]:
         """The keys and records of a user, the latest seen first."""
-        (found,) = yield _script(scripts.OF_USER, (self._user(user),), (self._session(b""),))
-        records = [(key, unpack(packed)) for key, packed in zip(*[iter(found)] * 2, strict=True)]
-        own = [(key, r) for key, r in records if r is not None and user and r.user == user]
+        keys = yield from self.listed(user)
+        if not keys:
+            return []
+        found = yield Batch(tuple(self._get(key) for key in keys))
+        records = zip(keys, map(unpack, found), strict=True)
+        own = [(key, r) for key, r in records if r is not None and r.user == user]
         return sorted(own, key=lambda pair: pair[1].seen_at, reverse=True)
+
+    # Writing
+
+    def create(self, key: bytes, record: Record) -> Operation[bool]:
+        """Keeps a record under a key without a record: whether it was kept."""
+        commands = [self._keep(scripts.CREATE, key, record)]
+        if record.user:
+            commands.insert(0, self._enlist(key, record))
+        answers = yield Batch(tuple(commands), in_order=True)
+        return bool(answers[-1])
+
+    def replace(self, key: bytes, record: Record) -> Operation[bool]:
+        """Keeps a record in place of one of the same or a lower version: whether it was kept."""
+        return self._replace(key, record, "", record.version == ENDED)
+
+    def replace_and_release(self, key: bytes, record: Record, fence: int) -> Operation[bool]:
+        """The same, and gives a lease back."""
+        return self._replace(key, record, fence, True)
+
+    def _replace(
+        self, key: bytes, record: Record, fence: int | str, to_replicas: bool
+    ) -> Operation[bool]:
+        # In any order: the session has been in the list since it was created.
+        commands = [self._keep(scripts.REPLACE, key, record, fence)]
+        if record.user:
+            commands.insert(0, self._enlist(key, record))
+        answers = yield Batch(tuple(commands), to_replicas=to_replicas)
+        return bool(answers[-1])
+
+    def delete(self, key: bytes, listed: bytes | None) -> Operation[bool]:
+        """Forgets a record: whether there was one. `listed`: the list that it may be in."""
+        arguments = (new_stamp(), key, self.channel, "0")
+        removal = _run(scripts.REMOVE, self._session(key), *arguments)
+        return (yield from self._end(key, removal, listed)) is not None
+
+    def end(
+        self, key: bytes, asks_again: bool = False, *, listed: bytes | None
+    ) -> Operation[Record | None]:
+        """Ends a session: its record, or None. `listed`: the list that it may be in."""
+        if asks_again:
+            return self._end(key, self._bury(key, ""), listed)
+        arguments = (new_stamp(), key, self.channel, "1")
+        return self._end(key, _run(scripts.REMOVE, self._session(key), *arguments), listed)
+
+    def _end(self, key: bytes, ending: Command, listed: bytes | None) -> Operation[Record | None]:
+        """Carries out an ending, then takes the session out of its user's list."""
+        commands = [ending]
+        if listed is not None:
+            commands.append(_run(scripts.UNLIST, listed, key))
+        try:
+            packed, *_ = yield Batch(tuple(commands), in_order=True, to_replicas=True)
+        except StoreUnavailable:
+            if listed is None:
+                raise
+            # The list may be elsewhere, and out of reach. It does no harm there.
+            (packed,) = yield Batch((ending,), to_replicas=True)
+        record = unpack(packed)
+        name = self.list_of(record.user) if record is not None and record.user else listed
+        if name is not None and name != listed:
+            with suppress(StoreUnavailable):
+                yield Batch((_run(scripts.UNLIST, name, key),))
+        return record
+
+    def end_all(self, user: str, keys: Sequence[bytes]) -> Operation[list[bytes]]:
+        """Ends those of these sessions that are a user's: their keys."""
+        if not keys:
+            return []
+        ended = yield Batch(tuple(self._bury(key, user) for key in keys), to_replicas=True)
+        return [key for key, has_ended in zip(keys, ended, strict=True) if has_ended]
+
+    # Leases
 
     def acquire(self, key: bytes, seconds: float) -> Operation[int | None]:
         """Takes the lease on a record: its fence, or None."""
-        keys = (self._session(key), self._lease(key), self._prefix + b"fence")
-        taker = secrets.token_hex(8)  # so that asking again does not find the lease taken
-        (fence,) = yield _script(scripts.ACQUIRE, keys, (taker, _milliseconds(seconds)))
+        ((fence, _),) = yield self._acquire(key, seconds, "")
         return None if fence is None else int(fence)
+
+    def acquire_and_load(
+        self, key: bytes, seconds: float
+    ) -> Operation[tuple[int | None, Record | None]]:
+        """Takes the lease on a record, and loads the record."""
+        ((fence, packed),) = yield self._acquire(key, seconds, "1")
+        return None if fence is None else int(fence), unpack(packed)
+
+    def _acquire(self, key: bytes, seconds: float, and_load: str) -> Batch:
+        # A taker, so that asking again does not find the lease taken.
+        arguments = (new_stamp(), _milliseconds(seconds), and_load)
+        return Batch((_run(scripts.ACQUIRE, self._session(key), *arguments),))
 
     def renew(self, key: bytes, fence: int, seconds: float) -> Operation[bool]:
         """Holds a lease for longer: whether this fence still held it."""
-        keys = (self._session(key), self._lease(key))
-        (held,) = yield _script(scripts.RENEW, keys, (fence, _milliseconds(seconds)))
+        milliseconds = _milliseconds(seconds)
+        (held,) = yield Batch((_run(scripts.RENEW, self._session(key), fence, milliseconds),))
         return bool(held)
 
     def release(self, key: bytes, fence: int) -> Operation[None]:
         """Gives a lease back."""
-        yield _script(scripts.RELEASE, (self._lease(key),), (fence,))
+        yield Batch((_run(scripts.RENEW, self._session(key), fence, 0),))
+
+    # Commands
+
+    def list_of(self, user: str) -> bytes:
+        """The name of a user's list. Users whose hashes collide share one, and see their own."""
+        return self._list_prefix + hashlib.sha256(pack_text(user)).digest()[:_NAME]
 
     def _session(self, key: bytes) -> bytes:
-        return self._prefix + b"s:" + key
+        return self._session_prefix + key
 
-    def _lease(self, key: bytes) -> bytes:
-        return self._prefix + b"l:" + key
+    def _get(self, key: bytes) -> Command:
+        name = self._session(key)
+        return Command(("GET", name), name)
 
-    def _user(self, user: str) -> bytes:
-        # SHA-1, since a script has no other; who collides shares a list, and sees nobody else's.
-        name = hashlib.sha1(encode(user), usedforsecurity=False).hexdigest()
-        return self._user_prefix + name.encode()
+    def _keep(self, script: str, key: bytes, record: Record, *more: int | str) -> Command:
+        expiry = int(_bounded(record.expires_at) * 1000)
+        arguments = (pack(record, new_stamp()), expiry, key, self.channel, *more)
+        return _run(script, self._session(key), *arguments)
+
+    def _enlist(self, key: bytes, record: Record) -> Command:
+        until = math.ceil(_bounded(record.expires_at))
+        return _run(scripts.ENLIST, self.list_of(record.user), until, key)
+
+    def _bury(self, key: bytes, user: str) -> Command:
+        """Ends a session; with a `user`, only one of theirs."""
+        buried = pack(tombstone(0.0, asks_again=True), new_stamp())
+        owner = pack_text(user) if user else b""
+        return _run(scripts.BURY, self._session(key), buried, key, self.channel, owner)
 
 
-def _script(script: str, keys: Sequence[bytes], arguments: Words) -> Batch:
+def _run(script: str, key: bytes, *arguments: bytes | str | int) -> Command:
     # The whole text: the server knows it by its hash, and nothing breaks when it has forgotten.
-    return Batch((Command(("EVAL", script, len(keys), *keys, *arguments), keys[0]),))
+    return Command(("EVAL", script, 1, key, *arguments), key)
+
+
+def _bounded(time: float) -> float:
+    return min(max(0.001, time), 9e12)
 
 
 def _milliseconds(seconds: float) -> int:
-    return max(1, int(min(seconds, 9e12) * 1000))
+    return max(1, int(min(seconds, 1e9) * 1000))

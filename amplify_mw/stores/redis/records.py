@@ -1,9 +1,13 @@
-"""A record as one value in Redis. The scripts read a few of its fields.
+"""A session as one value in Redis: its lease and its record. The scripts read a few of its fields.
 
 Rules:
-- A packed record is a header, three texts, and the record's value, which takes the rest.
-- The header: magic and format, version, a random number for this write (so that a repeated write is
-  recognised), three times, the sizes of the texts.
+- A packed session is a head of fixed size, three texts (each after its size), and the record's
+  value, which takes the rest.
+- The head: a byte for the format and the version (seven bytes), the stamp of this write (six), the
+  lease (its fence in seven, the millisecond until which it is held in six, its taker in six), and
+  three times. A lease is changed in place; its bytes are no part of the record.
+- Every write has a stamp of its own: it tells whether a record has changed, and whether a write
+  that is repeated has been carried out before.
 - Anything else is not found.
 """
 
@@ -13,42 +17,64 @@ from typing import Any, Final
 
 from ...sessions.record import ENDED, Record
 
-MAGIC: Final = b"amw1"
-_HEADER: Final = struct.Struct(">4sQ8s3d3I")
-HEADER_SIZE: Final = _HEADER.size
-EXPIRES_AT: Final = struct.calcsize(">4sQ8s")  # the offset of the expiry in the header
-USER_SIZE_AT: Final = struct.calcsize(">4sQ8s3d")  # the offset of the user's size
+FORMAT: Final = 0xA7  # no text in ASCII or UTF-8 begins so
+VERSION_AT: Final = 1  # the offset of each part of the head
+STAMP_AT: Final = 8
+FENCE_AT: Final = 14
+HELD_UNTIL_AT: Final = 21
+TAKER_AT: Final = 27
+LEASE_END: Final = 33
+EXPIRY_END: Final = 41
+
+_HEAD: Final = struct.Struct(">Q6s19x3d")
+HEAD_SIZE: Final = _HEAD.size
+_FORMAT: Final = FORMAT << 56
+_LONG: Final = 255  # in place of a size: the size follows in four bytes
+_SIZE: Final = struct.Struct(">I")
+_STAMP: Final = 6
 
 
-def pack(record: Record) -> bytes:
-    """A record as bytes; never the same twice."""
-    texts = [encode(text) for text in (record.user, record.handle, record.user_agent)]
+def new_stamp() -> bytes:
+    """A stamp for a write, or for the taker of a lease."""
+    return secrets.token_bytes(_STAMP)
+
+
+def pack(record: Record, stamp: bytes) -> bytes:
+    """A record as bytes, with nobody's lease."""
     times = (record.expires_at, record.created_at, record.seen_at)
-    sizes = [len(text) for text in texts]
-    header = _HEADER.pack(MAGIC, record.version, secrets.token_bytes(8), *times, *sizes)
-    return b"".join((header, *texts, record.value))
+    head = _HEAD.pack(_FORMAT + record.version, stamp, *times)
+    texts = [pack_text(text) for text in (record.user, record.handle, record.user_agent)]
+    return b"".join((head, *texts, record.value))
+
+
+def pack_text(text: str) -> bytes:
+    """Any `str` as bytes, after their number."""
+    encoded = text.encode("utf-8", "surrogatepass")
+    size = len(encoded)
+    return (bytes((size,)) if size < _LONG else b"\xff" + _SIZE.pack(size)) + encoded
 
 
 def unpack(packed: Any) -> Record | None:
     """The record in packed bytes; None for anything else."""
-    if not isinstance(packed, bytes) or len(packed) < HEADER_SIZE:
+    if not isinstance(packed, bytes) or len(packed) < HEAD_SIZE:
         return None
-    magic, version, _, expires_at, created_at, seen_at, *sizes = _HEADER.unpack_from(packed)
-    if magic != MAGIC or version > ENDED or HEADER_SIZE + sum(sizes) > len(packed):
+    version, stamp, expires_at, created_at, seen_at = _HEAD.unpack_from(packed)
+    version -= _FORMAT
+    if not 0 <= version <= ENDED:
         return None
-    texts, start = [], HEADER_SIZE
-    for size in sizes:
-        texts.append(packed[start : start + size])
-        start += size
+    texts, at = [], HEAD_SIZE
     try:
-        user, handle, user_agent = (text.decode("utf-8", "surrogatepass") for text in texts)
-    except UnicodeDecodeError:
+        for _ in range(3):
+            size, at = packed[at], at + 1
+            if size == _LONG:
+                (size,), at = _SIZE.unpack_from(packed, at), at + _SIZE.size
+            texts.append(packed[at : at + size].decode("utf-8", "surrogatepass"))
+            at += size
+    except (IndexError, struct.error, UnicodeDecodeError):
         return None
+    if at > len(packed):
+        return None
+    user, handle, user_agent = texts
     return Record(
-        packed[start:], version, expires_at, user, handle, created_at, seen_at, user_agent
+        packed[at:], version, expires_at, user, handle, created_at, seen_at, user_agent, stamp
     )
-
-
-def encode(text: str) -> bytes:
-    """Any `str` as bytes."""
-    return text.encode("utf-8", "surrogatepass")

@@ -1,21 +1,27 @@
-"""The scripts that Redis runs (Lua): each is atomic.
+"""The scripts that Redis runs (Lua): each is atomic, and touches one key.
 
 Rules:
-- `KEYS` and `ARGV` of a script are listed above it.
-- A value that is not one of our records, or has another type, counts as not found, and is
-  overwritten. Any other refusal to read ends the script, since it says nothing about a session.
-- If an ACL refuses a script, nothing is changed: it checks its permissions before it writes.
+- The one key is `KEYS[1]`. A script begins with `#!lua`, so a server in cluster mode refuses it as
+  soon as it touches a key of another slot. Its `ARGV` are listed above it.
+- A value that is no packed session, or has another type, counts as not found, and is overwritten.
+  Any other refusal to read ends the script, since it says nothing about a session.
+- If an ACL refuses a script, nothing is changed: it checks its permissions before it writes. A
+  session and its user's list are written by two scripts: each checks the permissions of both.
 - `PUBLISH` may be refused. A listener tests it before it trusts its local cache.
 - A script may be sent twice because an answer was lost. It then changes nothing a second time, and
-  gives the same answer (except `DELETE`, which finds nothing then).
+  gives the same answer: it finds its own stamp, or the taker of a lease. What `REMOVE` has removed
+  is kept for ten seconds, for this alone: nothing else finds it. (`BURY` then gives the tombstone
+  in place of the record.)
 - Leases run by the server's clock. Fences are at least its time in milliseconds, so that they rise
-  even if the last one was lost (it is kept for a day).
+  even if the last one was lost. A lease that would be held for longer than one can be, because the
+  clock was set back, is held by nobody.
+- Scripts that only free memory run even if there is none left (`allow-oom`).
 """
 
 from typing import Final
 
-from ...sessions.record import ENDED
-from .records import EXPIRES_AT, HEADER_SIZE, MAGIC, USER_SIZE_AT
+from ...sessions.record import ENDED, LONGEST_LEASE
+from .records import EXPIRY_END, FENCE_AT, FORMAT, HEAD_SIZE, HELD_UNTIL_AT, LEASE_END, STAMP_AT
 
 _READ: Final = """
 local function read(...)
@@ -27,12 +33,30 @@ local function read(...)
   return found
 end
 """
+# The version in a head; nil if that is none.
 _VERSION: Final = f"""{_READ}
-local function version(key)
-  local head = read('GETRANGE', key, 0, 11)
-  if head and #head == 12 and string.sub(head, 1, 4) == '{MAGIC.decode()}' then
-    return (struct.unpack('>I8', head, 5))
+local function version(head)
+  if head and #head >= {LEASE_END} and string.byte(head) == {FORMAT} then
+    return (struct.unpack('>I7', head, 2))
   end
+end
+local function stamp(head)
+  return string.sub(head, {STAMP_AT + 1}, {FENCE_AT})
+end
+local function read_head()
+  return read('GETRANGE', KEYS[1], 0, {LEASE_END - 1})
+end
+"""
+_LEASE: Final = f"""
+local function lease(head)
+  return struct.unpack('>I7I6c6', head, {FENCE_AT + 1})
+end
+local function milliseconds()
+  local now = redis.call('TIME')
+  return now[1] * 1000 + math.floor(now[2] / 1000)
+end
+local function hold_until(time)
+  redis.call('SETRANGE', KEYS[1], {HELD_UNTIL_AT}, struct.pack('>I6', time))
 end
 """
 # The server's own words for it, as far as they are the same in all versions.
@@ -46,134 +70,146 @@ local function permit(...)
   end
 end
 """
-# Has a user's list hold a session. `permit_list`: may it?
-_ENLIST: Final = """
-local function permit_list(list)
-  permit({'ZADD', list, '0', ''}, {'DEL', list}, {'ZREMRANGEBYSCORE', list, '0', '0'},
-    {'ZRANGE', list, '0', '0'}, {'PEXPIREAT', list, '0'}, {'TIME'})
-end
-local function enlist(list, expiry, key)
-  local now = redis.call('TIME')[1] * 1000
-  local added = redis.pcall('ZADD', list, expiry, key)
-  if type(added) == 'table' then
-    if string.sub(added.err, 1, 9) ~= 'WRONGTYPE' then error(added) end
-    redis.call('DEL', list)
-    redis.call('ZADD', list, expiry, key)
-  end
-  redis.call('ZREMRANGEBYSCORE', list, '-inf', now)
-  local last = redis.call('ZRANGE', list, -1, -1, 'WITHSCORES')[2]
-  if last then redis.call('PEXPIREAT', list, last) end
-end
+# What keeping, or ending, a session takes: of its own script, and of its user's list's.
+_PERMIT_TO_KEEP: Final = f"""{_PERMIT}
+permit({{'GETRANGE', KEYS[1], '0', '0'}}, {{'SET', KEYS[1], ''}},
+  {{'ZADD', KEYS[1], '0', ''}}, {{'DEL', KEYS[1]}}, {{'ZREMRANGEBYSCORE', KEYS[1], '0', '0'}},
+  {{'ZRANGE', KEYS[1], '0', '0'}}, {{'EXPIREAT', KEYS[1], '0'}}, {{'TIME'}})
 """
-_KEEP: Final = f"""{_PERMIT}{_ENLIST}
-local function keep()
-  permit({{'SET', KEYS[1], ''}})
-  if KEYS[2] then permit_list(KEYS[2]) end
-  redis.call('SET', KEYS[1], ARGV[1], 'PXAT', ARGV[2])
-  if KEYS[2] then enlist(KEYS[2], ARGV[2], ARGV[3]) end
-  redis.pcall('PUBLISH', ARGV[4], ARGV[3])
-  return 1
-end
-"""
-_USER: Final = f"""
-local function user(packed)
-  if #packed < {HEADER_SIZE} or string.sub(packed, 1, 4) ~= '{MAGIC.decode()}' then return '' end
-  local size = struct.unpack('>I4', packed, {USER_SIZE_AT + 1})
-  return string.sub(packed, {HEADER_SIZE + 1}, {HEADER_SIZE} + size)
-end
-"""
-_HOLDS: Final = """
-local function holds(key)
-  local held = read('GET', key)
-  return held and string.match(held, '^(%d+):') == ARGV[1]
-end
+_PERMIT_TO_END: Final = f"""{_PERMIT}
+permit({{'GET', KEYS[1]}}, {{'SET', KEYS[1], ''}}, {{'DEL', KEYS[1]}}, {{'ZREM', KEYS[1], ''}})
 """
 
-# CREATE and REPLACE. KEYS: session, and the user's list if it is somebody's.
-# ARGV: packed record, expiry in milliseconds, key, channel.
-CREATE: Final = f"""{_VERSION}{_KEEP}
-if version(KEYS[1]) then return redis.call('GET', KEYS[1]) == ARGV[1] and 1 or 0 end
-return keep()
-"""
-REPLACE: Final = f"""{_VERSION}{_KEEP}
-local old = version(KEYS[1])
-if not old or old > struct.unpack('>I8', ARGV[1], 5) then return 0 end
-return keep()
-"""
 
-# A load that puts the session back into its user's list, if the server has evicted that. It writes
-# only then, and reads even where it may not write. KEYS: session. ARGV: key, the prefix of lists.
-LOAD: Final = f"""{_PERMIT}{_ENLIST}{_USER}
-local packed = redis.call('GET', KEYS[1])
-local owner = packed and user(packed) or ''
-if owner == '' then return packed end
-pcall(function()
-  local list = ARGV[2] .. redis.sha1hex(owner)
-  local expiry = math.floor(struct.unpack('>d', packed, {EXPIRES_AT + 1}) * 1000)
-  expiry = string.format('%.0f', expiry)
-  if redis.pcall('ZADD', list, 'NX', expiry, ARGV[1]) == 0 then return end
-  permit_list(list)
-  enlist(list, expiry, ARGV[1])
-end)
-return packed
-"""
+def _script(body: str, flags: str = "") -> str:
+    """A script as it is sent: with its first line, and without indentation."""
+    lines = [line.strip() for line in body.splitlines()]
+    return "\n".join([f"#!lua{flags}", *[line for line in lines if line]])
 
-# KEYS: session, lease. ARGV: key, channel, the prefix of lists.
-DELETE: Final = f"""{_VERSION}{_PERMIT}{_USER}
-local found = version(KEYS[1])
-local owner = found and user(redis.call('GET', KEYS[1])) or ''
-local list = ARGV[3] .. redis.sha1hex(owner)
-permit({{'DEL', KEYS[1], KEYS[2]}})
-if owner ~= '' then permit({{'ZREM', list, ARGV[1]}}) end
-redis.call('DEL', KEYS[1], KEYS[2])
-if owner ~= '' then redis.pcall('ZREM', list, ARGV[1]) end
-redis.pcall('PUBLISH', ARGV[2], ARGV[1])
-return found and 1 or 0
-"""
 
-# KEYS: the user's list. ARGV: what the names of sessions begin with.
-OF_USER: Final = f"""{_READ}
-local found = {{}}
-for _, key in ipairs(read('ZRANGE', KEYS[1], 0, -1) or {{}}) do
-  local packed = read('GET', ARGV[1] .. key)
-  if packed then
-    found[#found + 1] = key
-    found[#found + 1] = packed
-  else
-    redis.pcall('ZREM', KEYS[1], key)
-  end
+# Keeps a record if there is none. ARGV: packed session, expiry in milliseconds, key, channel.
+CREATE: Final = _script(f"""{_VERSION}{_PERMIT_TO_KEEP}
+local head = read_head()
+if version(head) then return stamp(head) == stamp(ARGV[1]) and 1 or 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PXAT', ARGV[2])
+redis.pcall('PUBLISH', ARGV[4], ARGV[3])
+return 1
+""")
+
+# Keeps a record in place of one of no higher version. The lease stays, unless there is a fence to
+# give back. ARGV: packed session, expiry in milliseconds, key, channel, fence or ''.
+REPLACE: Final = _script(f"""{_VERSION}{_LEASE}{_PERMIT_TO_KEEP}
+permit({{'SETRANGE', KEYS[1], '0', ''}})
+local head = read_head()
+local old = version(head)
+if not old then return 0 end
+if ARGV[5] ~= '' and lease(head) == tonumber(ARGV[5]) then
+  head = string.sub(head, 1, {HELD_UNTIL_AT}) .. struct.pack('>I6', 0) .. string.sub(head, -6)
+  hold_until(0)
 end
-return found
-"""
+if stamp(head) == stamp(ARGV[1]) then return 1 end
+if old > version(ARGV[1]) then return 0 end
+local held = string.sub(head, {FENCE_AT + 1}, {LEASE_END})
+local packed = string.sub(ARGV[1], 1, {FENCE_AT}) .. held .. string.sub(ARGV[1], {LEASE_END + 1})
+redis.call('SET', KEYS[1], packed, 'PXAT', ARGV[2])
+redis.pcall('PUBLISH', ARGV[4], ARGV[3])
+return 1
+""")
 
-# KEYS: session, lease, the last fence. ARGV: the taker, milliseconds.
-# The fence is written first: a lease that nobody was told of would keep everybody waiting.
-ACQUIRE: Final = f"""{_VERSION}
-local old = version(KEYS[1])
+# Takes a record away, and returns it. ARGV: a stamp, key, channel, '1' to leave a tombstone alone.
+REMOVE: Final = _script(
+    f"""{_VERSION}{_PERMIT_TO_END}
+local packed = read('GET', KEYS[1])
+local mark = '\\0' .. ARGV[1]
+if packed and string.sub(packed, 1, #mark) == mark then return string.sub(packed, #mark + 1) end
+local old = version(packed)
+if old == {ENDED} and ARGV[4] == '1' then return false end
+if old then
+  redis.call('SET', KEYS[1], mark .. packed, 'PX', 10000)
+else
+  redis.call('DEL', KEYS[1])
+end
+redis.pcall('PUBLISH', ARGV[3], ARGV[2])
+return old and packed
+""",
+    " flags=allow-oom",
+)
+
+# Puts a tombstone in place of a record, with its expiry, and returns the record; or 1, if it has to
+# be of one user. ARGV: the tombstone, key, channel, that user's packed name or ''.
+BURY: Final = _script(
+    f"""{_VERSION}{_PERMIT_TO_END}
+local packed = read('GET', KEYS[1])
+local old = version(packed)
 if not old then return false end
-local held = read('GET', KEYS[2])
-if held then
-  local fence, taker = string.match(held, '^(%d+):(.+)$')
-  if fence then return taker == ARGV[1] and fence end
+local answer = ARGV[4] == '' and packed or 1
+if old == {ENDED} then return stamp(packed) == stamp(ARGV[1]) and answer end
+if string.sub(packed, {HEAD_SIZE + 1}, {HEAD_SIZE} + #ARGV[4]) ~= ARGV[4] then return false end
+local kept = string.sub(packed, {FENCE_AT + 1}, {EXPIRY_END})
+local rest = string.sub(ARGV[1], {EXPIRY_END + 1})
+redis.call('SET', KEYS[1], string.sub(ARGV[1], 1, {FENCE_AT}) .. kept .. rest, 'KEEPTTL')
+redis.pcall('PUBLISH', ARGV[3], ARGV[2])
+return answer
+""",
+    " flags=allow-oom",
+)
+
+# Takes a lease. Returns its fence or nothing, and the session: all of it, or its head.
+# ARGV: the taker, milliseconds, '1' for all of the session.
+ACQUIRE: Final = _script(f"""{_VERSION}{_LEASE}{_PERMIT}
+permit({{'SETRANGE', KEYS[1], '0', ''}})
+local packed = ARGV[3] == '1' and read('GET', KEYS[1])
+local head = packed or read_head()
+local old = version(head)
+if not old then return {{false, false}} end
+local fence, held_until, taker = lease(head)
+local now = milliseconds()
+local longest = math.max(ARGV[2], {LONGEST_LEASE * 1000:.0f})
+if now < held_until and held_until <= now + longest then
+  return {{taker == ARGV[1] and string.format('%.0f', fence), packed}}
 end
-local now = redis.call('TIME')
-local last = tonumber(read('GET', KEYS[3]) or 0) or 0
-if not (last < {ENDED}) then last = 0 end
-local fence = math.max(old, last, now[1] * 1000 + math.floor(now[2] / 1000)) + 1
-if fence > {ENDED} then return false end
-fence = string.format('%.0f', fence)
-redis.call('SET', KEYS[3], fence, 'PX', 86400000)
-redis.call('SET', KEYS[2], fence .. ':' .. ARGV[1], 'PX', ARGV[2])
-return fence
-"""
+if not (fence < {ENDED}) then fence = 0 end
+fence = math.max(old, fence, now) + 1
+if fence >= {ENDED} then return {{false, packed}} end
+redis.call('SETRANGE', KEYS[1], {FENCE_AT}, struct.pack('>I7I6', fence, now + ARGV[2]) .. ARGV[1])
+return {{string.format('%.0f', fence), packed}}
+""")
 
-# KEYS: session, lease. ARGV: fence, milliseconds.
-RENEW: Final = f"""{_VERSION}{_HOLDS}
-if version(KEYS[1]) and holds(KEYS[2]) then return redis.call('PEXPIRE', KEYS[2], ARGV[2]) end
-return 0
-"""
+# ARGV: fence, milliseconds; 0 gives the lease back.
+RENEW: Final = _script(
+    f"""{_VERSION}{_LEASE}{_PERMIT}
+permit({{'SETRANGE', KEYS[1], '0', ''}})
+local head = read_head()
+if not version(head) then return 0 end
+local fence, held_until = lease(head)
+local now = milliseconds()
+if fence ~= tonumber(ARGV[1]) or held_until <= now then return 0 end
+hold_until(ARGV[2] == '0' and 0 or now + ARGV[2])
+return 1
+""",
+    " flags=allow-oom",
+)
 
-# KEYS: lease. ARGV: fence.
-RELEASE: Final = f"""{_READ}{_HOLDS}
-if holds(KEYS[1]) then redis.call('DEL', KEYS[1]) end
-"""
+# Has a user's list hold a session until a second. ARGV: that second, key.
+ENLIST: Final = _script(f"""{_PERMIT_TO_KEEP}
+local changed = redis.pcall('ZADD', KEYS[1], 'GT', 'CH', ARGV[1], ARGV[2])
+if type(changed) == 'table' then
+  if string.sub(changed.err, 1, 9) ~= 'WRONGTYPE' then error(changed) end
+  redis.call('DEL', KEYS[1])
+  changed = redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2])
+end
+if changed == 0 then return end
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', '(' .. redis.call('TIME')[1])
+local last = redis.call('ZRANGE', KEYS[1], -1, -1, 'WITHSCORES')[2]
+if last then redis.call('EXPIREAT', KEYS[1], last) end
+""")
+
+# Takes a session that has ended out of its user's list. ARGV: key.
+UNLIST: Final = _script(
+    f"""{_PERMIT_TO_END}
+redis.pcall('ZREM', KEYS[1], ARGV[1])
+""",
+    " flags=allow-oom",
+)
+
+ALL: Final = (CREATE, REPLACE, REMOVE, BURY, ACQUIRE, RENEW, ENLIST, UNLIST)

@@ -4,7 +4,8 @@ Rules:
 - An operation is a generator of `commands`, run by blocking or awaiting.
 - A command may be sent a second time after its connection broke: see `scripts`.
 - A write by this process drops the record from the local cache, even if the write failed.
-- A load is one round trip, with or without repairing the list of the session's user.
+- A load is one round trip, and another at first, which repairs the list of the session's user. A
+  reload is one, and another if the record has changed.
 - A child of `fork()` starts with connections and a cache of its own.
 """
 
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from ...errors import ConfigurationError
 from ...sessions.record import Record
-from ..base import SessionStore
+from ..base import SessionStore, StoreUnavailable
 from .cache import LocalCache
 from .commands import Commands, Operation
 
@@ -30,7 +31,9 @@ if TYPE_CHECKING:
 
 _LISTED_FOR: Final = 10.0  # seconds for which a session is taken to be in its user's list
 _MAX_LISTED: Final = 10_000
-_WRITES: Final = {"create", "replace", "delete"}
+_OWN: Final = {"load", "reload", "end_of_user"}
+_ENDS: Final = {"delete", "end"}
+_KEEPS: Final = {"create", "replace", "replace_and_release"}
 
 
 class RedisStore(SessionStore):
@@ -143,49 +146,114 @@ class RedisStore(SessionStore):
         return f"<RedisStore {self._server.place} {self._prefix}>"
 
     def _operation(self, method: str, arguments: tuple[Any, ...]) -> Operation[Any]:
-        if method == "load":
-            return self._load(*arguments)
+        if method in _OWN:
+            return cast("Operation[Any]", getattr(self, f"_{method}")(*arguments))
+        if method in _KEEPS:
+            return self._keep(method, *arguments)
+        if method in _ENDS:
+            return self._end(method, *arguments)
         operation: Operation[Any] = getattr(self._commands, method)(*arguments)
-        return self._write(arguments[0], operation) if method in _WRITES else operation
+        return operation
 
     def _load(self, key: bytes) -> Operation[Record | None]:
         """Loads a record, from the local cache if it is there."""
-        if self._listener is None:
-            return (yield from self._load_from_server(key))
-        self._listener.begin()
-        cache = self._listener.cache
-        near = cache.find(key)
+        near = self._near(key)
         if near is not None:
             return near
+        return (yield from self._caching(key, self._load_and_list(key)))
+
+    def _reload(self, key: bytes, known: Record) -> Operation[Record | None]:
+        """The same; `known` itself if that is still the one."""
+        near = self._near(key)
+        if near is None:
+            reloading = self._reload_and_list(key, known)
+            near = yield from self._caching(key, reloading)
+        return known if near is not None and near.stamp == known.stamp else near
+
+    def _near(self, key: bytes) -> Record | None:
+        """The record in the local cache."""
+        if self._listener is None:
+            return None
+        self._listener.begin()
+        return self._listener.cache.find(key)
+
+    def _caching(self, key: bytes, loading: Operation[Record | None]) -> Operation[Record | None]:
+        """Keeps a loaded record in the local cache."""
+        if self._listener is None:
+            return (yield from loading)
+        cache = self._listener.cache
         mark = cache.mark(key)
-        record = yield from self._load_from_server(key)
+        record = yield from loading
         if record is not None:
             cache.keep(key, record, mark)
         return record
 
-    def _load_from_server(self, key: bytes) -> Operation[Record | None]:
+    def _load_and_list(self, key: bytes) -> Operation[Record | None]:
         """Asks for a record, and now and then repairs its user's list."""
-        if not self._listed.is_due(key):
-            return (yield from self._commands.load(key))
-        record = yield from self._commands.load_listed(key)
-        if record is not None:
-            self._listed.note(key)
+        record = yield from self._commands.load(key)
+        if record is not None and record.user and self._listed.is_due(key):
+            try:
+                yield from self._commands.enlist(key, record)
+            except StoreUnavailable:
+                self._listed.pause()
+            else:
+                self._listed.note(key, self._commands.list_of(record.user))
         return record
 
-    def _write(self, key: bytes, operation: Operation[Any]) -> Operation[Any]:
-        """Drops the record from the local cache, even if the write fails."""
+    def _reload_and_list(self, key: bytes, known: Record) -> Operation[Record | None]:
+        """Asks whether a record has changed, and now and then repairs its user's list."""
+        if not known.stamp:
+            return (yield from self._load_and_list(key))
+        if not (known.user and self._listed.is_due(key)):
+            return (yield from self._commands.reload(key, known, False))
         try:
-            return (yield from operation)
+            record = yield from self._commands.reload(key, known, True)
+        except StoreUnavailable:
+            self._listed.pause()  # the list may be elsewhere, and out of reach
+            return (yield from self._commands.reload(key, known, False))
+        self._listed.note(key, self._commands.list_of(known.user))
+        return record
+
+    def _keep(self, method: str, key: bytes, record: Record, *more: Any) -> Operation[bool]:
+        """Writes a record."""
+        operation: Operation[bool] = getattr(self._commands, method)(key, record, *more)
+        try:
+            kept = yield from operation
+        finally:
+            self._forget(key)
+        if kept and record.user:
+            self._listed.note(key, self._commands.list_of(record.user))
+        return kept
+
+    def _end(self, method: str, key: bytes, *more: Any) -> Operation[Any]:
+        """Ends a session."""
+        listed = self._listed.of(key)
+        try:
+            return (yield from getattr(self._commands, method)(key, *more, listed=listed))
         finally:
             self._forget(key)
 
+    def _end_of_user(self, user: str) -> Operation[list[bytes]]:
+        """Ends all sessions of a user."""
+        keys = yield from self._commands.listed(user)
+        try:
+            return (yield from self._commands.end_all(user, keys))
+        finally:
+            for key in keys:
+                self._forget(key)
+
     def _run(self, method: str, *arguments: Any) -> Any:
         """The result of an operation, waiting on this thread."""
-        operation, answers = self._operation(method, arguments), None
+        operation = self._operation(method, arguments)
         try:
+            batch = next(operation)
             while True:
-                batch = next(operation) if answers is None else operation.send(answers)
-                answers = self._connections.send(batch)
+                try:
+                    answers = self._connections.send(batch)
+                except StoreUnavailable as error:
+                    batch = operation.throw(error)
+                else:
+                    batch = operation.send(answers)
         except StopIteration as done:
             return done.value
         finally:
@@ -193,11 +261,16 @@ class RedisStore(SessionStore):
 
     async def ask(self, method: str, arguments: tuple[Any, ...]) -> Any:
         """Call a method by its name, awaited on the running event loop."""
-        operation, answers = self._operation(method, arguments), None
+        operation = self._operation(method, arguments)
         try:
+            batch = next(operation)
             while True:
-                batch = next(operation) if answers is None else operation.send(answers)
-                answers = await self._connections.send_on_loop(batch)
+                try:
+                    answers = await self._connections.send_on_loop(batch)
+                except StoreUnavailable as error:
+                    batch = operation.throw(error)
+                else:
+                    batch = operation.send(answers)
         except StopIteration as done:
             return done.value
         finally:
@@ -243,6 +316,30 @@ class RedisStore(SessionStore):
         """Give a lease back, if this fence still holds it."""
         self._run("release", key, fence)
 
+    def reload(self, key: bytes, known: Record) -> Record | None:
+        """The record under `key`; `known` itself if that is still the one."""
+        return cast("Record | None", self._run("reload", key, known))
+
+    def acquire_and_load(self, key: bytes, seconds: float) -> tuple[int | None, Record | None]:
+        """Take the lease on a record, and load the record: both answers."""
+        return cast("tuple[int | None, Record | None]", self._run("acquire_and_load", key, seconds))
+
+    def replace_and_release(self, key: bytes, record: Record, fence: int) -> bool:
+        """`replace`, and give the lease back, whether or not the record was kept."""
+        return cast(bool, self._run("replace_and_release", key, record, fence))
+
+    def end(self, key: bytes, asks_again: bool = False) -> Record | None:
+        """End a session: forget its record, and return it. None if it is not found, or a tombstone.
+
+        `asks_again`: leave a tombstone. If the connection breaks just then, it may be returned in
+        place of the record.
+        """
+        return cast("Record | None", self._run("end", key, asks_again))
+
+    def end_of_user(self, user: str) -> list[bytes]:
+        """End all sessions of a user, as `end` with `asks_again` does. Returns their keys."""
+        return cast(list[bytes], self._run("end_of_user", user))
+
     def close(self) -> None:
         """Close connections, those of event loops as soon as these run; a later call opens anew."""
         connections, listener = self._connections, self._listener
@@ -258,26 +355,40 @@ class RedisStore(SessionStore):
 
 
 class Listed:
-    """The sessions that were in their users' lists a short time ago.
+    """The sessions that were in their users' lists a short time ago, and which lists these are.
 
-    The server may evict a list and keep its sessions (`volatile-lru` evicts the least read keys).
-    "Sign out everywhere" does not end a session that is missing from its list. So each process has
-    the list repaired by its first load of a session, and then every ten seconds at most. Such a
-    load is one round trip too, and takes a quarter longer.
+    The server may evict a list and keep its sessions (`volatile-lru` evicts the least read keys),
+    and a server that holds a list may lose it. "Sign out everywhere" does not end a session that is
+    missing from its list. So each process has the list repaired by its first load of a session, and
+    then every ten seconds at most, in the same round trip as another question.
     """
 
     def __init__(self) -> None:
-        self._until: dict[bytes, float] = {}
+        self._lists: dict[bytes, tuple[bytes, float]] = {}
+        self._paused_until = 0.0
 
     def is_due(self, key: bytes) -> bool:
         """Whether the next load repairs the list."""
-        return time.monotonic() >= self._until.get(key, 0.0)
+        now = time.monotonic()
+        _, until = self._lists.get(key, _NOWHERE)
+        return now >= until and now >= self._paused_until
 
-    def note(self, key: bytes) -> None:
-        """The session is in its list now."""
-        if len(self._until) >= _MAX_LISTED:
-            self._until.clear()
-        self._until[key] = time.monotonic() + _LISTED_FOR
+    def of(self, key: bytes) -> bytes | None:
+        """The list that held the session when last heard of."""
+        return self._lists.get(key, _NOWHERE)[0]
+
+    def note(self, key: bytes, name: bytes) -> None:
+        """The session is in the list of this name now."""
+        if len(self._lists) >= _MAX_LISTED:
+            self._lists.clear()
+        self._lists[key] = name, time.monotonic() + _LISTED_FOR
+
+    def pause(self) -> None:
+        """A repair has failed: try none for a while, so that reads do not wait for it each time."""
+        self._paused_until = time.monotonic() + _LISTED_FOR
+
+
+_NOWHERE: Final = (None, 0.0)
 
 
 def _nothing() -> None:
