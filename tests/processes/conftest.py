@@ -1,5 +1,6 @@
 """Processes that all tests of this directory share, and what they work with."""
 
+import json
 import secrets
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ from amplify_mw.engine.engine import Engine
 from amplify_mw.models.session import TokenSet
 from amplify_mw.testing import LocalUserPool
 from amplify_mw.wsgi import AmplifyWSGIMiddleware
-from tests.processes.cluster import Cluster
+from tests.processes.cluster import Cluster, Member
 from tests.processes.sites import Spec
 from tests.shells import Ask, WSGIShell
 from tests.valkey import own_valkey as own_valkey
@@ -159,6 +160,15 @@ def enter(spec: Spec, tokens: TokenSet, age: float = 0.0) -> str:
     line = got.one("set-cookie")
     assert line is not None
     return line.partition(";")[0].partition("=")[2]
+
+
+def sign_in(member: Member, tokens: TokenSet) -> str:
+    """The cookie of a session that this process has started."""
+    names = ("id_token", "access_token", "refresh_token")
+    text = json.dumps({name: getattr(tokens, name) for name in names})
+    cookie = member.ask(None, "/in", **{"X-Tokens": text}).new_cookie
+    assert cookie
+    return cookie
 
 
 def expired_session(spec: Spec, cognito: Cognito) -> str:

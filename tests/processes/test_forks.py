@@ -1,12 +1,10 @@
 """Stores in use before a fork, and on several event loops of one process."""
 
-import json
-
 import pytest
 
 from amplify_mw.models.session import TokenSet
 from tests.processes.cluster import Cluster, Member
-from tests.processes.conftest import DUE, Cognito, Places
+from tests.processes.conftest import DUE, Cognito, Places, sign_in
 from tests.processes.sites import Spec
 
 SITES = [
@@ -21,14 +19,6 @@ SHARED = [row for row in SITES if row[1] in ("sqlite", "redis")]
 sites = pytest.mark.parametrize(("kind", "store"), SITES)
 shared_sites = pytest.mark.parametrize(("kind", "store"), SHARED)
 shells = pytest.mark.parametrize("shell", ["wsgi", "asgi"])
-
-
-def sign_in(member: Member, tokens: TokenSet) -> str:
-    names = ("id_token", "access_token", "refresh_token")
-    text = json.dumps({name: getattr(tokens, name) for name in names})
-    cookie = member.ask(None, "/in", **{"X-Tokens": text}).new_cookie
-    assert cookie
-    return cookie
 
 
 def due(cognito: Cognito) -> TokenSet:

@@ -167,6 +167,7 @@ class ValkeyCluster:
 
     @property
     def running(self) -> list[Node]:
+        """The nodes that can answer."""
         return [node for node in self.nodes if node.is_running]
 
     def node(self, name: str) -> Node:

@@ -96,6 +96,7 @@ class ValkeySentinels:
 
     @property
     def running(self) -> list[Valkey]:
+        """The servers that can answer."""
         return [server for server in self.servers if server.is_running]
 
     @property

@@ -58,6 +58,7 @@ class Valkey:
             self._process = subprocess.Popen(
                 self._command(), stdout=written, stderr=subprocess.STDOUT, process_group=0
             )
+        self.is_paused = False
         end_with_this_process(self._process.pid)
 
         def has_come_up() -> bool:
@@ -71,8 +72,8 @@ class Valkey:
 
     @property
     def is_running(self) -> bool:
-        """Whether its process is there, be it paused."""
-        return self._process.poll() is None
+        """Whether it can answer."""
+        return self._process.poll() is None and not self.is_paused
 
     def stop(self) -> None:
         """End it at once (kill -9), and its connections with it."""
@@ -83,9 +84,11 @@ class Valkey:
     def pause(self) -> None:
         """Let it accept connections, and answer nothing."""
         self._process.send_signal(signal.SIGSTOP)
+        self.is_paused = True
 
     def go_on(self) -> None:
         self._process.send_signal(signal.SIGCONT)
+        self.is_paused = False
 
     def client(self, **options: Any) -> "redis.Redis":
         """redis-py's own client, for looking behind the store and for breaking things."""
