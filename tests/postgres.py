@@ -93,7 +93,9 @@ def _template(server: "Postgres") -> Path:
 class Postgres:
     """A server of one's own, on a free port. Its superuser is `postgres`, with a password."""
 
-    def __init__(self, settings: str = "") -> None:
+    def __init__(self, settings: str = "", *, certificate: bytes = b"") -> None:
+        self._settings = settings
+        self._certificate = certificate
         self.folder = folder_of_its_user()
         self._user: dict[str, Any] = {}
         if os.geteuid() == 0:  # it refuses to run as root
@@ -102,16 +104,23 @@ class Postgres:
         self.data = self.folder / "data"
         self._process: subprocess.Popen[bytes] | None = None
         try:
-            self._prepare(settings)
+            self._prepare()
             self._start_somewhere()
         except BaseException:
             self.close()
             raise
 
-    def _prepare(self, settings: str) -> None:
+    def _prepare(self) -> None:
         self._run("cp", "-a", str(_template(self)), str(self.data))
         with (self.data / "postgresql.conf").open("a") as file:
-            file.write(_SETTINGS + settings)
+            file.write(_SETTINGS + self._settings)
+            if self._certificate:
+                file.write("ssl = on\nssl_cert_file = 'tls.pem'\nssl_key_file = 'tls.pem'\n")
+        if self._certificate:
+            pem = self.data / "tls.pem"
+            pem.write_bytes(self._certificate)
+            pem.chmod(0o600)
+            os.chown(pem, self.data.stat().st_uid, self.data.stat().st_gid)
 
     def initialise(self, data: Path) -> None:
         """Make a server's files."""
@@ -186,6 +195,20 @@ class Postgres:
             self._process.wait()
             self._process = None
 
+    def runs(self) -> bool:
+        """Whether it has been started, and not stopped."""
+        return self._process is not None
+
+    def standby(self) -> "Postgres":
+        """A server that follows this one, and takes no writes until it is promoted."""
+        return _Standby(self)
+
+    def run_beside(self, *command: str) -> "subprocess.Popen[bytes]":
+        """Run another program as the same user."""
+        return subprocess.Popen(
+            command, cwd=self.folder, env=_environment(), stderr=subprocess.DEVNULL, **self._user
+        )
+
     def processes(self) -> list[int]:
         """The server's processes: its first one, and those it has started."""
         assert self._process is not None
@@ -218,6 +241,19 @@ class Postgres:
         """End it, and remove what it has on disk."""
         self.stop(signal.SIGQUIT)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class _Standby(Postgres):
+    def __init__(self, primary: Postgres) -> None:
+        self._primary = primary
+        super().__init__()
+
+    def _prepare(self) -> None:
+        self._run(
+            *(self._program("pg_basebackup"), "--dbname", self._primary.dsn),
+            *("--pgdata", str(self.data), "--write-recovery-conf", "--checkpoint", "fast"),
+            "--no-sync",
+        )
 
 
 def _environment() -> dict[str, str]:

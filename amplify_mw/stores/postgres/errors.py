@@ -27,6 +27,7 @@ _BY_CODE: Final = {
     "3D000": "it has no such database: write its name after the host",
     "42501": "this user may not do that: see PostgreSQL in the documentation for the GRANTs",
     "3F000": "it has no such schema: create it, or write another one, table='schema.table'",
+    NO_TABLE: "the table has just been dropped",
     "42703": "a column is missing: was the table changed by hand?",
     READ_ONLY: (
         "it takes no writes: if it is a standby, write the primary's address, or those of all, "

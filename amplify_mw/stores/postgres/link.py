@@ -58,18 +58,17 @@ class Server:
 
     def connect(self) -> "Link":
         """A new connection. Raises `Failed`."""
-        failed = None
+        settles = self._takes_settings
         try:
-            return Link(_Connection.connect(**self._options(), autocommit=True))
+            return Link(_Connection.connect(**self._options(settles), autocommit=True))
         except (psycopg.Error, OSError, UnicodeError) as error:
             code = getattr(error, "sqlstate", None) or code_of_connecting(str(error))
-            failed = Failed(code, is_lost=True)
-        if failed.code == STARTUP_PARAMETER and self._takes_settings:
+        if code == STARTUP_PARAMETER and settles:
             self._takes_settings = False
             return self.connect()
-        raise failed
+        raise Failed(code, is_lost=True)
 
-    def _options(self) -> dict[str, Any]:
+    def _options(self, settles: bool) -> dict[str, Any]:
         options: dict[str, Any] = {
             "connect_timeout": max(2, math.ceil(self.timeout)),
             "fallback_application_name": "amplify_mw",
@@ -77,7 +76,7 @@ class Server:
         }
         if not os.environ.get("PGTARGETSESSIONATTRS"):
             options.setdefault("target_session_attrs", "read-write")
-        if self._takes_settings:
+        if settles:
             theirs = self._given.get("options") or os.environ.get("PGOPTIONS") or ""
             options["options"] = f"{self._settings} {theirs}".strip()
         return options
@@ -161,18 +160,16 @@ class Link:
         while pgconn.flush():
             if (yield READ | WRITE) & READ:
                 pgconn.consume_input()
+        result = None
         while True:
-            pgconn.consume_input()
-            if not pgconn.is_busy():
-                break
-            yield READ
-        return self._last_result()
-
-    def _last_result(self) -> Any:
-        pgconn, result = self._pgconn, None
-        while (following := pgconn.get_result()) is not None:
-            result = following if result is None or _refusal(result) is None else result
-        return result
+            while pgconn.is_busy():  # or else libpq waits by itself, for ever
+                yield READ
+                pgconn.consume_input()
+            following = pgconn.get_result()
+            if following is None:
+                return result
+            if result is None or _refusal(result) is None:
+                result = following
 
     def ask(self, flow: Flow, deadline: float, wants: int = 0) -> list[Row]:
         """The rows of the answer. `wants`: what a flow that has begun may wait for.
