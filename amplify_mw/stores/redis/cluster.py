@@ -11,7 +11,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import redis
 
@@ -19,12 +19,18 @@ from .commands import Batch, Command
 from .connections import Pools, TooFewReplicas, read, with_wait
 from .exchange import exchange_on_loop
 from .server import FAILURES, Server
-from .slots import Learn, Pause, Round, Slots, Trip, routed
+from .slots import Learn, Pause, Round, Routing, Slots, Step, Trip, routed
 from .urls import Address, ask_once, ask_once_on_loop
 
 _ASKING: Final = Command(("ASKING",), b"")
 _DESCRIBE: Final = ("CLUSTER", "SLOTS")  # known to all versions, and to every cloud
 _SHARE: Final = 0.25  # of the timeout, at least, for a node to describe the cluster
+
+
+class Done(NamedTuple):
+    """All is sent, and answered."""
+
+    answers: list[Any]
 
 
 class ClusterConnections:
@@ -52,7 +58,9 @@ class ClusterConnections:
         answered: Any = None
         try:
             while True:
-                match flow.send(answered):
+                match _next(flow, answered):
+                    case Done(answers):
+                        return read(answers, len(answers), 0)
                     case Learn():
                         answered = self._learn(until)
                     case Pause(seconds):
@@ -60,8 +68,6 @@ class ClusterConnections:
                         answered = None
                     case trips:
                         answered = self._round(trips, batch, until)
-        except StopIteration as done:
-            return self._read(done.value)
         except FAILURES as error:
             raise self._server.failure(error) from error
 
@@ -74,7 +80,9 @@ class ClusterConnections:
         try:
             async with asyncio.timeout(self._server.timeout):
                 while True:
-                    match step := flow.send(answered):
+                    match step := _next(flow, answered):
+                        case Done(answers):
+                            return read(answers, len(answers), 0)
                         case Learn():
                             answered = await self._learn_on_loop()
                         case Pause(seconds):
@@ -82,8 +90,6 @@ class ClusterConnections:
                             answered = None
                         case trips:
                             answered = await self._round_on_loop(trips, batch)
-        except StopIteration as done:
-            return self._read(done.value)
         except FAILURES as error:
             if isinstance(error, TimeoutError) and isinstance(step, dict):
                 for trip in step:
@@ -94,12 +100,6 @@ class ClusterConnections:
         if self._pools.is_old() and self._pools.leave(self._pools.times_left):
             self._slots.grow_old()
             self._moved()
-
-    def _read(self, answers: list[Any]) -> list[Any]:
-        try:
-            return read(answers, len(answers), 0)
-        except FAILURES as error:
-            raise self._server.failure(error) from error
 
     def let_go(self) -> None:
         """Let go of the connections of event loops: the last user of each closes it."""
@@ -115,11 +115,11 @@ class ClusterConnections:
         try:
             if self._slots.times_learned != before:
                 return None
-            self._slots.tried()
             for address, share in self._sources():
                 left = until - time.monotonic()
                 if left <= 0:
                     return failure or redis.TimeoutError()
+                self._slots.tried()
                 try:
                     seconds = min(left, max(left * share, self._server.timeout * _SHARE))
                     options = self._server.options
@@ -283,6 +283,14 @@ class _Exchange:
         if not self._is_read:
             self._connection.disconnect()
         self._pool.release(self._connection)
+
+
+def _next(flow: Routing, answered: Any) -> Step | Done:
+    """The next step of a flow."""
+    try:
+        return flow.send(answered)
+    except StopIteration as done:
+        return Done(done.value)
 
 
 def _pause(seconds: float, until: float) -> None:

@@ -8,6 +8,7 @@ Rules:
 
 import asyncio
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any, TypeAlias
 
 import redis
@@ -47,6 +48,20 @@ class Asked(CredentialProvider):
         except Exception as error:  # noqa: BLE001
             failure = _failure(error)
         raise failure
+
+
+def pickled(provider: Any) -> Any:
+    """What a pickle of a store says of its provider: a module's function by its name, no object."""
+    is_named = isinstance(provider, FunctionType) and "<" not in provider.__qualname__
+    return provider if provider is None or is_named else left_out
+
+
+def left_out() -> tuple[str, str]:
+    """Stands for the provider of a store that was pickled in another process."""
+    raise NoCredentials(
+        "credentials= was left out of the store's pickle: give it a function of a module, or make "
+        "the store in each process"
+    )
 
 
 def _checked(answer: Any) -> tuple[str, ...]:

@@ -9,7 +9,9 @@ Rules:
 import re
 import socket
 import ssl
-from typing import Final
+from typing import Final, Literal, TypeAlias
+
+Among: TypeAlias = Literal["", "cluster", "sentinels"]
 
 CLUSTER: Final = "this is a node of a Redis Cluster: write RedisStore(url, cluster=True)"
 NO_CLUSTER: Final = "this is a server of its own, and no cluster: write RedisStore(url) alone"
@@ -62,6 +64,10 @@ _IN_CLUSTER: Final = {
     "MOVED": "its nodes disagree on who has the slot (redis-cli --cluster check)",
     "TRYAGAIN": "its slot is being moved, and the key is in neither place as yet",
 }
+_GONE: Final = {
+    "cluster": "one of its nodes is gone, and no other has taken its place as yet",
+    "sentinels": "the primary is gone, and the Sentinels name no other as yet",
+}
 _BY_CLASS: Final = {  # ours, where the kind alone does not say it
     "Demoted": "the Sentinels' word is old: they name a replica as the primary",
     "TooFewReplicas": "fewer replicas than replicas= says have confirmed a write in time",
@@ -113,19 +119,20 @@ def kind(error: BaseException) -> str:
     return word if is_code and getattr(error, "status_code", None) != "ERR" else name
 
 
-def told(error: BaseException, *, is_tls: bool, was_reached: bool, is_cluster: bool = False) -> str:
+def told(error: BaseException, *, is_tls: bool, was_reached: bool, among: Among = "") -> str:
     """The kind of a failure, and its meaning if that is known.
 
-    `was_reached`: this server has answered before, so the url is right. `is_cluster`: it is, and
-    the store was told so.
+    `was_reached`: this server has answered before, so the url is right. `among`: what the
+    server belongs to.
     """
-    sentence = _IN_CLUSTER.get(kind(error)) if is_cluster else None
-    sentence = sentence or _sentence(error, is_tls=is_tls, was_reached=was_reached)
+    sentence = _sentence(error, is_tls=is_tls, was_reached=was_reached, among=among)
     return f"{kind(error)}: {sentence}" if sentence else kind(error)
 
 
-def _sentence(error: BaseException, *, is_tls: bool, was_reached: bool) -> str | None:
+def _sentence(error: BaseException, *, is_tls: bool, was_reached: bool, among: Among) -> str | None:
     name, text = kind(error), str(error)
+    if among == "cluster" and name in _IN_CLUSTER:
+        return _IN_CLUSTER[name]
     own = type(error).__name__
     if own in _OWN_SENTENCES:
         return text
@@ -140,10 +147,11 @@ def _sentence(error: BaseException, *, is_tls: bool, was_reached: bool) -> str |
             return sentence
     for cause in _causes(error):
         found_cause = _of_cause(cause, is_tls=is_tls)
-        if found_cause is not None:
+        is_gone = among in _GONE and was_reached and isinstance(cause, ConnectionRefusedError)
+        if found_cause is not None and not is_gone:
             return found_cause
     if was_reached:
-        return None
+        return _GONE.get(among) if name == "ConnectionError" else None
     if is_tls:
         return _NO_TLS
     return _NO_ANSWER if name == "TimeoutError" else _NO_REDIS

@@ -16,7 +16,7 @@ from ...errors import ConfigurationError
 from ...log import logger
 from ..base import StoreUnavailable
 from .credentials import Asked
-from .errors import CLUSTER, NO_CLUSTER, OF_CLUSTERS, SENTINEL, kind, told
+from .errors import CLUSTER, NO_CLUSTER, OF_CLUSTERS, SENTINEL, Among, kind, told
 from .sentinel import Found, FoundOnLoop, FoundWithTls, FoundWithTlsOnLoop, Sentinels
 from .slots import Slots
 from .urls import Address, Url, pool, pool_on_loop
@@ -185,8 +185,10 @@ class Server:
     def failure(self, error: BaseException) -> StoreUnavailable:
         """The error to raise for a failure. A server of the wrong kind is logged, once."""
         name = kind(error)
-        is_cluster = self.slots is not None
-        if isinstance(error, WrongServer) or (name in OF_CLUSTERS and not is_cluster):
+        among: Among = "" if self._sentinels is None else "sentinels"
+        if self.slots is not None:
+            among = "cluster"
+        if isinstance(error, WrongServer) or (name in OF_CLUSTERS and among != "cluster"):
             why = str(error) if isinstance(error, WrongServer) else CLUSTER
             if not self._was_refused:
                 self._was_refused = True
@@ -196,7 +198,7 @@ class Server:
             error,
             is_tls=self._url.is_tls,
             was_reached=self._was_reached,
-            is_cluster=is_cluster,
+            among=among,
         )
         return StoreUnavailable(f"Redis: {why}")
 

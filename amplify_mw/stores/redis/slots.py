@@ -168,14 +168,15 @@ def _settled(slots: Slots, commands: tuple[Command, ...]) -> Routing:
     waiting: dict[int, Address | None] = dict.fromkeys(range(len(commands)))  # for whom, if for one
     for _ in range(_SENDINGS):
         trips: dict[Trip, list[int]] = {}
-        for number, asked in waiting.items():
+        for number, asked in [*waiting.items()]:
             to = asked or slots.owner(commands[number].key)
             if to is None:
                 answers[number] = NoOwner()
+                del waiting[number]
             else:
                 trips.setdefault(Trip(to, asked is not None), []).append(number)
         if not trips:
-            break
+            return answers
         waiting = yield from _sent(slots, commands, trips, answers)
     for number in waiting:
         answers[number] = TooManyMoves()

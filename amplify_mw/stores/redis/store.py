@@ -77,6 +77,8 @@ class RedisStore(SessionStore):
     ) -> None:
         if not (0 < timeout < math.inf and 0 <= local_cache < math.inf):
             raise ConfigurationError("timeout must be above 0, and local_cache 0 or more: seconds")
+        if not (isinstance(replicas, int) and replicas >= 0):
+            raise ConfigurationError("replicas: how many have to confirm a write: 0 or more")
         if find_spec("redis") is None:
             raise ConfigurationError("RedisStore needs redis-py: pip install 'amplify-mw[redis]'")
         from .sentinel import Sentinels
@@ -140,7 +142,10 @@ class RedisStore(SessionStore):
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return self._pickled(**self._arguments)
+        from .credentials import pickled
+
+        given = pickled(self._arguments["credentials"])
+        return self._pickled(**{**self._arguments, "credentials": given})
 
     def __repr__(self) -> str:
         return f"<RedisStore {self._server.place} {self._prefix}>"
