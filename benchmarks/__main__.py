@@ -25,6 +25,7 @@ QUESTIONS = {
     "sealed": "what does a sealed session cost?",
     "stored": "what does a stored session cost?",
     "amplify_cookies": "what do Amplify's cookies cost?",
+    "refreshing": "who waits for a refresh?",
     "verification": "what does verifying a token cost, by its size?",
     "peers": "what would another library cost?",
     "servers": "what does it cost behind a real server?",

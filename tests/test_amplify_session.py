@@ -1484,6 +1484,8 @@ def test_amplifys_cookies_and_sealed_sessions_are_read_side_by_side(
         (lambda: AmplifyCookies(former_domains=["https://x"]), "domain"),
         (lambda: AmplifyCookies(max_age=0), "max_age"),
         (lambda: AmplifyCookies(refresh_margin=-1), "refresh_margin"),
+        (lambda: AmplifyCookies(refresh_ahead=3601), "refresh_ahead"),
+        (lambda: AmplifyCookies(patience=61), "patience"),
         (lambda: AmplifyCookies(http_only="yes"), "http_only"),  # type: ignore[arg-type]
         (lambda: AmplifyCookies(verify_with_cognito_every=0), "verify_with_cognito_every"),
     ],

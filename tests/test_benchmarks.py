@@ -34,6 +34,7 @@ SAID = {
     "sealed": ["known sealed", "ASGI: first seen sealed", "decrypt_compact, JSON, decode"],
     "stored": ["bare SELECT", "SQLiteStore.ask, inline", "known session, SQLiteStore", "Redis"],
     "amplify_cookies": ["first sight", "ASGI: Amplify's, 100 kB header", "beside a sealed"],
+    "refreshing": ["stored session, SQLite", "sealed session", "Amplify's cookies"],
     "verification": [
         "1,208 bytes: raw RSA-2048 verify",
         "joserfc decode",

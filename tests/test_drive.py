@@ -330,6 +330,76 @@ def test_a_flight_for_which_nobody_waits_any_more_does_not_depart() -> None:
     flights.close()
 
 
+def busy_lane(flights: Flights) -> threading.Event:
+    """Fill the lane of flights that nobody waits for, until this is set."""
+    go = threading.Event()
+    departed: list[object] = []
+
+    def carry(flight: Flight) -> bool:
+        departed.append(flight.key)
+        return go.wait(PATIENCE)
+
+    for number in range(8):
+        flights.join(fetching("http://unused.example", number)._replace(lane="ahead"), carry)
+    until(lambda: len(departed) == 8)
+    return go
+
+
+def test_a_queued_flight_departs_when_somebody_comes_to_wait_for_it() -> None:
+    flights, land, carried = Flights(patience=PATIENCE), threading.Event(), list[str]()
+    go = busy_lane(flights)
+    flight = fetching("http://unused.example", "late")
+
+    def carry(flight: Flight) -> bool:
+        carried.append(flight.lane)
+        return land.wait(PATIENCE)
+
+    queued = flights.join(flight._replace(lane="ahead"), carry)
+    again = flights.join(flight._replace(lane="ahead"), carry)
+    waiters = [flights.join(flight._replace(lane="sessions"), carry) for _ in range(3)]
+    assert {queued} == {again, *waiters}
+    land.set()
+    assert flights.wait(waiters[0]) is True
+    go.set()
+    flights.close()
+    assert carried == ["ahead"]  # once, and not again by the lane it was in
+
+
+def test_who_waits_for_nothing_delays_nobody_who_waits() -> None:
+    flights = Flights(patience=PATIENCE)
+    go = busy_lane(flights)
+    other = fetching("http://unused.example", "other")._replace(lane="sessions")
+    assert flights.wait(flights.join(other, lambda _: "landed")) == "landed"
+    go.set()
+    flights.close()
+
+
+def test_a_flight_ahead_that_is_late_does_not_depart() -> None:
+    flights, carried = Flights(patience=PATIENCE), list[object]()
+    go = busy_lane(flights)
+    flight = fetching("http://unused.example", "late")._replace(lane="ahead")
+    late = flights.join(flight, carried.append)
+    flights._patience = 0.0
+    go.set()
+    assert isinstance(late.exception(PATIENCE), Unreachable)
+    assert carried == []
+    flights.close()
+
+
+def test_a_waiter_may_have_less_patience_than_others() -> None:
+    flights, go = Flights(patience=PATIENCE), threading.Event()
+    future = flights.join(fetching("http://unused.example"), lambda _: go.wait(PATIENCE))
+    for patience in (0.0, 0.01):
+        with pytest.raises(Unreachable):
+            flights.wait(future, patience)
+        with pytest.raises(Unreachable):
+            asyncio.run(flights.await_(future, patience))
+    go.set()
+    assert flights.wait(future) is True
+    assert flights.wait(future, 0.0) is asyncio.run(flights.await_(future, 0.0)) is True
+    flights.close()
+
+
 # --- threads, and who starts them
 
 

@@ -176,20 +176,8 @@ class Flights:
 
     async def await_(self, future: "Future[T]", patience: float | None = None) -> T:
         """The same, awaited on the running loop."""
-        import asyncio
-
-        loop = asyncio.get_running_loop()
-        landed = asyncio.Event()
-
-        def wake(_: object) -> None:
-            with suppress(RuntimeError):  # the loop was closed, and its waiters with it
-                loop.call_soon_threadsafe(landed.set)
-
-        future.add_done_callback(wake)
-        try:
-            await asyncio.wait_for(landed.wait(), self._patience_of(patience))
-        except TimeoutError as error:
-            raise Unreachable("no answer in time") from error
+        if not future.done():
+            await _landing(future, self._patience_of(patience))
         if future.cancelled():
             raise Unreachable(_NO_THREAD)
         return _result(future, future.exception())
@@ -205,6 +193,24 @@ class Flights:
         for lane in lanes.values():
             lane.shutdown(wait=True)
         self._closing = threading.Event()
+
+
+async def _landing(future: "Future[Any]", patience: float) -> None:
+    """Wait on the running loop until a flight has landed."""
+    import asyncio
+
+    loop = asyncio.get_running_loop()
+    landed = asyncio.Event()
+
+    def wake(_: object) -> None:
+        with suppress(RuntimeError):  # the loop was closed, and its waiters with it
+            loop.call_soon_threadsafe(landed.set)
+
+    future.add_done_callback(wake)
+    try:
+        await asyncio.wait_for(landed.wait(), patience)
+    except TimeoutError as error:
+        raise Unreachable("no answer in time") from error
 
 
 def _result(future: "Future[T]", failure: BaseException | None) -> T:

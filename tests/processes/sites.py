@@ -33,6 +33,7 @@ class Spec:
     replicas: int = 0
     timeout: float = 60.0
     margin: float = 600.0  # before the end of its tokens; a slow test is through by then
+    ahead: float = 0.0
     keys: Sequence[str] = (KEY,)
 
     def open(self) -> Any:
@@ -40,7 +41,13 @@ class Spec:
         return None if self.store == "none" else STORES[self.store](self)
 
     def config(self, store: Any) -> AmplifyConfig:
-        times = {"lease": self.lease, "idle": self.idle, "refresh_margin": self.margin}
+        times = {
+            "lease": self.lease,
+            "idle": self.idle,
+            "refresh_margin": self.margin,
+            "refresh_ahead": self.ahead,
+            "patience": 60.0,
+        }
         session: StoredSession | SealedSession
         if self.kind == "stored":
             session = StoredSession(store, **times)

@@ -3,6 +3,7 @@
 import pytest
 
 from amplify_mw.models.session import TokenSet
+from tests.patience import until
 from tests.processes.cluster import Cluster, Member
 from tests.processes.conftest import DUE, Cognito, Places, sign_in
 from tests.processes.sites import Spec
@@ -60,6 +61,26 @@ def test_a_parent_goes_on_after_its_child_has_ended(
     assert {member.ask(value).status for value in (known, cookie)} == {200}
     assert member.ask(known, "/out").outcome == (200, "cleared")
     assert member.ask(known).outcome == (401, "cleared")
+
+
+@sites
+@shells
+def test_a_child_does_not_wait_for_a_refresh_that_its_parent_has_in_the_air(
+    cluster: Cluster, places: Places, cognito: Cognito, kind: str, store: str, shell: str
+) -> None:
+    spec = places.site(cognito, kind, store, margin=60.0, ahead=900.0)
+    (member,) = cluster.members(spec, shell)
+    cookie = sign_in(member, cognito.tokens())
+    cookie = member.ask(cookie, "/refresh").new_cookie or cookie
+    cookie = sign_in(member, due(cognito))
+    with cognito.pool.hold("GetTokensFromRefreshToken") as gate:
+        assert member.ask(cookie).outcome == (200, None)
+        gate.wait_for_arrivals()
+        got = member.answers("fork", *[cookie] * 5)
+        assert [(answer.status, answer.new_cookie) for answer in got] == [(200, None)] * 5
+    if kind == "sealed":
+        until(lambda: member.ask(cookie).new_cookie)
+    assert member.ask(cookie).status == 200
 
 
 @shared_sites

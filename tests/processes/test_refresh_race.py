@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, until
 from tests.processes.cluster import Answer, Begun, Cluster, Member
 from tests.processes.conftest import DUE, Cognito, Places, enter, expired_session
 from tests.processes.sites import Spec
@@ -70,6 +70,24 @@ def test_tokens_that_are_still_good_are_refreshed_once(
         got = answers(begun)
     assert [(answer.status, answer.body) for answer in got] == [(200, "ada")] * ALL
     assert {m.ask(cookie).status for m in members} == {200}
+    assert rotating.grants == 1
+
+
+@sites
+@kinds
+def test_ahead_of_time_nobody_waits_and_one_refresh_serves_all_of_them(
+    cluster: Cluster, places: Places, rotating: Cognito, kind: str, store: str
+) -> None:
+    spec = places.site(rotating, kind, store, margin=60.0, ahead=900.0)
+    cookie = enter(spec, rotating.tokens(age=DUE), DUE)
+    members = cluster.members(spec, *SHELLS)
+    with rotating.pool.hold("GetTokensFromRefreshToken") as gate:
+        got = answers(begin(members, cookie))
+        gate.wait_for_arrivals(1, timeout=PATIENCE)
+    assert [(answer.status, answer.body) for answer in got] == [(200, "ada")] * ALL
+    assert cookies_to_go_on_with(spec, "", got) in ({""}, {None})
+    until(lambda: members[0].ask(cookie).new_cookie or kind == "stored")
+    assert {member.ask(cookie).status for member in members} == {200}
     assert rotating.grants == 1
 
 

@@ -117,6 +117,27 @@ def test_tokens_are_refreshed_when_less_than_the_margin_is_left(
     assert len(world.used) == refreshes
 
 
+@shared
+@pytest.mark.parametrize(("at", "launches"), [(0, 0), (3299.9, 0), (3300, 1), (3539.9, 1)])
+def test_tokens_are_refreshed_ahead_when_less_than_that_is_left(
+    world: World, process: Process, cookie: str, at: float, launches: int
+) -> None:
+    world.now = T + at
+    assert told(process.visit(cookie)) == (None, False)
+    assert (len(world.launched), world.used) == (launches, [])
+
+
+@shared
+@pytest.mark.parametrize(("life", "at", "launches"), [(600, 449, 0), (600, 450, 1), (200, 150, 0)])
+def test_ahead_is_at_most_a_quarter_of_the_tokens_life(
+    world: World, process: Process, life: int, at: float, launches: int
+) -> None:
+    cookie = process.start(world.tokens(expires_in=life))
+    world.now = T + at
+    process.visit(cookie)
+    assert (len(world.launched), world.used == ["refresh-0"]) == (launches, life == 200)
+
+
 @pytest.mark.parametrize(("at", "refreshes"), [(29.9, 0), (30, 1)])
 def test_short_lived_tokens_serve_for_half_of_their_life(
     world: World, process: Process, at: float, refreshes: int
