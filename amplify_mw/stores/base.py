@@ -21,7 +21,7 @@ takes several calls otherwise. Each has a default made of these calls, and may b
   write. Every write is a change, even of the same version. A store may give each write a mark that
   no other write has (`Record.stamp`), so that an unchanged record is not fetched. Stamps are the
   store's: one that comes with a record to be written means nothing.
-- `end` returns a record to one caller. Its lease ends, or is of no use: only a tombstone is left.
+- `end` returns a record to one caller. The lease is gone, or of no use to the tombstone.
 - The defaults cost the calls they are made of: `reload` one, with the whole record; the others two;
   `end_of_user` one, and two for each session. Between two calls of `end` another process may write
   tokens that its caller does not get; and with `asks_again`, callers at the same moment may all get

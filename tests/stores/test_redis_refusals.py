@@ -38,7 +38,7 @@ from tests.valkey import Valkey, free_port, program
 
 def documented(beginning: str) -> list[str]:
     """The words of the line that the documentation has for an ACL."""
-    (line,) = [line for line in PAGES["deployment"].splitlines() if line.startswith(beginning)]
+    (line,) = [line for line in PAGES["many-machines"].splitlines() if line.startswith(beginning)]
     return line.split()
 
 
