@@ -87,7 +87,7 @@ HOUSE = {
         clients.browser clients.wsgi clients.flask clients.httpx clients.starlette clients.django
         clients.clients plugin
         store_contract.basis store_contract.records store_contract.lists store_contract.leases
-        store_contract.sharing store_contract.walk
+        store_contract.steps store_contract.sharing store_contract.walk
     """,
     "demo": "device people profile frame pages host app_flask app_fastapi server",
     "__main__": "",
