@@ -63,7 +63,11 @@ class Way:
             return at_once(count, lambda _: self(store, method, *arguments))
 
         async def gathered() -> list[Any]:
-            return await asyncio.gather(*[store.ask(method, arguments) for _ in range(count)])
+            tasks = []
+            for _ in range(count):
+                tasks.append(asyncio.ensure_future(store.ask(method, arguments)))
+                await asyncio.sleep(0)  # those asked in one turn of the loop share a connection
+            return await asyncio.gather(*tasks)
 
         return self.loop.run(gathered())
 

@@ -17,7 +17,7 @@ import redis
 
 from .commands import Batch, Command
 from .connections import Pools, TooFewReplicas, read, with_wait
-from .exchange import exchange_on_loop
+from .exchange import Sent
 from .server import FAILURES, Server
 from .slots import Learn, Pause, Round, Routing, Slots, Step, Trip, routed
 from .urls import Address, ask_once, ask_once_on_loop
@@ -172,22 +172,22 @@ class ClusterConnections:
 
     def _round(self, trips: Round, batch: Batch, until: float) -> dict[Trip, Any]:
         answers: dict[Trip, Any] = {}
-        sent: list[tuple[Trip, Batch, _Exchange]] = []
+        sent: list[tuple[Trip, Sent]] = []
         try:
             for trip, commands in trips.items():
                 asked = self._asked(trip, commands, batch)
                 try:
-                    sent.append((trip, asked, _Exchange(self._pools.client(trip.to), asked)))
+                    sent.append((trip, self._pools.of_threads(trip.to).begin(asked)))
                 except FAILURES as error:
                     answers[trip] = error
-            for trip, _, exchange in sent:
+            for trip, exchange in sent:
                 try:
                     found = exchange.answers(until)
                     answers[trip] = self._found(trip, len(trips[trip]), found)
                 except FAILURES as error:
                     answers[trip] = error
         finally:
-            for _, _, exchange in sent:
+            for _, exchange in sent:
                 exchange.end()
         return answers
 
@@ -202,7 +202,8 @@ class ClusterConnections:
         try:
             loop = await self._pools.on_loop(trip.to)
             asked = self._asked(trip, commands, batch)
-            return self._found(trip, len(commands), await exchange_on_loop(loop.client, asked))
+            answers = await loop.sharing.send(asked, self._server.timeout)
+            return self._found(trip, len(commands), answers)
         except FAILURES as error:
             return error
         finally:
@@ -234,55 +235,6 @@ class ClusterConnections:
         if isinstance(replicas, Exception):
             return replicas
         return answer if replicas >= self._replicas else TooFewReplicas()
-
-
-class _Exchange:
-    """A batch that was written to a node, and whose answers are to be read."""
-
-    def __init__(self, client: Any, batch: Batch) -> None:
-        self._pool = client.connection_pool
-        self._words = [command.words for command in batch.commands]
-        self._connection = self._pool.get_connection()
-        try:
-            try:
-                self._write()
-            except redis.ConnectionError:
-                self._write()
-        except BaseException:
-            self.end()
-            raise
-
-    def _write(self) -> None:
-        connection = self._connection
-        connection.send_packed_command(connection.pack_commands(self._words), check_health=False)
-
-    def answers(self, until: float) -> list[Any]:
-        """The answers, errors in their places. If the connection broke, asks once more."""
-        try:
-            return self._answers(until)
-        except redis.ConnectionError:
-            self._connection.disconnect()
-            self._write()
-            return self._answers(until)
-
-    def _answers(self, until: float) -> list[Any]:
-        answers: list[Any] = []
-        for _ in self._words:
-            try:
-                left = max(0.001, until - time.monotonic())
-                answers.append(self._connection.read_response(timeout=left))
-            except redis.ResponseError as error:
-                answers.append(error)
-        self._is_read = True
-        return answers
-
-    _is_read = False
-
-    def end(self) -> None:
-        """Give the connection back; close it if it may yet bring an answer."""
-        if not self._is_read:
-            self._connection.disconnect()
-        self._pool.release(self._connection)
 
 
 def _next(flow: Routing, answered: Any) -> Step | Done:

@@ -20,11 +20,12 @@ from typing import Any, Final, NamedTuple
 
 import redis
 
+from .batching import Sharing
 from .commands import Batch, Command
 from .errors import DEMOTED, kind
-from .exchange import exchange, exchange_on_loop
+from .exchange import Lending
 from .server import FAILURES, Server
-from .urls import Address, Pool, hang_up
+from .urls import Address, Pool, hang_up, pool, pool_on_loop
 
 _LIFE: Final = 300.0  # seconds for which connections are kept, at most
 _WAIT: Final = 0.75  # of the timeout, for replicas
@@ -35,14 +36,14 @@ class TooFewReplicas(redis.RedisError):
 
 
 class Pools:
-    """The clients of one process, for each address. Made without any connection.
+    """What one process sends by, for each address. Made without any connection.
 
     The address None is the url's own.
     """
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        self._threads: dict[Address | None, Any] = {}
+        self._threads: dict[Address | None, Lending] = {}
         self._loops: dict[asyncio.AbstractEventLoop, dict[Address | None, OnLoop]] = {}
         self._times_left = 0
         self._until = time.monotonic() + _LIFE
@@ -57,17 +58,21 @@ class Pools:
         """Whether it is time to give up the connections."""
         return time.monotonic() >= self._until
 
-    def client(self, address: Address | None = None) -> Any:
-        """The client of this process's threads."""
+    def of_threads(self, address: Address | None = None) -> Lending:
+        """What this process's threads send by."""
         found = self._threads.get(address)
         if found is None:
-            found = self._threads.setdefault(address, self._server.client(address))
+            found = self._threads.setdefault(address, self.open_for_threads(address))
         return found
 
+    def open_for_threads(self, address: Address | None = None) -> Lending:
+        """The same, made anew."""
+        return Lending(pool(self._server.options, address))
+
     async def on_loop(self, address: Address | None = None) -> "OnLoop":
-        """The client of the running event loop."""
+        """What the running event loop sends by."""
         running = asyncio.get_running_loop()
-        found = self._loops.get(running, _NONE).get(address)
+        found = self.found_on(running, address)
         if found is not None:
             return found
         made = await self.open(address)  # goes there at once: no other task comes in between
@@ -77,12 +82,19 @@ class Pools:
         closed.clear()  # what is dropped may run code of asyncio's: not under the lock
         return made
 
+    def found_on(
+        self, loop: asyncio.AbstractEventLoop, address: Address | None = None
+    ) -> "OnLoop | None":
+        """The same, if that was made before."""
+        return self._loops.get(loop, _NONE).get(address)
+
     async def open(self, address: Address | None = None) -> "OnLoop":
-        """A new client for the running event loop."""
-        client = self._server.async_client(address)
-        end = _closing(client.connection_pool)
+        """The same, made anew."""
+        connections = pool_on_loop(self._server.async_options, address)
+        sharing = Sharing(connections)
+        end = _closing(connections, sharing)
         await anext(end)
-        return OnLoop(client, end)
+        return OnLoop(sharing, end)
 
     def leave(self, times_left: int) -> bool:
         """Give up all connections, unless another thread has, since `times_left`."""
@@ -114,16 +126,16 @@ class Pools:
 
 
 class OnLoop(NamedTuple):
-    """The client of an event loop, and the generator that closes it, even if only dropped."""
+    """What an event loop sends by, and the generator that closes it, even if only dropped."""
 
-    client: Any
+    sharing: Sharing
     end: AsyncGenerator[None, None]
 
 
 _NONE: Final[dict[Address | None, OnLoop]] = {}
 
 
-async def _closing(pool: Pool) -> AsyncGenerator[None, None]:
+async def _closing(pool: Pool, sharing: Sharing) -> AsyncGenerator[None, None]:
     """Closes connections when their event loop shuts down its generators, or this one is dropped.
 
     asyncio does both: before a loop ends it closes the generators that were started on it; and if
@@ -132,6 +144,7 @@ async def _closing(pool: Pool) -> AsyncGenerator[None, None]:
     try:
         yield
     finally:
+        sharing.end()
         await hang_up(pool.made)
 
 
@@ -152,9 +165,9 @@ class Connections:
         if self._pools.is_old():
             self._leave(self._pools.times_left)
         asked = with_wait(batch, self._replicas, self._server.timeout)
-        times_left, client = self._pools.times_left, self._pools.client()
+        times_left, lending = self._pools.times_left, self._pools.of_threads()
         try:
-            answers = exchange(client, asked)
+            answers = lending.send(asked)
             if _is_demoted(answers):
                 answers = self._send_anew(asked)
                 self._leave(times_left)
@@ -164,26 +177,28 @@ class Connections:
 
     def _send_anew(self, batch: Batch) -> list[Any]:
         """The answers on a new connection."""
-        client = self._server.client()
+        lending = self._pools.open_for_threads()
         try:
-            return _accepted(exchange(client, batch))
+            return _accepted(lending.send(batch))
         finally:
-            client.close()
+            lending.close()
 
     async def send_on_loop(self, batch: Batch) -> list[Any]:
         """The same, awaited on the running event loop."""
         if self._pools.is_old():
             self._leave(self._pools.times_left)
-        asked = with_wait(batch, self._replicas, self._server.timeout)
-        times_left, loop = self._pools.times_left, None
+        pools, timeout = self._pools, self._server.timeout
+        asked = with_wait(batch, self._replicas, timeout)
+        times_left, loop, running = pools.times_left, None, asyncio.get_running_loop()
+        begun = running.time()
         try:
-            async with asyncio.timeout(self._server.timeout):
-                loop = await self._pools.on_loop()
-                answers = await exchange_on_loop(loop.client, asked)
-                if _is_demoted(answers):
+            loop = pools.found_on(running) or await pools.on_loop()
+            answers = await loop.sharing.send(asked, timeout)
+            if _is_demoted(answers):
+                async with asyncio.timeout_at(begun + timeout):
                     answers = await self._send_anew_on_loop(asked)
-                    self._leave(times_left)
-                return read(answers, len(batch.commands), self._replicas)
+                self._leave(times_left)
+            return read(answers, len(batch.commands), self._replicas)
         except FAILURES as error:
             raise self._server.failure(error) from error
         finally:
@@ -192,7 +207,7 @@ class Connections:
     async def _send_anew_on_loop(self, batch: Batch) -> list[Any]:
         new = await self._pools.open()
         try:
-            return _accepted(await exchange_on_loop(new.client, batch))
+            return _accepted(await new.sharing.send(batch, self._server.timeout))
         finally:
             await new.end.aclose()
 

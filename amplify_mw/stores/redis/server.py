@@ -19,7 +19,7 @@ from .credentials import Asked
 from .errors import CLUSTER, NO_CLUSTER, OF_CLUSTERS, SENTINEL, Among, kind, told
 from .sentinel import Found, FoundOnLoop, FoundWithTls, FoundWithTlsOnLoop, Sentinels
 from .slots import Slots
-from .urls import Address, Url, pool, pool_on_loop
+from .urls import Address, Url, pool
 
 _HELLO: Final = ("HELLO",)
 _MEMORY: Final = ("INFO", "memory")  # since CONFIG is closed in most clouds
@@ -102,10 +102,6 @@ class Server:
     def client(self, address: Address | None = None) -> Any:
         """A client for threads: a `redis.Redis`, whose own types know little of commands."""
         return redis.Redis.from_pool(pool(self.options, address))
-
-    def async_client(self, address: Address | None = None) -> Any:
-        """A client for one event loop: a `redis.asyncio.Redis`."""
-        return redis.asyncio.Redis.from_pool(pool_on_loop(self.async_options, address))
 
     def listening(self) -> tuple[Any, Address | None]:
         """A client that hears of changes, and where: all nodes of a cluster hear of all."""
