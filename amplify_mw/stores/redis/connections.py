@@ -113,8 +113,9 @@ class Pools:
         """Give up the connections to all other addresses."""
         with self._lock:
             left: list[Any] = []
-            for clients in (self._threads, *self._loops.values()):
-                left += [clients.pop(each) for each in [*clients] if each not in addresses]
+            found: list[dict[Address | None, Any]] = [self._threads, *self._loops.values()]
+            for of_all in found:
+                left += [of_all.pop(each) for each in [*of_all] if each not in addresses]
         left.clear()
 
     def let_go(self) -> None:

@@ -10,7 +10,6 @@ Rules:
 from typing import Any, Final
 
 import redis
-import redis.asyncio
 
 from ...errors import ConfigurationError
 from ...log import logger
