@@ -147,17 +147,18 @@ class Sessions(Protocol):
 
 
 class SessionList(Protocol):
-    """A user's sessions, of a kind that keeps a list. Both methods raise `Unreachable`."""
+    """A user's sessions, of a kind that keeps a list. All methods raise `Unreachable`."""
 
     def of_user(self, user: str, current: SignedIn | None) -> "Flow[dict[bytes, SessionInfo]]":
         """A user's sessions by their keys, the one seen last first."""
         ...
 
-    def end_by_key(self, key: bytes, until: float, now: float) -> Flow[bool]:
-        """End one of the sessions from elsewhere; False if there is none with this key.
+    def end_by_key(self, key: bytes, now: float) -> Flow[bool]:
+        """End one of the sessions from elsewhere; False if there is none with this key."""
+        ...
 
-        `until`: the time after which no browser has its cookie.
-        """
+    def end_of_user(self, user: str, now: float) -> Flow[None]:
+        """End all of them from elsewhere."""
         ...
 
 

@@ -6,11 +6,11 @@ Rules:
 - The operator is told once when the store stops answering, and once when it answers again. If only
   writes failed, only a write ends the outage. The same failure is told at most once a minute.
 - This process remembers the end of a session by itself as well, even if the store could not be
-  told: no slow answer may set that session's cookie again.
+  told: no slow answer may set that session's cookie again. Another process's end is asked for,
+  unless the store knew the session a moment ago.
 """
 
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any, Final, Generic, TypeVar, TypeVarTuple
 
 from ..effects import Ask, Cache, Flow, Forget, Outage, Unreachable
@@ -25,6 +25,7 @@ Ts = TypeVarTuple("Ts")
 
 _STORE: Final = "the session store"
 _REMEMBERED: Final = 3600.0  # seconds in which a slow answer may come
+_A_MOMENT: Final = 1.0  # seconds: an answer can spend as long on its way to the browser
 _READS: Final[frozenset[Callable[..., Any]]] = frozenset((Store.load, Store.reload, Store.of_user))
 _TOLD_FOR: Final = 60.0  # seconds for which a failure is not told again
 _MAX_TOLD: Final = 100
@@ -90,17 +91,19 @@ class StoreClient(Generic[S_co]):
         now: float,
         *,
         asks_again: bool = False,
+        is_kept: bool = True,
     ) -> Flow[None]:
         """End a session for good, in every process that shares the store. Raises `Unreachable`.
 
-        `until`: when its last cookie has expired.
+        `until`: when its last cookie has expired. `is_kept`: whether a record was found just now.
         """
         if not codec.in_cookie:
-            yield from self.delete(codec.key, until, now, asks_again=asks_again)
+            yield from self.end(codec.key, now, asks_again=asks_again)
             return
         yield from self.note(codec.key, now)
         record = tombstone(until, asks_again=asks_again)
-        for call in (Store.replace, Store.create, Store.replace):
+        ways = (Store.replace, Store.create, Store.replace)
+        for call in ways if is_kept else ways[1:] + ways[1:]:
             kept, _ = yield from self.ask(call, codec.key, record)
             if kept:
                 break
@@ -108,16 +111,19 @@ class StoreClient(Generic[S_co]):
         # Verdicts that are being made now are not kept either.
         yield Forget(self._verdicts(), lambda verdict: _has_sid(verdict, sid))
 
-    def delete(
-        self, key: bytes, until: float, now: float, *, asks_again: bool = False
-    ) -> Flow[bool]:
-        """End a session that is only in the store; False if there is none. Raises `Unreachable`."""
-        yield from self.note(key, now)
-        ended, _ = yield from self.ask(Store.delete, key)
-        if ended and asks_again:
-            with suppress(Unreachable):  # it has ended all the same
-                yield from self.ask(Store.create, key, tombstone(until, asks_again=True))
-        return bool(ended)
+    def end(
+        self, key: bytes, now: float, *, asks_again: bool = False, is_known: bool = True
+    ) -> Flow[Record | None]:
+        """End a session that is only in the store: its record; None if there is none.
+
+        `is_known`: it existed a short time ago. Raises `Unreachable`.
+        """
+        if is_known:
+            yield from self.note(key, now)
+        record, now = yield from self.ask(Store.end, key, asks_again)
+        if record is not None and not is_known:
+            yield from self.note(key, now)
+        return record
 
     def note(self, key: bytes, now: float) -> Flow[None]:
         """Have this process remember an end for a while, even if the store fails.
@@ -134,10 +140,16 @@ class StoreClient(Generic[S_co]):
         noted: tuple[Record | None, float] = yield Ask(self._memory, Memory.load, key)
         return has_ended(noted[0])
 
-    def is_over(self, codec: RecordCodec) -> Flow[bool]:
-        """Whether a session has ended; False if the store does not answer."""
-        if self._memory is not self._store and (yield from self._is_noted(codec.key)):
-            return True
+    def is_over(self, codec: RecordCodec, seen_at: float, now: float) -> Flow[bool]:
+        """Whether a session has ended; False if the store does not answer.
+
+        `seen_at`: the time of the store's last answer that it had not.
+        """
+        if self._memory is not self._store:
+            if (yield from self._is_noted(codec.key)):
+                return True
+            if 0 <= now - seen_at < _A_MOMENT:
+                return False
         try:
             record, _ = yield from self.ask(Store.load, codec.key)
         except Unreachable:

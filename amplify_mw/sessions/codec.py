@@ -9,10 +9,13 @@ Rules:
 - A record that was tampered with counts as absent.
 """
 
-from typing import NamedTuple, Protocol
+from dataclasses import replace
+from typing import Final, NamedTuple, Protocol
 
 from .bundle import Bundle
 from .record import Record, has_ended
+
+_RECORD_SIZE: Final = 400  # bytes of a record's own, beside its texts
 
 
 class RecordCodec(Protocol):
@@ -43,16 +46,36 @@ class LoadedSession(NamedTuple):
     """A session as it was found.
 
     `sealed`: its bundle as it is kept: the cookie's value, or the record's. `is_newer`: newer than
-    the cookie, or than the caller's version.
+    the cookie, or than the caller's version. `record`: the one it was found in; see `kept_record`.
     """
 
     codec: RecordCodec
     bundle: Bundle
     sealed: bytes
     is_newer: bool = False
+    record: Record | None = None
+
+    @property
+    def record_size(self) -> int:
+        """Bytes of the record in memory, roughly, beside its value (which is `sealed`)."""
+        record = self.record
+        if record is None:
+            return 0
+        texts = len(record.user) + len(record.handle) + len(record.user_agent)
+        return _RECORD_SIZE + texts + len(record.stamp)
 
     def __repr__(self) -> str:
         return "<LoadedSession>"
+
+
+def kept_record(codec: RecordCodec, record: Record | None) -> Record | None:
+    """What to keep of a session's record, so that its store can answer that it is unchanged.
+
+    Of a session in its cookie only the mark of the record's last write: its value is not needed.
+    """
+    if record is None or not codec.in_cookie:
+        return record
+    return replace(record, value=b"") if record.stamp else None
 
 
 def newest(loaded: LoadedSession, record: Record | None) -> LoadedSession | None:
@@ -63,11 +86,12 @@ def newest(loaded: LoadedSession, record: Record | None) -> LoadedSession | None
     if has_ended(record):
         return None
     if codec.in_cookie and record.version <= loaded.bundle.turn:
-        return loaded
+        return loaded._replace(record=kept_record(codec, record))
     opened = codec.open(record)
     if opened is None:
         return loaded if codec.in_cookie else None
     bundle, sealed = opened
     if bundle.turn < loaded.bundle.turn:
         return loaded
-    return LoadedSession(codec, bundle, sealed, is_newer=bundle.turn > loaded.bundle.turn)
+    is_newer = bundle.turn > loaded.bundle.turn
+    return LoadedSession(codec, bundle, sealed, is_newer, kept_record(codec, record))

@@ -20,7 +20,7 @@ from ..web.cookies import NewCookie
 from .base import Dependencies, NewSession
 from .bundle import Bundle
 from .client import StoreClient
-from .codec import LoadedSession, RecordCodec, newest
+from .codec import LoadedSession, RecordCodec, kept_record, newest
 from .lifetimes import LastingSession
 from .refreshing import IV, RETRY, Pair
 from .settling import Settler
@@ -81,7 +81,7 @@ class LastingForm:
         if self._too_large(loaded) is not None:
             return None
         max_age = max(1, math.ceil(self._kind.ends_at(loaded.bundle) - now))
-        return NewCookie(loaded.codec.cookie(loaded.sealed).decode("ascii"), max_age)
+        return NewCookie(loaded.codec.cookie(loaded.sealed).decode("ascii"), max_age, now)
 
     def too_large(self, loaded: LoadedSession) -> SessionTooLargeError | None:
         """Why no cookie can hold a session; None if one can."""
@@ -167,13 +167,14 @@ class Lasting:
         bundle = loaded.bundle._replace(seen_at=float(math.floor(now)))
         iv, now = yield Draw(IV)
         record, sealed = loaded.codec.close(bundle, iv, self._kind.ends_at(bundle))
-        extended = LoadedSession(loaded.codec, bundle, sealed, is_newer=True)
+        kept = kept_record(loaded.codec, record)
+        extended = LoadedSession(loaded.codec, bundle, sealed, is_newer=True, record=kept)
         if loaded.codec.in_cookie:
             self._note_extension(extended)
             return extended, now
         try:
-            kept, now = yield from self.store.ask(Store.replace, loaded.codec.key, record)
-            if kept:
+            is_kept, now = yield from self.store.ask(Store.replace, loaded.codec.key, record)
+            if is_kept:
                 return extended, now
             found, now = yield from self.store.ask_quietly(Store.load, loaded.codec.key)
         except Unreachable as error:  # a later request extends it
@@ -222,7 +223,11 @@ class Lasting:
         )
         return bundle, iv
 
-    def unless_ended(self, codec: RecordCodec | None, cookie: NewCookie) -> Flow[NewCookie | None]:
+    def unless_ended(
+        self, codec: RecordCodec | None, cookie: NewCookie, now: float
+    ) -> Flow[NewCookie | None]:
         """A cookie, unless its session has ended. `codec`: of that session, if it is one."""
-        is_over = codec is not None and (yield from self.store.is_over(codec))
+        if codec is None:
+            return cookie
+        is_over = yield from self.store.is_over(codec, cookie.made_at, now)
         return None if is_over else cookie

@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 from ..errors import ConfigurationError, check_number, kind_of
 from .bundle import Bundle
 from .record import LONGEST_LEASE
+from .store import Store
 
 _DAY: Final = 86_400.0
 DEFAULT_TOKEN_BYTES: Final = 65_536
@@ -142,10 +143,19 @@ def check_refreshing(refresh_margin: float, refresh_ahead: float, patience: floa
     check_number("patience", patience, 0, 60)
 
 
+_CALLS: Final = tuple(call for call in vars(Store) if not call.startswith("_"))
+
+
 def check_store(name: str, store: Any) -> None:
-    """Raise `ConfigurationError` unless this looks like a session store."""
+    """Raise `ConfigurationError` unless this has the methods of a session store."""
     if isinstance(store, type) or not hasattr(store, "acquire"):
         raise ConfigurationError(
             f"{name}: write a session store, such as SQLiteStore('sessions.db') or "
             f"RedisStore('redis://...'); got {kind_of(store)}"
+        )
+    missing = [call for call in _CALLS if not callable(getattr(store, call, None))]
+    if missing:
+        raise ConfigurationError(
+            f"{name}: {kind_of(store)} has no {', '.join(missing)}; let its class inherit from "
+            "amplify_mw.stores.SessionStore, which has all that a store need not write itself"
         )

@@ -9,6 +9,8 @@ Rules:
   is waited out first: another process may be about to write the newer token.
 - New tokens must name the same user, pool and client as those they replace. They are kept before
   anything else is done with them: a rotated refresh token exists nowhere else.
+- The lease is given back in the step that keeps new tokens, or else at the end: whatever happens
+  meanwhile. If the store cannot be told it runs out.
 - An issuer of the pool's that does not count here is a mistake in the configuration, and ends no
   session.
 - A refresh in vain is not repeated for a while, unless the app insists. It is in vain if this
@@ -51,7 +53,7 @@ from ..web.requests import excerpt
 from .base import Postponed
 from .bundle import Bundle
 from .client import StoreClient
-from .codec import LoadedSession, RecordCodec, newest
+from .codec import LoadedSession, RecordCodec, kept_record, newest
 from .lifetimes import Lifetimes
 from .record import Record, asks_again, has_ended
 from .store import Store
@@ -91,11 +93,18 @@ def revoked(record: Record | None) -> Refused:
     return REVOKED._replace(asks_again=asks_again(record))
 
 
-class Lease(NamedTuple):
-    """The right to ask for new tokens. `was_taken_over`: another holder may still be at work."""
+class Lease:
+    """The right to ask for new tokens. `was_taken_over`: another holder may still be at work.
 
-    fence: int
-    was_taken_over: bool
+    `is_held`: it has to be given back.
+    """
+
+    __slots__ = ("fence", "is_held", "was_taken_over")
+
+    def __init__(self, fence: int, *, was_taken_over: bool) -> None:
+        self.fence: Final = fence
+        self.was_taken_over: Final = was_taken_over
+        self.is_held: bool = True
 
 
 class Pair(NamedTuple):
@@ -271,8 +280,9 @@ class Refresher:
             outcome = yield from self._exchange(latest, lease, now)
         except Unreachable:
             outcome = Postponed(STORE_UNAVAILABLE)
-        with suppress(Unreachable):  # it runs out
-            yield from self._store.ask_quietly(Store.release, loaded.codec.key, lease.fence)
+        if lease.is_held:
+            with suppress(Unreachable):  # it runs out
+                yield from self._store.ask_quietly(Store.release, loaded.codec.key, lease.fence)
         return outcome
 
     # The lease.
@@ -287,8 +297,7 @@ class Refresher:
         key, seconds = loaded.codec.key, self._lifetimes.lease
         waited, misses, (look, longest) = 0.0, 0, _LOOKS
         while True:
-            fence, now = yield from self._store.ask(Store.acquire, key, seconds)
-            record, now = yield from self._store.ask_quietly(Store.load, key)
+            (fence, record), now = yield from self._store.ask(Store.acquire_and_load, key, seconds)
             latest = newest(loaded, record)
             is_done = latest is None or (latest.is_newer and not self._is_wanting(latest, now))
             if fence is not None and not is_done:
@@ -392,7 +401,7 @@ class Refresher:
             sign_in, left = self._sign_in_of(loaded, now), self.due_at(pair) - now
             self._ahead_in_vain.note(sign_in, now, left, _NOTHING_BETTER)
             yield from self._verifier.watch_clock(pair.access_token, now)
-        outcome = yield from self._keep(loaded, new, pair, now)
+        outcome = yield from self._keep(loaded, lease, new, pair, now)
         if isinstance(outcome, LoadedSession) and outcome.bundle is new:  # not a later holder's
             name, access = loaded.codec.session, pair.access_token
             yield Report(events.Refreshed(name, access.pool, access.client, access.sub))
@@ -437,16 +446,19 @@ class Refresher:
             return None
         new = loaded.bundle._replace(turn=_next_turn(loaded, lease), refresh_token=token)
         with suppress(InvalidToken):
-            outcome = yield from self._keep(loaded, new, self._pair(new, now), now)
+            outcome = yield from self._keep(loaded, lease, new, self._pair(new, now), now)
         return outcome if isinstance(outcome, LoadedSession) else None
 
-    def _keep(self, old: LoadedSession, bundle: Bundle, pair: Pair, now: float) -> Flow[Outcome]:
+    def _keep(
+        self, old: LoadedSession, lease: Lease, bundle: Bundle, pair: Pair, now: float
+    ) -> Flow[Outcome]:
         """Keep new tokens, unless the session has ended or the store has newer ones."""
         iv, now = yield Draw(IV)
         until = self._kept_until(old, bundle, pair, now)
         record, sealed = old.codec.close(bundle, iv, until)
-        new = LoadedSession(old.codec, bundle, sealed, is_newer=True)
-        kept, now = yield from self._write(old.codec, record, now)
+        known = kept_record(old.codec, record)
+        new = LoadedSession(old.codec, bundle, sealed, is_newer=True, record=known)
+        kept, now = yield from self._write(old.codec, lease, record, now)
         if kept:
             return new
         found, now = yield from self._store.ask_quietly(Store.load, old.codec.key)
@@ -459,15 +471,26 @@ class Refresher:
             yield from self._store.ask(Store.create, old.codec.key, record)
         return latest
 
-    def _write(self, codec: RecordCodec, record: Record, now: float) -> Flow[tuple[bool, float]]:
-        """Whether the record was kept. A failing store is tried again, a few times."""
+    def _write(
+        self, codec: RecordCodec, lease: Lease, record: Record, now: float
+    ) -> Flow[tuple[bool, float]]:
+        """Whether the record was kept. A failing store is tried again, a few times.
+
+        Its answer may have been lost. Then the lease may be another's by now, which this one's
+        fence does not give back, and whose newer record is not replaced.
+        """
         for pause in (*_WRITE_AGAIN, None):
             try:
-                return (yield from self._store.ask(Store.replace, codec.key, record))
+                kept, now = yield from self._store.ask(
+                    Store.replace_and_release, codec.key, record, lease.fence
+                )
             except Unreachable as error:
                 if pause is None and not codec.in_cookie:
                     raise
                 now = error.now or now
+            else:
+                lease.is_held = False
+                return kept, now
             if pause is not None:
                 _, now = yield Pause(pause)
         return True, now  # its cookie has them

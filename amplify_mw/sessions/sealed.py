@@ -204,16 +204,23 @@ class SealedSessions:
         loaded = None if len(value) > MAX_COOKIE_BYTES else self._open(value)
         if loaded is None:
             return (yield from self._unopened(value))
+        known: SignedIn | None = self._verdicts.get(value)
+        held = None if known is None else known.held
+        seen = None if held is None else held.record
         try:
-            record, now = yield from self._store.ask(Store.load, loaded.codec.key)
+            if seen is None:
+                record, now = yield from self._store.ask(Store.load, loaded.codec.key)
+            else:
+                record, now = yield from self._store.ask(Store.reload, loaded.codec.key, seen)
         except Unreachable:
             return STORE_DOWN
         latest = newest(loaded, record)
         if latest is None:
             return Resolution(revoked(record))
-        known: SignedIn | None = self._verdicts.get(value)
-        if latest is loaded and known and known.held and now < known.held.due_at:
-            return Resolution(self._lasting.settler.believed(known, known.held, now))
+        is_kept = self._verdicts.get(value) is known
+        if is_kept and not latest.is_newer and known and held and now < held.due_at:
+            held = held._replace(record=latest.record)
+            return Resolution(self._lasting.settler.believed(known, held, now))
         return (yield from settle(latest, now))
 
     def whose(self, value: bytes, now: float) -> Flow[str | None]:
@@ -264,11 +271,11 @@ class SealedSessions:
         pair = Pair(new_session.id_token, new_session.access_token)
         return self._lasting.settler.resolution(loaded, pair, now)
 
-    def unless_ended(self, cookie: NewCookie, now: float) -> Flow[NewCookie | None]:  # noqa: ARG002
+    def unless_ended(self, cookie: NewCookie, now: float) -> Flow[NewCookie | None]:
         """A cookie that is to be set, if its session has not ended since; else None."""
         loaded = self._open(cookie.value.encode("ascii"))
         codec = None if loaded is None else loaded.codec
-        return (yield from self._lasting.unless_ended(codec, cookie))
+        return (yield from self._lasting.unless_ended(codec, cookie, now))
 
     def own(self, verdict: SignedIn) -> tuple[bytes, NewCookie]:
         """The value of a verdict's session alone, and what clears its cookies."""
@@ -300,6 +307,8 @@ class SealedSessions:
             return []
         # Even a session past `idle`: another process may have extended it since.
         yield from self._store.leave_tombstone(
-            loaded.codec, loaded.bundle, gone_at, now, asks_again=asks_again
+            *(loaded.codec, loaded.bundle, gone_at, now),
+            asks_again=asks_again,
+            is_kept=record is not None,
         )
         return [latest.bundle] if now < self._kind.ends_at(latest.bundle) else []

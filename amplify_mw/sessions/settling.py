@@ -190,20 +190,24 @@ class Settler:
         due_at = self._due_at(loaded, pair, None)
         if now >= due_at:
             return None
-        return self._verdict(loaded, pair, now, LastingState(loaded.bundle, loaded.sealed, due_at))
+        held = LastingState(loaded.bundle, loaded.sealed, due_at, record=loaded.record)
+        return self._verdict(loaded, pair, now, held)
 
     def resolution(
         self, loaded: LoadedSession, pair: Pair, now: float, retry_at: float | None = None
     ) -> Resolution:
         """The resolution of a session with good tokens. `retry_at`: if something was postponed."""
         due_at = self._due_at(loaded, pair, retry_at)
-        held = LastingState(loaded.bundle, loaded.sealed, due_at, retry_at is not None)
+        is_waiting = retry_at is not None
+        held = LastingState(loaded.bundle, loaded.sealed, due_at, is_waiting, loaded.record)
         verdict = self._verdict(loaded, pair, now, held)
         return Resolution(verdict, self._form.new_cookie(loaded, now) if loaded.is_newer else None)
 
     def believed(self, known: SignedIn, held: LastingState, now: float) -> SignedIn:
         """A known verdict with nothing due, after the store was asked. `held`: what it holds."""
-        return known if held.is_waiting else replace(known, fresh_until=self._fresh(held, now))
+        if held.is_waiting:
+            return known if held == known.held else replace(known, held=held)
+        return replace(known, fresh_until=self._fresh(held, now), held=held)
 
     def _fresh(self, held: LastingState, now: float) -> float:
         """Until when a verdict is believed without asking the store."""
@@ -229,7 +233,7 @@ class Settler:
             scopes=scopes,
             expires_at=min(id_token.expires_at, access_token.expires_at),
             fresh_until=self._fresh(held, now),
-            size=length + kept + size_of(user.groups, scopes),
+            size=length + kept + loaded.record_size + size_of(user.groups, scopes),
             held=held,
         )
 

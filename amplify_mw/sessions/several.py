@@ -405,9 +405,20 @@ class _Lists:
         latest = sorted(found.items(), key=lambda pair: pair[1].seen_at, reverse=True)
         return dict(latest)
 
-    def end_by_key(self, key: bytes, until: float, now: float) -> Flow[bool]:
+    def end_by_key(self, key: bytes, now: float) -> Flow[bool]:
         """End a session from elsewhere; False if there is none."""
         ended = False
         for _, sessions in self._lists:
-            ended = (yield from sessions.end_by_key(key, until, now)) or ended
+            ended = (yield from sessions.end_by_key(key, now)) or ended
         return ended
+
+    def end_of_user(self, user: str, now: float) -> Flow[None]:
+        """End all of a user's sessions from elsewhere, even if one list fails."""
+        failure: Unreachable | None = None
+        for _, sessions in self._lists:
+            try:
+                yield from sessions.end_of_user(user, now)
+            except Unreachable as error:
+                failure = error
+        if failure is not None:
+            raise failure

@@ -7,6 +7,7 @@ Rules:
   part: a record that was tampered with counts as absent.
 - A client cannot choose an id: every sign-in makes a new one.
 - A session that is not in the store is over, at once and for every process.
+- The store is asked for each request; for a known session, only whether its record has changed.
 """
 
 import hashlib
@@ -187,18 +188,26 @@ class StoredSessions:
         identifier = _identifier(value)
         if identifier is None:
             return INVALID
+        known: SignedIn | None = self._verdicts.get(value)
+        held = None if known is None else known.held
+        seen = None if held is None else held.record
         try:
-            record, now = yield from self._store.ask(Store.load, store_key(identifier))
+            if seen is None:
+                record, now = yield from self._store.ask(Store.load, store_key(identifier))
+            else:
+                record, now = yield from self._store.ask(Store.reload, store_key(identifier), seen)
         except Unreachable:
             return STORE_DOWN
         if record is None:
             return INVALID
         if has_ended(record):
             return Resolution(revoked(record))
-        known: SignedIn | None = self._verdicts.get(value)
-        held = None if known is None else known.held
-        if known and held and held.sealed == record.value and now < held.due_at:
-            return Resolution(known)
+        is_kept = self._verdicts.get(value) is known
+        if is_kept and known and held and now < held.due_at:
+            if record is seen:
+                return Resolution(known)
+            if record == seen:  # with another mark
+                return Resolution(replace(known, held=held._replace(record=record)))
         loaded = _loaded(StoredCodec(identifier), record)
         if loaded is None:
             return INVALID
@@ -218,15 +227,19 @@ class StoredSessions:
 
     def refresh(self, verdict: SignedIn, now: float) -> Flow[Resolution | Postponed | None]:
         """The session with fresh tokens; None if it holds no refresh token."""
-        loaded = yield from self._load_again(verdict.cookie)
+        loaded = yield from self._load_again(verdict)
         return (yield from self._lasting.settler.refresh(loaded, now))
 
-    def _load_again(self, value: bytes) -> Flow[LoadedSession | Refused]:
+    def _load_again(self, verdict: SignedIn) -> Flow[LoadedSession | Refused]:
         """The session as it is now, or its end."""
-        codec = _codec(value)
+        codec = _codec(verdict.cookie)
         if codec is None:
             return REVOKED
-        record, _ = yield from self._store.ask(Store.load, codec.key)
+        seen = None if verdict.held is None else verdict.held.record
+        if seen is None:
+            record, _ = yield from self._store.ask(Store.load, codec.key)
+        else:
+            record, _ = yield from self._store.ask(Store.reload, codec.key, seen)
         loaded = None if record is None else _loaded(codec, record)
         return loaded or revoked(record)
 
@@ -241,14 +254,14 @@ class StoredSessions:
         codec = StoredCodec(identifier, user_key(token.pool, token.sub), new_session.user_agent)
         record, sealed = codec.close(bundle, iv, self._kind.ends_at(bundle))
         yield from self._store.ask(Store.create, codec.key, record)
-        loaded = LoadedSession(codec, bundle, sealed, is_newer=True)
+        loaded = LoadedSession(codec, bundle, sealed, is_newer=True, record=record)
         pair = Pair(token, new_session.access_token)
         return self._lasting.settler.resolution(loaded, pair, now)
 
-    def unless_ended(self, cookie: NewCookie, now: float) -> Flow[NewCookie | None]:  # noqa: ARG002
+    def unless_ended(self, cookie: NewCookie, now: float) -> Flow[NewCookie | None]:
         """A cookie that is to be set, if its session has not ended since; else None."""
         codec = _codec(cookie.value.encode("ascii"))
-        return (yield from self._lasting.unless_ended(codec, cookie))
+        return (yield from self._lasting.unless_ended(codec, cookie, now))
 
     def own(self, verdict: SignedIn) -> tuple[bytes, NewCookie]:
         """The value of a verdict's session alone, and what clears its cookies."""
@@ -270,16 +283,10 @@ class StoredSessions:
         codec = _codec(value)
         if codec is None:
             return []
-        try:
-            record, now = yield from self._store.ask(Store.load, codec.key)
-        except Unreachable:
-            if self._verdicts.get(value) is not None:
-                yield from self._store.note(codec.key, now)
-            raise
-        if record is None or has_ended(record):
-            return []
-        yield from self._store.delete(codec.key, record.expires_at, now, asks_again=asks_again)
-        loaded = _loaded(codec, record)
+        record = yield from self._store.end(
+            codec.key, now, asks_again=asks_again, is_known=self._verdicts.get(value) is not None
+        )
+        loaded = None if record is None else _loaded(codec, record)
         return [] if loaded is None else [loaded.bundle]
 
     def of_user(self, user: str, current: SignedIn | None) -> Flow[dict[bytes, SessionInfo]]:
@@ -290,9 +297,15 @@ class StoredSessions:
         own_key = None if own is None else own.key
         return {key: _info(record, is_current=key == own_key) for key, record in found}
 
-    def end_by_key(self, key: bytes, until: float, now: float) -> Flow[bool]:
+    def end_by_key(self, key: bytes, now: float) -> Flow[bool]:
         """End a session from elsewhere; False if there is none."""
-        return (yield from self._store.delete(key, until, now, asks_again=True))
+        return (yield from self._store.end(key, now, asks_again=True)) is not None
+
+    def end_of_user(self, user: str, now: float) -> Flow[None]:
+        """End all sessions of a user from elsewhere."""
+        keys, now = yield from self._store.ask(Store.end_of_user, user)
+        for key in keys:
+            yield from self._store.note(key, now)
 
 
 def _codec(value: bytes) -> StoredCodec | None:
@@ -306,7 +319,7 @@ def _loaded(codec: StoredCodec, record: Record) -> LoadedSession | None:
     if has_ended(record):
         return None
     opened = codec.of(record).open(record)
-    return None if opened is None else LoadedSession(codec, *opened)
+    return None if opened is None else LoadedSession(codec, *opened, record=record)
 
 
 def _info(record: Record, *, is_current: bool) -> SessionInfo:

@@ -34,6 +34,7 @@ from ..web.cookies import NewCookie
 if TYPE_CHECKING:
     from ..models.machine import Machine
     from .bundle import Bundle
+    from .record import Record
 
 
 class Part(NamedTuple):
@@ -118,6 +119,8 @@ class LastingState(NamedTuple):
     """Seconds since the epoch: refresh, extend or verify the session then."""
     is_waiting: bool = False
     """A refresh is under way, or was put off: each request asks the store for newer tokens."""
+    record: "Record | None" = None
+    """The record it was found in, so that a store need not send it again: see `kept_record`."""
 
     def __repr__(self) -> str:
         return "<LastingState>"

@@ -136,7 +136,7 @@ class SessionStore(ABC):
         `known`: as this store returned it, unchanged.
         """
         record = self.load(key)
-        return known if record == known else record
+        return known if record is known or record == known else record
 
     def acquire_and_load(self, key: bytes, seconds: float) -> tuple[int | None, Record | None]:
         """Take the lease on a record, then load the record: both answers."""

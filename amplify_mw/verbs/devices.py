@@ -142,7 +142,7 @@ def _end_one_of(visit: Visit, handle: str, user: str) -> Flow[bool]:
                 yield from end_here(visit, everywhere=False, asks_again=True, how="handle")
                 return True
             try:
-                has_ended = yield from _session_list(visit).end_by_key(key, session.expires_at, now)
+                has_ended = yield from _session_list(visit).end_by_key(key, now)
             except Unreachable as error:
                 raise STORE_UNAVAILABLE.exception() from error
             if has_ended:

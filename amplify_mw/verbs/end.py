@@ -174,8 +174,7 @@ class _Ending:
         if sessions is not None:
             user = user_key(access_token.pool, access_token.sub)
             try:
-                for key, session in (yield from sessions.of_user(user, None)).items():
-                    yield from sessions.end_by_key(key, session.expires_at, now)
+                yield from sessions.end_of_user(user, now)
             except Unreachable as error:
                 failure = error
         yield from self._home.grants.sign_out_everywhere(access_token, refresh_token)

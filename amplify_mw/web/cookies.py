@@ -63,11 +63,13 @@ class CookieLine(NamedTuple):
 class NewCookie(NamedTuple):
     """A value for the session's cookies, and how long they last: seconds, or None for the policy's.
 
-    `value`: as its kind of session writes it.
+    `value`: as its kind of session writes it. `made_at`: seconds since the epoch, at which its
+    session was good; 0 if that is not told.
     """
 
     value: str
     max_age: int | None = None
+    made_at: float = 0.0
 
     def __repr__(self) -> str:
         return "<NewCookie>"
@@ -332,7 +334,7 @@ class SessionCookie:
         `sent`: the request's `Cookie` header. Raises `SessionTooLargeError` for a value over
         `max_bytes`, and `ValueError` for one that a browser would misread.
         """
-        value, max_age = new
+        value, max_age, _ = new
         check_value(value)
         size = self.size(new)
         if size > self.max_bytes:

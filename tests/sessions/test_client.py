@@ -104,7 +104,7 @@ def test_causes_without_end_are_not_all_kept(log: Log) -> None:
     assert len(log._store._told) <= 100
 
 
-CALLS = sorted(SessionStore.__abstractmethods__ | {"ask"})
+CALLS = sorted(name for name in vars(SessionStore) if not name.startswith("_") and name != "close")
 
 
 @pytest.mark.parametrize("name", CALLS)
