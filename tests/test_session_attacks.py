@@ -73,10 +73,13 @@ class HeldStore(MemoryStore):
     def replace(self, key: bytes, record: Any) -> bool:
         return self._held("replace", super().replace(key, record))
 
-    def delete(self, key: bytes) -> bool:
-        return self._held("delete", super().delete(key))
+    def replace_and_release(self, key: bytes, record: Any, fence: int) -> bool:
+        return self._held("replace_and_release", super().replace_and_release(key, record, fence))
 
-    def _held(self, method: str, result: bool) -> bool:
+    def end(self, key: bytes, asks_again: bool = False) -> Any:
+        return self._held("end", super().end(key, asks_again))
+
+    def _held(self, method: str, result: Any) -> Any:
         if method == self.holds:
             self.holds = ""
             self.reached.set()
@@ -300,7 +303,7 @@ def with_late_refresh(site: Site, store: HeldStore, action: Action) -> Action:
     """Do this after new tokens were kept, and before whoever asked for them is told."""
 
     def act() -> str:
-        store.holds = "replace"
+        store.holds = "replace_and_release"
         late = meanwhile(site.refresh, lambda: store.reached.wait(PATIENCE))
         said = outcome(action)
         store.gate.set()
@@ -442,7 +445,7 @@ def test_a_change_of_user_that_is_cancelled_leaves_no_dead_session(
     before, tokens = browser.copy(), pool.sign_in("grace")
 
     def switch() -> str:
-        store.holds = {"stored": "delete", "coordinated": "replace"}[kind]
+        store.holds = {"stored": "end", "coordinated": "replace"}[kind]
         return cancelled(lambda: aio.start_session(tokens), store.reached)
 
     assert browser.does(switch, site.who).body == "cancelled, grace"

@@ -8,11 +8,11 @@ from tests.processes.conftest import Cognito, Places, enter, expired_session
 
 REFRESH = "GetTokensFromRefreshToken"
 AGE, IDLE = 100.0, 600.0  # a session so old is due to be rolled
-BEFORE_COGNITO = ["load by request", "acquire", "load by library"]
-AFTER_COGNITO = ["replace", "release"]
+BEFORE_COGNITO = ["load by request", "acquire_and_load"]
+AFTER_COGNITO = ["replace_and_release"]
 ENDS = {
-    "stored": ["load by request", "delete"],
-    "sealed": ["load by request", "replace", "create"],
+    "stored": ["load by request", "end"],
+    "sealed": ["load by request", "create"],
 }
 sites = pytest.mark.parametrize("store", ["sqlite", "redis"])
 kinds = pytest.mark.parametrize("kind", ["stored", "sealed"])
