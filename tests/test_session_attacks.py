@@ -70,8 +70,8 @@ class HeldStore(MemoryStore):
         super().__init__(clock=clock)
         self.reached, self.gate = threading.Event(), threading.Event()
 
-    def replace(self, key: bytes, record: Any) -> bool:
-        return self._held("replace", super().replace(key, record))
+    def create(self, key: bytes, record: Any) -> bool:
+        return self._held("create", super().create(key, record))
 
     def replace_and_release(self, key: bytes, record: Any, fence: int) -> bool:
         return self._held("replace_and_release", super().replace_and_release(key, record, fence))
@@ -445,7 +445,7 @@ def test_a_change_of_user_that_is_cancelled_leaves_no_dead_session(
     before, tokens = browser.copy(), pool.sign_in("grace")
 
     def switch() -> str:
-        store.holds = {"stored": "end", "coordinated": "replace"}[kind]
+        store.holds = {"stored": "end", "coordinated": "create"}[kind]
         return cancelled(lambda: aio.start_session(tokens), store.reached)
 
     assert browser.does(switch, site.who).body == "cancelled, grace"
