@@ -189,6 +189,17 @@ def signed_out(
     return Report(events.SignedOut(how, *_origin(visit.home, before), *_request(visit)))
 
 
+def signed_out_unread(visit: Visit) -> Callable[[VerifiedToken], Report]:
+    """Makes the event of a session of this request that has ended, from its access token."""
+    session, _, client_id, _ = _origin(visit.home, None)
+    request = _request(visit)
+
+    def made(token: VerifiedToken) -> Report:
+        return Report(events.SignedOut("here", session, token.pool, client_id, token.sub, *request))
+
+    return made
+
+
 def signed_out_elsewhere(visit: Visit, pool_id: str, user_id: str) -> Report:
     """A user's session has ended, and it is not the one of this request."""
     session, _, client_id, _ = _origin(visit.home, None)

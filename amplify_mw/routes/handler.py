@@ -27,7 +27,7 @@ from ..web.answers import Answer, Asked, problem
 from ..web.requests import is_speculative
 from .callback import callback
 from .sign_in import sign_in, sign_up
-from .sign_out import sign_out, signed_out
+from .sign_out import read_late, sign_out, signed_out
 from .site import Site
 
 _OTHER_METHOD: Final = "This address does not support this method."
@@ -49,7 +49,7 @@ ROUTES: Final[Mapping[str, Route]] = {
     "sign-out-callback": Route(signed_out),
 }
 
-Answering: TypeAlias = Callable[[Visit, Asked], Flow[Answer]]
+Answering: TypeAlias = partial[Flow[Answer]]  # of a visit and an `Asked`
 
 
 def routes_of(home: Authenticator, routes: AuthRoutes) -> dict[str, Answering]:
@@ -63,12 +63,20 @@ def routes_of(home: Authenticator, routes: AuthRoutes) -> dict[str, Answering]:
     }
 
 
+def sign_outs(routes: Mapping[str, Answering]) -> frozenset[str]:
+    """The paths of the routes that end a session unread."""
+    return frozenset(path for path, each in routes.items() if each.args[1].answer is sign_out)
+
+
 def _answer(site: Site, route: Route, visit: Visit, asked: Asked) -> Flow[Answer]:
+    is_served = asked.method in route.methods and not is_speculative(visit.headers)
+    if not is_served:
+        yield from read_late(visit, asked)
     if asked.method not in route.methods:
         logger.debug("answered 405 (%s)", request_line(asked))
         answer = problem(405, headers=[("Allow", ", ".join(route.methods))])
         answer = for_reader(visit, asked, answer, _OTHER_METHOD)
-    elif is_speculative(visit.headers):
+    elif not is_served:
         report_answer(visit, asked, "speculative_request", 403, "a prefetch")
         answer = problem(403, _AHEAD)
     else:

@@ -4,6 +4,8 @@ Rules:
 - Another site's page signs nobody out. A form of this site may, and a link as far as `get_sign_out`
   allows; a link needs the browser's own word (`Sec-Fetch-*`) for its origin.
 - If the store cannot be told, the answer is 503, and the browser is not sent to the pool.
+- A stored session is ended unread: its store returns what it forgets. It is read if there was none
+  (how it ended decides on the next sign-in), and for an answer that ends nothing.
 """
 
 from typing import Final
@@ -11,9 +13,11 @@ from typing import Final
 from ..authenticator import Visit
 from ..effects import Flow
 from ..engine.pages import for_reader
+from ..engine.refusals import report_credential
 from ..engine.reporting import report_answer
 from ..errors import NetworkError
-from ..verbs.end import end_here
+from ..sessions.verdicts import UNREAD, Resolution
+from ..verbs.end import end_here, end_unread
 from ..web.answers import Answer, Asked, problem
 from ..web.headers import CLEAR_SITE_DATA, FETCHED_AHEAD
 from ..web.requests import came_by_hop, is_foreign, page_of
@@ -28,12 +32,15 @@ _NOT_NOW: Final = "You cannot be signed out right now. Please try again in a mom
 def sign_out(site: Site, visit: Visit, asked: Asked) -> Flow[Answer]:
     """End the session, and send the browser to the pool to end the sign-in there."""
     if not _may_sign_out(site, visit, asked):
+        yield from read_late(visit, asked)
         is_form = asked.method == "POST"
         why = page_of(visit.headers) if is_form else "a link may do it as get_sign_out says"
         report_answer(visit, asked, "cross_site", 403, why)
         return for_reader(visit, asked, problem(403, _NOT_OURS), _NOT_OURS)
     try:
-        yield from end_here(visit, everywhere=False, asks_again=False)
+        if visit.verdict is not UNREAD or not (yield from end_unread(visit)):
+            yield from read_late(visit, asked)
+            yield from end_here(visit, everywhere=False, asks_again=False)
     except NetworkError as error:
         report_answer(visit, asked, error.reason, 503)
         answer = problem(503, headers=[("Retry-After", str(int(error.retry_after or 1)))])
@@ -44,6 +51,18 @@ def sign_out(site: Site, visit: Visit, asked: Asked) -> Flow[Answer]:
     headers = [] if is_sent else [(CLEAR_SITE_DATA, FETCHED_AHEAD)]
     # With the policy `form-action 'self'` a form's redirects may not leave the site.
     return hop(url, headers) if asked.method == "POST" else redirect(url, headers)
+
+
+def read_late(visit: Visit, asked: Asked) -> Flow[None]:
+    """Read the cookie of a visit, if that was left for later."""
+    if visit.verdict is not UNREAD or visit.cookies is None:
+        return
+    home = visit.home
+    found = yield from home.look_up(
+        visit.source, home.read(visit.cookies), cookie=None, now=visit.now()
+    )
+    visit.take(Resolution(found.verdict, found.writes))
+    report_credential(visit, lambda _: asked)
 
 
 def _may_sign_out(site: Site, visit: Visit, asked: Asked) -> bool:

@@ -207,6 +207,7 @@ MALFORMED_HEADER: Final = Refused(InvalidRequestException, "malformed_header")
 DIFFERENT_CREDENTIALS: Final = Refused(InvalidRequestException, "different_credentials")
 DIFFERENT_USERS: Final = Refused(NotAuthorizedException, "different_users")
 STORE_UNAVAILABLE: Final = Refused(NetworkError, "store_unavailable", retry_after=1.0)
+UNREAD: Final = Refused(NotAuthorizedException, "no_session")  # by identity: nobody has asked yet
 NO_COOKIE: Final = NewCookie("", 0)  # compared by identity: clear all cookies of the session
 
 

@@ -19,6 +19,8 @@ Rules:
   source than the cookie's, and notes the value (`brought`): a middleware inside knows it by both.
 - With `resource_metadata`, that document is answered before `enter` looks at anything: no
   credential is read for it.
+- Where signing out needs no more than the cookie, its route gets a visit that is not read yet
+  (`UNREAD`): the store is asked once, to end the session.
 - Each refusal is an event (see `engine.reporting`). The first one of a foreign origin is logged at
   WARNING: it may be the site's own and missing in the configuration (see `notices`).
 """
@@ -39,7 +41,7 @@ from ..effects import Flow
 from ..engine.context import bound, is_left
 from ..engine.engine import Engine
 from ..errors import AuthError, ConfigurationError, bearer_request
-from ..sessions.verdicts import Refused, SignedIn, Verdict
+from ..sessions.verdicts import UNREAD, Refused, SignedIn, Verdict
 from ..web.answers import PREFLIGHT, Answer, Asked, problem
 from ..web.mounts import PLAIN, Inside, gateway_path
 from ..web.paths import Access, AccessRules
@@ -119,6 +121,7 @@ class Shell:
         self._keep_rules(app, config, inside)
         self._routes: Mapping[str, Route] | None = None
         self._route_ends: tuple[str, ...] = ()
+        self._sign_outs: frozenset[str] = frozenset()
         # Requests to open paths by these methods pass without another look.
         self._unchecked = SAFE_METHODS if config.routes is None else frozenset[str]()
         self._is_mounted = bool(config.mount)
@@ -215,6 +218,8 @@ class Shell:
     ) -> Visit | Flow[Visit]:
         """The visit of a request whose session is not known yet, at once if nothing is needed."""
         home = self._home
+        if self._sign_outs and type(value) is bytes and self._signs_out(request):
+            return _visit_of(home, UNREAD, cookies, request, outer)
         generation = home.verdicts.generation
         visit = home.at_once(value, cookies, request, outer, self._clock())
         if visit is None:
@@ -225,6 +230,11 @@ class Shell:
         else:
             self._report_credential(visit, self._asked, request)
         return visit
+
+    def _signs_out(self, request: Request) -> bool:
+        """Whether an HTTP request is for a route that ends the session in its store."""
+        is_http = request.get("type") != "websocket"  # (an environ has no such key)
+        return is_http and self._public_path(request) in self._sign_outs
 
     def _within(
         self,
@@ -455,7 +465,7 @@ class Shell:
         return route(visit, asked)
 
     def _serve_routes(self, routes: AuthRoutes) -> None:
-        from ..routes.handler import routes_of  # for sites that use them
+        from ..routes.handler import routes_of, sign_outs  # for sites that use them
 
         for path in routes.paths:
             if self._rules is not None and self._rules.of(path) is _IGNORED:
@@ -473,6 +483,8 @@ class Shell:
                 )
         self._routes = routes_of(self._home, routes)
         self._route_ends = tuple(routes.paths)
+        if not self._home.sessions.in_cookie:
+            self._sign_outs = sign_outs(self._routes)
 
     def _refuse_closed(self, routes: AuthRoutes) -> None:
         """Raise `ConfigurationError` for a page of failed sign-ins that leads to another one."""

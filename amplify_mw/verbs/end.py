@@ -9,14 +9,14 @@ Rules:
 - A request that is cancelled meanwhile has signed its user out all the same.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Literal
 
 from ..authenticator import Authenticator, Visit
 from ..cognito.verifier import VerifiedToken
 from ..effects import Flight, Flow, Join, Remember, Report, Unreachable
 from ..engine.context import current_visit, refuse_on_event_loop
-from ..engine.reporting import signed_out
+from ..engine.reporting import signed_out, signed_out_unread
 from ..sessions.base import PartlyEnded
 from ..sessions.bundle import Bundle
 from ..sessions.verdicts import (
@@ -101,6 +101,28 @@ def end_here(
         raise STORE_UNAVAILABLE.exception() from error
 
 
+def end_unread(visit: Visit) -> Flow[bool]:
+    """Sign out whoever this request's cookie names, unread; False, and no change, if it names none.
+
+    Raises `NetworkError` if the store could not be told: the cookie is cleared all the same.
+    """
+    value = present_cookie(visit)
+    if value is None:
+        return False
+    event = signed_out_unread(visit)
+    end = _Ending(visit.home, value, None, everywhere=False, asks_again=False)
+    flight = Flight(("end unread", value), lambda now: end.unread(value, event, now), "ends")
+    nobody = Resolution(visit.home.nobody._replace(clears=True), NO_COOKIE)
+    try:
+        has_ended, _ = yield Join(flight)
+    except Unreachable as error:
+        visit.decide(nobody, "end_session")
+        raise STORE_UNAVAILABLE.exception() from error
+    if has_ended:
+        visit.decide(nobody, "end_session")
+    return bool(has_ended)
+
+
 class _Ending:
     """The flight that ends the sessions of one browser. `own`: the cookie value of `known`."""
 
@@ -118,6 +140,18 @@ class _Ending:
         self._known = known
         self._everywhere = everywhere
         self._asks_again = asks_again
+        self._ended: list[Bundle] = []
+
+    def unread(
+        self, value: CookieValue, event: Callable[[VerifiedToken], Report], now: float
+    ) -> Flow[bool]:
+        """End a session that nobody has looked at; False if there is none. Raises `Unreachable`."""
+        yield from self.all((value,), None, now)
+        for bundle in self._ended:
+            access_token = readable(self._home, bundle.access_token, now)
+            if access_token is not None:
+                yield event(access_token)
+        return bool(self._ended)
 
     def all(self, values: Iterable[CookieValue], event: Report | None, now: float) -> Flow[None]:
         """End every session, even if one fails. Raises `Unreachable` in the end.
@@ -160,6 +194,7 @@ class _Ending:
         except Unreachable as error:
             others = error.bundles if isinstance(error, PartlyEnded) else []
             return others + (bundles or sessions.contents(value)), error
+        self._ended += ended
         return ended or bundles, None
 
     def _end_all(

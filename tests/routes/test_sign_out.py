@@ -10,7 +10,8 @@ from amplify_mw.effects import Unreachable
 from amplify_mw.stores.memory import MemoryStore
 from tests.routes.going import ORIGIN, Visitor, pool_of, sent
 from tests.shells import Got
-from tests.sites import KEYS, NAME, Build, Clock, town
+from tests.sites import HOUR, KEYS, NAME, Build, Clock, town
+from tests.trips import CountingStore
 
 OUT = "/auth/sign-out"
 EVIL = "https://evil.example"
@@ -184,3 +185,59 @@ def test_the_sign_in_of_another_site_cannot_be_finished_here(build: Build) -> No
     victim.come_back(back)
     assert victim.user == "ada"
     assert pool_of(attacker).count("token") == 1  # the victim's own
+
+
+# How often the store is asked.
+
+
+@pytest.fixture
+def counted(build: Build, clock: Clock) -> tuple[Visitor, CountingStore]:
+    """A visitor who is signed in, and the store of the session."""
+    store = CountingStore(clock)
+    visitor = signed_in(build, StoredSession(store))
+    assert store.asked
+    return visitor, store
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_sign_out_is_one_trip_to_the_store(
+    counted: tuple[Visitor, CountingStore], method: str
+) -> None:
+    visitor, store = counted
+    got = visitor.go(OUT, method=method)
+    assert logout_of(got).startswith(f"{pool_of(visitor).url}/logout?")
+    assert (got.clears_cookie, store.asked) == (True, ["end"])
+
+
+def test_tokens_that_are_due_are_not_refreshed_to_be_revoked(
+    counted: tuple[Visitor, CountingStore], clock: Clock
+) -> None:
+    visitor, store = counted
+    clock.advance(2 * HOUR)
+    assert visitor.go(OUT).clears_cookie
+    visitor.site.settle()
+    pool = pool_of(visitor)
+    assert store.asked == ["end"]
+    assert pool.count("GetTokensFromRefreshToken") == 0
+    assert pool.count("revoke") + pool.count("RevokeToken") == 1
+
+
+def test_a_session_that_is_gone_is_looked_for_and_cleared(
+    counted: tuple[Visitor, CountingStore],
+) -> None:
+    visitor, store = counted
+    other = visitor.jar.copy()
+    visitor.go(OUT)
+    assert store.asked == ["end"]
+    visitor.jar.update(other)
+    assert visitor.go(OUT).clears_cookie
+    assert store.asked[:2] == ["end", "reload"] or store.asked == []
+
+
+def test_another_sites_page_is_refused_as_ever_and_ends_nothing(
+    counted: tuple[Visitor, CountingStore],
+) -> None:
+    visitor, store = counted
+    got = visitor.go(OUT, method="POST", headers={"Sec-Fetch-Site": "cross-site"})
+    assert (got.status, store.asked) == (403, ["reload"])
+    assert visitor.user == "ada"
