@@ -12,12 +12,22 @@ from werkzeug.test import Client
 import amplify_mw.stores
 from amplify_mw import ConfigurationError, SealedSession, StoredSession, aio, start_session
 from amplify_mw.engine.engine import Engine
-from amplify_mw.stores import MemoryStore, SQLiteStore
+from amplify_mw.stores import MemoryStore, SessionStore, SQLiteStore
 from amplify_mw.testing import LocalUserPool, signed_in
 from amplify_mw.verbs.given import token_set
 from amplify_mw.wsgi import AmplifyWSGIMiddleware
 
 KEY = "A" * 43
+
+
+class Partial:
+    """A store of before, which does not inherit the steps that were added to the contract."""
+
+    def __init__(self) -> None:
+        for name in SessionStore.__abstractmethods__ | {"ask"}:
+            setattr(self, name, lambda *_: None)
+
+
 WRONG: list[tuple[Callable[[], Any], str]] = [
     (lambda: SealedSession(keys=KEY), r"keys=\['...'\]"),
     (lambda: SealedSession(keys=[]), "the first one seals"),
@@ -26,6 +36,7 @@ WRONG: list[tuple[Callable[[], Any], str]] = [
     (lambda: SealedSession(keys=[KEY], coordinator="redis://localhost"), "got str"),
     (lambda: SealedSession(keys=[KEY], max_bytes=10), "max_bytes: write a number from 1,024"),
     (lambda: StoredSession(SQLiteStore), "got the class SQLiteStore"),
+    (lambda: StoredSession(Partial()), "Partial has no reload, .*inherit from .*SessionStore"),
     (lambda: StoredSession("sessions.db"), r"SQLiteStore\('sessions.db'\)"),
     (lambda: StoredSession(MemoryStore(), idle=0), "idle: write a number from 60"),
     (lambda: StoredSession(MemoryStore(), idle=timedelta(days=7)), "idle: write a number"),
