@@ -8,7 +8,8 @@ machine do to it: before each session comes one with young tokens, which asks as
 refreshed. Before the first session, the process refreshes another one.
 
 The figure is the slowest request of a session in multiples of the same session's median; the table
-shows the median over sessions.
+shows the median over sessions. On a machine that does other things the slowest of some hundred
+requests is theirs: compare it with that of the quiet sessions.
 """
 
 import json

@@ -355,7 +355,7 @@ def test_tokens_are_refreshed_when_less_than_the_margin_is_left(
     build: Build, clock: Clock, margin: float, early: float, refreshes: int
 ) -> None:
     clock.now = float(int(clock.now))
-    site = build({"refresh_margin": margin})
+    site = build({"refresh_margin": margin, "refresh_ahead": 0})
     browser = signed_in(site)
     clock.advance(HOUR - margin - early)
     assert (visit(browser).body, site.pool.count(REFRESH)) == ("ada", refreshes)

@@ -110,8 +110,10 @@ def json_bytes(value: Any) -> bytes:
     ("at", "refreshes"), [(0, 0), (3539.9, 0), (3540, 1), (3604.9, 1), (1e5, 1)]
 )
 def test_tokens_are_refreshed_when_less_than_the_margin_is_left(
-    world: World, process: Process, cookie: str, at: float, refreshes: int
+    world: World, at: float, refreshes: int
 ) -> None:
+    process = world.process(refresh_ahead=0)
+    cookie = process.start()
     world.now = T + at
     assert told(process.visit(cookie)) == (None, False)
     assert len(world.used) == refreshes
