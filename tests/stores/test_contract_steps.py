@@ -203,7 +203,6 @@ def creates(store: MemoryStore, key: bytes, record: Record, fence: int) -> bool:
     "replace_and_release",
     StoreContract.test_a_lease_is_given_back_if_the_write_is_refused,
     with_(StoreContract.test_a_refresh_does_not_revive_a_session_that_ended_meanwhile, True),
-    with_(StoreContract.test_no_write_outlives_an_end_at_the_same_moment, True),
 )
 def overwrites(store: MemoryStore, key: bytes, record: Record, fence: int) -> bool:
     return store.exchange(key, record) is not None

@@ -65,11 +65,11 @@ class Walk(Basis):
         held = chance.choice([100.0, LONGEST_LEASE])
         if method in ("create", "replace", "replace_and_release"):
             near = chance.choice([fence - 1, fence, fence + 1])
-            version = chance.choice([chance.randrange(7), ENDED, near])
+            version = max(0, chance.choice([chance.randrange(7), ENDED, near]))
             record = self.record(
                 value=chance.randbytes(chance.randrange(20)),
-                version=max(0, version),
-                user=chance.choice([*users, ""]),
+                version=version,
+                user=chance.choice([*users, ""]) if version < ENDED else "",
                 seen_at=float(chance.randrange(10**9)),
                 expires_at=self.now() + chance.choice([100.0, LONG]),
             )
