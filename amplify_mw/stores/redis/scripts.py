@@ -61,23 +61,32 @@ end
 """
 # The server's own words for it, as far as they are the same in all versions.
 _PERMIT: Final = """
-local function permit(...)
-  for _, words in ipairs({...}) do
-    if redis.acl_check_cmd and not redis.acl_check_cmd(unpack(words)) then
-      local name = string.lower(words[1])
-      error({err = "NOPERM No permissions to run the '" .. name .. "' command on these keys"})
-    end
+local function permit(command, ...)
+  if redis.acl_check_cmd and not redis.acl_check_cmd(command, ...) then
+    local name = string.lower(command)
+    error({err = "NOPERM No permissions to run the '" .. name .. "' command on these keys"})
   end
 end
 """
 # What keeping, or ending, a session takes: of its own script, and of its user's list's.
 _PERMIT_TO_KEEP: Final = f"""{_PERMIT}
-permit({{'GETRANGE', KEYS[1], '0', '0'}}, {{'SET', KEYS[1], ''}},
-  {{'ZADD', KEYS[1], '0', ''}}, {{'DEL', KEYS[1]}}, {{'ZREMRANGEBYSCORE', KEYS[1], '0', '0'}},
-  {{'ZRANGE', KEYS[1], '0', '0'}}, {{'EXPIREAT', KEYS[1], '0'}}, {{'TIME'}})
+permit('GETRANGE', KEYS[1], '0', '0')
+permit('SET', KEYS[1], '')
+permit('DEL', KEYS[1])
+permit('ZADD', KEYS[1], '0', '')
+permit('ZREMRANGEBYSCORE', KEYS[1], '0', '0')
+permit('ZRANGE', KEYS[1], '0', '0')
+permit('EXPIREAT', KEYS[1], '0')
+permit('TIME')
 """
 _PERMIT_TO_END: Final = f"""{_PERMIT}
-permit({{'GET', KEYS[1]}}, {{'SET', KEYS[1], ''}}, {{'DEL', KEYS[1]}}, {{'ZREM', KEYS[1], ''}})
+permit('GET', KEYS[1])
+permit('SET', KEYS[1], '')
+permit('DEL', KEYS[1])
+permit('ZREM', KEYS[1], '')
+"""
+_PERMIT_TO_LEASE: Final = f"""{_PERMIT}
+permit('SETRANGE', KEYS[1], '0', '')
 """
 
 
@@ -99,7 +108,7 @@ return 1
 # Keeps a record in place of one of no higher version. The lease stays, unless there is a fence to
 # give back. ARGV: packed session, expiry in milliseconds, key, channel, fence or ''.
 REPLACE: Final = _script(f"""{_VERSION}{_LEASE}{_PERMIT_TO_KEEP}
-permit({{'SETRANGE', KEYS[1], '0', ''}})
+permit('SETRANGE', KEYS[1], '0', '')
 local head = read_head()
 local old = version(head)
 if not old then return 0 end
@@ -156,8 +165,7 @@ return answer
 
 # Takes a lease. Returns its fence or nothing, and the session: all of it, or its head.
 # ARGV: the taker, milliseconds, '1' for all of the session.
-ACQUIRE: Final = _script(f"""{_VERSION}{_LEASE}{_PERMIT}
-permit({{'SETRANGE', KEYS[1], '0', ''}})
+ACQUIRE: Final = _script(f"""{_VERSION}{_LEASE}{_PERMIT_TO_LEASE}
 local packed = ARGV[3] == '1' and read('GET', KEYS[1])
 local head = packed or read_head()
 local old = version(head)
@@ -177,8 +185,7 @@ return {{string.format('%.0f', fence), packed}}
 
 # ARGV: fence, milliseconds; 0 gives the lease back.
 RENEW: Final = _script(
-    f"""{_VERSION}{_LEASE}{_PERMIT}
-permit({{'SETRANGE', KEYS[1], '0', ''}})
+    f"""{_VERSION}{_LEASE}{_PERMIT_TO_LEASE}
 local head = read_head()
 if not version(head) then return 0 end
 local fence, held_until = lease(head)
