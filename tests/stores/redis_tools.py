@@ -5,6 +5,7 @@ import secrets
 import socket
 import ssl
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
@@ -19,6 +20,7 @@ from cryptography.x509.oid import NameOID
 
 from amplify_mw.sessions.record import Record
 from amplify_mw.stores.base import StoreUnavailable
+from amplify_mw.stores.redis.commands import Batch, Command
 from amplify_mw.stores.redis.store import RedisStore
 from amplify_mw.testing.store_contract import KEY, LONG, at_once
 from tests.patience import until
@@ -92,6 +94,41 @@ def connections(server: Valkey) -> int:
     """How many connections of stores the server has."""
     with server.client() as client:
         return sum(found["name"] == "amplify_mw" for found in client.client_list())
+
+
+class Trips:
+    """Watches the batches that a store sends, and may do something before one is sent."""
+
+    def __init__(self, store: RedisStore) -> None:
+        self.batches: list[Batch] = []
+        self.before: Callable[[int, Batch], None] = lambda _number, _batch: None
+        connections = weakref.ref(store._connections)  # which are closed when nobody holds them
+        kind = type(store._connections)
+
+        def watched(batch: Batch) -> list[Any]:
+            self._see(batch)
+            return kind.send(connections(), batch)  # type: ignore[arg-type]
+
+        async def watched_on_loop(batch: Batch) -> list[Any]:
+            self._see(batch)
+            return await kind.send_on_loop(connections(), batch)  # type: ignore[arg-type]
+
+        store._connections.send = watched  # type: ignore[method-assign]
+        store._connections.send_on_loop = watched_on_loop  # type: ignore[method-assign]
+
+    def _see(self, batch: Batch) -> None:
+        self.batches.append(batch)
+        self.before(len(self.batches), batch)
+
+    @property
+    def commands(self) -> list[Command]:
+        return [command for batch in self.batches for command in batch.commands]
+
+    def of(self, ask: Callable[[], object]) -> int:
+        """The round trips that it takes."""
+        self.batches.clear()
+        ask()
+        return len(self.batches)
 
 
 class Relay:

@@ -9,14 +9,16 @@ from typing import Any
 import pytest
 
 from amplify_mw import StoredSession
-from amplify_mw.sessions.record import Record
+from amplify_mw.sessions.record import Record, asks_again
+from amplify_mw.stores.base import StoreUnavailable
 from amplify_mw.stores.redis import store as redis_module
+from amplify_mw.stores.redis.commands import Batch
 from amplify_mw.stores.redis.store import Listed, RedisStore
 from amplify_mw.testing import LocalUserPool
 from amplify_mw.testing.store_contract import KEY, OTHER
 from tests.shells import Shell
 from tests.sites import Site, infos
-from tests.stores.redis_tools import Way
+from tests.stores.redis_tools import Trips, Way
 from tests.valkey import Valkey
 
 
@@ -154,6 +156,139 @@ def test_a_server_that_takes_no_writes_is_read_all_the_same(
         client.execute_command(*fault.split())
 
     assert ask(another, "load", KEY) == kept
+
+
+def test_a_reload_repairs_the_list_in_the_same_trip(
+    store: RedisStore,
+    own_valkey: Valkey,
+    kept: Record,
+    ask: Way,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(redis_module, "_LISTED_FOR", 0.0)  # the seconds since a look at the list
+    store.replace(KEY, kept)
+    known = ask(store, "load", KEY)
+    whole = lists(own_valkey)
+    evict_lists(own_valkey)
+    trips = Trips(store)
+
+    assert trips.of(lambda: ask(store, "reload", KEY, known)) == 1
+
+    assert lists(own_valkey) == whole
+
+
+def test_a_list_that_is_out_of_reach_hinders_no_read_and_is_not_tried_again_at_once(
+    another: RedisStore, own_valkey: Valkey, kept: Record, ask: Way
+) -> None:
+    trips = Trips(another)
+
+    def fail(_: int, batch: Batch) -> None:
+        if any(command.key.startswith(b"amplify_mw:u:") for command in batch.commands):
+            raise StoreUnavailable("its server is down")
+
+    trips.before = fail
+    known = ask(another, "load", KEY)
+    assert known == kept
+    assert ask(another, "reload", KEY, known) is known
+
+    assert trips.of(lambda: ask(another, "reload", KEY, known)) <= 1
+
+    another._listed._paused_until = 0.0  # the pause is over
+    assert ask(another, "reload", KEY, known) is known
+
+
+def test_a_session_ends_whose_list_is_out_of_reach(
+    store: RedisStore, own_valkey: Valkey, kept: Record, ask: Way
+) -> None:
+    trips = Trips(store)
+
+    def fail(_: int, batch: Batch) -> None:
+        if any(command.key.startswith(b"amplify_mw:u:") for command in batch.commands):
+            raise StoreUnavailable("its server is down")
+
+    trips.before = fail
+
+    assert ask(store, "end", KEY) == kept
+
+    trips.before = lambda _number, _batch: None
+    assert ask(store, "load", KEY) is None
+    assert ask(store, "of_user", "ada") == []
+
+
+def test_a_shorter_life_shortens_no_list(
+    store: RedisStore, own_valkey: Valkey, kept: Record, ask: Way
+) -> None:
+    before = lists(own_valkey)
+
+    ask(store, "replace", KEY, replace(kept, expires_at=kept.expires_at - 1000))
+
+    assert lists(own_valkey) == before
+
+
+def test_a_longer_life_lengthens_the_list(
+    store: RedisStore, own_valkey: Valkey, kept: Record, ask: Way
+) -> None:
+    until = int(kept.expires_at) + 1000
+
+    ask(store, "replace", KEY, replace(kept, expires_at=float(until)))
+
+    ((entries, expiry),) = lists(own_valkey).values()
+    assert entries == [(KEY, until)]
+    assert expiry == until * 1000
+
+
+def test_what_has_expired_leaves_the_list_at_the_next_sign_in(
+    store: RedisStore, own_valkey: Valkey, kept: Record, ask: Way
+) -> None:
+    with own_valkey.client() as client:
+        (name,) = client.keys("amplify_mw:u:*")
+        client.zadd(name, {b"x" * 32: time.time() - 2})
+
+    ask(store, "create", OTHER, kept)
+
+    ((entries, _),) = lists(own_valkey).values()
+    assert {key for key, _ in entries} == {KEY, OTHER}
+
+
+def test_whoever_reads_a_list_takes_out_nobody_who_is_about_to_come(
+    store: RedisStore, own_valkey: Valkey, kept: Record, ask: Way
+) -> None:
+    creating = store._commands.create(OTHER, kept)
+    enlist, keep = next(creating).commands
+    store._connections.send(Batch((enlist,)))
+
+    assert ask(store, "of_user", "ada") == [(KEY, kept)]
+    assert ask(store, "end_of_user", "ada") == [KEY]
+
+    store._connections.send(Batch((keep,)))
+    assert ask(store, "of_user", "ada") == [(OTHER, kept)]
+
+
+def test_nobody_elses_sessions_end_with_a_users(
+    store: RedisStore, own_valkey: Valkey, kept: Record, ask: Way
+) -> None:
+    theirs = replace(kept, user="bob")
+    store.create(OTHER, theirs)
+    with own_valkey.client() as client:
+        client.zadd(store._commands.list_of("ada"), {OTHER: kept.expires_at})
+
+    assert ask(store, "of_user", "ada") == [(KEY, kept)]
+    assert ask(store, "end_of_user", "ada") == [KEY]
+
+    assert ask(store, "load", OTHER) == theirs
+    assert asks_again(ask(store, "load", KEY))
+    assert ask(store, "end_of_user", "ada") == []
+    assert ask(store, "end_of_user", "") == []
+
+
+@pytest.mark.parametrize("user", ["x" * 254, "x" * 255, "x" * 5000, "\x00", "a\ud800b"])
+def test_a_user_of_any_name_is_ended(
+    store: RedisStore, own_valkey: Valkey, record: Record, ask: Way, user: str
+) -> None:
+    store.create(KEY, replace(record, user=user))
+    store.create(OTHER, replace(record, user=user + "x"))
+
+    assert ask(store, "end_of_user", user) == [KEY]
 
 
 def test_so_many_sessions_are_remembered_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:

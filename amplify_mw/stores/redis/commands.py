@@ -138,7 +138,7 @@ class Commands:
 
     def delete(self, key: bytes, listed: bytes | None) -> Operation[bool]:
         """Forgets a record: whether there was one. `listed`: the list that it may be in."""
-        arguments = (new_stamp(), key, self.channel, "0")
+        arguments = (new_stamp(), key, self.channel, "")
         removal = _run(scripts.REMOVE, self._session(key), *arguments)
         return (yield from self._end(key, removal, listed)) is not None
 

@@ -125,7 +125,8 @@ redis.pcall('PUBLISH', ARGV[4], ARGV[3])
 return 1
 """)
 
-# Takes a record away, and returns it. ARGV: a stamp, key, channel, '1' to leave a tombstone alone.
+# Takes a record away, and returns it. ARGV: a stamp, key, channel, '1' to leave alone a tombstone
+# and anything else that is no session.
 REMOVE: Final = _script(
     f"""{_VERSION}{_PERMIT_TO_END}
 local packed = read('GET', KEYS[1])
@@ -133,13 +134,14 @@ local mark = '\\0' .. ARGV[1]
 if packed and string.sub(packed, 1, #mark) == mark then return string.sub(packed, #mark + 1) end
 local old = version(packed)
 if old == {ENDED} and ARGV[4] == '1' then return false end
-if old then
-  redis.call('SET', KEYS[1], mark .. packed, 'PX', 10000)
-else
-  redis.call('DEL', KEYS[1])
+if not old then
+  local is_removed = string.byte(packed or '') == 0
+  if ARGV[4] == '' and not is_removed then redis.call('DEL', KEYS[1]) end
+  return false
 end
+redis.call('SET', KEYS[1], mark .. packed, 'PX', 10000)
 redis.pcall('PUBLISH', ARGV[3], ARGV[2])
-return old and packed
+return packed
 """,
     " flags=allow-oom",
 )
