@@ -42,13 +42,13 @@ from tests.valkey import Node, ValkeyCluster, slot_of
 from tests.valkey import own_valkey_cluster as own_valkey_cluster
 from tests.valkey import valkey_cluster as valkey_cluster
 
-PREFIX = "{amw}:"
+PREFIX = "amplify_mw:"
 
 
 class TestRedisStoreOnACluster(RedisContract):
     @pytest.fixture
     def store(self, valkey_cluster: ValkeyCluster) -> Iterator[RedisStore]:
-        prefix = f"{{{secrets.token_hex(8)}}}:"
+        prefix = f"{secrets.token_hex(8)}:"
         store = RedisStore(valkey_cluster.url, prefix=prefix, cluster=True)
         yield store
         store.close()
@@ -57,7 +57,7 @@ class TestRedisStoreOnACluster(RedisContract):
 class TestRedisStoreOnAClusterWithLocalCache(RedisContract):
     @pytest.fixture
     def store(self, valkey_cluster: ValkeyCluster) -> Iterator[RedisStore]:
-        prefix = f"{{{secrets.token_hex(8)}}}:"
+        prefix = f"{secrets.token_hex(8)}:"
         store = RedisStore(valkey_cluster.url, prefix=prefix, cluster=True, local_cache=60)
         yield store
         store.close()
