@@ -50,6 +50,11 @@ class Asked(CredentialProvider):
         raise failure
 
 
+def is_provider(provider: object) -> bool:
+    """Whether it can be asked."""
+    return callable(provider) or isinstance(provider, CredentialProvider)
+
+
 def pickled(provider: Any) -> Any:
     """What a pickle of a store says of its provider: a module's function by its name, no object."""
     is_named = isinstance(provider, FunctionType) and "<" not in provider.__qualname__

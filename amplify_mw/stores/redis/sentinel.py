@@ -29,13 +29,16 @@ class Sentinels:
     def __init__(
         self, addresses: Sequence[Address], service: str, url: str, timeout: float
     ) -> None:
-        if not addresses or not service:
+        try:
+            self._addresses = [(str(host), int(port)) for host, port in addresses]
+        except (TypeError, ValueError):
+            self._addresses = []
+        if not self._addresses or not service:
             raise ConfigurationError(
                 'write RedisStore.sentinel([("10.0.0.1", 26379), ...], service="mymaster")'
             )
         self.service: str = service
         self._url = Url(url, timeout, "sentinel_url")
-        self._addresses = [(str(host), int(port)) for host, port in addresses]
         self._seconds = timeout / (len(self._addresses) + 1)
 
     def primary(self) -> Address:

@@ -14,7 +14,7 @@ import redis
 from ...errors import ConfigurationError
 from ...log import logger
 from ..base import StoreUnavailable
-from .credentials import Asked
+from .credentials import Asked, is_provider
 from .errors import CLUSTER, NO_CLUSTER, OF_CLUSTERS, SENTINEL, Among, kind, told
 from .sentinel import Found, FoundOnLoop, FoundWithTls, FoundWithTlsOnLoop, Sentinels
 from .slots import Slots
@@ -91,9 +91,16 @@ class Server:
                 "cluster: a cluster has one database; write redis://host:6379/0, and set prefix= "
                 "to tell two apps apart"
             )
+        if self._sentinels is not None and self.slots is not None:
+            raise ConfigurationError("cluster: a cluster has no Sentinels; write RedisStore(url)")
         if self._sentinels is not None and (url.host or url.path):
             raise ConfigurationError(
                 "url: the Sentinels know the host; write redis://user:password@/0, or leave it out"
+            )
+        if credentials is not None and not is_provider(credentials):
+            raise ConfigurationError(
+                "credentials: a function that returns (user, password), or a CredentialProvider "
+                "of redis-py's"
             )
         if credentials is not None and url.names_a_user:
             raise ConfigurationError("credentials: leave user and password out of the url")
