@@ -22,7 +22,7 @@ OVER: Outcome = (401, True)
 
 
 class Sites:
-    """Makes sites on one pool and one clock: the real one."""
+    """Makes sites on one pool, by the real time."""
 
     def __init__(self, shell: Shell, pool: LocalUserPool) -> None:
         self._shell = shell
@@ -33,7 +33,8 @@ class Sites:
         session: Any = StoredSession(store)
         if kind == "sealed":
             session = SealedSession(keys=KEYS[:1], coordinator=store, staleness=0)
-        self._made.append(Site(self._shell, self._pool, time.time, session))
+        # By a clock of its own, a site remembers nothing of the others, as in another process.
+        self._made.append(Site(self._shell, self._pool, lambda: time.time(), session))
         return self._made[-1]
 
     def close(self) -> None:
@@ -54,16 +55,24 @@ def session_key(keys: list[bytes], before: list[bytes]) -> bytes:
     return new
 
 
-def signed_in_at(site: Site, cluster: ValkeyCluster, *nodes: Node) -> list[Browser]:
+class Visitor(Browser):
+    """A browser. `key`: what the store has its session under."""
+
+    def __init__(self, browser: Browser, key: bytes) -> None:
+        super().__init__(browser.site, browser.jar)
+        self.key = key
+
+
+def signed_in_at(site: Site, cluster: ValkeyCluster, *nodes: Node) -> list[Visitor]:
     """Browsers whose sessions are on these primaries, one each, and on their replicas."""
-    found: dict[Node, Browser] = {}
+    found: dict[Node, Visitor] = {}
     while not found.keys() >= set(nodes):
         before = cluster.keys(f"{PREFIX}s:")
         browser = site.sign_in("ada")
         if isinstance(site.session, SealedSession):  # there is a record of it after a refresh
             assert browser.ask(lambda: str(site.refresh())).status == 200
         key = session_key(cluster.keys(f"{PREFIX}s:"), before)
-        found.setdefault(cluster.owner(key), browser)
+        found.setdefault(cluster.owner(key), Visitor(browser, key))
     cluster.settle()
     return [found[node] for node in nodes]
 
