@@ -346,9 +346,11 @@ class Shell:
 
         `cookie`: the value of a session's cookie beside it.
         """
+        known = self._known(value)
         found = yield from self._home.look_up(source, value, cookie, self._clock())
         found.of_request(cookies, request, outer)
-        self._report_credential(found, self._asked, request)
+        if found.verdict is not known:  # a stored session is looked up each time
+            self._report_credential(found, self._asked, request)
         return found
 
     def _shares_visit(self, outer: Visit, cookies: bytes | None, *, is_same: bool) -> bool:

@@ -169,6 +169,8 @@ class Connections:
         times_left, lending = self._pools.times_left, self._pools.of_threads()
         try:
             answers = lending.send(asked)
+            if asked is batch and not has_failure(answers):
+                return answers
             if _is_demoted(answers):
                 answers = self._send_anew(asked)
                 self._leave(times_left)
@@ -195,6 +197,8 @@ class Connections:
         try:
             loop = pools.found_on(running) or await pools.on_loop()
             answers = await loop.sharing.send(asked, timeout)
+            if asked is batch and not has_failure(answers):
+                return answers
             if _is_demoted(answers):
                 async with asyncio.timeout_at(begun + timeout):
                     answers = await self._send_anew_on_loop(asked)
@@ -244,6 +248,14 @@ def read(answers: list[Any], count: int, replicas: int) -> list[Any]:
         if confirmed < replicas:
             raise TooFewReplicas
     return answers[:count]
+
+
+def has_failure(answers: list[Any]) -> bool:
+    """Whether one of these answers is an error."""
+    for answer in answers:  # noqa: SIM110  # `any` takes twice as long
+        if isinstance(answer, Exception):
+            return True
+    return False
 
 
 def _is_demoted(answers: list[Any]) -> bool:

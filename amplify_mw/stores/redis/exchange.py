@@ -12,6 +12,7 @@ Rules:
 import threading
 import time
 from collections import deque
+from functools import lru_cache
 from typing import Any
 
 import redis
@@ -172,6 +173,14 @@ def packed(batch: Batch) -> bytes:
         words = command.words
         parts.append(b"*%d\r\n" % len(words))
         for word in words:
-            bare = word if type(word) is bytes else str(word).encode()
-            parts.append(b"$%d\r\n%b\r\n" % (len(bare), bare))
+            if type(word) is bytes:
+                parts.append(b"$%d\r\n%b\r\n" % (len(word), word))
+            else:
+                parts.append(_packed(word))
     return b"".join(parts)
+
+
+@lru_cache(maxsize=256)  # names of commands, scripts, offsets
+def _packed(word: str | int | bytes) -> bytes:
+    bare = word if isinstance(word, bytes) else str(word).encode()
+    return b"$%d\r\n%b\r\n" % (len(bare), bare)
