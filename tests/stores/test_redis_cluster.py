@@ -38,6 +38,12 @@ from amplify_mw.testing.store_contract import KEY
 from tests.patience import until
 from tests.stores.redis_tools import IMPATIENT, Way, certificate, in_the_end
 from tests.stores.test_redis import RedisContract
+from tests.stores.test_redis_refusals import (
+    FOR_A_CLUSTER,
+    FOR_LOCAL_CACHE,
+    LEAST,
+    tls_context,
+)
 from tests.valkey import Node, ValkeyCluster, slot_of
 from tests.valkey import own_valkey_cluster as own_valkey_cluster
 from tests.valkey import valkey_cluster as valkey_cluster
@@ -59,6 +65,15 @@ class TestRedisStoreOnAClusterWithLocalCache(RedisContract):
     def store(self, valkey_cluster: ValkeyCluster) -> Iterator[RedisStore]:
         prefix = f"{secrets.token_hex(8)}:"
         store = RedisStore(valkey_cluster.url, prefix=prefix, cluster=True, local_cache=60)
+        yield store
+        store.close()
+
+
+class TestRedisStoreOnAClusterWithTheLeastACL(RedisContract):
+    @pytest.fixture
+    def store(self, valkey_cluster: ValkeyCluster) -> Iterator[RedisStore]:
+        url = valkey_cluster.allow(" ".join(LEAST), " ".join(FOR_A_CLUSTER))
+        store = RedisStore(url, prefix=f"amplify_mw:{secrets.token_hex(8)}:", cluster=True)
         yield store
         store.close()
 
@@ -418,6 +433,31 @@ def test_nothing_is_shown_in_a_repr_and_a_pickle_makes_a_cluster_again(
 # The local cache
 
 
+@pytest.mark.usefixtures("attentive")
+def test_the_least_acl_is_enough_for_a_local_cache_and_a_slot_on_the_move(
+    own_valkey_cluster: ValkeyCluster, record: Record, caplog: pytest.LogCaptureFixture
+) -> None:
+    cluster = own_valkey_cluster
+    lines = (LEAST, FOR_LOCAL_CACHE, FOR_A_CLUSTER, ["ACL", "SETUSER", "web", "+wait"])
+    url = cluster.allow(*[" ".join(line) for line in lines])
+    writer = RedisStore(url, cluster=True, replicas=1)
+    near = RedisStore(url, cluster=True, local_cache=3600)
+    name = b"amplify_mw:s:" + KEY
+    assert writer.create(KEY, record)
+    until(lambda: is_near(near))
+    to = cluster.others(cluster.owner(name))[0]
+    cluster.begin_to_move(slot_of(name), to)
+    with cluster.owner(name).client() as client:
+        client.execute_command("MIGRATE", "127.0.0.1", to.port, name, 0, 60_000)
+
+    assert writer.delete(KEY)
+
+    until(lambda: near.load(KEY) is None)
+    assert not caplog.records
+    near.close()
+    writer.close()
+
+
 def is_near(store: RedisStore) -> bool:
     """Whether the record is served from memory."""
     store.load(KEY)
@@ -530,8 +570,6 @@ def test_a_wrong_password_is_said(valkey_cluster: ValkeyCluster, ask: Way) -> No
 
 
 def test_a_cluster_is_reached_through_tls(tmp_path: Path, record: Record, ask: Way) -> None:
-    from tests.stores.test_redis_refusals import tls_context
-
     file = certificate(tmp_path)
     cluster = ValkeyCluster(tmp_path, primaries=3, replicas=0, tls=tls_context(file))
     store = RedisStore(f"{cluster.url}?ssl_ca_certs={file}", cluster=True)

@@ -43,7 +43,8 @@ def documented(beginning: str) -> list[str]:
 
 
 LEAST = documented("ACL SETUSER web on ")
-FOR_LOCAL_CACHE = documented("ACL SETUSER web +")
+FOR_LOCAL_CACHE = documented("ACL SETUSER web +publish")
+FOR_A_CLUSTER = documented("ACL SETUSER web +cluster")
 COMMANDS = [word[1:] for word in LEAST if word.startswith("+")]
 
 

@@ -37,7 +37,7 @@ _KEEPS: Final = {"create", "replace", "replace_and_release"}
 
 
 class RedisStore(SessionStore):
-    """Keeps sessions in Redis 7 or newer, or Valkey: one primary, not Redis Cluster.
+    """Keeps sessions in Redis 7 or newer, or Valkey: one primary, or a cluster.
 
     `url`: `redis://`, `rediss://` (TLS) or `unix://` (or Valkey's `valkey://`, `valkeys://`), with
     user name, password, number of the database, and redis-py's options in its query, such as
@@ -57,8 +57,21 @@ class RedisStore(SessionStore):
     Event loops run by `asyncio.run`, a server or a framework close their connections when they end.
     Before you close a loop by hand, run its `shutdown_asyncgens()`, as they do.
 
-    A Redis Cluster or a Sentinel is recognised at the first use: `StoreUnavailable`, and one error
-    in the log.
+    `cluster`: the url is that of a node of a Redis Cluster, which names the others. Replicas are
+    never read. `timeout` is then for all of an operation, wherever its keys are; `max_connections`
+    is for each node. See `sentinel` for a primary that Sentinels name.
+
+    `replicas`: how many have to confirm the end of a session, and a refresh of its tokens, before
+    these count as done (default 0). If they do not in three quarters of `timeout`:
+    `StoreUnavailable`, though the primary has done it.
+
+    `credentials`: a function that returns `(user, password)`, or a `CredentialProvider` of
+    redis-py's, in place of a password in the url. It is asked for each new connection, and on an
+    event loop in a thread if it blocks. Connections live for five minutes at most. A pickle of the
+    store holds a function's name, and nothing of any other provider.
+
+    A server of another kind than this says is recognised at the first use: `StoreUnavailable`, and
+    one error in the log.
 
     Raises `ConfigurationError` if redis-py is not installed or the url is none of its urls.
     """
@@ -118,7 +131,13 @@ class RedisStore(SessionStore):
         sentinel_url: str = "redis://",
         **options: Any,
     ) -> "RedisStore":
-        """A store on the primary that Sentinels name."""
+        """A store on the primary of a `service`, as its Sentinels name it.
+
+        `sentinels`: their hosts and ports. They are asked before each new connection, so a failover
+        needs no restart. `url`: like the constructor's, and without a host: user name, password,
+        database and options for the primary; `rediss://` is TLS. `sentinel_url`: the same for the
+        Sentinels. Other options are the constructor's.
+        """
         return cls(url, _sentinels=(tuple(sentinels), service, sentinel_url), **options)
 
     def _begin(self) -> None:
