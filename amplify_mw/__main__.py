@@ -33,6 +33,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_demo(commands)
     _add_pool(commands)
     _add_keygen(commands)
+    _add_postgres_sql(commands)
     return parser
 
 
@@ -85,6 +86,20 @@ def _add_keygen(commands: "_Commands") -> None:
     keygen.set_defaults(run=_keygen)
 
 
+def _add_postgres_sql(commands: "_Commands") -> None:
+    sql = commands.add_parser(
+        "postgres-sql",
+        help="the SQL that makes the table of a PostgresStore",
+        description=(
+            "Print the SQL that makes the table of a PostgresStore, for a database in which the "
+            "app may not do so: amplify-mw postgres-sql --user web | psql. It may be run again."
+        ),
+    )
+    sql.add_argument("--table", metavar="NAME", default="amplify_mw_sessions")
+    sql.add_argument("--user", metavar="NAME", help="grant this user the rights that it needs")
+    sql.set_defaults(run=_postgres_sql)
+
+
 class _Parser(argparse.ArgumentParser):
     """A command's parser. `fill` declares its options when it has something to read."""
 
@@ -123,6 +138,18 @@ def _keygen(_: argparse.Namespace) -> int:
     from .sessions.seal import KEY_BYTES, key_text
 
     sys.stdout.write(f"{key_text(os.urandom(KEY_BYTES))}\n")
+    return 0
+
+
+def _postgres_sql(options: argparse.Namespace) -> int:
+    from .errors import ConfigurationError
+    from .stores import PostgresStore
+
+    try:
+        sys.stdout.write(PostgresStore.sql(options.table, user=options.user))
+    except ConfigurationError as error:
+        sys.stderr.write(f"amplify-mw postgres-sql: {error}\n")
+        return 1
     return 0
 
 

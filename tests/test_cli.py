@@ -148,3 +148,15 @@ def test_the_version_costs_no_demo_and_no_server():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"amplify_mw.demo", "amplify_mw.testing", "werkzeug"} & set(done.stdout.split())
+
+
+def test_postgres_sql_prints_what_makes_the_table(capsys):
+    assert cli.main(["postgres-sql", "--table", "auth.sessions", "--user", "web"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith('CREATE TABLE IF NOT EXISTS "auth"."sessions" (')
+    assert 'GRANT SELECT, INSERT, UPDATE, DELETE ON "auth"."sessions" TO "web";' in printed
+
+
+def test_postgres_sql_refuses_what_is_no_name(capsys):
+    assert cli.main(["postgres-sql", "--table", "a;b"]) == 1
+    assert capsys.readouterr().err.startswith("amplify-mw postgres-sql: table: write")

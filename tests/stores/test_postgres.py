@@ -267,7 +267,9 @@ def test_who_may_not_create_a_table_is_told_what_to_do(
 ) -> None:
     store = PostgresStore(postgres.dsn_of(app), table=table)
 
-    with pytest.raises(StoreUnavailable, match=r"42501: the table \w+ is missing.*\.sql\(user="):
+    with pytest.raises(
+        StoreUnavailable, match=r"42501: the table \w+ is missing.*postgres-sql --user"
+    ):
         store.load(KEY)
     store.close()
 

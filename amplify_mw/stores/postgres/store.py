@@ -24,7 +24,7 @@ _TABLE: Final = "amplify_mw_sessions"
 
 
 class PostgresStore(SessionStore):
-    """Keeps sessions in PostgreSQL 13 or newer, in a table of their own.
+    """Keeps sessions in PostgreSQL 15 or newer, in a table of their own.
 
     `dsn`: `postgresql://user:password@host:5432/database`, or libpq's `host=... dbname=...`, or
     `service=...`. libpq's environment variables fill in the rest. Unless it says otherwise, only a
@@ -35,7 +35,7 @@ class PostgresStore(SessionStore):
     wait for a free one.
 
     The table is made at the first use. If the user may not create one, run the SQL that
-    `PostgresStore.sql()` returns as another user.
+    `amplify-mw postgres-sql --user USER` prints as another user.
 
     The server's clock decides when sessions and leases end.
 

@@ -70,8 +70,8 @@ class Table:
     def why_missing(self) -> str:
         """What to do if it is missing, and this user may not make it."""
         return (
-            f"the table {self.name} is missing, and this user may not create it: run the SQL of "
-            "PostgresStore.sql(user='this user') as another"
+            f"the table {self.name} is missing, and this user may not create it: as another user "
+            "run `amplify-mw postgres-sql --user THIS_USER | psql`"
         )
 
     def sql_for(self, user: str | None) -> str:
