@@ -17,6 +17,7 @@ from amplify_mw.engine.engine import Engine
 from amplify_mw.models.session import TokenSet
 from amplify_mw.testing import LocalUserPool
 from amplify_mw.wsgi import AmplifyWSGIMiddleware
+from tests.postgres import postgres as postgres
 from tests.processes.cluster import Cluster, Member
 from tests.processes.sites import Spec
 from tests.shells import Ask, WSGIShell
@@ -134,6 +135,8 @@ class Places:
             where = self.fixture("valkey_cluster").url
         elif store == "sentinel":
             where = self.fixture("valkey_sentinels").where
+        elif store == "postgres":
+            where = self.fixture("postgres").dsn
         elif store == "sqlite":
             where = str(self.folder / f"{name}.db")
         return Spec(name, cognito.fields, kind, store, where, **options)

@@ -6,6 +6,7 @@ from typing import Any
 
 from amplify_mw import AmplifyConfig, CookiePolicy, SealedSession, StoredSession
 from amplify_mw.stores.memory import MemoryStore
+from amplify_mw.stores.postgres.store import PostgresStore
 from amplify_mw.stores.redis.store import RedisStore
 from amplify_mw.stores.sqlite.store import SQLiteStore
 from tests.valkey.sentinels import SERVICE
@@ -75,6 +76,9 @@ def _sentinel(spec: Spec) -> Any:
 STORES: dict[str, Callable[[Spec], Any]] = {
     "memory": lambda spec: MemoryStore(),
     "sqlite": lambda spec: SQLiteStore(spec.where, timeout=spec.timeout),
+    "postgres": lambda spec: PostgresStore(
+        spec.where, table=spec.name.replace("-", "_"), timeout=spec.timeout
+    ),
     "redis": lambda spec: RedisStore(spec.where, **_redis(spec)),
     "cluster": lambda spec: RedisStore(spec.where, cluster=True, **_redis(spec)),
     "sentinel": _sentinel,

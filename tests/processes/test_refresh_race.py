@@ -11,9 +11,9 @@ SHELLS = ("wsgi", "asgi") * 4
 EACH = 50
 ALL = EACH * len(SHELLS)
 LEASES = (3.0, 15.0, 75.0)  # seconds: a holder on a busy machine may be too late for a short one
-STORES = ("sqlite", "redis", "cluster", "sentinel")
+STORES = ("sqlite", "redis", "postgres", "cluster", "sentinel")
 everywhere = pytest.mark.parametrize("store", STORES)
-sites = pytest.mark.parametrize("store", STORES[:2])
+sites = pytest.mark.parametrize("store", STORES[:3])
 kinds = pytest.mark.parametrize("kind", ["stored", "sealed"])
 
 
