@@ -5,7 +5,8 @@
   by what reads as many bytes and makes nothing of them: a `SELECT` of a two-column table in a file
   of its own, redis-py's `GET` of the same key, and `dict.get`. What these lose as they grow, to the
   page cache and the processor's caches, no store can win back.
-- One Valkey holds all of its stores, each in a database of its own.
+- One Valkey holds all of its stores, each in a database of its own; one PostgreSQL, each in a
+  table. Its bare look-up is libpq's, of the value alone.
 - A size is left out, and the table says so, where the disk or the memory is too small for it, or
   where filling would take longer than `PATIENCE`.
 """
@@ -27,9 +28,11 @@ from amplify_mw import StoredSession
 from amplify_mw.engine.engine import Engine
 from amplify_mw.sessions.record import Record
 from amplify_mw.stores.memory import MemoryStore
+from amplify_mw.stores.postgres.store import PostgresStore
 from amplify_mw.stores.redis.store import RedisStore
 from amplify_mw.stores.sqlite.store import SQLiteStore
 
+from . import postgres
 from .harness import FULL, TINY, Call, Plan, in_processes
 from .memory import allocated
 from .report import Aim, Limit, Spread, Table, at_most
@@ -146,6 +149,15 @@ def valkey_cases(*stores: str) -> dict[str, Call]:
     return cases
 
 
+def postgres_cases(dsn: str, *counts: str) -> dict[str, Call]:
+    cases = {}
+    for count in map(int, counts):
+        keys = some(count)
+        cases[bare_of("SELECT", count)] = lookups(postgres.bare_select(dsn, table_of(count)), keys)
+        cases[ours_of(count)] = lookups(PostgresStore(dsn, table=table_of(count)).load, keys)
+    return cases
+
+
 def memory_cases(*counts: str) -> dict[str, Call]:
     like, cases = template(), {}
     gc.disable()  # which would look at a million sessions again and again
@@ -224,6 +236,31 @@ def fill_valkey(server: Valkey, url: str, sessions: int, like: Record) -> Filled
     seconds = fill(store, sessions, like)
     store.close()
     return Filled(sessions, (server.memory() - before) / sessions, seconds / sessions)
+
+
+def of_postgres(sizes: Sequence[int], plan: Plan, like: Record) -> Table:
+    if (why := postgres.missing()) is not None:
+        return Table(title_of("PostgreSQL"), ("sessions",), [], notes=[f"Left out: {why}."])
+    sizes, notes = roomy(sizes)
+    with postgres.server() as server:
+        found, more = filled_patiently(sizes, partial(fill_postgres, server, like=like))
+        counts = [str(each.sessions) for each in found]
+        runs = in_processes("benchmarks.many:postgres_cases", plan, server.dsn, *counts)
+        notes = [f"{postgres.server_versions(server)}.", *notes, *more]
+    return grown("PostgreSQL", "SELECT", found, runs, at_most(1.3), notes)
+
+
+def fill_postgres(server: Any, sessions: int, like: Record) -> Filled:
+    store = PostgresStore(server.dsn, table=table_of(sessions))
+    seconds = fill(store, sessions, like)
+    store.close()
+    return Filled(
+        sessions, postgres.size(server, table_of(sessions)) / sessions, seconds / sessions
+    )
+
+
+def table_of(sessions: int) -> str:
+    return f"sessions_{sessions}"
 
 
 def filled_patiently(
@@ -320,7 +357,7 @@ def spread(runs: Sequence[Mapping[str, float]], case: str, unit: str | None = No
 
 def tables(plan: Plan = FULL) -> Iterator[Table]:
     sizes, like = SIZES.get(plan, SHORT), template()
-    for each in (of_memory, of_sqlite, of_valkey):
+    for each in (of_memory, of_sqlite, of_valkey, of_postgres):
         table = each(sizes, plan.shorter, like)
         yield replace(table, about=f"A record has {len(like.value):,} bytes of encrypted tokens.")
 

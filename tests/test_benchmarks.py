@@ -45,7 +45,7 @@ SAID = {
     "flood": ["ASGI: forged signature", "unknown kid, issued just now", "leaves behind"],
     "growth": ["8 kB", "10 seen, known: amplify_mw", "100 seen"],
     "threads": ["10 tasks", "2 threads"],
-    "many": ["MemoryStore", "SQLite", "Valkey"],
+    "many": ["MemoryStore", "SQLite", "Valkey", "PostgreSQL"],
     "imports": ["bare interpreter", "import amplify_mw.wsgi", "first request"],
     "memory": ["verdict on a sealed session", "a user's attributes", "10 entries"],
 }

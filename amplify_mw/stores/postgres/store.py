@@ -43,7 +43,7 @@ class PostgresStore(SessionStore):
     """
 
     def __init__(
-        self, dsn: str, *, table: str = _TABLE, timeout: float = 2.0, connections: int = 10
+        self, dsn: str, *, table: str = _TABLE, timeout: float = 2.0, connections: int = 5
     ) -> None:
         if not 0 < timeout < math.inf:
             raise ConfigurationError("timeout must be above 0: seconds")
