@@ -13,6 +13,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -211,7 +212,8 @@ def test_a_node_that_loads_its_data(a_trial: Try, lasting: ValkeyCluster) -> Non
             client.set(f"{{{tag}}}{number}", secrets.token_bytes(4096))
     loading = threading.Thread(target=reload, args=(node,))
     loading.start()
-    until(lambda: node.do("INFO", "persistence").find("loading:1") >= 0)
+    with node.client() as client:
+        until(lambda: client.info("persistence")["loading"])
 
     trial.assert_outage("LOADING")
 
@@ -295,19 +297,22 @@ def on_the_move(cluster: ValkeyCluster, slot: int) -> Iterator[threading.Event]:
     been, ended = threading.Event(), threading.Event()
 
     def go_round() -> None:
-        while not ended.is_set():
-            for node in cluster.others():
-                if node is not cluster.owner(slot):
-                    cluster.move(slot, node)
+        try:
+            while not ended.is_set():
+                for node in cluster.others():
+                    if node is not cluster.owner(slot):
+                        cluster.move(slot, node)
+                been.set()
+        finally:
             been.set()
 
-    thread = threading.Thread(target=go_round)
-    thread.start()
-    try:
-        yield been
-    finally:
-        ended.set()
-        thread.join()
+    with ThreadPoolExecutor(1) as threads:
+        moving = threads.submit(go_round)
+        try:
+            yield been
+        finally:
+            ended.set()
+        moving.result()
 
 
 def test_a_slot_that_moves_to_and_fro_is_noticed_by_nobody(

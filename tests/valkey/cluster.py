@@ -281,9 +281,10 @@ class ValkeyCluster:
     def move_keys(self, slot: int, to: Node) -> int:
         """The second step: the keys go over; how many went."""
         source, went = self.owner(slot), 0
-        while keys := source.do("CLUSTER", "GETKEYSINSLOT", slot, 100):
-            moved = ("MIGRATE", "127.0.0.1", to.port, "", 0, 60_000, "KEYS", *keys)
-            went += source.do(*moved) == "OK" and len(keys)
+        with source.client() as client:
+            while keys := client.execute_command("CLUSTER", "GETKEYSINSLOT", slot, 100):
+                moved = ("MIGRATE", "127.0.0.1", to.port, "", 0, 60_000, "KEYS", *keys)
+                went += client.execute_command(*moved) == b"OK" and len(keys)
         return went
 
     def finish_moving(self, slot: int, to: Node) -> None:
