@@ -24,6 +24,7 @@ QUESTIONS = {
     "first_seen": "what does a session cost that was never seen, or that is refused?",
     "sealed": "what does a sealed session cost?",
     "stored": "what does a stored session cost?",
+    "machines": "what does a stored session cost on many machines?",
     "amplify_cookies": "what do Amplify's cookies cost?",
     "refreshing": "who waits for a refresh?",
     "verification": "what does verifying a token cost, by its size?",

@@ -227,7 +227,13 @@ def of_valkey(sizes: Sequence[int], plan: Plan, like: Record) -> Table:
         stores = [text for each in found for text in (urls[each.sessions], str(each.sessions))]
         runs = in_processes("benchmarks.many:valkey_cases", plan, *stores)
     return grown(
-        "Valkey", "GET", found, runs, at_most(1.5), [f"{server_versions()}.", *notes, *more]
+        "Valkey",
+        "GET",
+        found,
+        runs,
+        at_most(1.3),
+        [f"{server_versions()}.", *notes, *more],
+        bytes_each=at_most(2300),
     )
 
 
@@ -312,6 +318,7 @@ def grown(
     runs: Sequence[Mapping[str, float]],
     limit: Limit | None = None,
     notes: Sequence[str] = (),
+    bytes_each: Limit | None = None,
 ) -> Table:
     """A line for each size: what the bare look-up takes, and ours, and how both have grown."""
     few, most = found[0].sessions, found[-1].sessions
@@ -334,6 +341,8 @@ def grown(
     if limit is not None:
         what = f"look-up among {most:,} sessions, {place}: of one among {few:,}"
         aims.append(Aim(what, spread(runs, ours_of(most), ours_of(few)), limit))
+    if bytes_each is not None:
+        aims.append(Aim(f"bytes of a session, {place}", Spread.of([found[-1].each]), bytes_each))
     head = (
         "sessions",
         f"{verb}, µs",

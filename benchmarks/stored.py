@@ -86,15 +86,15 @@ def sqlite_cases() -> dict[str, Call]:
     atexit.register(folder.cleanup)
     atexit.register(store.close)
     mint = Mint()
-    headers = _signed_in(mint, store)
-    memory_headers = _signed_in(mint, memory := MemoryStore())
+    headers = signed_in(mint, store)
+    memory_headers = signed_in(mint, memory := MemoryStore())
     rows = sqlite3.connect(path).execute("SELECT key, value FROM sessions").fetchall()
     keys = [key for key, _ in rows]
     bare = os.path.join(folder.name, "bare.db")
     fill_bare(bare, rows)
     assert all(store.load(key) is not None for key in keys)
     # Fewer verdicts are kept than there are sessions: each is forgotten before its turn comes.
-    forgetful = _config(mint, store).replace(cache_entries=COUNT // 2)
+    forgetful = config_of(mint, store).replace(cache_entries=COUNT // 2)
     cases: dict[str, Call] = {
         SELECT.case: bare_select(bare, keys),
         "SQLiteStore.load": _each(store.load, keys),
@@ -112,7 +112,7 @@ def sqlite_cases() -> dict[str, Call]:
             ("SQLiteStore", store, headers),
             ("MemoryStore", memory, memory_headers),
         ):
-            ours = middleware(app, Engine(_config(mint, place)))
+            ours = middleware(app, Engine(config_of(mint, place)))
             cases[f"{shell}: known session, {name}"] = calls(ours, sent)
     return cases
 
@@ -146,13 +146,13 @@ def redis_cases() -> dict[str, Call]:
     store = RedisStore(server.url)
     atexit.register(store.close)
     mint = Mint()
-    headers = _signed_in(mint, store)
+    headers = signed_in(mint, store)
     client = redis.Redis.from_url(server.url)
     names = client.keys("amplify_mw:s:*")
     keys = [name.removeprefix(b"amplify_mw:s:") for name in names]
     assert len(client.get(names[0])) > 1000
     assert all(store.load(key) is not None for key in keys)
-    engine = Engine(_config(mint, store))
+    engine = Engine(config_of(mint, store))
     ours = AmplifyASGIMiddleware(asgi_app, engine)
     runner = asyncio.Runner()
     atexit.register(runner.close)
@@ -191,13 +191,13 @@ def asgi_requests(app, headers: list[str]):
     return request
 
 
-def _config(mint: Mint, store: Any):
+def config_of(mint: Mint, store: Any):
     return mint.config.replace(session=StoredSession(store))
 
 
-def _signed_in(mint: Mint, store: Any) -> list[str]:
+def signed_in(mint: Mint, store: Any) -> list[str]:
     """The `Cookie` headers of `COUNT` users whose sessions are in the store."""
-    config = _config(mint, store)
+    config = config_of(mint, store)
     headers = [cookie_header(value) for value in sign_in(Engine(config), mint.sets(COUNT))]
     _check(config, headers[:2])
     return headers

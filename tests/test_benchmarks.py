@@ -33,6 +33,7 @@ SAID = {
     "first_seen": ["one: WSGI", "one: ASGI", "raw RSA-2048 verify", "refused token: expired"],
     "sealed": ["known sealed", "ASGI: first seen sealed", "decrypt_compact, JSON, decode"],
     "stored": ["bare SELECT", "SQLiteStore.ask, inline", "known session, SQLiteStore", "Redis"],
+    "machines": ["64 at once: known session", "3 primaries: known", "8 threads: known session"],
     "amplify_cookies": ["first sight", "ASGI: Amplify's, 100 kB header", "beside a sealed"],
     "refreshing": ["stored session, SQLite", "sealed session", "Amplify's cookies"],
     "verification": [
