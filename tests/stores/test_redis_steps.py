@@ -275,7 +275,7 @@ def test_all_steps_are_taken_by_a_node_of_a_cluster(cluster_node: Valkey, record
         assert run(commands.renew(KEY, fence, LONG))
         new = replace(record, version=fence)
         assert run(commands.replace_and_release(KEY, new, fence))
-        assert run(commands.reload(KEY, loaded, True)) == new
+        assert run(commands.reload(KEY, loaded, commands.listing(loaded))) == new
         assert run(commands.end(KEY, listed=None)) == new
         assert run(commands.end(OTHER, True, listed=LIST)) == record
         assert run(commands.of_user("ada")) == [(THIRD, record)]

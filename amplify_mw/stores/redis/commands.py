@@ -10,7 +10,7 @@ Rules:
   created, and after it has ended: so it holds every session that lives, and some that have ended.
   Those leave it when they expire. Nobody who reads a list takes anything out: a session may be
   about to be created.
-- A list may be lost and its sessions kept. `enlist` and `reload` repair it.
+- A list may be lost and its sessions kept. `load` and `reload` repair it.
 
 Keys, after the prefix: `s:` and a session's key (a packed session), `u:` and the hash of a user (a
 sorted set: the keys of that user's sessions, by the second in which they expire). Changes are
@@ -54,6 +54,13 @@ class Batch(NamedTuple):
     to_replicas: bool = False
 
 
+class Listing(NamedTuple):
+    """The name of the list that holds a session, and the second until which it does."""
+
+    name: bytes
+    until: int
+
+
 Operation: TypeAlias = Generator[Batch, list[Any], T]
 
 
@@ -67,28 +74,24 @@ class Commands:
 
     # Reading
 
-    def load(self, key: bytes) -> Operation[Record | None]:
-        """The record under a key, or None."""
-        (packed,) = yield Batch((self._get(key),))
+    def load(self, key: bytes, repair: Listing | None = None) -> Operation[Record | None]:
+        """The record under a key, or None. `repair`: have it listed there, in the same batch."""
+        packed, *_ = yield self._reading(self._get(key), key, repair)
         return unpack(packed)
 
-    def reload(self, key: bytes, known: Record, and_list: bool) -> Operation[Record | None]:
-        """The record under a key; `known` itself if that is still the one.
-
-        `and_list`: repairs its user's list as well.
-        """
+    def reload(
+        self, key: bytes, known: Record, repair: Listing | None = None
+    ) -> Operation[Record | None]:
+        """The same; `known` itself if that is still the one."""
         name = self._session(key)
-        commands = [Command(("GETRANGE", name, STAMP_AT, FENCE_AT - 1), name)]
-        if and_list:
-            commands.append(self._enlist(key, known))
-        stamp, *_ = yield Batch(tuple(commands))
+        stamp_of = Command(("GETRANGE", name, STAMP_AT, FENCE_AT - 1), name)
+        stamp, *_ = yield self._reading(stamp_of, key, repair)
         if stamp == known.stamp:
             return known
         return (yield from self.load(key)) if stamp else None
 
-    def enlist(self, key: bytes, record: Record) -> Operation[None]:
-        """Has a user's list hold a session."""
-        yield Batch((self._enlist(key, record),))
+    def _reading(self, question: Command, key: bytes, repair: Listing | None) -> Batch:
+        return Batch((question,) if repair is None else (question, _enlist(key, repair)))
 
     def listed(self, user: str) -> Operation[list[bytes]]:
         """The keys in a user's list. Some of these sessions may have ended."""
@@ -114,7 +117,7 @@ class Commands:
         """Keeps a record under a key without a record: whether it was kept."""
         commands = [self._keep(scripts.CREATE, key, record)]
         if record.user:
-            commands.insert(0, self._enlist(key, record))
+            commands.insert(0, _enlist(key, self.listing(record)))
         answers = yield Batch(tuple(commands), in_order=True)
         return bool(answers[-1])
 
@@ -132,7 +135,7 @@ class Commands:
         # In any order: the session has been in the list since it was created.
         commands = [self._keep(scripts.REPLACE, key, record, fence)]
         if record.user:
-            commands.insert(0, self._enlist(key, record))
+            commands.insert(0, _enlist(key, self.listing(record)))
         answers = yield Batch(tuple(commands), to_replicas=to_replicas)
         return bool(answers[-1])
 
@@ -212,6 +215,10 @@ class Commands:
         """The name of a user's list. Users whose hashes collide share one, and see their own."""
         return self._list_prefix + hashlib.sha256(pack_text(user)).digest()[:_NAME]
 
+    def listing(self, record: Record) -> Listing:
+        """The place of somebody's record in their list."""
+        return Listing(self.list_of(record.user), math.ceil(_bounded(record.expires_at)))
+
     def _session(self, key: bytes) -> bytes:
         return self._session_prefix + key
 
@@ -224,10 +231,6 @@ class Commands:
         arguments = (pack(record, new_stamp()), expiry, key, self.channel, *more)
         return _run(script, self._session(key), *arguments)
 
-    def _enlist(self, key: bytes, record: Record) -> Command:
-        until = math.ceil(_bounded(record.expires_at))
-        return _run(scripts.ENLIST, self.list_of(record.user), until, key)
-
     def _bury(self, key: bytes, user: str) -> Command:
         """Ends a session; with a `user`, only one of theirs."""
         buried = pack(tombstone(0.0, asks_again=True), new_stamp())
@@ -238,6 +241,10 @@ class Commands:
 def _run(script: str, key: bytes, *arguments: bytes | str | int) -> Command:
     # The whole text: the server knows it by its hash, and nothing breaks when it has forgotten.
     return Command(("EVAL", script, 1, key, *arguments), key)
+
+
+def _enlist(key: bytes, listing: Listing) -> Command:
+    return _run(scripts.ENLIST, listing.name, listing.until, key)
 
 
 def _bounded(time: float) -> float:

@@ -4,8 +4,8 @@ Rules:
 - An operation is a generator of `commands`, run by blocking or awaiting.
 - A command may be sent a second time after its connection broke: see `scripts`.
 - A write by this process drops the record from the local cache, even if the write failed.
-- A load is one round trip, and another at first, which repairs the list of the session's user. A
-  reload is one, and another if the record has changed.
+- A load is one round trip, with or without repairing the list of the session's user. A reload is
+  one, and another if the record has changed.
 - A child of `fork()` starts with connections and a cache of its own.
 """
 
@@ -13,7 +13,8 @@ import math
 import os
 import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -21,7 +22,7 @@ from ...errors import ConfigurationError
 from ...sessions.record import Record
 from ..base import SessionStore, StoreUnavailable
 from .cache import LocalCache
-from .commands import Commands, Operation
+from .commands import Commands, Listing, Operation
 
 if TYPE_CHECKING:
     from .cluster import ClusterConnections
@@ -184,14 +185,17 @@ class RedisStore(SessionStore):
         near = self._near(key)
         if near is not None:
             return near
-        return (yield from self._caching(key, self._load_and_list(key)))
+        return (yield from self._caching(key, self._asking(key, partial(self._commands.load, key))))
 
     def _reload(self, key: bytes, known: Record) -> Operation[Record | None]:
         """The same; `known` itself if that is still the one."""
         near = self._near(key)
         if near is None:
-            reloading = self._reload_and_list(key, known)
-            near = yield from self._caching(key, reloading)
+            # Without a stamp nothing is known of it.
+            load = partial(self._commands.load, key)
+            reload = partial(self._commands.reload, key, known)
+            asking = self._asking(key, reload if known.stamp else load, known)
+            near = yield from self._caching(key, asking)
         return known if near is not None and near.stamp == known.stamp else near
 
     def _near(self, key: bytes) -> Record | None:
@@ -212,30 +216,27 @@ class RedisStore(SessionStore):
             cache.keep(key, record, mark)
         return record
 
-    def _load_and_list(self, key: bytes) -> Operation[Record | None]:
-        """Asks for a record, and now and then repairs its user's list."""
-        record = yield from self._commands.load(key)
-        if record is not None and record.user and self._listed.is_due(key):
-            try:
-                yield from self._commands.enlist(key, record)
-            except StoreUnavailable:
-                self._listed.pause()
-            else:
-                self._listed.note(key, self._commands.list_of(record.user))
-        return record
-
-    def _reload_and_list(self, key: bytes, known: Record) -> Operation[Record | None]:
-        """Asks whether a record has changed, and now and then repairs its user's list."""
-        if not known.stamp:
-            return (yield from self._load_and_list(key))
-        if not (known.user and self._listed.is_due(key)):
-            return (yield from self._commands.reload(key, known, False))
+    def _asking(
+        self,
+        key: bytes,
+        question: Callable[[Listing | None], Operation[Record | None]],
+        known: Record | None = None,
+    ) -> Operation[Record | None]:
+        """Asks for a record, and now and then repairs its user's list in the same batch."""
+        repair = self._listed.due(key)
+        if known is not None and known.user and self._listed.of(key) is None:
+            repair = self._commands.listing(known)
         try:
-            record = yield from self._commands.reload(key, known, True)
+            record = yield from question(repair)
         except StoreUnavailable:
+            if repair is None:
+                raise
             self._listed.pause()  # the list may be elsewhere, and out of reach
-            return (yield from self._commands.reload(key, known, False))
-        self._listed.note(key, self._commands.list_of(known.user))
+            repair, record = None, (yield from question(None))
+        if record is None or not record.user:
+            self._listed.forget(key)
+        elif repair is not None or self._listed.of(key) is None:
+            self._listed.note(key, self._commands.listing(record), repair)
         return record
 
     def _keep(self, method: str, key: bytes, record: Record, *more: Any) -> Operation[bool]:
@@ -246,12 +247,14 @@ class RedisStore(SessionStore):
         finally:
             self._forget(key)
         if kept and record.user:
-            self._listed.note(key, self._commands.list_of(record.user))
+            listing = self._commands.listing(record)
+            self._listed.note(key, listing, listing)
         return kept
 
     def _end(self, method: str, key: bytes, *more: Any) -> Operation[Any]:
         """Ends a session."""
-        listed = self._listed.of(key)
+        listing = self._listed.of(key)
+        listed = None if listing is None else listing.name
         try:
             return (yield from getattr(self._commands, method)(key, *more, listed=listed))
         finally:
@@ -379,40 +382,44 @@ class RedisStore(SessionStore):
 
 
 class Listed:
-    """The sessions that were in their users' lists a short time ago, and which lists these are.
+    """The sessions that this process knows, and when they were last in their users' lists.
 
     The server may evict a list and keep its sessions (`volatile-lru` evicts the least read keys),
     and a server that holds a list may lose it. "Sign out everywhere" does not end a session that is
-    missing from its list. So each process has the list repaired by its first load of a session, and
-    then every ten seconds at most, in the same round trip as another question.
+    missing from its list. So each process has the list repaired by its second load of a session,
+    and then every ten seconds at most. It takes no round trip of its own.
     """
 
     def __init__(self) -> None:
-        self._lists: dict[bytes, tuple[bytes, float]] = {}
+        self._listings: dict[bytes, tuple[Listing, float]] = {}
         self._paused_until = 0.0
 
-    def is_due(self, key: bytes) -> bool:
-        """Whether the next load repairs the list."""
-        now = time.monotonic()
-        _, until = self._lists.get(key, _NOWHERE)
-        return now >= until and now >= self._paused_until
+    def of(self, key: bytes) -> Listing | None:
+        """Where a session is listed, as last heard."""
+        found = self._listings.get(key)
+        return None if found is None else found[0]
 
-    def of(self, key: bytes) -> bytes | None:
-        """The list that held the session when last heard of."""
-        return self._lists.get(key, _NOWHERE)[0]
+    def due(self, key: bytes) -> Listing | None:
+        """The same, if the next load is to repair it."""
+        found, now = self._listings.get(key), time.monotonic()
+        if found is None or now < found[1] or now < self._paused_until:
+            return None
+        return found[0]
 
-    def note(self, key: bytes, name: bytes) -> None:
-        """The session is in the list of this name now."""
-        if len(self._lists) >= _MAX_LISTED:
-            self._lists.clear()
-        self._lists[key] = name, time.monotonic() + _LISTED_FOR
+    def note(self, key: bytes, listing: Listing, repaired: Listing | None) -> None:
+        """A session belongs there, and its list has been told so: of `repaired`."""
+        if len(self._listings) >= _MAX_LISTED:
+            self._listings.clear()
+        is_told = listing == repaired
+        self._listings[key] = listing, time.monotonic() + _LISTED_FOR if is_told else 0.0
+
+    def forget(self, key: bytes) -> None:
+        """A session has ended."""
+        self._listings.pop(key, None)
 
     def pause(self) -> None:
         """A repair has failed: try none for a while, so that reads do not wait for it each time."""
         self._paused_until = time.monotonic() + _LISTED_FOR
-
-
-_NOWHERE: Final = (None, 0.0)
 
 
 def _nothing() -> None:
