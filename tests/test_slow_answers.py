@@ -50,9 +50,16 @@ class FailingStore(MemoryStore):
     is_down = False
 
     def load(self, key: bytes) -> Any:
+        self._refuse()
+        return super().load(key)
+
+    def end(self, key: bytes, asks_again: bool = False) -> Any:
+        self._refuse()
+        return super().end(key, asks_again)
+
+    def _refuse(self) -> None:
         if self.is_down:
             raise StoreUnavailable("down")
-        return super().load(key)
 
 
 def another_process(site: Site) -> Site:
