@@ -70,9 +70,9 @@ class FailingStore(MemoryStore):
         self._refuse()
         return super().load(key)
 
-    def delete(self, key: bytes) -> bool:
+    def end(self, key: bytes, asks_again: bool = False) -> Any:
         self._refuse()
-        return super().delete(key)
+        return super().end(key, asks_again)
 
     def create(self, key: bytes, record: Any) -> bool:
         self._refuse()
