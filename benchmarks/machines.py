@@ -59,7 +59,7 @@ ON_CLUSTER = Row(
     f"asyncio, {AT_ONCE} at once, 3 primaries: known session",
     unit=ASGI,
     limit=at_most(1.11),
-    aim="known session on a cluster of 3 primaries: the time of one on a single node (a rate of 0.9)",
+    aim="known session on a cluster of 3 primaries, in time: of a single node (0.9 in rate)",
 )
 ROWS = [GET_ALONE, ASGI_ALONE, GET, ASK, ASGI, ON_CLUSTER, GET_IN_THREADS, WSGI]
 
