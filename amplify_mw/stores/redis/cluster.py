@@ -19,7 +19,7 @@ from .commands import Batch, Command
 from .connections import Pools, TooFewReplicas, read, with_wait
 from .exchange import Sent
 from .server import FAILURES, Server
-from .slots import Learn, Pause, Round, Routing, Slots, Step, Trip, routed
+from .slots import Learn, Pause, Round, Routing, Slots, Step, Trip, is_settled, routed
 from .urls import Address, ask_once, ask_once_on_loop
 
 _ASKING: Final = Command(("ASKING",), b"")
@@ -54,31 +54,56 @@ class ClusterConnections:
         """The answers; None if there is a value of another type."""
         self._grow_old()
         until = time.monotonic() + self._server.timeout
-        flow = routed(self._slots, batch)
-        answered: Any = None
+        sent: dict[Trip, Any] = {}
         try:
-            while True:
-                match _next(flow, answered):
-                    case Done(answers):
-                        return read(answers, len(answers), 0)
-                    case Learn():
-                        answered = self._learn(until)
-                    case Pause(seconds):
-                        _pause(seconds, until)
-                        answered = None
-                    case trips:
-                        answered = self._round(trips, batch, until)
+            to = self._direct(batch)
+            if to is not None:
+                sent[Trip(to)] = answers = self._sent(to, batch)
+                if isinstance(answers, list) and is_settled(answers[0]):
+                    return read(answers, 1, 0)
+            return self._follow(batch, sent, until)
         except FAILURES as error:
             raise self._server.failure(error) from error
+
+    def _follow(self, batch: Batch, sent: dict[Trip, Any], until: float) -> list[Any]:
+        """Go the whole way of a batch. `sent`: the answers to its first step, if it was taken."""
+        flow = routed(self._slots, batch)
+        answered: Any = None
+        while True:
+            match _next(flow, answered):
+                case Done(answers):
+                    return read(answers, len(answers), 0)
+                case Learn():
+                    answered = self._learn(until)
+                case Pause(seconds):
+                    _pause(seconds, until)
+                    answered = None
+                case trips:
+                    was_sent = trips.keys() == sent.keys()
+                    answered = sent if was_sent else self._round(trips, batch, until)
+                    sent = {}
 
     async def send_on_loop(self, batch: Batch) -> list[Any]:
         """The same, awaited on the running event loop."""
         self._grow_old()
+        until = time.monotonic() + self._server.timeout
+        sent: dict[Trip, Any] = {}
+        try:
+            to = self._direct(batch)
+            if to is not None:
+                sent[Trip(to)] = answers = await self._sent_on_loop(to, batch)
+                if isinstance(answers, list) and is_settled(answers[0]):
+                    return read(answers, 1, 0)
+            return await self._follow_on_loop(batch, sent, until)
+        except FAILURES as error:
+            raise self._server.failure(error) from error
+
+    async def _follow_on_loop(self, batch: Batch, sent: dict[Trip, Any], until: float) -> list[Any]:
         flow = routed(self._slots, batch)
         step: Any = None
         answered: Any = None
         try:
-            async with asyncio.timeout(self._server.timeout):
+            async with asyncio.timeout(max(0.0, until - time.monotonic())):
                 while True:
                     match step := _next(flow, answered):
                         case Done(answers):
@@ -89,12 +114,37 @@ class ClusterConnections:
                             await asyncio.sleep(seconds)
                             answered = None
                         case trips:
-                            answered = await self._round_on_loop(trips, batch)
+                            was_sent = trips.keys() == sent.keys()
+                            answered = sent if was_sent else await self._round_on_loop(trips, batch)
+                            sent = {}
+        except TimeoutError:
+            for trip in step if isinstance(step, dict) else ():
+                self._slots.doubt(trip.to)
+            raise
+
+    def _direct(self, batch: Batch) -> Address | None:
+        """The only node to ask, if it is known, and replicas need not be waited for."""
+        if self._replicas and batch.to_replicas:
+            return None
+        return self._slots.direct(batch)
+
+    def _sent(self, to: Address, batch: Batch) -> Any:
+        """The answers of one node, or its failure."""
+        try:
+            return self._pools.of_threads(to).send(batch)
         except FAILURES as error:
-            if isinstance(error, TimeoutError) and isinstance(step, dict):
-                for trip in step:
-                    self._slots.doubt(trip.to)
-            raise self._server.failure(error) from error
+            return error
+
+    async def _sent_on_loop(self, to: Address, batch: Batch) -> Any:
+        """The answers of one node, or its failure."""
+        loop = None
+        try:
+            loop = await self._pools.on_loop(to)
+            return await loop.sharing.send(batch, self._server.timeout)
+        except FAILURES as error:
+            return error
+        finally:
+            loop = None  # else a traceback keeps it
 
     def _grow_old(self) -> None:
         if self._pools.is_old() and self._pools.leave(self._pools.times_left):

@@ -93,6 +93,8 @@ class Slots:
         """Whether to learn anew before a command is sent to these."""
         if not self.nodes:
             return True
+        if not (self._is_old or self._doubted or None in addresses):
+            return False
         if time.monotonic() < self._learned_at + _REST:
             return False
         return self._is_old or any(a is None or a in self._doubted for a in addresses)
@@ -120,6 +122,17 @@ class Slots:
         self._doubted = set()
         self._is_old = False
         self.times_learned += 1
+
+    def direct(self, batch: Batch) -> Address | None:
+        """Where a single command goes if nothing speaks against it: the way of nearly all."""
+        if self._is_old or self._doubted or len(batch.commands) != 1:
+            return None
+        return self._owners[key_slot(batch.commands[0].key)]
+
+
+def is_settled(answer: Any) -> bool:
+    """Whether an answer is one, or a refusal for good."""
+    return not _meaning(answer, False)
 
 
 def parsed(answer: Any, asked: Address) -> list[tuple[int, int, list[Address]]]:
