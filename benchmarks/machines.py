@@ -31,7 +31,7 @@ from .valkey import Cluster, Valkey, missing, server_versions
 
 AT_ONCE = 64
 THREADS = 8
-EACH = 20  # requests of a task or a thread
+ALONE, EACH = 50, 5  # requests of a task that is alone; of one of many, or of a thread
 
 GET_ALONE = Row("asyncio, one at a time: redis-py GET")
 ASGI_ALONE = Row(
@@ -114,7 +114,7 @@ def in_tasks(
     following = cycle(given)
 
     async def task() -> None:
-        for _ in range(EACH):
+        for _ in range(ALONE if tasks == 1 else EACH):
             await function(next(following))
 
     async def together() -> None:
@@ -135,13 +135,9 @@ def in_threads(pool: ThreadPoolExecutor, call: Call) -> Call:
 
 def _one_of(run: dict[str, float]) -> dict[str, float]:
     """The times of one request, where a call was of many."""
-    count = {
-        GET_ALONE.case: 1,
-        ASGI_ALONE.case: 1,
-        GET_IN_THREADS.case: THREADS,
-        WSGI.case: THREADS,
-    }
-    return {name: taken / EACH / count.get(name, AT_ONCE) for name, taken in run.items()}
+    counts = dict.fromkeys((GET_ALONE.case, ASGI_ALONE.case), ALONE)
+    counts |= dict.fromkeys((GET_IN_THREADS.case, WSGI.case), THREADS * EACH)
+    return {name: taken / counts.get(name, AT_ONCE * EACH) for name, taken in run.items()}
 
 
 def tables(plan: Plan = FULL) -> Iterator[Table]:
