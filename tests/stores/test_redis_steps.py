@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from amplify_mw.sessions.record import ENDED, LONGEST_LEASE, Record, asks_again,
 from amplify_mw.stores.base import StoreUnavailable
 from amplify_mw.stores.redis import scripts
 from amplify_mw.stores.redis.commands import Batch, Commands
-from amplify_mw.stores.redis.exchange import exchange
+from amplify_mw.stores.redis.exchange import Lending
 from amplify_mw.stores.redis.records import FENCE_AT, HELD_UNTIL_AT, TAKER_AT, unpack
 from amplify_mw.stores.redis.store import RedisStore
 from amplify_mw.testing.store_contract import KEY, LONG, OTHER, THIRD
@@ -256,13 +256,14 @@ def test_a_server_refuses_a_script_that_touches_another_key(
 
 def test_all_steps_are_taken_by_a_node_of_a_cluster(cluster_node: Valkey, record: Record) -> None:
     commands = Commands(b"amplify_mw:")
-    with cluster_node.client() as client:
+    pool = redis.BlockingConnectionPool(host="127.0.0.1", port=cluster_node.port, protocol=2)
+    with closing(Lending(pool)) as lending:
 
         def run(operation: Any) -> Any:
             try:
                 batch = next(operation)
                 while True:
-                    answers = exchange(client, batch)
+                    answers = lending.send(batch)
                     assert not [found for found in answers if isinstance(found, Exception)]
                     batch = operation.send(answers)
             except StopIteration as done:
