@@ -251,12 +251,12 @@ def test_new_tokens_that_came_too_late_to_be_kept_are_no_event(build: Build, clo
 
         rival: Callable[[], object] | None = None
 
-        def replace(self, key: bytes, record: Any) -> bool:
+        def replace_and_release(self, key: bytes, record: Any, fence: int) -> bool:
             rival, self.rival = self.rival, None
             if rival is not None:
                 clock.advance(11)
                 rival()
-            return super().replace(key, record)
+            return super().replace_and_release(key, record, fence)
 
     store = Overtaken(clock=clock)
     slow, quick = build(StoredSession(store)), build(StoredSession(store))
@@ -737,14 +737,14 @@ def test_a_sign_out_whose_request_is_cancelled_is_told(
     browser = site.sign_in()
     told.clear()
     has_begun, may_go_on = threading.Event(), threading.Event()
-    delete = session.store.delete
+    end = session.store.end
 
     def slow(*arguments: Any) -> Any:
         has_begun.set()
         may_go_on.wait(PATIENCE)
-        return delete(*arguments)
+        return end(*arguments)
 
-    session.store.delete = slow
+    session.store.end = slow
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await aio.end_session()
