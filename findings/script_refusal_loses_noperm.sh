@@ -15,7 +15,7 @@
 # Source     valkey-io/valkey, src/script.c (the text, without a code of its own); redis/redis-py,
 #            redis/_parsers/base.py (the table of codes). redis-py's issue 3443 is about its sibling
 #            ReadOnlyError with scripts of Redis 6.
-# Needs      bash, python 3.10 or newer with pip. Exit status: 0 if nothing has changed.
+# Needs      bash, python 3.11 or newer with pip. Exit status: 0 if nothing has changed.
 # Seen:
 #   | SET alone: NoPermissionError
 #   | SET in a script: ResponseError: ACL failure in script

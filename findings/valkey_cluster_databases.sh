@@ -12,7 +12,7 @@
 # Way out    Use database 0 and a prefix for the keys, or set `cluster-databases` (it takes a
 #            restart).
 # Source     valkey-io/valkey, pull request 1671 "Add multi-database support to cluster mode".
-# Needs      bash, python 3.10 or newer with pip. Exit status: 0 if nothing has changed.
+# Needs      bash, python 3.11 or newer with pip. Exit status: 0 if nothing has changed.
 # Seen:
 #   | cluster, defaults: databases 16, cluster-databases 1, SELECT 1: DB index is out of range
 #   | cluster, databases 32: databases 32, cluster-databases 1, SELECT 1: DB index is out of range
