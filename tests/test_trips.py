@@ -159,7 +159,7 @@ def test_a_sealed_session_asks_its_coordinator_for_the_mark_of_the_record_alone(
     browser.does()
     assert store.asked[0] == "load"
     browser.does(site.end())
-    assert store.asked == ["load", "load", "replace"]
+    assert store.asked == ["load", "end", "replace"]
     site.settle()
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class PartlyEnded(Unreachable):
-    """Some of several sessions could not be ended. `bundles`: those of the sessions that ended."""
+    """A session could not be ended, or not all of several. `bundles`: tokens to be revoked."""
 
     def __init__(self, why: str, bundles: "list[Bundle]") -> None:
         super().__init__(why)

@@ -91,24 +91,45 @@ class StoreClient(Generic[S_co]):
         now: float,
         *,
         asks_again: bool = False,
-        is_kept: bool = True,
     ) -> Flow[None]:
         """End a session for good, in every process that shares the store. Raises `Unreachable`.
 
-        `until`: when its last cookie has expired. `is_kept`: whether a record was found just now.
+        `until`: when its last cookie has expired.
         """
         if not codec.in_cookie:
             yield from self.end(codec.key, now, asks_again=asks_again)
             return
         yield from self.note(codec.key, now)
         record = tombstone(until, asks_again=asks_again)
-        ways = (Store.replace, Store.create, Store.replace)
-        for call in ways if is_kept else ways[1:] + ways[1:]:
+        for call in (Store.replace, Store.create, Store.replace):
             kept, _ = yield from self.ask(call, codec.key, record)
             if kept:
                 break
+        yield from self._forget(bundle)
+
+    def take(
+        self, codec: RecordCodec, bundle: Bundle, until: float, now: float, *, asks_again: bool
+    ) -> Flow[tuple[Record | None, bool]]:
+        """End a session that is in its cookie: its record, and whether it had ended before.
+
+        In one step, since another process may write newer tokens until then, which are to be
+        revoked. In place of a record the store's own tombstone is left, which lives no longer: call
+        `leave_tombstone` next. Raises `Unreachable`.
+        """
+        yield from self.note(codec.key, now)
+        record, _ = yield from self.ask(Store.end, codec.key, True)
+        if record is not None:
+            return record, False
+        grave = tombstone(until, asks_again=asks_again)
+        if (yield from self.ask(Store.create, codec.key, grave))[0]:
+            yield from self._forget(bundle)
+            return None, False
+        record, _ = yield from self.ask(Store.end, codec.key, True)  # it was made meanwhile
+        return record, record is None
+
+    def _forget(self, bundle: Bundle) -> Flow[None]:
+        """Drop the verdicts on a session. Those that are being made now are not kept either."""
         sid = bundle.sid
-        # Verdicts that are being made now are not kept either.
         yield Forget(self._verdicts(), lambda verdict: _has_sid(verdict, sid))
 
     def end(

@@ -23,7 +23,7 @@ from ..errors import ConfigurationError, NotAuthorizedException, SessionTooLarge
 from ..naming import named_options
 from ..web.cookie_policy import CookiePolicy
 from ..web.cookies import MAX_COOKIE_BYTES, NewCookie, SessionCookie
-from .base import Dependencies, NewSession, Postponed
+from .base import Dependencies, NewSession, PartlyEnded, Postponed
 from .bundle import MAX_PACKED, Bundle, pack, unpack
 from .codec import LoadedSession, newest
 from .lasting import INVALID, STORE_DOWN, Lasting, LastingForm
@@ -298,17 +298,21 @@ class SealedSessions:
         loaded = self._open(value)
         if loaded is None:
             return []
-        key = loaded.codec.key
-        yield from self._store.note(key, now)
-        record, now = yield from self._store.ask(Store.load, key)
-        latest = newest(loaded, record)
-        gone_at = self._kind.gone_at(loaded.bundle)
-        if latest is None or now >= self._kind.gone_at(latest.bundle):
+        codec, bundle, gone_at = loaded.codec, loaded.bundle, self._kind.gone_at(loaded.bundle)
+        if now >= gone_at:
             return []
         # Even a session past `idle`: another process may have extended it since.
-        yield from self._store.leave_tombstone(
-            *(loaded.codec, loaded.bundle, gone_at, now),
-            asks_again=asks_again,
-            is_kept=record is not None,
+        record, has_ended = yield from self._store.take(
+            codec, bundle, gone_at, now, asks_again=asks_again
         )
+        latest = None if has_ended else newest(loaded, record)
+        if latest is None:
+            return []
+        if record is not None:
+            try:
+                yield from self._store.leave_tombstone(
+                    codec, bundle, gone_at, now, asks_again=asks_again
+                )
+            except Unreachable as error:
+                raise PartlyEnded(str(error), [latest.bundle]) from error
         return [latest.bundle] if now < self._kind.ends_at(latest.bundle) else []

@@ -24,7 +24,7 @@ from ..naming import named_options
 from ..web import base64url
 from ..web.cookie_policy import CookiePolicy
 from ..web.cookies import NewCookie, SessionCookie
-from .base import Dependencies, NewSession, Postponed, SessionList
+from .base import Dependencies, NewSession, PartlyEnded, Postponed, SessionList
 from .bundle import Bundle, pack, unpack
 from .codec import LoadedSession
 from .lasting import INVALID, STORE_DOWN, Lasting, LastingForm
@@ -283,9 +283,24 @@ class StoredSessions:
         codec = _codec(value)
         if codec is None:
             return []
-        record = yield from self._store.end(
-            codec.key, now, asks_again=asks_again, is_known=self._verdicts.get(value) is not None
-        )
+        known: SignedIn | None = self._verdicts.get(value)
+        try:
+            record = yield from self._store.end(
+                codec.key, now, asks_again=asks_again, is_known=known is not None
+            )
+        except Unreachable as error:
+            held = None if known is None else known.held
+            left = [held.bundle] if held else (yield from self._left(codec))
+            raise PartlyEnded(str(error), left) from error
+        loaded = None if record is None else _loaded(codec, record)
+        return [] if loaded is None else [loaded.bundle]
+
+    def _left(self, codec: StoredCodec) -> Flow[list[Bundle]]:
+        """The bundle of a session that could not be ended, if its store can be read."""
+        try:
+            record, _ = yield from self._store.ask_quietly(Store.load, codec.key)
+        except Unreachable:
+            return []
         loaded = None if record is None else _loaded(codec, record)
         return [] if loaded is None else [loaded.bundle]
 

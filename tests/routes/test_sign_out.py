@@ -176,6 +176,21 @@ def test_where_the_store_is_down_the_cookie_goes_and_the_rest_is_tried_again(
     assert visitor.go(OUT).status == 303
 
 
+@pytest.mark.parametrize("is_known", [True, False])
+def test_tokens_are_revoked_even_if_the_store_cannot_end_their_session(
+    build: Build, *, is_known: bool
+) -> None:
+    store = FailingStore()
+    visitor = signed_in(build, StoredSession(store))
+    if not is_known:
+        visitor = Visitor(build(StoredSession(store)), visitor.jar)
+    store.is_down = True
+    assert visitor.go(OUT).status == 503
+    visitor.site.settle()
+    pool = pool_of(visitor)
+    assert pool.count("revoke") + pool.count("RevokeToken") == 1
+
+
 def test_the_sign_in_of_another_site_cannot_be_finished_here(build: Build) -> None:
     """A page that sends people to a callback with its own code signs nobody in."""
     site = build(routes={"on_error": "/sorry"})
