@@ -113,6 +113,23 @@ def test_a_record_that_is_known_is_not_sent_again(store: PostgresStore) -> None:
     assert [value for row in seen for value in row].count(None) == 1  # its value
 
 
+def test_a_record_without_this_writes_stamp_is_answered_with_it(store: PostgresStore) -> None:
+    """A process knows what it wrote itself by no stamp, and would be sent all of it each time."""
+    store.create(KEY, RECORD)
+
+    first = store.reload(KEY, RECORD)
+    assert first == RECORD
+    assert first is not None
+    assert first.stamp
+    assert store.reload(KEY, first) is first
+
+    store.replace(KEY, RECORD)  # as it was: a change all the same
+    second = store.reload(KEY, first)
+    assert second == RECORD
+    assert second is not None
+    assert second.stamp not in (b"", first.stamp)
+
+
 @pytest.mark.parametrize("column", ["version = -1", "version = 9.1e15", "handle = '\\xff'"])
 def test_a_row_that_is_no_record_is_not_found(
     store: PostgresStore, postgres: Postgres, table: str, column: str

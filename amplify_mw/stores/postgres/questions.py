@@ -79,10 +79,8 @@ class Questions:
         """The record under a key; `known` if it is that one."""
 
         def read(rows: list[Row]) -> Record | None:
-            if rows and known.stamp and rows[0][7] == known.stamp:
-                return known
-            found = _record(rows)
-            return known if found == known else found
+            is_known = rows and known.stamp and rows[0][7] == known.stamp
+            return known if is_known else _record(rows)
 
         return self._ask("reload", (key, known.stamp), read)
 
