@@ -57,6 +57,7 @@ class Table:
             )
         self.name: str = name
         self.quoted: str = ".".join(f'"{part}"' for part in parts)
+        self.schema: str | None = f'"{parts[0]}"' if len(parts) == 2 else None
         self.sql: str = _SQL.format(
             table=self.quoted,
             by_user=f'"{parts[-1]}_by_user"',
@@ -79,7 +80,10 @@ class Table:
         if user is None:
             return self.sql
         name = user.replace('"', '""')
-        return f'{self.sql}GRANT SELECT, INSERT, UPDATE, DELETE ON {self.quoted} TO "{name}";\n'
+        grants = f'GRANT SELECT, INSERT, UPDATE, DELETE ON {self.quoted} TO "{name}";\n'
+        if self.schema is not None:  # which its owner has to let the user into
+            grants += f'GRANT USAGE ON SCHEMA {self.schema} TO "{name}";\n'
+        return self.sql + grants
 
     def why_foreign(self, comment: bytes | None) -> str | None:
         """Why a table with this comment must be left alone; None if it is ours."""
