@@ -3,16 +3,21 @@
 import asyncio
 import copy
 import gc
+import os
 import pickle
 import secrets
+import signal
 import subprocess
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -24,8 +29,8 @@ from amplify_mw.stores.postgres.questions import Questions
 from amplify_mw.stores.postgres.store import PostgresStore
 from amplify_mw.stores.postgres.table import Table
 from amplify_mw.testing.store_contract import KEY, LONG, StoreContract, at_once, in_a_child
-from tests.patience import until
-from tests.postgres import PASSWORD, Postgres
+from tests.patience import PATIENCE, until
+from tests.postgres import PASSWORD, Postgres, binaries
 from tests.postgres import postgres as postgres
 
 RECORD = Record(b"sealed", 3, 4e9, "ada", "h-1", 1.0, 2.0, "Firefox")
@@ -321,6 +326,46 @@ def test_the_least_rights_are_enough(postgres: Postgres, table: str, app: str) -
     store.close()
 
 
+@pytest.mark.parametrize("schema", ["App", "public"])
+def test_the_least_rights_reach_into_a_schema(
+    postgres: Postgres, table: str, app: str, schema: str
+) -> None:
+    name = f"{schema}.{table}"
+    postgres.sql(f'CREATE SCHEMA IF NOT EXISTS "{schema}"')
+    for statement in PostgresStore.sql(name, user=app).split(";\n"):
+        if statement:
+            postgres.sql(statement)
+    store = PostgresStore(postgres.dsn_of(app), table=name)
+
+    assert store.create(KEY, RECORD)
+    store.close()
+    postgres.sql(f'DROP TABLE "{schema}".{table}')
+
+
+@pytest.mark.parametrize(
+    "user", ['a"; DROP TABLE x; --', "a'b", "a\\b", ":user", "PUBLIC", "\u00e9"]
+)
+def test_the_sql_is_for_any_user(postgres: Postgres, table: str, user: str) -> None:
+    quoted = '"' + user.replace('"', '""') + '"'
+    postgres.sql(f"CREATE ROLE {quoted}".replace("%", "%%"))
+    psql = [str(binaries()) + "/psql", "-v", "ON_ERROR_STOP=1", postgres.dsn]
+    for _ in range(2):
+        subprocess.run(
+            psql,
+            input=PostgresStore.sql(table, user=user),
+            text=True,
+            check=True,
+            encoding="utf-8",
+            stdout=subprocess.DEVNULL,
+            env={**os.environ, "PGCLIENTENCODING": "UTF8"},
+        )
+
+    may = f"SELECT has_table_privilege(%s, '{table}', 'SELECT, INSERT, UPDATE, DELETE')"
+    assert postgres.sql(may, user) == [(True,)]
+    postgres.sql(f"DROP OWNED BY {quoted}")
+    postgres.sql(f"DROP ROLE {quoted}")
+
+
 def test_the_sql_may_be_run_again(postgres: Postgres, table: str) -> None:
     for _ in range(2):
         postgres.sql(PostgresStore.sql(table))
@@ -385,6 +430,117 @@ def test_a_loop_that_is_closed_amid_a_question_leaves_the_store_well(
     store.close()
 
 
+def test_those_who_wait_get_the_connections_of_cancelled_questions(
+    postgres: Postgres, table: str
+) -> None:
+    store = PostgresStore(postgres.dsn, table=table, connections=2)
+    store.create(KEY, RECORD)
+
+    async def give_up(others: Any) -> list[Any]:
+        await asyncio.gather(*[store.ask("load", (KEY,)) for _ in range(4)])
+        idle = len(store._connections._idle)
+        others.execute(f"LOCK TABLE {table}")
+        asking = [asyncio.create_task(store.ask("load", (KEY,))) for _ in range(idle)]
+        await asyncio.sleep(0)
+        waiting = [asyncio.create_task(store.ask("load", (KEY,))) for _ in range(4)]
+        await asyncio.sleep(0)
+        for task in asking:
+            task.cancel()
+        await asyncio.wait(asking)
+        others.rollback()
+        return await asyncio.gather(*waiting)
+
+    with psycopg.connect(postgres.dsn) as others:
+        assert asyncio.run(give_up(others)) == [RECORD] * 4
+    store.close()
+
+
+def test_what_is_asked_too_late_costs_no_connection(
+    store: PostgresStore, postgres: Postgres
+) -> None:
+    store.create(KEY, RECORD)
+    connections = store._connections
+    (link,) = connections._idle
+    for _ in range(3):
+        with pytest.raises(StoreUnavailable):
+            connections._ask_before(time.monotonic() - 1, store._questions.load(KEY))
+
+    assert connections._idle == [link]
+    assert store.load(KEY) == RECORD
+
+
+def test_those_who_wait_for_a_thread_are_told_in_time(
+    postgres: Postgres, table: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = PostgresStore(postgres.dsn, table=table, connections=1, timeout=0.3)
+    goes_on = threading.Event()
+    monkeypatch.setattr(
+        store._server, "connect", lambda: goes_on.wait(PATIENCE)
+    )  # a name server that is silent
+
+    async def ask() -> list[Any]:
+        first = asyncio.create_task(store.ask("load", (KEY,)))
+        others = [store.ask("load", (KEY,)) for _ in range(3)]
+        said = await asyncio.gather(*others, return_exceptions=True)
+        first.cancel()
+        return said
+
+    said = asyncio.run(ask())
+    goes_on.set()
+
+    assert {str(error)[:17] for error in said} == {"PostgreSQL: busy:"}
+
+
+AMID_A_TURN = """
+import signal, sys
+from amplify_mw.stores.postgres.store import PostgresStore
+store = PostgresStore(sys.argv[1], table=sys.argv[2], timeout=60)
+store.load(bytes(32))
+times = 0
+def amid(*_):
+    global times
+    times += 1
+    store.load(bytes(32))
+    if times < 300:
+        signal.setitimer(signal.ITIMER_REAL, 0.0005)
+signal.signal(signal.SIGALRM, amid)
+signal.setitimer(signal.ITIMER_REAL, 0.0005)
+while times < 300:
+    store.load(bytes(32))
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="it needs a signal")
+def test_a_signals_handler_may_ask_amid_a_question(postgres: Postgres, table: str) -> None:
+    command = [sys.executable, "-c", AMID_A_TURN, postgres.dsn, table]
+
+    assert subprocess.run(command, timeout=PATIENCE).returncode == 0
+
+
+@forking
+def test_a_child_leaves_its_parents_unanswered_questions_alone(
+    store: PostgresStore, postgres: Postgres, table: str
+) -> None:
+    store.create(KEY, RECORD)
+    loop = asyncio.new_event_loop()
+    with psycopg.connect(postgres.dsn) as others:
+        others.execute(f"LOCK TABLE {table}")
+        asked = [loop.create_task(store.ask("load", (KEY,)))]
+        loop.run_until_complete(asyncio.sleep(0))
+
+        def leave() -> bool:
+            asking: Any = asked[0].get_coro()
+            with suppress(asyncio.CancelledError):
+                asking.throw(asyncio.CancelledError)
+            return gc.collect() >= 0
+
+        assert in_a_child(leave)
+        others.rollback()
+
+    assert loop.run_until_complete(asked[0]) == RECORD
+    loop.close()
+
+
 @forking
 def test_a_child_leaves_its_parents_connections_alone(
     store: PostgresStore, postgres: Postgres, table: str
@@ -416,6 +572,7 @@ def test_a_child_leaves_its_parents_connections_alone(
         "postgresql://app:a%zzsecret@127.0.0.1",
         "host=127.0.0.1 pasword=a-secret",
         "host=127.0.0.1 a-secret",
+        "host=127.0.0.1\0 password=a-secret",
         "a-secret",
         "redis://:a-secret@127.0.0.1/0",
     ],

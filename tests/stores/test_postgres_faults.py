@@ -230,12 +230,12 @@ def test_those_who_wait_for_a_connection_are_told(
 ) -> None:
     single = PostgresStore(breakable.dsn, table=table, connections=1, timeout=IMPATIENT)
     until(lambda: suppressed(lambda: single.load(KEY)))
-    assert single._connections._free.acquire(timeout=PATIENCE)  # somebody has it
+    assert single._connections._free.get(timeout=PATIENCE) is None  # somebody has it
 
     assert "busy: all connections are in use: write connections=" in failure(
         lambda: single.load(KEY)
     )
-    single._connections._free.release()
+    single._connections._free.put(None)
     single.close()
 
 

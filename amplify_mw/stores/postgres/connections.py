@@ -4,7 +4,10 @@ Rules:
 - A connection is made when it is first needed, and kept for a few minutes. It belongs to this
   process. A child of `fork()` neither uses nor closes those it inherits.
 - An event loop asks by itself if a connection is free, and leaves nothing in the loop afterwards.
-  All else that waits (connecting, a turn, another try) is left to a thread of ours.
+  All else that waits (connecting, a turn, another try) is left to a thread of ours. Other threads
+  read the answers of cancelled questions: they give connections back that the first wait for.
+- No time goes into a question whose time is over, and no connection.
+- A place is given back by anything, amid anything: a signal's handler, the garbage collector.
 - A question is asked again, once: if a kept connection had broken, if other transactions came in
   between, if the table was gone, and if the server had become a standby. In that case all older
   connections are given up.
@@ -18,6 +21,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import Context
+from queue import Empty, SimpleQueue
 from typing import Any, Final
 
 from .errors import AGAIN, BUSY, FOREIGN, LOST, NO_TABLE, NOT_ALLOWED, READ_ONLY, Failed
@@ -36,9 +40,11 @@ class Connections:
         self._server = server
         self._table = table
         self._size = size
-        self._free = threading.Semaphore(size)
+        self._free: SimpleQueue[None] = SimpleQueue()  # a place for each connection not in use
+        for _ in range(size):
+            self._free.put(None)
         self._idle: list[Link] = []  # the last used comes last
-        self._threads: ThreadPoolExecutor | None = None
+        self._threads: dict[str, ThreadPoolExecutor] = {}
         self._since = 0.0  # connections made before are given up
         self._is_looked_at = False
         self._lock = threading.Lock()
@@ -54,7 +60,7 @@ class Connections:
         deadline = self._deadline()
         link = self._take_idle() if self._is_looked_at and _watches_sockets() else None
         if link is None:
-            return await self._in_thread(self._ask_before, deadline, question)
+            return await self._ask_in_thread(deadline, question)
         failed = None
         try:
             rows = await self._exchange_on_loop(link, question, deadline)
@@ -63,7 +69,7 @@ class Connections:
         else:
             return question.read(rows)
         if self._is_worth_another_try(failed):
-            return await self._in_thread(self._ask_before, deadline, question)
+            return await self._ask_in_thread(deadline, question)
         raise failed.told()
 
     def make_table(self) -> None:
@@ -112,7 +118,7 @@ class Connections:
 
     def _is_worth_another_try(self, failed: Failed) -> bool:
         if failed.code == READ_ONLY and not failed.is_lost:
-            self._since = time.monotonic()
+            self._since = max(self._since, time.monotonic())
             self._close_older()
             return True
         if failed.code == NO_TABLE:
@@ -150,8 +156,9 @@ class Connections:
             raise
         except asyncio.CancelledError:
             # The answer is still to come. The connection is as good as before afterwards.
-            self._submit(self._finish, link, flow, deadline, READ | WRITE)
-            link = None  # type: ignore[assignment]
+            if link.is_ours():
+                self._submit("finishing", self._finish, link, flow, deadline, READ | WRITE)
+                link = None  # type: ignore[assignment]
             raise
         finally:
             if link is not None:
@@ -159,14 +166,24 @@ class Connections:
 
     # Threads
 
-    async def _in_thread(self, work: Callable[..., Any], *arguments: Any) -> Any:
-        return await asyncio.wrap_future(self._submit(work, *arguments))
+    async def _ask_in_thread(self, deadline: float, question: Question) -> Any:
+        """Ask in a thread, if one has time for it before the deadline."""
+        asking = self._submit("asking", self._ask_before, deadline, question)
+        answer = asyncio.wrap_future(asking)
+        try:
+            await asyncio.wait((answer,), timeout=max(0.0, deadline - time.monotonic()))
+            if not asking.cancel():  # it has begun, and watches its deadline by itself
+                return await answer
+        finally:
+            answer.cancel()
+        raise Failed(BUSY, is_lost=False).told()
 
-    def _submit(self, work: Callable[..., Any], *arguments: Any) -> "Future[Any]":
+    def _submit(self, kind: str, work: Callable[..., Any], *arguments: Any) -> "Future[Any]":
         with self._lock:
-            if self._threads is None:
-                self._threads = ThreadPoolExecutor(self._size, "amplify_mw-postgres")
-            threads = self._threads
+            threads = self._threads.get(kind)
+            if threads is None:
+                threads = ThreadPoolExecutor(self._size, f"amplify_mw-postgres-{kind}")
+                self._threads[kind] = threads
         # In no request's context: a thread that starts now may keep it.
         return Context().run(threads.submit, work, *arguments)
 
@@ -174,8 +191,10 @@ class Connections:
 
     def _take(self, deadline: float, *, is_kept: bool) -> Link:
         """A connection, a new one unless `is_kept`. Raises `Failed`."""
-        if not self._free.acquire(timeout=max(0.0, deadline - time.monotonic())):
-            raise Failed(BUSY, is_lost=False)
+        try:
+            self._free.get(timeout=max(0.0, deadline - time.monotonic()))
+        except Empty:
+            raise Failed(BUSY, is_lost=False) from None
         try:
             while (link := self._pop()) is not None:
                 if is_kept and self._is_well(link):
@@ -185,19 +204,21 @@ class Connections:
                     break  # only for its place
             return self._server.connect()
         except BaseException:
-            self._free.release()
+            self._free.put(None)
             raise
 
     def _take_idle(self) -> Link | None:
         """A connection that need not be waited for, if there is one."""
-        if not self._free.acquire(blocking=False):
+        try:
+            self._free.get_nowait()
+        except Empty:
             return None
         link = self._pop()
         if link is not None:
             if self._is_well(link):
                 return link
             link.close()
-        self._free.release()
+        self._free.put(None)
         return None
 
     def _pop(self) -> Link | None:
@@ -220,7 +241,7 @@ class Connections:
             self._idle.append(link)
             if self._is_old(link):  # closed meanwhile
                 self._close_older()
-        self._free.release()
+        self._free.put(None)
 
     def _close_older(self) -> None:
         """Close idle connections that are given up."""

@@ -86,6 +86,8 @@ def _parsed(dsn: str) -> dict[str, Any]:
     """The words of a dsn. Raises `ConfigurationError`, which shows none of them."""
     found: dict[str, Any] | None = None
     with contextlib.suppress(psycopg.Error, ValueError, TypeError):
+        if "\0" in dsn:  # libpq would read on to there
+            raise ValueError
         found = dict(conninfo_to_dict(dsn))
         _check(found)
         return found
@@ -124,6 +126,7 @@ class Link:
         self._connection = connection  # which would close it when it is dropped
         self._pgconn: Any = connection.pgconn
         self._socket: int = self._pgconn.socket
+        self._process = os.getpid()
         self.made_at: float = time.monotonic()
         self.was_used: bool = False
 
@@ -131,9 +134,14 @@ class Link:
         """Whether an idle connection is well: the server has said nothing, not even goodbye."""
         return not _wait(self._socket, READ, 0.0)
 
+    def is_ours(self) -> bool:
+        """Whether this process has made it; if not, its parent may be using it."""
+        return self._process == os.getpid()
+
     def close(self) -> None:
-        """Close it, without waiting."""
-        self._connection.close()
+        """Close it, without waiting; not in a child of the process that has made it."""
+        if self.is_ours():
+            self._connection.close()
 
     def exchange(self, question: Question) -> Flow:
         """Send a question: the rows of the answer. Raises `Failed`."""
@@ -176,6 +184,8 @@ class Link:
 
         Raises `Failed`.
         """
+        if not wants and deadline <= time.monotonic():  # connecting took so long
+            raise Failed(TIMEOUT, is_lost=False)
         try:
             wants = wants or next(flow)
             while True:
@@ -212,10 +222,11 @@ class Link:
             return await coming
         finally:
             timer.cancel()
-            if wants & READ:
-                loop.remove_reader(self._socket)
-            if wants & WRITE:
-                loop.remove_writer(self._socket)
+            if self.is_ours():  # or else this loop is a copy: the parent's would wait for ever
+                if wants & READ:
+                    loop.remove_reader(self._socket)
+                if wants & WRITE:
+                    loop.remove_writer(self._socket)
 
 
 def _set(coming: "asyncio.Future[int]", what: int) -> None:
