@@ -23,6 +23,7 @@ from typing import Any, Final
 
 import redis
 
+from .arrived import take_arrived
 from .commands import Batch
 from .exchange import packed
 
@@ -259,14 +260,23 @@ async def _exchange(connection: Any, packet: Packet) -> None:
     """Send those who wait, and read all their answers."""
     sent = packet.left()
     await connection.send_packed_command(b"".join([asked.words for asked in sent]))
-    read = connection.read_response
+    awaited = sum([asked.count for asked in sent])
+    arrived: list[Any] = []  # the next answers, the first of them last
     for asked in sent:
         answers: list[Any] = []
         for _ in range(asked.count):
+            if arrived:
+                answers.append(arrived.pop())
+                continue
             try:
-                answers.append(await read())
+                answers.append(await connection.read_response())
             except redis.ResponseError as error:
                 answers.append(error.with_traceback(None))  # else it holds this frame
+            awaited -= 1
+            if awaited:
+                arrived = await take_arrived(connection, awaited)
+                awaited -= len(arrived)
+                arrived.reverse()
         if not asked.answers.done():
             asked.answers.set_result(answers)
 
