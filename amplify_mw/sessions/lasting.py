@@ -41,6 +41,14 @@ def _fits(loaded: LoadedSession) -> None:
     del loaded
 
 
+def _as_of(resolution: Resolution, asked_at: float) -> Resolution:
+    """A resolution whose session was known to be good at that time, and not since."""
+    verdict, cookie = resolution
+    if not isinstance(cookie, NewCookie):
+        return resolution
+    return Resolution(verdict, cookie._replace(made_at=asked_at))
+
+
 class LastingForm:
     """How these sessions read their tokens and write their cookie.
 
@@ -123,12 +131,15 @@ class Lasting:
         pair = yield from self._read(loaded, now)
         if isinstance(pair, Resolution):
             return pair
+        asked_at = now  # the store; Cognito may take its time
         resolution, retry_at, now = yield from self.settler.renew(loaded, pair, now)
         if resolution is not None:
             return resolution
         if now < self._kind.extends_at(loaded.bundle):
-            return self.settler.resolution(loaded, pair, now, retry_at)
-        return (yield from self._settle_extended(loaded, pair, now, retry_at))
+            resolution = self.settler.resolution(loaded, pair, now, retry_at)
+        else:
+            resolution = yield from self._settle_extended(loaded, pair, now, retry_at)
+        return _as_of(resolution, asked_at) if loaded.codec.in_cookie else resolution
 
     def look(self, loaded: LoadedSession, now: float) -> Flow[Resolution]:
         """The resolution of a session as it is: its cookie cannot be set."""
