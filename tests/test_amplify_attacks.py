@@ -54,9 +54,13 @@ class SickStore(MemoryStore):
         self._refuse()
         return super().load(key)
 
-    def delete(self, key: bytes) -> bool:
+    def reload(self, key: bytes, known: Record) -> Record | None:
         self._refuse()
-        return super().delete(key)
+        return super().reload(key, known)
+
+    def end(self, key: bytes, asks_again: bool = False) -> Record | None:
+        self._refuse()
+        return super().end(key, asks_again)
 
     def _refuse(self) -> None:
         if self.is_down:

@@ -17,12 +17,14 @@ from tests.valkey import own_valkey_cluster as own_valkey_cluster
 
 PAGE = PAGES["many-machines"]
 LINES = [line.split() for line in PAGE.splitlines() if line.startswith("ACL SETUSER")]
-LEAST, LOCAL = ([word for word in line[3:] if word not in ("on", ">a-secret")] for line in LINES)
+LEAST, CLUSTERS, LOCAL = (
+    [word for word in line[3:] if word not in ("on", ">a-secret")] for line in LINES
+)
 MORE = {
     row[1]: row[2].replace("\\", "").split()
     for row in re.finditer(r"^\| ([^|]+?) \| `(\+[^`]+)` \|$", PAGE, re.MULTILINE)
 }
-CLUSTER = [*LEAST, *MORE["a cluster"]]
+CLUSTER = [*LEAST, *CLUSTERS[:-1]]  # the last one is for `local_cache`
 KEYS = [hashlib.sha256(bytes([number])).digest() for number in range(12)]
 
 
@@ -59,7 +61,7 @@ def live(store: RedisStore) -> None:
     [
         (CLUSTER, {}),
         ([*CLUSTER, *MORE["`replicas=`"]], {"replicas": 1}),
-        ([*CLUSTER, *MORE["`local_cache`, on a cluster"], *LOCAL], {"local_cache": 30}),
+        ([*LEAST, *CLUSTERS, *LOCAL], {"local_cache": 30}),
     ],
     ids=["least", "replicas", "local cache"],
 )

@@ -44,7 +44,7 @@ def _commands() -> list[tuple[str, list[str]]]:
     found = []
     for page in PAGES:
         for block in blocks(page, "console", "sh"):
-            for line in re.split(r"\n|&&|=\$\(|\)$", block.text, flags=re.MULTILINE):
+            for line in re.split(r"\n|&&| \| |=\$\(|\)$", block.text, flags=re.MULTILINE):
                 words = shlex.split(line.removeprefix("$ "), comments=True)
                 name = Path(words[0]).name if words else ""
                 if name in ("amplify-mw", "pip"):

@@ -458,7 +458,7 @@ def test_a_store_that_is_down_is_told_and_both_cookies_are_cleared(
     def down(*_: Any) -> Any:
         raise Unreachable("down")
 
-    monkeypatch.setattr(store, "load", down)
+    monkeypatch.setattr(store, "end", down)
     assert keeper.does(site.end()).body == "NetworkError store_unavailable"
     assert keeper.places() == set()
 
