@@ -343,8 +343,13 @@ def check_number(name: str, value: object, least: float, most: float) -> None:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or not least <= float(str(value)) <= most:
         raise ConfigurationError(
-            f"{name}: write a number from {least:,} to {most:,}; got {value!r}"
+            f"{name}: write a number from {_plain(least)} to {_plain(most)}; got {value!r}"
         )
+
+
+def _plain(number: float) -> str:
+    """A number as people write it: 3,600 rather than 3,600.0."""
+    return f"{int(number) if number == int(number) else number:,}"
 
 
 def kind_of(value: object) -> str:

@@ -150,8 +150,8 @@ def check_store(name: str, store: Any) -> None:
     """Raise `ConfigurationError` unless this has the methods of a session store."""
     if isinstance(store, type) or not hasattr(store, "acquire"):
         raise ConfigurationError(
-            f"{name}: write a session store, such as SQLiteStore('sessions.db') or "
-            f"RedisStore('redis://...'); got {kind_of(store)}"
+            f"{name}: write a session store, such as SQLiteStore('sessions.db'), "
+            f"PostgresStore('postgresql://...') or RedisStore('redis://...'); got {kind_of(store)}"
         )
     missing = [call for call in _CALLS if not callable(getattr(store, call, None))]
     if missing:

@@ -58,8 +58,8 @@ class StoredSession(LastingSession):
     store: Store = field(kw_only=False)
     """The `SessionStore`. Required.
 
-    `MemoryStore()` for one process, `SQLiteStore(path)` for one machine, `RedisStore(url)` for
-    many.
+    `MemoryStore()` for one process, `SQLiteStore(path)` for one machine, `PostgresStore(dsn)` or
+    `RedisStore(url)` for many.
     """
 
     max_token_bytes: int = DEFAULT_TOKEN_BYTES

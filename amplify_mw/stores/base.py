@@ -71,6 +71,9 @@ from ..sessions.record import ENDED as ENDED
 from ..sessions.record import Record as Record
 from ..sessions.record import tombstone
 
+TIMEOUTS: Final = (0.001, 3_600.0)
+"""The least and the most seconds of a store's `timeout`."""
+
 
 def lease_clock(clock: Callable[[], float]) -> Callable[[], float]:
     """The clock for leases: the monotonic one, which nobody can set; or the test's own `clock`.

@@ -44,7 +44,8 @@ class MemoryStore(SessionStore):
     def __reduce__(self) -> NoReturn:
         raise ConfigurationError(
             "MemoryStore cannot be pickled: its sessions are in one process's memory. Share a "
-            "SQLiteStore(path) or a RedisStore(url), or make the configuration in each process."
+            "SQLiteStore(path), a PostgresStore(dsn) or a RedisStore(url), or make the "
+            "configuration in each process."
         )
 
     def __repr__(self) -> str:

@@ -36,6 +36,8 @@ WRONG: list[tuple[Callable[[], Any], str]] = [
     (lambda: SealedSession(keys=[KEY], coordinator="redis://localhost"), "got str"),
     (lambda: SealedSession(keys=[KEY], max_bytes=10), "max_bytes: write a number from 1,024"),
     (lambda: StoredSession(SQLiteStore), "got the class SQLiteStore"),
+    (lambda: StoredSession("redis://host"), r"PostgresStore\('postgresql://...'\) or RedisStore"),
+    (lambda: StoredSession(MemoryStore(), lease=0), "lease: write a number from 1 to 300; got 0"),
     (lambda: StoredSession(Partial()), "Partial has no reload, .*inherit from .*SessionStore"),
     (lambda: StoredSession("sessions.db"), r"SQLiteStore\('sessions.db'\)"),
     (lambda: StoredSession(MemoryStore(), idle=0), "idle: write a number from 60"),

@@ -290,7 +290,7 @@ def test_who_may_not_create_a_table_is_told_what_to_do(
     store = PostgresStore(postgres.dsn_of(app), table=table)
 
     with pytest.raises(
-        StoreUnavailable, match=r"42501: the table \w+ is missing.*postgres-sql --user"
+        StoreUnavailable, match=r"42501: the table \w+ is missing.*postgres-sql --table \w+ --user"
     ):
         store.load(KEY)
     store.close()
@@ -302,9 +302,46 @@ def test_who_may_not_use_the_table_is_told_of_the_grants(
     postgres.sql(PostgresStore.sql(table))
     store = PostgresStore(postgres.dsn_of(app), table=table)
 
-    with pytest.raises(StoreUnavailable, match=r"42501: this user may not do that.*GRANT"):
+    with pytest.raises(
+        StoreUnavailable, match=r"42501: this user may not do that.*postgres-sql --user"
+    ):
         store.load(KEY)
     store.close()
+
+
+def test_the_rights_of_nobody_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match=r"^user: write the name"):
+        PostgresStore.sql(user="")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("NOLOGIN", "login: this user may not log in: ALTER ROLE"),
+        ("CONNECTION LIMIT 0", "53300: it has as many connections"),
+    ],
+)
+def test_a_user_that_may_not_connect_is_told_what_to_do(
+    postgres: Postgres, app: str, change: str, said: str
+) -> None:
+    postgres.sql(f"ALTER ROLE {app} {change}")
+    store = PostgresStore(postgres.dsn_of(app))
+
+    with pytest.raises(StoreUnavailable, match=said):
+        store.load(KEY)
+
+
+def test_a_user_without_a_right_to_the_database_is_told_of_that(
+    postgres: Postgres, app: str
+) -> None:
+    postgres.sql(f"CREATE DATABASE of_{app}")
+    postgres.sql(f"REVOKE CONNECT ON DATABASE of_{app} FROM PUBLIC")
+    dsn = postgres.dsn_of(app).removesuffix("/postgres")
+    store = PostgresStore(f"{dsn}/of_{app}")
+
+    with pytest.raises(StoreUnavailable, match=r"connect: .*GRANT CONNECT ON DATABASE"):
+        store.load(KEY)
+    postgres.sql(f"DROP DATABASE of_{app}")
 
 
 def test_the_least_rights_are_enough(postgres: Postgres, table: str, app: str) -> None:
@@ -575,6 +612,8 @@ def test_a_child_leaves_its_parents_connections_alone(
         "host=127.0.0.1\0 password=a-secret",
         "a-secret",
         "redis://:a-secret@127.0.0.1/0",
+        "postgresql+psycopg://app:a-secret@127.0.0.1/x",
+        None,
     ],
 )
 def test_a_dsn_that_is_none_is_refused_without_showing_it(dsn: str) -> None:
@@ -587,10 +626,20 @@ def test_a_dsn_that_is_none_is_refused_without_showing_it(dsn: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"timeout": 0}, {"timeout": float("inf")}, {"connections": 0}], ids=str
+    "options",
+    [
+        {"timeout": 0},
+        {"timeout": float("inf")},
+        {"timeout": "2"},
+        {"timeout": None},
+        {"connections": 0},
+        {"table": None},
+    ],
+    ids=str,
 )
 def test_an_impossible_option_is_refused(options: dict[str, Any]) -> None:
-    with pytest.raises(ConfigurationError):
+    (name,) = options
+    with pytest.raises(ConfigurationError, match=f"^{name}: write "):
         PostgresStore("", **options)
 
 

@@ -972,10 +972,21 @@ def test_a_url_that_is_none_is_refused_without_showing_it(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "option", [{"timeout": 0}, {"timeout": float("inf")}, {"local_cache": -1}], ids=str
+    "option",
+    [
+        {"timeout": 0},
+        {"timeout": float("inf")},
+        {"timeout": "2"},
+        {"local_cache": -1},
+        {"local_cache": "30"},
+        {"prefix": None},
+        {"prefix": b"shop:"},
+    ],
+    ids=str,
 )
-def test_an_impossible_time_is_refused(option: dict[str, float]) -> None:
-    with pytest.raises(ConfigurationError):
+def test_an_impossible_option_is_refused(option: dict[str, Any]) -> None:
+    (name,) = option
+    with pytest.raises(ConfigurationError, match=f"^{name}: write "):
         RedisStore("redis://127.0.0.1", **option)
 
 

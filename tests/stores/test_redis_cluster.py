@@ -542,7 +542,7 @@ def test_a_url_of_a_cluster_is_taken(scheme: str, path: str) -> None:
     RedisStore(f"{scheme}://127.0.0.1:6379{path}", cluster=True)
 
 
-@pytest.mark.parametrize("replicas", [-1, 0.5, "1"])
+@pytest.mark.parametrize("replicas", [-1, 0.5, "1", True])
 def test_a_number_of_replicas_that_is_none_is_refused(replicas: Any) -> None:
     with pytest.raises(ConfigurationError, match="replicas: how many"):
         RedisStore("redis://127.0.0.1", replicas=replicas)

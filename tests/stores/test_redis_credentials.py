@@ -186,7 +186,11 @@ def test_a_url_with_a_password_needs_no_credentials() -> None:
         RedisStore("redis://:a-secret@127.0.0.1", credentials=of_a_module)
 
 
-@pytest.mark.parametrize("provider", ["web", ("web", "a-secret"), 5])
+async def awaited() -> tuple[str, str]:
+    return "web", "a-secret"
+
+
+@pytest.mark.parametrize("provider", ["web", ("web", "a-secret"), 5, awaited])
 def test_credentials_that_cannot_be_asked_are_refused(provider: Any) -> None:
     with pytest.raises(ConfigurationError, match=r"credentials: a function") as refused:
         RedisStore("redis://127.0.0.1", credentials=provider)

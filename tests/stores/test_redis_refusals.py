@@ -119,6 +119,7 @@ def test_a_local_cache_that_may_not_publish_or_hear_serves_nothing_and_says_so_o
 
     (warning,) = [found.getMessage() for found in caplog.records]
     assert "local_cache is off" in warning
+    assert "allow +publish +subscribe +ping &PREFIXchanged" in warning
     store.close()
 
 

@@ -175,6 +175,10 @@ def test_sentinels_that_are_not_there_are_said(ask: Way) -> None:
         ({"url": "unix:///socket"}, "the Sentinels know the host"),
         ({"url": "redis:///name"}, "the number of a database"),
         ({"sentinel_url": "http://"}, "sentinel_url: not one that redis-py understands"),
+        (
+            {"sentinel_url": "redis://:a-secret@host:26379"},
+            "sentinel_url: the list names the hosts",
+        ),
         ({"cluster": True}, "cluster: a cluster has no Sentinels"),
     ],
 )

@@ -25,7 +25,10 @@ _BY_CODE: Final = {
     "28P01": "wrong user name or password: postgresql://name:password@host/database",
     "28000": "its pg_hba.conf lets this user in from here with another method, or not at all",
     "3D000": "it has no such database: write its name after the host",
-    "42501": "this user may not do that: see PostgreSQL in the documentation for the GRANTs",
+    NOT_ALLOWED: (
+        "this user may not do that: as another user run what `amplify-mw postgres-sql --user "
+        "THIS_USER` prints, with the GRANT"
+    ),
     "3F000": "it has no such schema: create it, or write another one, table='schema.table'",
     NO_TABLE: "the table has just been dropped",
     "42703": "a column is missing: was the table changed by hand?",
@@ -47,12 +50,16 @@ _BY_CODE: Final = {
     "58030": "its disk failed to read or write",
     "XX001": "its data are corrupt: its own log says where",
     "XX002": "an index is corrupt: REINDEX the table",
+    "connect": "this user may not connect to that database: GRANT CONNECT ON DATABASE ... TO ...",
+    "login": "this user may not log in: ALTER ROLE ... LOGIN",
     LOST: "the connection broke",
-    TIMEOUT: "no answer in time: is the host right, and does a firewall let you through?",
+    TIMEOUT: "no answer in time: are host and port right, and does a firewall let you through?",
     BUSY: "all connections are in use: write connections=20",
     "refused": "nothing listens there: does it run, and are host and port right?",
-    "host": "its host name is not known here",
-    "socket": "there is no socket at that path",
+    "host": "its host name is not known here (in a password @ is written %40)",
+    "socket": (
+        "there is no socket at that path: name a host, postgresql://user:password@host/database"
+    ),
     "service": "the connection service is not defined: see libpq's pg_service.conf",
     "certificate": "its certificate is not accepted: name its CA, sslrootcert=/path/to/ca.pem",
     "certificate-host": "its certificate is for another host name: write that one",
@@ -66,7 +73,8 @@ _BY_TEXT: Final = (  # a failure to connect has no code, only libpq's words
     ("no pg_hba.conf entry", "28000"),
     ("pg_hba.conf rejects", "28000"),
     ("authentication failed", "28000"),
-    ("permission denied for database", "42501"),
+    ("permission denied for database", "connect"),
+    ("not permitted to log in", "login"),
     ("too many clients", "53300"),
     ("too many connections", "53300"),
     ("remaining connection slots", "53300"),

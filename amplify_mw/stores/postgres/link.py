@@ -41,7 +41,8 @@ _SETTINGS: Final = (
 )
 _BAD: Final = (
     "dsn: not one that libpq understands, such as postgresql://user:password@host:5432/database "
-    "(with what is special in a password percent-encoded), or 'host=... dbname=... user=...'"
+    "(without a +driver, and with what is special in a password percent-encoded), or "
+    "'host=... dbname=... user=...'"
 )
 
 
@@ -85,7 +86,7 @@ class Server:
 def _parsed(dsn: str) -> dict[str, Any]:
     """The words of a dsn. Raises `ConfigurationError`, which shows none of them."""
     found: dict[str, Any] | None = None
-    with contextlib.suppress(psycopg.Error, ValueError, TypeError):
+    with contextlib.suppress(psycopg.Error, ValueError, TypeError, AttributeError):
         if "\0" in dsn:  # libpq would read on to there
             raise ValueError
         found = dict(conninfo_to_dict(dsn))

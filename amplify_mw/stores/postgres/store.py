@@ -5,7 +5,6 @@ Rules:
 - A child of `fork()` starts with connections of its own.
 """
 
-import math
 import os
 import weakref
 from importlib.util import find_spec
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from ...errors import ConfigurationError, check_number
 from ...sessions.record import Record
-from ..base import SessionStore
+from ..base import TIMEOUTS, SessionStore
 from .questions import Questions
 from .table import Table
 
@@ -45,8 +44,7 @@ class PostgresStore(SessionStore):
     def __init__(
         self, dsn: str, *, table: str = _TABLE, timeout: float = 2.0, connections: int = 5
     ) -> None:
-        if not 0 < timeout < math.inf:
-            raise ConfigurationError("timeout must be above 0: seconds")
+        check_number("timeout", timeout, *TIMEOUTS)
         check_number("connections", connections, 1, 10_000)
         if find_spec("psycopg") is None:
             raise ConfigurationError(
@@ -79,6 +77,8 @@ class PostgresStore(SessionStore):
 
         It may be run again.
         """
+        if user == "":
+            raise ConfigurationError("user: write the name of the user who may use the table")
         return Table(table).sql_for(user)
 
     def create_table(self) -> None:

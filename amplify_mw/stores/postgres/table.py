@@ -49,8 +49,8 @@ class Table:
     """A table by its name, such as `amplify_mw_sessions` or `auth.sessions`."""
 
     def __init__(self, name: str) -> None:
-        parts = name.split(".")
-        if len(parts) > 2 or not all(_NAME.fullmatch(part) for part in parts):
+        parts = name.split(".") if isinstance(name, str) else []
+        if not parts or len(parts) > 2 or not all(_NAME.fullmatch(part) for part in parts):
             raise ConfigurationError(
                 "table: write the name of a table, or schema.table: letters, digits and _, "
                 "50 characters at most"
@@ -72,7 +72,7 @@ class Table:
         """What to do if it is missing, and this user may not make it."""
         return (
             f"the table {self.name} is missing, and this user may not create it: as another user "
-            "run `amplify-mw postgres-sql --user THIS_USER | psql`"
+            f"run `amplify-mw postgres-sql --table {self.name} --user THIS_USER | psql`"
         )
 
     def sql_for(self, user: str | None) -> str:

@@ -8,6 +8,7 @@ Rules:
 
 import asyncio
 from collections.abc import Callable
+from inspect import iscoroutinefunction
 from types import FunctionType
 from typing import Any, TypeAlias
 
@@ -52,7 +53,8 @@ class Asked(CredentialProvider):
 
 def is_provider(provider: object) -> bool:
     """Whether it can be asked."""
-    return callable(provider) or isinstance(provider, CredentialProvider)
+    is_function = callable(provider) and not iscoroutinefunction(provider)
+    return is_function or isinstance(provider, CredentialProvider)
 
 
 def pickled(provider: Any) -> Any:

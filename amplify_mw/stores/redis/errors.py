@@ -54,7 +54,9 @@ _BY_CODE: Final = {
     "MISCONF": "it takes no writes because it cannot save to disk: its own log says why",
     "BUSY": "somebody's script has been running there for seconds",
     "DENIED": "it is in protected mode: set a password there",
-    "NOPERM": "its ACL refuses a command or the keys ~PREFIX*: see Deployment in the documentation",
+    "NOPERM": (
+        "its ACL refuses a command or the keys ~PREFIX*: see Many machines in the documentation"
+    ),
     **dict.fromkeys(OF_CLUSTERS, CLUSTER),
 }
 _IN_CLUSTER: Final = {
@@ -70,14 +72,20 @@ _GONE: Final = {
 }
 _BY_CLASS: Final = {  # ours, where the kind alone does not say it
     "Demoted": "the Sentinels' word is old: they name a replica as the primary",
-    "TooFewReplicas": "fewer replicas than replicas= says have confirmed a write in time",
+    "TooFewReplicas": (
+        "fewer replicas than replicas= says have confirmed a write in time: bring them back, or "
+        "write a smaller number"
+    ),
 }
 _OWN_SENTENCES: Final = frozenset(("NoCredentials", "NoPrimary"))
 _BY_TEXT: Final = (
     ("cluster support disabled", NO_CLUSTER),
     ("cluster mode", CLUSTER),
     ("in a cluster node", CLUSTER),
-    ("invalid username-password", "wrong user name or password: redis://name:password@host:6379/0"),
+    (
+        "invalid username-password",
+        "wrong user name or password: redis://name:password@host:6379/0, or credentials=",
+    ),
     ("invalid password", "wrong password: redis://:password@host:6379/0"),
     ("without any password", "it has no password: leave it out of the url, or set one there"),
     ("authenticat", "it wants a password: redis://:password@host:6379/0"),

@@ -99,7 +99,7 @@ def _listen(
                 is_refused = True
                 logger.warning(
                     "RedisStore at %s: local_cache is off, because the ACL refuses its channel: "
-                    "allow +publish +subscribe &PREFIXchanged, in a cluster +cluster|info as well",
+                    "allow +publish +subscribe +ping &PREFIXchanged, in a cluster +cluster|info",
                     server.place,
                 )
             ended.wait(_PAUSE)

@@ -39,6 +39,11 @@ class Sentinels:
             )
         self.service: str = service
         self._url = Url(url, timeout, "sentinel_url")
+        if self._url.host or self._url.path:
+            raise ConfigurationError(
+                "sentinel_url: the list names the hosts; write redis://user:password@, or leave it "
+                "out"
+            )
         self._seconds = timeout / (len(self._addresses) + 1)
 
     def primary(self) -> Address:

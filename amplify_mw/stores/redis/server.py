@@ -99,8 +99,8 @@ class Server:
             )
         if credentials is not None and not is_provider(credentials):
             raise ConfigurationError(
-                "credentials: a function that returns (user, password), or a CredentialProvider "
-                "of redis-py's"
+                "credentials: a function, without async, that returns (user, password), or a "
+                "CredentialProvider of redis-py's"
             )
         if credentials is not None and url.names_a_user:
             raise ConfigurationError("credentials: leave user and password out of the url")

@@ -9,7 +9,6 @@ Rules:
 - A child of `fork()` starts with connections and a cache of its own.
 """
 
-import math
 import os
 import time
 import weakref
@@ -18,9 +17,9 @@ from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from ...errors import ConfigurationError
+from ...errors import ConfigurationError, check_number
 from ...sessions.record import Record
-from ..base import SessionStore, StoreUnavailable
+from ..base import TIMEOUTS, SessionStore, StoreUnavailable
 from .cache import LocalCache
 from .commands import Commands, Listing, Operation
 
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
 
 _LISTED_FOR: Final = 10.0  # seconds for which a session is taken to be in its user's list
 _MAX_LISTED: Final = 10_000
+_LONGEST_CACHED: Final = 86_400  # seconds
 _OWN: Final = {"load", "reload", "end_of_user"}
 _ENDS: Final = {"delete", "end"}
 _KEEPS: Final = {"create", "replace", "replace_and_release"}
@@ -89,10 +89,12 @@ class RedisStore(SessionStore):
         credentials: "Credentials | None" = None,
         _sentinels: tuple[Sequence[tuple[str, int]], str, str] | None = None,
     ) -> None:
-        if not (0 < timeout < math.inf and 0 <= local_cache < math.inf):
-            raise ConfigurationError("timeout must be above 0, and local_cache 0 or more: seconds")
-        if not (isinstance(replicas, int) and replicas >= 0):
+        check_number("timeout", timeout, *TIMEOUTS)
+        check_number("local_cache", local_cache, 0, _LONGEST_CACHED)
+        if not isinstance(replicas, int) or isinstance(replicas, bool) or replicas < 0:
             raise ConfigurationError("replicas: how many have to confirm a write: 0 or more")
+        if not isinstance(prefix, str):
+            raise ConfigurationError(f"prefix: write a text, such as 'shop:'; got {prefix!r}")
         if find_spec("redis") is None:
             raise ConfigurationError("RedisStore needs redis-py: pip install 'amplify-mw[redis]'")
         from .sentinel import Sentinels

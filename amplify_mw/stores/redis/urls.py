@@ -21,6 +21,10 @@ from ...errors import ConfigurationError
 Address: TypeAlias = tuple[str, int]
 
 _CONNECTIONS: Final = 32  # at most, for the threads of a process, and for each event loop
+_BAD: Final = (
+    "not one that redis-py understands, such as redis://:password@host:6379/0 or rediss:// for TLS "
+    "(with what is special in a password percent-encoded, and redis-py's own names after a ?)"
+)
 _SCHEMES: Final = {"valkey": "redis", "valkeys": "rediss"}
 _REQUIRED: Final[dict[str, Any]] = {
     # With version 3 of the protocol redis-py would use an idle connection without checking whether
@@ -62,11 +66,7 @@ class Url:
             pool(self.of_threads).make_connection()  # no socket yet: options are checked
         except (ValueError, TypeError, AttributeError, redis.RedisError):
             # Its message, and the chain, may quote the password.
-            raise ConfigurationError(
-                f"{name}: not one that redis-py understands, such as "
-                "redis://:password@host:6379/0 (with what is special in a password "
-                "percent-encoded)"
-            ) from None
+            raise ConfigurationError(f"{name}: {_BAD}") from None
         _check_database(url, name)
         self.host: str | None = given.get("host")
         self.path: str | None = given.get("path")

@@ -16,9 +16,9 @@ import time
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
-from ...errors import ConfigurationError
+from ...errors import ConfigurationError, check_number
 from ...sessions.record import ENDED, LONGEST_LEASE, Record, tombstone
-from ..base import SessionStore, lease_clock
+from ..base import TIMEOUTS, SessionStore, lease_clock
 from .connections import Row
 from .database import Database
 from .table import from_row, number, prepare, to_row, to_text, why_foreign
@@ -103,8 +103,7 @@ class SQLiteStore(SessionStore):
                 "SQLiteStore(path) takes the path of a file, which all processes share. To keep "
                 "sessions in one process's memory, use MemoryStore()."
             )
-        if not 0 < timeout < math.inf:
-            raise ConfigurationError("SQLiteStore(timeout=...) must be above 0: seconds")
+        check_number("timeout", timeout, *TIMEOUTS)
         self._database = Database(name, timeout, prepare)
         self._timeout = timeout
         self._clock = clock
