@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from amplify_mw.errors import ConfigurationError
 from amplify_mw.sessions.record import ENDED, Record
 from amplify_mw.stores.base import StoreUnavailable
-from amplify_mw.stores.postgres.questions import Questions
+from amplify_mw.stores.postgres.questions import Questions, look
 from amplify_mw.stores.postgres.store import PostgresStore
 from amplify_mw.stores.postgres.table import Table
 from amplify_mw.testing.store_contract import KEY, LONG, StoreContract, at_once, in_a_child
@@ -401,6 +401,21 @@ def test_the_sql_is_for_any_user(postgres: Postgres, table: str, user: str) -> N
     assert postgres.sql(may, user) == [(True,)]
     postgres.sql(f"DROP OWNED BY {quoted}")
     postgres.sql(f"DROP ROLE {quoted}")
+
+
+def test_a_table_that_is_made_this_moment_is_not_taken_for_anothers(
+    postgres: Postgres, table: str
+) -> None:
+    """Processes that start together look at it while one of them makes it."""
+    question = look(Table(table))
+    with psycopg.connect(postgres.dsn, cursor_factory=psycopg.RawCursor) as looking:
+        looking.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        looking.execute("SELECT 1")  # what it sees from now on is older than the table
+        postgres.sql(PostgresStore.sql(table))
+
+        seen = looking.execute(question.statement, question.values).fetchall()
+
+    assert question.read(seen) is None
 
 
 def test_the_sql_may_be_run_again(postgres: Postgres, table: str) -> None:

@@ -41,10 +41,13 @@ class Question(NamedTuple):
 
 
 def look(table: Table) -> Question:
-    """Whether the table is there, and its comment; None if it is not."""
+    """Whether the table is there, and its comment; None if it is not.
+
+    `to_regclass` alone finds a table that is newer than what the statement sees, without a comment.
+    """
     statement = (
-        b"SELECT convert_to(coalesce(obj_description(found, 'pg_class'), ''), 'UTF8')"
-        b" FROM to_regclass(convert_from($1, 'UTF8')) AS found WHERE found IS NOT NULL"
+        b"SELECT convert_to(coalesce(obj_description(oid, 'pg_class'), ''), 'UTF8')"
+        b" FROM pg_class WHERE oid = to_regclass(convert_from($1, 'UTF8'))"
     )
     quoted = table.quoted.encode()
     return Question(statement, [quoted], [_BYTES], lambda rows: rows[0][0] if rows else None)
