@@ -17,14 +17,15 @@ from tests.valkey import own_valkey_cluster as own_valkey_cluster
 
 PAGE = PAGES["many-machines"]
 LINES = [line.split() for line in PAGE.splitlines() if line.startswith("ACL SETUSER")]
-LEAST, CLUSTERS, LOCAL = (
+LEAST, IN_CLUSTER, LOCAL = (
     [word for word in line[3:] if word not in ("on", ">a-secret")] for line in LINES
 )
 MORE = {
     row[1]: row[2].replace("\\", "").split()
     for row in re.finditer(r"^\| ([^|]+?) \| `(\+[^`]+)` \|$", PAGE, re.MULTILINE)
 }
-CLUSTER = [*LEAST, *CLUSTERS[:-1]]  # the last one is for `local_cache`
+LOCAL_IN_CLUSTER = IN_CLUSTER[-1:]  # "the last one for `local_cache`"
+CLUSTER = [*LEAST, *IN_CLUSTER[:-1]]
 KEYS = [hashlib.sha256(bytes([number])).digest() for number in range(12)]
 
 
@@ -61,7 +62,7 @@ def live(store: RedisStore) -> None:
     [
         (CLUSTER, {}),
         ([*CLUSTER, *MORE["`replicas=`"]], {"replicas": 1}),
-        ([*LEAST, *CLUSTERS, *LOCAL], {"local_cache": 30}),
+        ([*CLUSTER, *LOCAL_IN_CLUSTER, *LOCAL], {"local_cache": 30}),
     ],
     ids=["least", "replicas", "local cache"],
 )

@@ -562,7 +562,7 @@ def test_a_server_that_is_no_cluster_is_told_of_once(
 
 
 def test_a_wrong_password_is_said(valkey_cluster: ValkeyCluster, ask: Way) -> None:
-    store = RedisStore(valkey_cluster.url.replace("//", "//web:a-secret@"), cluster=True)
+    store = RedisStore(valkey_cluster.url.replace("//", "//nobody:a-secret@"), cluster=True)
 
     with pytest.raises(StoreUnavailable, match="wrong user name or password") as failed:
         ask(store, "load", KEY)
