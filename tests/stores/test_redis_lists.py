@@ -7,12 +7,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import redis
 
 from amplify_mw import StoredSession
 from amplify_mw.sessions.record import Record, asks_again
 from amplify_mw.stores.base import StoreUnavailable
 from amplify_mw.stores.redis import store as redis_module
 from amplify_mw.stores.redis.commands import Batch, Listing
+from amplify_mw.stores.redis.connections import TooFewReplicas
 from amplify_mw.stores.redis.store import Listed, RedisStore
 from amplify_mw.testing import LocalUserPool
 from amplify_mw.testing.store_contract import KEY, OTHER
@@ -164,6 +166,31 @@ def test_a_server_that_takes_no_writes_is_read_all_the_same(
         client.execute_command(*fault.split())
 
     assert read_twice(ask, another) == kept
+
+
+@pytest.mark.parametrize("failure", [redis.TimeoutError, redis.ConnectionError, TooFewReplicas])
+@pytest.mark.parametrize("call", ["load", "end"])
+def test_a_server_that_fails_is_not_asked_again_without_the_list(
+    store: RedisStore,
+    kept: Record,
+    ask: Way,
+    monkeypatch: pytest.MonkeyPatch,
+    call: str,
+    failure: type[Exception],
+) -> None:
+    """The list is on the same server: the request would wait for twice the timeout."""
+    monkeypatch.setattr(redis_module, "_LISTED_FOR", 0.0)
+    store.replace(KEY, kept)
+    trips = Trips(store)
+
+    def fail(_number: int, _batch: Batch) -> None:
+        raise StoreUnavailable("Redis: a failure") from failure()
+
+    trips.before = fail
+    with pytest.raises(StoreUnavailable):
+        ask(store, call, KEY)
+
+    assert len(trips.batches) == 1
 
 
 def test_a_reload_repairs_the_list_in_the_same_trip(

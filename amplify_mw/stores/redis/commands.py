@@ -26,6 +26,7 @@ from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 from ...sessions.record import ENDED, Record, tombstone
 from ..base import StoreUnavailable
 from . import scripts
+from .errors import may_be_the_lists
 from .records import FENCE_AT, STAMP_AT, new_stamp, pack, pack_text, unpack
 
 T = TypeVar("T")
@@ -65,9 +66,13 @@ Operation: TypeAlias = Generator[Batch, list[Any], T]
 
 
 class Commands:
-    """The commands of one prefix, named as the methods of the store."""
+    """The commands of one prefix, named as the methods of the store.
 
-    def __init__(self, prefix: bytes) -> None:
+    `is_apart`: a session and its user's list may be on different nodes.
+    """
+
+    def __init__(self, prefix: bytes, *, is_apart: bool = False) -> None:
+        self.is_apart: bool = is_apart
         self.channel: bytes = prefix + b"changed"
         self._session_prefix = prefix + b"s:"
         self._list_prefix = prefix + b"u:"
@@ -161,8 +166,8 @@ class Commands:
             commands.append(_run(scripts.UNLIST, listed, key))
         try:
             packed, *_ = yield Batch(tuple(commands), in_order=True, to_replicas=True)
-        except StoreUnavailable:
-            if listed is None:
+        except StoreUnavailable as error:
+            if listed is None or not may_be_the_lists(error, is_apart=self.is_apart):
                 raise
             # The list may be elsewhere, and out of reach. It does no harm there.
             (packed,) = yield Batch((ending,), to_replicas=True)

@@ -127,6 +127,16 @@ def kind(error: BaseException) -> str:
     return word if is_code and getattr(error, "status_code", None) != "ERR" else name
 
 
+def may_be_the_lists(failure: BaseException, *, is_apart: bool) -> bool:
+    """Whether a batch may have failed for its user's list alone: what is left may be sent again.
+
+    `is_apart`: the list may be on another node. On one node only a refusal tells them apart.
+    """
+    cause = type(failure.__cause__)
+    is_refusal = any(each.__name__ == "ResponseError" for each in cause.__mro__)
+    return is_refusal or (is_apart and cause.__name__ != "TooFewReplicas")
+
+
 def told(error: BaseException, *, is_tls: bool, was_reached: bool, among: Among = "") -> str:
     """The kind of a failure, and its meaning if that is known.
 

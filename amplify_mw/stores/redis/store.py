@@ -22,6 +22,7 @@ from ...sessions.record import Record
 from ..base import TIMEOUTS, SessionStore, StoreUnavailable
 from .cache import LocalCache
 from .commands import Commands, Listing, Operation
+from .errors import may_be_the_lists
 
 if TYPE_CHECKING:
     from .cluster import ClusterConnections
@@ -119,7 +120,7 @@ class RedisStore(SessionStore):
         )
         self._replicas = replicas
         self._prefix = prefix
-        self._commands = Commands(prefix.encode())
+        self._commands = Commands(prefix.encode(), is_apart=cluster)
         self._local_cache = local_cache
         self._begin()
         _stores.add(self)
@@ -230,8 +231,8 @@ class RedisStore(SessionStore):
             repair = self._commands.listing(known)
         try:
             record = yield from question(repair)
-        except StoreUnavailable:
-            if repair is None:
+        except StoreUnavailable as error:
+            if repair is None or not may_be_the_lists(error, is_apart=self._commands.is_apart):
                 raise
             self._listed.pause()  # the list may be elsewhere, and out of reach
             repair, record = None, (yield from question(None))
