@@ -12,14 +12,24 @@ import pytest
 from amplify_mw import SealedSession, StoredSession
 from amplify_mw.sessions.record import Record
 from amplify_mw.stores.base import StoreUnavailable
+from amplify_mw.stores.redis.commands import Batch
 from amplify_mw.stores.redis.store import RedisStore
 from amplify_mw.testing import LocalUserPool
 from amplify_mw.testing.store_contract import KEY, LONG, OTHER
 from tests.patience import until
 from tests.shells import Shell
 from tests.sites import KEYS, Site
-from tests.stores.redis_tools import CALLS, Endpoint, Way, connections
+from tests.stores.redis_tools import (
+    CALLS,
+    Endpoint,
+    Relay,
+    Trips,
+    Way,
+    connections,
+    in_the_end,
+)
 from tests.valkey import Valkey
+from tests.valkey.server import settle
 
 
 class Pair:
@@ -78,6 +88,65 @@ def held_by(server: Valkey) -> Record | None:
         return store.load(KEY)
     finally:
         store.close()
+
+
+# Replicas that have to confirm
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments"),
+    [
+        ("end", (KEY,)),
+        ("end", (KEY, True)),
+        ("delete", (KEY,)),
+        ("end_of_user", ("ada",)),
+        ("replace_and_release", (KEY, Record(b"new", 9, 4e9, "ada"), 1)),
+    ],
+)
+def test_what_is_sent_again_after_a_lost_answer_is_confirmed_by_replicas_as_well(
+    pair: Pair, record: Record, ask: Way, method: str, arguments: tuple[Any, ...]
+) -> None:
+    relay = Relay(pair.first.port)
+    store = RedisStore(f"redis://127.0.0.1:{relay.port}", replicas=1, timeout=2.0)
+    in_the_end(lambda: ask(store, "create", KEY, record))
+    settle(pair.first, [pair.second])
+    in_the_end(lambda: ask(store, "load", KEY))
+    trips = Trips(store)
+
+    def lose(_: int, batch: Batch) -> None:
+        relay.lossy = batch.to_replicas
+
+    trips.before = lose
+    pair.second.pause()
+
+    with pytest.raises(StoreUnavailable):  # the relay passes on one answer, or both
+        ask(store, method, *arguments)
+
+    assert not relay.lossy
+    pair.second.go_on()
+    store.close()
+    relay.close()
+
+
+@pytest.mark.parametrize("asks_again", [False, True])
+def test_who_ends_what_has_just_ended_waits_for_replicas_as_well(
+    pair: Pair, record: Record, ask: Way, asks_again: bool
+) -> None:
+    store = RedisStore(pair.url, replicas=1, timeout=2.0)
+    in_the_end(lambda: ask(store, "create", KEY, record))
+    pair.second.pause()
+    store.close()
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable, match="NOREPLICAS: fewer replicas"):
+            ask(store, "end", KEY, asks_again)
+        store.close()  # another connection has written nothing yet
+
+    pair.second.go_on()
+    settle(pair.first, [pair.second])
+
+    assert in_the_end(lambda: ask(store, "end", KEY, asks_again)) is None
+    assert held_by(pair.second) == held_by(pair.first)
+    store.close()
 
 
 # Operations

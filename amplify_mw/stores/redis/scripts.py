@@ -12,6 +12,8 @@ Rules:
   gives the same answer: it finds its own stamp, or the taker of a lease. What `REMOVE` has removed
   is kept for ten seconds, for this alone: nothing else finds it. (`BURY` then gives the tombstone
   in place of the record.)
+- What has to reach replicas is written even if it is there already (`write_again`, which changes
+  nothing): `WAIT` waits for writes of its own connection alone, and the first one has broken.
 - Leases run by the server's clock. Fences are at least its time in milliseconds, so that they rise
   even if the last one was lost. A lease that would be held for longer than one can be, because the
   clock was set back, is held by nobody.
@@ -23,12 +25,23 @@ from typing import Final
 from ...sessions.record import ENDED, LONGEST_LEASE
 from .records import EXPIRY_END, FENCE_AT, FORMAT, HEAD_SIZE, HELD_UNTIL_AT, LEASE_END, STAMP_AT
 
-_READ: Final = """
+# The server's own words for it, as far as they are the same in all versions.
+_PERMIT: Final = """
+local function permit(command, ...)
+  if redis.acl_check_cmd and not redis.acl_check_cmd(command, ...) then
+    local name = string.lower(command)
+    error({err = "NOPERM No permissions to run the '" .. name .. "' command on these keys"})
+  end
+end
+"""
+# Redis 7.0 does not name the command that it refuses, but `permit` does.
+_READ: Final = f"""{_PERMIT}
 local function read(...)
   local found = redis.pcall(...)
   if type(found) == 'table' and found.err then
-    if string.sub(found.err, 1, 9) ~= 'WRONGTYPE' then error(found) end
-    return false
+    if string.sub(found.err, 1, 9) == 'WRONGTYPE' then return false end
+    permit(...)
+    error(found)
   end
   return found
 end
@@ -43,6 +56,9 @@ end
 local function stamp(head)
   return string.sub(head, {STAMP_AT + 1}, {FENCE_AT})
 end
+local function write_again(head)
+  redis.call('SETRANGE', KEYS[1], 0, string.sub(head, 1, 1))
+end
 local function read_head()
   return read('GETRANGE', KEYS[1], 0, {LEASE_END - 1})
 end
@@ -52,24 +68,15 @@ local function lease(head)
   return struct.unpack('>I7I6c6', head, {FENCE_AT + 1})
 end
 local function milliseconds()
-  local now = redis.call('TIME')
+  local now = read('TIME')
   return now[1] * 1000 + math.floor(now[2] / 1000)
 end
 local function hold_until(time)
   redis.call('SETRANGE', KEYS[1], {HELD_UNTIL_AT}, struct.pack('>I6', time))
 end
 """
-# The server's own words for it, as far as they are the same in all versions.
-_PERMIT: Final = """
-local function permit(command, ...)
-  if redis.acl_check_cmd and not redis.acl_check_cmd(command, ...) then
-    local name = string.lower(command)
-    error({err = "NOPERM No permissions to run the '" .. name .. "' command on these keys"})
-  end
-end
-"""
 # What keeping, or ending, a session takes: of its own script, and of its user's list's.
-_PERMIT_TO_KEEP: Final = f"""{_PERMIT}
+_PERMIT_TO_KEEP: Final = """
 permit('GETRANGE', KEYS[1], '0', '0')
 permit('SET', KEYS[1], '')
 permit('DEL', KEYS[1])
@@ -79,13 +86,14 @@ permit('ZRANGE', KEYS[1], '0', '0')
 permit('EXPIREAT', KEYS[1], '0')
 permit('TIME')
 """
-_PERMIT_TO_END: Final = f"""{_PERMIT}
+_PERMIT_TO_END: Final = """
 permit('GET', KEYS[1])
 permit('SET', KEYS[1], '')
+permit('SETRANGE', KEYS[1], '0', '')
 permit('DEL', KEYS[1])
 permit('ZREM', KEYS[1], '')
 """
-_PERMIT_TO_LEASE: Final = f"""{_PERMIT}
+_PERMIT_TO_LEASE: Final = """
 permit('SETRANGE', KEYS[1], '0', '')
 """
 
@@ -116,7 +124,10 @@ if ARGV[5] ~= '' and lease(head) == tonumber(ARGV[5]) then
   head = string.sub(head, 1, {HELD_UNTIL_AT}) .. struct.pack('>I6', 0) .. string.sub(head, -6)
   hold_until(0)
 end
-if stamp(head) == stamp(ARGV[1]) then return 1 end
+if stamp(head) == stamp(ARGV[1]) then
+  write_again(head)
+  return 1
+end
 if old > version(ARGV[1]) then return 0 end
 local held = string.sub(head, {FENCE_AT + 1}, {LEASE_END})
 local packed = string.sub(ARGV[1], 1, {FENCE_AT}) .. held .. string.sub(ARGV[1], {LEASE_END + 1})
@@ -131,12 +142,17 @@ REMOVE: Final = _script(
     f"""{_VERSION}{_PERMIT_TO_END}
 local packed = read('GET', KEYS[1])
 local mark = '\\0' .. ARGV[1]
-if packed and string.sub(packed, 1, #mark) == mark then return string.sub(packed, #mark + 1) end
+if packed and string.byte(packed) == 0 then
+  write_again(packed)
+  return string.sub(packed, 1, #mark) == mark and string.sub(packed, #mark + 1)
+end
 local old = version(packed)
-if old == {ENDED} and ARGV[4] == '1' then return false end
+if old == {ENDED} and ARGV[4] == '1' then
+  write_again(packed)
+  return false
+end
 if not old then
-  local is_removed = string.byte(packed or '') == 0
-  if ARGV[4] == '' and not is_removed then redis.call('DEL', KEYS[1]) end
+  if ARGV[4] == '' then redis.call('DEL', KEYS[1]) end
   return false
 end
 redis.call('SET', KEYS[1], mark .. packed, 'PX', 10000)
@@ -152,9 +168,15 @@ BURY: Final = _script(
     f"""{_VERSION}{_PERMIT_TO_END}
 local packed = read('GET', KEYS[1])
 local old = version(packed)
-if not old then return false end
+if not old then
+  if packed and string.byte(packed) == 0 then write_again(packed) end
+  return false
+end
 local answer = ARGV[4] == '' and packed or 1
-if old == {ENDED} then return stamp(packed) == stamp(ARGV[1]) and answer end
+if old == {ENDED} then
+  write_again(packed)
+  return stamp(packed) == stamp(ARGV[1]) and answer
+end
 if string.sub(packed, {HEAD_SIZE + 1}, {HEAD_SIZE} + #ARGV[4]) ~= ARGV[4] then return false end
 local kept = string.sub(packed, {FENCE_AT + 1}, {EXPIRY_END})
 local rest = string.sub(ARGV[1], {EXPIRY_END + 1})
@@ -200,7 +222,7 @@ return 1
 )
 
 # Has a user's list hold a session until a second. ARGV: that second, key.
-ENLIST: Final = _script(f"""{_PERMIT_TO_KEEP}
+ENLIST: Final = _script(f"""{_PERMIT}{_PERMIT_TO_KEEP}
 local changed = redis.pcall('ZADD', KEYS[1], 'GT', 'CH', ARGV[1], ARGV[2])
 if type(changed) == 'table' then
   if string.sub(changed.err, 1, 9) ~= 'WRONGTYPE' then error(changed) end
@@ -215,7 +237,7 @@ if last then redis.call('EXPIREAT', KEYS[1], last) end
 
 # Takes a session that has ended out of its user's list. ARGV: key.
 UNLIST: Final = _script(
-    f"""{_PERMIT_TO_END}
+    f"""{_PERMIT}{_PERMIT_TO_END}
 redis.pcall('ZREM', KEYS[1], ARGV[1])
 """,
     " flags=allow-oom",
