@@ -3,9 +3,9 @@
 Debian installs them (`apt-get install postgresql`) below /usr/lib/postgresql. Tests skip themselves
 where there are none. The shared server keeps nothing safe from a power cut (`fsync = off`); each
 test has a table of its own there. What breaks a server is done to one that was started for it.
+Servers and their files go with the test process, however it ends.
 """
 
-import atexit
 import os
 import pwd
 import re
@@ -22,6 +22,12 @@ import pytest
 
 from tests.patience import until
 from tests.valkey import free_port
+from tests.valkey.endings import (
+    end_with_this_process,
+    has_ended,
+    is_removed,
+    remove_with_this_process,
+)
 
 PASSWORD: Final = "a-secret-password"
 _UNPRIVILEGED: Final = ("postgres", "nobody")
@@ -74,7 +80,13 @@ def folder_of_its_user() -> Path:
     user = _unprivileged() if os.geteuid() == 0 else None
     if user is not None:
         os.chown(folder, user.pw_uid, user.pw_gid)
+    remove_with_this_process(folder)
     return folder
+
+
+def _remove(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    is_removed(folder)
 
 
 _templates: Final[list[Path]] = []
@@ -84,7 +96,6 @@ def _template(server: "Postgres") -> Path:
     """The files of a server that was never started: making them takes longer than copying them."""
     if not _templates:
         folder = folder_of_its_user()
-        atexit.register(shutil.rmtree, folder, ignore_errors=True)
         server.initialise(folder / "data")
         _templates.append(folder / "data")
     return _templates[0]
@@ -176,11 +187,13 @@ class Postgres:
                 env=_environment(),
                 **self._user,
             )
+        end_with_this_process(self._process.pid)
         until(self._is_ready)
 
     def _is_ready(self) -> bool:
         assert self._process is not None
         if self._process.poll() is not None:
+            has_ended(self._process.pid)
             raise AssertionError((self.folder / "log").read_text())
         with suppress(OSError):
             lines = (self.data / "postmaster.pid").read_text().split()
@@ -193,6 +206,7 @@ class Postgres:
             self.go_on()
             self._process.send_signal(how)
             self._process.wait()
+            has_ended(self._process.pid)
             self._process = None
 
     def runs(self) -> bool:
@@ -205,9 +219,11 @@ class Postgres:
 
     def run_beside(self, *command: str) -> "subprocess.Popen[bytes]":
         """Run another program as the same user."""
-        return subprocess.Popen(
+        process = subprocess.Popen(
             command, cwd=self.folder, env=_environment(), stderr=subprocess.DEVNULL, **self._user
         )
+        end_with_this_process(process.pid)
+        return process
 
     def processes(self) -> list[int]:
         """The server's processes: its first one, and those it has started."""
@@ -240,7 +256,7 @@ class Postgres:
     def close(self) -> None:
         """End it, and remove what it has on disk."""
         self.stop(signal.SIGQUIT)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        _remove(self.folder)
 
 
 class _Standby(Postgres):

@@ -7,14 +7,17 @@ import os
 import pickle
 import secrets
 import signal
+import socket
 import subprocess
 import sys
+import textwrap
 import threading
 import time
 import traceback
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -686,6 +689,27 @@ def test_the_environment_of_libpq_is_heeded(
     store.close()
 
 
+@pytest.mark.parametrize("named", ["dsn", "environment"])
+def test_the_options_of_a_service_are_heeded(
+    postgres: Postgres, table: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str
+) -> None:
+    (tmp_path / "services").write_text(
+        f"[shop]\nhost=127.0.0.1\nport={postgres.port}\ndbname=postgres\nuser=postgres\n"
+        f"password={PASSWORD}\noptions=-c search_path={table}_of_shop\n"
+    )
+    monkeypatch.setenv("PGSERVICEFILE", str(tmp_path / "services"))
+    if named == "environment":
+        monkeypatch.setenv("PGSERVICE", "shop")
+    postgres.sql(f"CREATE SCHEMA {table}_of_shop")
+    store = PostgresStore("service=shop" if named == "dsn" else "", table=table)
+
+    assert store.create(KEY, RECORD)
+
+    assert postgres.sql(f"DROP TABLE {table}_of_shop.{table}") == []
+    postgres.sql(f"DROP SCHEMA {table}_of_shop")
+    store.close()
+
+
 def test_a_copy_is_the_same_store_and_so_is_a_pickle(store: PostgresStore) -> None:
     assert copy.deepcopy(store) is store
     assert pickle.loads(pickle.dumps(store)) is store
@@ -718,3 +742,32 @@ def test_without_psycopg_the_mend_is_said() -> None:
         "ConfigurationError: PostgresStore needs psycopg: pip install 'amplify-mw[postgres]'"
         in done.stderr
     )
+
+
+# The tests' own servers
+
+
+def test_a_server_and_its_files_go_with_the_process_that_started_it(postgres: Postgres) -> None:
+    code = """
+        import os, signal
+        from tests.postgres import Postgres
+        server = Postgres()
+        os.kill(server._process.pid, signal.SIGSTOP)
+        print(server.folder, server.port, flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+        """
+    told = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        cwd=Path(__file__).parents[2],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert told.returncode == -signal.SIGKILL
+    folder, port = told.stdout.split()
+
+    def is_silent() -> bool:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", int(port))):
+            return False
+        return True
+
+    until(lambda: not Path(folder).exists() and is_silent())

@@ -23,6 +23,7 @@ from tests.patience import PATIENCE, until
 from tests.postgres import PASSWORD, Postgres
 from tests.stores.redis_tools import IMPATIENT, Endpoint, Way, certificate
 from tests.valkey import free_port
+from tests.valkey.endings import has_ended
 
 RECORD = Record(b"a-secret-value", 3, 4e9, "ada", "h-1", 1.0, 2.0, "Firefox")
 CALLS: dict[str, tuple[Any, ...]] = {
@@ -471,6 +472,7 @@ def pgbouncer(server: Postgres) -> Iterator[int]:
     yield port
     process.terminate()
     process.wait()
+    has_ended(process.pid)
 
 
 def test_pgbouncer_may_stand_between(server: Postgres, pgbouncer: int, table: str) -> None:

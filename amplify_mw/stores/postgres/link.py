@@ -77,7 +77,8 @@ class Server:
         }
         if not os.environ.get("PGTARGETSESSIONATTRS"):
             options.setdefault("target_session_attrs", "read-write")
-        if settles:
+        has_service = self._given.get("service") or os.environ.get("PGSERVICE")
+        if settles and not has_service:  # its own options would be lost, such as a search_path
             theirs = self._given.get("options") or os.environ.get("PGOPTIONS") or ""
             options["options"] = f"{self._settings} {theirs}".strip()
         return options
