@@ -107,6 +107,15 @@ def test_any_record_comes_back_as_it_was(store: PostgresStore, record: Record) -
     assert store.end(KEY) == (None if record.version == ENDED else record)
 
 
+@pytest.mark.parametrize("expires_at", [-1e300, -1.0, 0.0])
+def test_a_record_of_any_past_is_kept_and_not_found(
+    store: PostgresStore, expires_at: float
+) -> None:
+    assert store.create(KEY, replace(RECORD, expires_at=expires_at))
+
+    assert store.load(KEY) is None
+
+
 def test_a_record_that_is_known_is_not_sent_again(store: PostgresStore) -> None:
     store.create(KEY, RECORD)
     known = store.load(KEY)

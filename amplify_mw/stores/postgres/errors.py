@@ -54,7 +54,7 @@ _BY_CODE: Final = {
     "login": "this user may not log in: ALTER ROLE ... LOGIN",
     LOST: "the connection broke",
     TIMEOUT: "no answer in time: are host and port right, and does a firewall let you through?",
-    BUSY: "all connections are in use: write connections=20",
+    BUSY: "all connections are in use: write connections=20, or see why answers take so long",
     "refused": "nothing listens there: does it run, and are host and port right?",
     "host": "its host name is not known here (in a password @ is written %40)",
     "socket": (

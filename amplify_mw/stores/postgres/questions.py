@@ -155,7 +155,7 @@ _PARTS: Final = {
     "swept": str(_SWEPT),
     "live": "key = $1 AND expires_at > {now}",
     "of_user": '"user" = $1 AND "user" <> \'\' AND expires_at > {now}',
-    "day": "least(ceil($3 / 86400), 2147483647)::integer",
+    "day": "least(greatest(ceil($3 / 86400), 0), 2147483647)::integer",
     "set": (
         'version = $2, expires_at = $3, removed_on = {day}, "user" = $4, handle = $5,'
         " created_at = $6, seen_at = $7, user_agent = $8, stamp = $9, value = $10"
