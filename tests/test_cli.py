@@ -153,7 +153,7 @@ def test_the_version_costs_no_demo_and_no_server():
 def test_postgres_sql_prints_what_makes_the_table(capsys):
     assert cli.main(["postgres-sql", "--table", "auth.sessions", "--user", "web"]) == 0
     printed = capsys.readouterr().out
-    assert printed.startswith('CREATE TABLE IF NOT EXISTS "auth"."sessions" (')
+    assert 'CREATE TABLE IF NOT EXISTS "auth"."sessions" (' in printed
     assert 'GRANT SELECT, INSERT, UPDATE, DELETE ON "auth"."sessions" TO "web";' in printed
 
 

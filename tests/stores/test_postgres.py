@@ -357,9 +357,7 @@ def test_a_user_without_a_right_to_the_database_is_told_of_that(
 
 
 def test_the_least_rights_are_enough(postgres: Postgres, table: str, app: str) -> None:
-    for statement in PostgresStore.sql(table, user=app).split(";\n"):
-        if statement:
-            postgres.sql(statement)
+    postgres.sql(PostgresStore.sql(table, user=app))
     store = PostgresStore(postgres.dsn_of(app), table=table)
 
     for number in range(20):  # one of them sweeps
@@ -381,9 +379,7 @@ def test_the_least_rights_reach_into_a_schema(
 ) -> None:
     name = f"{schema}.{table}"
     postgres.sql(f'CREATE SCHEMA IF NOT EXISTS "{schema}"')
-    for statement in PostgresStore.sql(name, user=app).split(";\n"):
-        if statement:
-            postgres.sql(statement)
+    postgres.sql(PostgresStore.sql(name, user=app))
     store = PostgresStore(postgres.dsn_of(app), table=name)
 
     assert store.create(KEY, RECORD)
@@ -435,6 +431,21 @@ def test_the_sql_may_be_run_again(postgres: Postgres, table: str) -> None:
         postgres.sql(PostgresStore.sql(table))
 
     assert f'COMMENT ON TABLE "{table}"' in PostgresStore.sql(table)
+
+
+def test_the_sql_may_be_run_by_many_at_once_beside_the_store(
+    postgres: Postgres, table: str
+) -> None:
+    sql = PostgresStore.sql(table)
+    run = [str(binaries()) + "/psql", "-qv", "ON_ERROR_STOP=1", postgres.dsn]
+
+    def make(number: int) -> None:
+        if number % 2:
+            PostgresStore(postgres.dsn, table=table).create_table()
+        else:
+            subprocess.run(run, input=sql, text=True, check=True, stderr=subprocess.DEVNULL)
+
+    at_once(6, make)
 
 
 # Connections

@@ -58,14 +58,18 @@ class Table:
         self.name: str = name
         self.quoted: str = ".".join(f'"{part}"' for part in parts)
         self.schema: str | None = f'"{parts[0]}"' if len(parts) == 2 else None
-        self.sql: str = _SQL.format(
+        made = _SQL.format(
             table=self.quoted,
             by_user=f'"{parts[-1]}_by_user"',
             by_day=f'"{parts[-1]}_by_day"',
             comment=f"{_COMMENT}{_SCHEMA}",
         )
-        self.making: str = f"SELECT pg_advisory_xact_lock({_MAKING});\n{self.sql}"
-        """The same as one transaction, for one process at a time."""
+        self.making: str = f"SELECT pg_advisory_xact_lock({_MAKING});\n{made}"
+        """Makes the table: one transaction, for one process at a time."""
+        self.sql: str = (
+            f"DO $making$ BEGIN\nPERFORM pg_advisory_xact_lock({_MAKING});\n{made}END $making$;\n"
+        )
+        """The same as one statement, for a program that begins no transaction, or has begun one."""
 
     @property
     def why_missing(self) -> str:
