@@ -668,6 +668,8 @@ def test_a_dsn_that_is_none_is_refused_without_showing_it(dsn: str) -> None:
     [
         {"timeout": 0},
         {"timeout": float("inf")},
+        {"timeout": float("nan")},
+        {"timeout": 1e9},
         {"timeout": "2"},
         {"timeout": None},
         {"connections": 0},
