@@ -10,7 +10,6 @@ Rules:
 - Both buffers are private. If one is not found as it is known here, redis-py reads everything.
 """
 
-import asyncio
 from typing import Any, Final
 
 import redis
@@ -21,11 +20,10 @@ _SIZE: Final = 12  # bytes of a value's first line, at most
 
 async def take_arrived(connection: Any, most: int) -> list[bytes | None]:
     """So many values at most, which are the next answers. Waits for nothing."""
-    reader = getattr(connection, "_reader", None)
+    reader: Any = getattr(connection, "_reader", None)  # asyncio.StreamReader
     buffer = getattr(reader, "_buffer", None)
     if HIREDIS_AVAILABLE or type(buffer) is not bytearray:
         return []
-    assert isinstance(reader, asyncio.StreamReader)
     found, size = values_in(bytes(buffer), most)
     if size:
         try:
