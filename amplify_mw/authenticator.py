@@ -393,12 +393,19 @@ class Authenticator:
         `cookie`: the value of a session's cookie beside it; None if there is none.
         """
         credential = Credential(source, value)
+        if source is self.bearer:
+            return self._bring(credential, cookie, now)
+        if cookie is None:
+            return self.authenticate(credential, now)
+        return self.authenticate_both(credential, cookie, now)
+
+    def _bring(self, credential: Credential, cookie: Any, now: float) -> Flow[Visit]:
+        """The visit of a request that brought a Bearer header."""
         if cookie is None:
             visit = yield from self.authenticate(credential, now)
         else:
             visit = yield from self.authenticate_both(credential, cookie, now)
-        if source is self.bearer:
-            visit.bring(value, source)
+        visit.bring(credential.value, credential.source)
         return visit
 
     def authenticate_both(self, credential: Credential, cookie: Any, now: float) -> Flow[Visit]:

@@ -190,7 +190,7 @@ class Settler:
         due_at = self._due_at(loaded, pair, None)
         if now >= due_at:
             return None
-        held = LastingState(loaded.bundle, loaded.sealed, due_at, record=loaded.record)
+        held = _state(loaded, due_at)
         return self._verdict(loaded, pair, now, held)
 
     def resolution(
@@ -199,7 +199,7 @@ class Settler:
         """The resolution of a session with good tokens. `retry_at`: if something was postponed."""
         due_at = self._due_at(loaded, pair, retry_at)
         is_waiting = retry_at is not None
-        held = LastingState(loaded.bundle, loaded.sealed, due_at, is_waiting, loaded.record)
+        held = _state(loaded, due_at, is_waiting=is_waiting)
         verdict = self._verdict(loaded, pair, now, held)
         return Resolution(verdict, self._form.new_cookie(loaded, now) if loaded.is_newer else None)
 
@@ -259,3 +259,9 @@ def is_current(known: SignedIn | None, sealed: bytes, now: float) -> TypeGuard[S
     """Whether a cached verdict is of this very bundle, with nothing due about it."""
     held = None if known is None else known.held
     return held is not None and held.sealed == sealed and now < held.due_at
+
+
+def _state(loaded: LoadedSession, due_at: float, *, is_waiting: bool = False) -> LastingState:
+    """The state of a session as it was found."""
+    codec, bundle, sealed, _, record = loaded
+    return LastingState(bundle, sealed, due_at, is_waiting, record, codec.key)

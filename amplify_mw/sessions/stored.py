@@ -185,17 +185,16 @@ class StoredSessions:
 
     def resolve(self, value: bytes, now: float) -> Flow[Resolution]:
         """The resolution of a cookie's value."""
-        identifier = _identifier(value)
-        if identifier is None:
-            return INVALID
         known: SignedIn | None = self._verdicts.get(value)
         held = None if known is None else known.held
         seen = None if held is None else held.record
         try:
-            if seen is None:
-                record, now = yield from self._store.ask(Store.load, store_key(identifier))
+            if held is not None and seen is not None:  # the same value led to the same key before
+                record, now = yield from self._store.ask(Store.reload, held.key, seen)
+            elif (codec := _codec(value)) is not None:
+                record, now = yield from self._store.ask(Store.load, codec.key)
             else:
-                record, now = yield from self._store.ask(Store.reload, store_key(identifier), seen)
+                return INVALID
         except Unreachable:
             return STORE_DOWN
         if record is None:
@@ -208,7 +207,8 @@ class StoredSessions:
                 return Resolution(known)
             if record == seen:  # with another mark
                 return Resolution(replace(known, held=held._replace(record=record)))
-        loaded = _loaded(StoredCodec(identifier), record)
+        codec = _codec(value)
+        loaded = None if codec is None else _loaded(codec, record)
         if loaded is None:
             return INVALID
         return (yield from self._lasting.settle(loaded, now))

@@ -121,6 +121,8 @@ class LastingState(NamedTuple):
     """A refresh is under way, or was put off: each request asks the store for newer tokens."""
     record: "Record | None" = None
     """The record it was found in, so that a store need not send it again: see `kept_record`."""
+    key: bytes = b""
+    """Its key in the store."""
 
     def __repr__(self) -> str:
         return "<LastingState>"
