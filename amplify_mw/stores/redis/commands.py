@@ -88,12 +88,14 @@ class Commands:
         self, key: bytes, known: Record, repair: Listing | None = None
     ) -> Operation[Record | None]:
         """The same; `known` itself if that is still the one."""
-        name = self._session(key)
-        stamp_of = Command(("GETRANGE", name, STAMP_AT, FENCE_AT - 1), name)
-        stamp, *_ = yield self._reading(stamp_of, key, repair)
+        stamp, *_ = yield self._reading(self._stamp(key), key, repair)
         if stamp == known.stamp:
             return known
         return (yield from self.load(key)) if stamp else None
+
+    def stamp(self, key: bytes) -> Batch:
+        """Asks for the stamp of the record under a key; it is b"" if there is none."""
+        return Batch((self._stamp(key),))
 
     def _reading(self, question: Command, key: bytes, repair: Listing | None) -> Batch:
         return Batch((question,) if repair is None else (question, _enlist(key, repair)))
@@ -230,6 +232,10 @@ class Commands:
     def _get(self, key: bytes) -> Command:
         name = self._session(key)
         return Command(("GET", name), name)
+
+    def _stamp(self, key: bytes) -> Command:
+        name = self._session_prefix + key
+        return Command(("GETRANGE", name, STAMP_AT, FENCE_AT - 1), name)
 
     def _keep(self, script: str, key: bytes, record: Record, *more: int | str) -> Command:
         expiry = int(_bounded(record.expires_at) * 1000)

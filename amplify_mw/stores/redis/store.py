@@ -201,6 +201,20 @@ class RedisStore(SessionStore):
             near = yield from self._caching(key, asking)
         return known if near is not None and near.stamp == known.stamp else near
 
+    def _asks_stamp(self, method: str, arguments: tuple[Any, ...]) -> bool:
+        """Whether only the stamp of a known record is asked for: the way of nearly all reads."""
+        if method != "reload" or self._listener is not None:
+            return False
+        key, known = arguments
+        return known.stamp and self._listed.is_well(key, known)
+
+    def _changed(self, key: bytes, stamp: Any) -> Operation[Record | None]:
+        """Loads a record that has another stamp than the known one."""
+        if stamp:
+            return (yield from self._load(key))
+        self._listed.forget(key)
+        return None
+
     def _near(self, key: bytes) -> Record | None:
         """The record in the local cache."""
         if self._listener is None:
@@ -274,7 +288,14 @@ class RedisStore(SessionStore):
 
     def _run(self, method: str, *arguments: Any) -> Any:
         """The result of an operation, waiting on this thread."""
-        operation = self._operation(method, arguments)
+        if self._asks_stamp(method, arguments):
+            key, known = arguments
+            (stamp,) = self._connections.send(self._commands.stamp(key))
+            if stamp == known.stamp:
+                return known
+            operation = self._changed(key, stamp)
+        else:
+            operation = self._operation(method, arguments)
         try:
             batch = next(operation)
             while True:
@@ -291,7 +312,14 @@ class RedisStore(SessionStore):
 
     async def ask(self, method: str, arguments: tuple[Any, ...]) -> Any:
         """Call a method by its name, awaited on the running event loop."""
-        operation = self._operation(method, arguments)
+        if self._asks_stamp(method, arguments):
+            key, known = arguments
+            (stamp,) = await self._connections.send_on_loop(self._commands.stamp(key))
+            if stamp == known.stamp:
+                return known
+            operation = self._changed(key, stamp)
+        else:
+            operation = self._operation(method, arguments)
         try:
             batch = next(operation)
             while True:
@@ -401,6 +429,14 @@ class Listed:
         """Where a session is listed, as last heard."""
         found = self._listings.get(key)
         return None if found is None else found[0]
+
+    def is_well(self, key: bytes, known: Record) -> bool:
+        """Whether the list of a known record needs no repair."""
+        found = self._listings.get(key)
+        if found is None:
+            return not known.user
+        now = time.monotonic()
+        return now < found[1] or now < self._paused_until
 
     def due(self, key: bytes) -> Listing | None:
         """The same, if the next load is to repair it."""
