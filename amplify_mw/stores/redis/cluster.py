@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 import redis
 
 from .commands import Batch, Command
-from .connections import Pools, TooFewReplicas, read, with_wait
+from .connections import Pools, TooFewReplicas, has_failure, read, with_wait
 from .exchange import Sent
 from .server import FAILURES, Server
 from .slots import Learn, Pause, Round, Routing, Slots, Step, Trip, is_settled, routed
@@ -58,9 +58,13 @@ class ClusterConnections:
         try:
             to = self._direct(batch)
             if to is not None:
-                sent[Trip(to)] = answers = self._sent(to, batch)
-                if isinstance(answers, list) and is_settled(answers[0]):
-                    return read(answers, 1, 0)
+                answers = self._sent(to, batch)
+                if isinstance(answers, list):
+                    if not has_failure(answers):
+                        return answers
+                    if is_settled(answers[0]):
+                        return read(answers, 1, 0)
+                sent[Trip(to)] = answers
             return self._follow(batch, sent, until)
         except FAILURES as error:
             raise self._server.failure(error) from error
@@ -91,9 +95,13 @@ class ClusterConnections:
         try:
             to = self._direct(batch)
             if to is not None:
-                sent[Trip(to)] = answers = await self._sent_on_loop(to, batch)
-                if isinstance(answers, list) and is_settled(answers[0]):
-                    return read(answers, 1, 0)
+                answers = await self._sent_on_loop(to, batch)
+                if isinstance(answers, list):
+                    if not has_failure(answers):
+                        return answers
+                    if is_settled(answers[0]):
+                        return read(answers, 1, 0)
+                sent[Trip(to)] = answers
             return await self._follow_on_loop(batch, sent, until)
         except FAILURES as error:
             raise self._server.failure(error) from error
@@ -137,9 +145,9 @@ class ClusterConnections:
 
     async def _sent_on_loop(self, to: Address, batch: Batch) -> Any:
         """The answers of one node, or its failure."""
-        loop = None
+        pools, loop = self._pools, None
         try:
-            loop = await self._pools.on_loop(to)
+            loop = pools.found_on(asyncio.get_running_loop(), to) or await pools.on_loop(to)
             return await loop.sharing.send(batch, self._server.timeout)
         except FAILURES as error:
             return error
