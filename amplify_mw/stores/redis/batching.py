@@ -1,7 +1,9 @@
 """The batches of one event loop for one server: those asked together go out together.
 
 Rules:
-- All batches asked in one turn of the loop are one packet over one connection: one round trip.
+- All batches asked in one turn of the loop are one packet over one connection: one round trip. If
+  they are several, those of the next few turns join them: on a cluster, whose nodes answer one
+  after another, packets would fall to pieces otherwise. Who asks alone does not wait.
 - Each asker has its own answers, its own deadline and its own failure. One that is cancelled or
   late leaves its place in the packet: its answers are read and dropped.
 - A connection carries one packet at a time. It carries another only when every answer to the last
@@ -29,6 +31,7 @@ from .exchange import packed
 
 PACKET: Final = 65_536  # bytes
 LARGE: Final = 16_384  # bytes of a batch that goes alone
+GATHERING: Final = 3  # turns: an answer that has arrived is read, and its asker asks again
 SHARED: Final = 8  # packets on their way; a packet that got lost stops no other
 
 
@@ -178,6 +181,9 @@ class Sharing:
         """Carry those who have asked in the turn of the loop that started this task."""
         if self._is_starting:  # an eager task, within that turn
             await asyncio.sleep(0)
+        if len(packet.lane.waiting) > 1:
+            for _ in range(GATHERING):
+                await asyncio.sleep(0)
         if not packet.begin():
             return
         if packet.lane.waiting:  # more than one packet holds

@@ -90,13 +90,18 @@ class ClusterConnections:
     async def send_on_loop(self, batch: Batch) -> list[Any]:
         """The same, awaited on the running event loop."""
         self._grow_old()
-        until = time.monotonic() + self._server.timeout
+        pools, loop, timeout = self._pools, None, self._server.timeout
+        until = time.monotonic() + timeout
         sent: dict[Trip, Any] = {}
         try:
             to = self._direct(batch)
             if to is not None:
-                answers = await self._sent_on_loop(to, batch)
-                if isinstance(answers, list):
+                try:
+                    loop = pools.found_on(asyncio.get_running_loop(), to) or await pools.on_loop(to)
+                    answers: Any = await loop.sharing.send(batch, timeout)
+                except FAILURES as error:
+                    answers = error.with_traceback(None)  # else it holds this frame
+                if type(answers) is list:
                     if not has_failure(answers):
                         return answers
                     if is_settled(answers[0]):
@@ -105,6 +110,8 @@ class ClusterConnections:
             return await self._follow_on_loop(batch, sent, until)
         except FAILURES as error:
             raise self._server.failure(error) from error
+        finally:
+            loop = None  # else a traceback keeps it
 
     async def _follow_on_loop(self, batch: Batch, sent: dict[Trip, Any], until: float) -> list[Any]:
         flow = routed(self._slots, batch)
@@ -142,17 +149,6 @@ class ClusterConnections:
             return self._pools.of_threads(to).send(batch)
         except FAILURES as error:
             return error
-
-    async def _sent_on_loop(self, to: Address, batch: Batch) -> Any:
-        """The answers of one node, or its failure."""
-        pools, loop = self._pools, None
-        try:
-            loop = pools.found_on(asyncio.get_running_loop(), to) or await pools.on_loop(to)
-            return await loop.sharing.send(batch, self._server.timeout)
-        except FAILURES as error:
-            return error
-        finally:
-            loop = None  # else a traceback keeps it
 
     def _grow_old(self) -> None:
         if self._pools.is_old() and self._pools.leave(self._pools.times_left):

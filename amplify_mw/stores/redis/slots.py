@@ -11,11 +11,11 @@ Rules:
 
 import random
 import time
-from binascii import crc_hqx
 from collections.abc import Generator
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import redis
+from redis.crc import key_slot
 
 from .commands import Batch, Command
 from .errors import kind
@@ -128,16 +128,6 @@ class Slots:
         if self._is_old or self._doubted or len(batch.commands) != 1:
             return None
         return self._owners[key_slot(batch.commands[0].key)]
-
-
-def key_slot(key: bytes) -> int:
-    """The slot of a key: of what is in its first braces, if anything is. (redis-py's is slower.)"""
-    start = key.find(b"{")
-    if start >= 0:
-        end = key.find(b"}", start)
-        if end > start + 1:
-            key = key[start + 1 : end]
-    return crc_hqx(key, 0) % SLOTS
 
 
 def is_settled(answer: Any) -> bool:
