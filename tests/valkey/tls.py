@@ -1,4 +1,4 @@
-"""A server that speaks TLS itself: Debian's, since the wheel's is linked without a TLS library."""
+"""Debian's Redis: another server than the wheel's, which is linked without a TLS library."""
 
 import shutil
 from pathlib import Path
@@ -10,15 +10,26 @@ from .server import Valkey, free_port
 DEBIANS = shutil.which("redis-server")
 
 
-class TlsRedis(Valkey):
+class DebiansRedis(Valkey):
+    """Redis. Skips the test where there is none."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        if DEBIANS is None:
+            pytest.skip("no redis-server here: apt-get install redis-server")
+        super().__init__(folder, *options)
+
+    def _command(self) -> list[str]:
+        assert DEBIANS is not None
+        return [DEBIANS, *super()._command()[1:]]
+
+
+class TlsRedis(DebiansRedis):
     """Redis that shows a certificate. `pem`: key and certificate, in one file.
 
-    Skips the test where there is none; `Link(tls=...)` before a plain server is always there.
+    `Link(tls=...)` before a plain server is always there.
     """
 
     def __init__(self, folder: Path, pem: Path, *options: str) -> None:
-        if DEBIANS is None:
-            pytest.skip("no redis-server with TLS here: apt-get install redis-server")
         shown = ("--tls-cert-file", str(pem), "--tls-key-file", str(pem))
         super().__init__(folder, *shown, "--tls-auth-clients", "no", *options)
         self.tls_url = f"rediss://127.0.0.1:{self.tls_port}/0"
@@ -28,5 +39,4 @@ class TlsRedis(Valkey):
         self.tls_port = free_port()
 
     def _command(self) -> list[str]:
-        assert DEBIANS is not None
-        return [DEBIANS, *super()._command()[1:], "--tls-port", str(self.tls_port)]
+        return [*super()._command(), "--tls-port", str(self.tls_port)]
