@@ -461,6 +461,24 @@ def test_without_one_a_rotated_token_goes_home_with_the_response_that_asked_for_
 
 
 @without_reuse
+def test_without_one_nothing_is_refreshed_behind_a_request_that_cannot_wait(
+    build: Build, clock: Clock, rotating: LocalUserPool, kind: str
+) -> None:
+    site = build(kind, pool=rotating)
+    browsers = [site.sign_in(), site.sign_in()]
+    clock.advance(DUE)
+    with rotating.hold(REFRESH) as gate:
+        come(browsers[0])
+        gate.wait_for_arrivals()  # and all patience is gone
+        come(browsers[1])
+    site.settle()
+    assert rotating.count(REFRESH) == 1
+    clock.advance(OVER - DUE)
+    for browser in browsers:
+        assert come(browser)[1]
+
+
+@without_reuse
 def test_who_cannot_know_whether_they_rotate_waits_for_the_first_answer(
     build: Build, clock: Clock, kind: str
 ) -> None:

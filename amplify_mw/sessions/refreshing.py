@@ -220,17 +220,18 @@ class Refresher:
         *,
         insists: bool = False,
         patience: float | None = None,
+        can_launch: bool = True,
     ) -> Flow[tuple[Outcome, float]]:
         """The outcome of a refresh, shared by all who ask meanwhile; and its time.
 
         `insists`: the app wants new tokens, however long the present ones last. `patience`: how
-        many seconds to wait, if they are good.
+        many seconds to wait, if they are good. `can_launch`: see the method of this name.
         """
         if paused := self._pause(loaded, now, insists=insists):
             return paused, now
         is_impatient = 0 <= now - self._impatient_since < _IMPATIENT
         if patience is not None and is_impatient:
-            return _BUSY, (yield from self.launch(loaded, now))
+            return _BUSY, ((yield from self.launch(loaded, now)) if can_launch else now)
         try:
             outcome, now = yield Join(self._flight(loaded, "sessions"), patience)
         except Unreachable as error:

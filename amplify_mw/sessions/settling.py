@@ -104,12 +104,12 @@ class Settler:
             return (yield from self._instead(loaded, outcome, now)), None, now
         if now < self._refresher.ahead_at(pair):
             return None, None, now
-        due_at = self._refresher.due_at(pair)
-        if now < due_at and self._refresher.can_launch(pair):
+        due_at, can_launch = self._refresher.due_at(pair), self._refresher.can_launch(pair)
+        if now < due_at and can_launch:
             now = yield from self._refresher.launch(loaded, now)
             return None, min(now + _RETRY_AHEAD, due_at), now
         outcome, now = yield from self._refresher.renewed(
-            loaded, now, patience=self._lifetimes.patience
+            loaded, now, patience=self._lifetimes.patience, can_launch=can_launch
         )
         if not _is_postponed(outcome):
             return (yield from self._adopt(loaded, outcome, now)), None, now
