@@ -304,6 +304,20 @@ def test_those_who_ask_in_one_turn_share_a_packet() -> None:
     run(ask_together)
 
 
+@pytest.mark.parametrize(("first", "packets"), [(1, [1, 2]), (2, [4])])
+def test_those_of_the_next_turns_join_a_packet_of_several(first: int, packets: list[int]) -> None:
+    async def ask_in_turns() -> None:
+        async with sharing() as (server, ours):
+            names = [b"%d::value" % number for number in range(first + 2)]
+            asked = [asyncio.create_task(wait(ours, get(name))) for name in names[:first]]
+            await turns(2)
+            asked += [asyncio.create_task(wait(ours, get(name))) for name in names[first:]]
+            assert await asyncio.gather(*asked) == [[expected(name)] for name in names]
+            assert sorted(server.packets) == packets
+
+    run(ask_in_turns)
+
+
 def test_who_asks_while_a_packet_waits_is_sent_at_once_on_another_connection() -> None:
     async def ask_one_by_one() -> None:
         async with sharing() as (server, ours):
