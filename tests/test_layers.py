@@ -43,8 +43,8 @@ HOUSE = {
     "log": "",
     "stores": """
         base memory
-        redis.errors redis.records redis.scripts redis.commands redis.exchange redis.batching
-        redis.cache
+        redis.errors redis.records redis.scripts redis.commands redis.exchange redis.arrived
+        redis.batching redis.cache
         postgres.errors postgres.table postgres.questions postgres.link postgres.connections
         postgres.store
         redis.urls redis.slots redis.credentials redis.sentinel redis.server redis.connections

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from .connections import Connections
 
 _TABLE: Final = "amplify_mw_sessions"
-_A_DAY: Final = 86_400.0
 
 
 class PostgresStore(SessionStore):
