@@ -34,7 +34,7 @@ from amplify_mw.stores.redis.slots import (
     routed,
 )
 from amplify_mw.stores.redis.store import RedisStore
-from amplify_mw.testing.store_contract import KEY
+from amplify_mw.testing.store_contract import KEY, at_once
 from tests.patience import until
 from tests.stores.redis_tools import IMPATIENT, Way, certificate, in_the_end
 from tests.stores.test_redis import RedisContract
@@ -361,6 +361,22 @@ def test_threads_and_loops_share_a_store_during_a_failover(
         thread.join()
 
     assert failures == []
+    store.close()
+
+
+def test_threads_that_need_the_same_nodes_do_not_wait_for_each_other(
+    valkey_cluster: ValkeyCluster,
+) -> None:
+    store = RedisStore(f"{valkey_cluster.url}?max_connections=1", cluster=True, timeout=20.0)
+    reads = [Command(("GET", key), key) for key in keys_of_all(valkey_cluster)]
+
+    def ask(number: int) -> None:
+        batch = Batch(tuple(reads[::-1] if number % 2 else reads))
+        for _ in range(100):
+            assert store._connections.send(batch) == [None] * 3
+
+    ask(0)
+    at_once(6, ask)
     store.close()
 
 

@@ -228,7 +228,8 @@ class ClusterConnections:
         answers: dict[Trip, Any] = {}
         sent: list[tuple[Trip, Sent]] = []
         try:
-            for trip, commands in trips.items():
+            for trip in sorted(trips):  # else two threads may wait for each other's connections
+                commands = trips[trip]
                 asked = self._asked(trip, commands, batch)
                 try:
                     sent.append((trip, self._pools.of_threads(trip.to).begin(asked)))
