@@ -215,7 +215,7 @@ def test_a_reload_repairs_the_list_in_the_same_trip(
 def test_a_list_that_is_out_of_reach_hinders_no_read_and_is_not_tried_again_at_once(
     another: RedisStore, own_valkey: Valkey, kept: Record, ask: Way
 ) -> None:
-    another._commands.is_apart = True  # as on a cluster
+    another._commands.is_apart = True  # as in a cluster
     trips = Trips(another)
 
     def fail(_: int, batch: Batch) -> None:
@@ -236,7 +236,7 @@ def test_a_list_that_is_out_of_reach_hinders_no_read_and_is_not_tried_again_at_o
 def test_a_session_ends_whose_list_is_out_of_reach(
     store: RedisStore, own_valkey: Valkey, kept: Record, ask: Way
 ) -> None:
-    store._commands.is_apart = True  # as on a cluster
+    store._commands.is_apart = True  # as in a cluster
     trips = Trips(store)
 
     def fail(_: int, batch: Batch) -> None:
