@@ -20,6 +20,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from contextvars import Context
 from queue import Empty, SimpleQueue
 from typing import Any, Final
@@ -175,7 +176,8 @@ class Connections:
             if not asking.cancel():  # it has begun, and watches its deadline by itself
                 return await answer
         finally:
-            answer.cancel()
+            with suppress(RuntimeError):  # its loop was closed without waiting for it
+                answer.cancel()
         raise Failed(BUSY, is_lost=False).told()
 
     def _submit(self, kind: str, work: Callable[..., Any], *arguments: Any) -> "Future[Any]":
