@@ -396,17 +396,21 @@ class Refresher:
             if is_this_pools:
                 why = f"{_UNLISTED}, {excerpt(error.claimed)}: correct issuers= or regions="
             return (yield from self._unusable(loaded, refusal, why, now, kept))
+        yield from self._note_if_due(loaded, pair, now)
+        outcome = yield from self._keep(loaded, lease, new, pair, now)
+        if isinstance(outcome, LoadedSession) and outcome.bundle is new:  # not a later holder's
+            name, access = loaded.codec.session, pair.access_token
+            yield Report(events.Refreshed(name, access.pool, access.client, access.sub))
+        return outcome
+
+    def _note_if_due(self, loaded: LoadedSession, pair: Pair, now: float) -> Flow[None]:
+        """Note new tokens that are due at once, or would be refreshed ahead at once."""
         if now >= self.due_at(pair):
             yield from self._note_in_vain(loaded, pair, now)
         elif now >= self.ahead_at(pair):
             sign_in, left = self._sign_in_of(loaded, now), self.due_at(pair) - now
             self._ahead_in_vain.note(sign_in, now, left, _NOTHING_BETTER)
             yield from self._verifier.watch_clock(pair.access_token, now)
-        outcome = yield from self._keep(loaded, lease, new, pair, now)
-        if isinstance(outcome, LoadedSession) and outcome.bundle is new:  # not a later holder's
-            name, access = loaded.codec.session, pair.access_token
-            yield Report(events.Refreshed(name, access.pool, access.client, access.sub))
-        return outcome
 
     def _unusable(
         self,

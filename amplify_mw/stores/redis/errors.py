@@ -148,10 +148,26 @@ def told(error: BaseException, *, is_tls: bool, was_reached: bool, among: Among 
 
 
 def _sentence(error: BaseException, *, is_tls: bool, was_reached: bool, among: Among) -> str | None:
-    name, text = kind(error), str(error)
+    name = kind(error)
     if among == "cluster" and name in _IN_CLUSTER:
         return _IN_CLUSTER[name]
-    own = type(error).__name__
+    if (sentence := _of_answer(error, name)) is not None:
+        return sentence
+    for cause in _causes(error):
+        found_cause = _of_cause(cause, is_tls=is_tls)
+        is_gone = among in _GONE and was_reached and isinstance(cause, ConnectionRefusedError)
+        if found_cause is not None and not is_gone:
+            return found_cause
+    if was_reached:
+        return _GONE.get(among) if name == "ConnectionError" else None
+    if is_tls:
+        return _NO_TLS
+    return _NO_ANSWER if name == "TimeoutError" else _NO_REDIS
+
+
+def _of_answer(error: BaseException, name: str) -> str | None:
+    """The meaning of an answer, by its class, code or text."""
+    own, text = type(error).__name__, str(error)
     if own in _OWN_SENTENCES:
         return text
     if own in _BY_CLASS:
@@ -163,16 +179,7 @@ def _sentence(error: BaseException, *, is_tls: bool, was_reached: bool, among: A
     for part, sentence in _BY_TEXT:
         if part in text.lower():
             return sentence
-    for cause in _causes(error):
-        found_cause = _of_cause(cause, is_tls=is_tls)
-        is_gone = among in _GONE and was_reached and isinstance(cause, ConnectionRefusedError)
-        if found_cause is not None and not is_gone:
-            return found_cause
-    if was_reached:
-        return _GONE.get(among) if name == "ConnectionError" else None
-    if is_tls:
-        return _NO_TLS
-    return _NO_ANSWER if name == "TimeoutError" else _NO_REDIS
+    return None
 
 
 def _causes(error: BaseException | None) -> list[BaseException]:

@@ -90,14 +90,7 @@ class RedisStore(SessionStore):
         credentials: "Credentials | None" = None,
         _sentinels: tuple[Sequence[tuple[str, int]], str, str] | None = None,
     ) -> None:
-        check_number("timeout", timeout, *TIMEOUTS)
-        check_number("local_cache", local_cache, 0, _LONGEST_CACHED)
-        if not isinstance(replicas, int) or isinstance(replicas, bool) or replicas < 0:
-            raise ConfigurationError("replicas: how many have to confirm a write: 0 or more")
-        if not isinstance(prefix, str):
-            raise ConfigurationError(f"prefix: write a text, such as 'shop:'; got {prefix!r}")
-        if find_spec("redis") is None:
-            raise ConfigurationError("RedisStore needs redis-py: pip install 'amplify-mw[redis]'")
+        _check_options(prefix, timeout, local_cache, replicas)
         from .sentinel import Sentinels
         from .server import Server
 
@@ -410,6 +403,18 @@ class RedisStore(SessionStore):
         """Never touch the parent's connections again: closing them would need its locks."""
         _inherited.append(self._connections)
         self._begin()
+
+
+def _check_options(prefix: str, timeout: float, local_cache: float, replicas: int) -> None:
+    """Raise `ConfigurationError` for an option that is out of range, or without redis-py."""
+    check_number("timeout", timeout, *TIMEOUTS)
+    check_number("local_cache", local_cache, 0, _LONGEST_CACHED)
+    if not isinstance(replicas, int) or isinstance(replicas, bool) or replicas < 0:
+        raise ConfigurationError("replicas: how many have to confirm a write: 0 or more")
+    if not isinstance(prefix, str):
+        raise ConfigurationError(f"prefix: write a text, such as 'shop:'; got {prefix!r}")
+    if find_spec("redis") is None:
+        raise ConfigurationError("RedisStore needs redis-py: pip install 'amplify-mw[redis]'")
 
 
 class Listed:
