@@ -464,7 +464,7 @@ def test_without_one_a_rotated_token_goes_home_with_the_response_that_asked_for_
 def test_without_one_nothing_is_refreshed_behind_a_request_that_cannot_wait(
     build: Build, clock: Clock, rotating: LocalUserPool, kind: str
 ) -> None:
-    site = build(kind, pool=rotating)
+    site = build(kind, session={"patience": 0}, pool=rotating)
     browsers = [site.sign_in(), site.sign_in()]
     clock.advance(DUE)
     with rotating.hold(REFRESH) as gate:

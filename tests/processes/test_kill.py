@@ -84,9 +84,9 @@ def kill_with_the_new_tokens(cases: dict[str, Case], cognito: Cognito, cluster: 
             case.holder.begin(case.cookie)
         gate.wait_for_arrivals(len(cases), timeout=PATIENCE)
         for case in cases.values():
-            case.holder.do("hold", place="before replace")
+            case.holder.do("hold", place="before replace_and_release")
     for case in cases.values():
-        cluster.journal.wait(case.spec.name, "held before replace")
+        cluster.journal.wait(case.spec.name, "held before replace_and_release")
     kill(cases)
 
 

@@ -468,12 +468,12 @@ def load(cluster: Cluster, spec: Spec, cookie: str) -> Iterator[Callable[[], set
     assert {in_the_end(lambda of=of: of.ask(cookie).outcome) for of in members} == {signed_in}
     begun = [member.begin(cookie, count=20) for _ in range(3) for member in members]
     for member in members:
-        member.do("hold", place="before load")
+        member.do("hold", place="before reload")
     begun += [member.begin(cookie, count=20) for _ in range(3) for member in members]
 
     def statuses() -> set[int]:
         for member in members:
-            member.do("release", place="before load")
+            member.do("release", place="before reload")
         return {answer.status for some in begun for answer in some.answers}
 
     yield statuses
