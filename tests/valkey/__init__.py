@@ -13,20 +13,20 @@ Rules:
 - Nothing here sleeps for a time: a state is asked for until it is there.
 """
 
-from .cluster import Node as Node
-from .cluster import ValkeyCluster as ValkeyCluster
-from .cluster import slot_of as slot_of
-from .fixtures import own_valkey as own_valkey
-from .fixtures import own_valkey_cluster as own_valkey_cluster
-from .fixtures import own_valkey_sentinels as own_valkey_sentinels
-from .fixtures import redis_url as redis_url
-from .fixtures import valkey_cluster as valkey_cluster
-from .fixtures import valkey_sentinels as valkey_sentinels
-from .links import Link as Link
-from .sentinels import ValkeySentinels as ValkeySentinels
-from .server import PASSWORD as PASSWORD
-from .server import Valkey as Valkey
-from .server import free_port as free_port
-from .server import program as program
-from .tls import DebiansRedis as DebiansRedis
-from .tls import TlsRedis as TlsRedis
+from tests.valkey.cluster import Node as Node
+from tests.valkey.cluster import ValkeyCluster as ValkeyCluster
+from tests.valkey.cluster import slot_of as slot_of
+from tests.valkey.fixtures import own_valkey as own_valkey
+from tests.valkey.fixtures import own_valkey_cluster as own_valkey_cluster
+from tests.valkey.fixtures import own_valkey_sentinels as own_valkey_sentinels
+from tests.valkey.fixtures import redis_url as redis_url
+from tests.valkey.fixtures import valkey_cluster as valkey_cluster
+from tests.valkey.fixtures import valkey_sentinels as valkey_sentinels
+from tests.valkey.links import Link as Link
+from tests.valkey.sentinels import ValkeySentinels as ValkeySentinels
+from tests.valkey.server import PASSWORD as PASSWORD
+from tests.valkey.server import Valkey as Valkey
+from tests.valkey.server import free_port as free_port
+from tests.valkey.server import program as program
+from tests.valkey.tls import DebiansRedis as DebiansRedis
+from tests.valkey.tls import TlsRedis as TlsRedis

@@ -12,9 +12,8 @@ from redis.cluster import ClusterNode, RedisCluster
 from redis.crc import key_slot
 
 from tests.patience import until
-
-from .links import Link
-from .server import Valkey, free_port, settle
+from tests.valkey.links import Link
+from tests.valkey.server import Valkey, free_port, settle
 
 SLOTS: Final = 16_384
 _SMALL: Final = ("--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1")

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from .cluster import ValkeyCluster
-from .sentinels import ValkeySentinels
-from .server import Valkey
+from tests.valkey.cluster import ValkeyCluster
+from tests.valkey.sentinels import ValkeySentinels
+from tests.valkey.server import Valkey
 
 PATIENT = 60_000  # milliseconds: on a busy machine a node may be silent for long
 

@@ -9,8 +9,7 @@ import redis
 from redis.sentinel import Sentinel as Client
 
 from tests.patience import until
-
-from .server import Valkey, program, settle
+from tests.valkey.server import Valkey, program, settle
 
 SERVICE: Final = "mymaster"
 _OFTEN: Final = ("info-period", 200, "publish-period", 200, "ask-period", 200, "ping-period", 100)

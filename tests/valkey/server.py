@@ -14,8 +14,7 @@ from typing import Any, Final
 import redis
 
 from tests.patience import until
-
-from .endings import end_with_this_process, has_ended
+from tests.valkey.endings import end_with_this_process, has_ended
 
 PASSWORD = "a-secret-password"
 _READY: Final = ("Ready to accept connections", "Sentinel ID is")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from .server import Valkey, free_port
+from tests.valkey.server import Valkey, free_port
 
 DEBIANS = shutil.which("redis-server")
 
