@@ -43,10 +43,10 @@ class Asked:
     def __init__(
         self, words: bytes, count: int, deadline: float, answers: "asyncio.Future[list[Any]]"
     ) -> None:
-        self.words = words
-        self.count = count
-        self.deadline = deadline
-        self.answers = answers
+        self.words: bytes = words
+        self.count: int = count
+        self.deadline: float = deadline
+        self.answers: asyncio.Future[list[Any]] = answers
 
     def fail(self, error: BaseException) -> None:
         """Give the asker this failure, unless it has its answers, or has left."""
@@ -86,8 +86,8 @@ class Packet:
     def __init__(self, lane: Lane) -> None:
         self.lane = lane
         self.asked: list[Asked] = []
-        self.has_begun = False
-        self.is_given_up = False
+        self.has_begun: bool = False
+        self.is_given_up: bool = False
         self.task: asyncio.Task[None] | None = None
 
     def begin(self) -> list[Asked]:

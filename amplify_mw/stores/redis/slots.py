@@ -65,7 +65,7 @@ class Slots:
 
     def __init__(self) -> None:
         self.nodes: tuple[Address, ...] = ()
-        self.times_learned = 0
+        self.times_learned: int = 0
         self._owners: list[Address | None] = [None] * SLOTS
         self._doubted: set[Address] = set()
         self._is_old = True
