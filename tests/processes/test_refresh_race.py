@@ -54,7 +54,7 @@ def test_one_refresh_serves_all_of_them(
     assert rotating.grants == 1
 
 
-@everywhere
+@sites
 @kinds
 def test_tokens_that_are_still_good_are_refreshed_once(
     cluster: Cluster, places: Places, rotating: Cognito, kind: str, store: str
