@@ -45,9 +45,9 @@ class Command(NamedTuple):
 class Batch(NamedTuple):
     """Commands to be sent together.
 
-    `in_order`: none is carried out before the one in front of it, and none after a failure. Without
-    it the nodes of a cluster are asked at once. `to_replicas`: what it writes must not be lost with
-    a primary, as far as the store was told to see to that.
+    `in_order`: none is carried out before the one in front of it, and none on another node after a
+    failure. Without it the nodes of a cluster are asked at once. `to_replicas`: what it writes must
+    not be lost with a primary, as far as the store was told to see to that.
     """
 
     commands: tuple[Command, ...]

@@ -60,8 +60,8 @@ class RedisStore(SessionStore):
     Before you close a loop by hand, run its `shutdown_asyncgens()`, as they do.
 
     `cluster`: the url is that of a node of a Redis Cluster, which names the others. Replicas are
-    never read. `timeout` is then for all of an operation, wherever its keys are; `max_connections`
-    is for each node. See `sentinel` for a primary that Sentinels name.
+    never read. When awaited, `timeout` is then for all of a trip, wherever its keys are;
+    `max_connections` is for each node. See `sentinel` for a primary that Sentinels name.
 
     `replicas`: how many have to confirm the end of a session, and a refresh of its tokens, before
     these count as done (default 0). If they do not in three quarters of `timeout`:
