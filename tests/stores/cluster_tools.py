@@ -1,11 +1,14 @@
 """What the tests of stores on a cluster share: sites there, and sessions on a primary of choice."""
 
+import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from amplify_mw import SealedSession, StoredSession
+from amplify_mw.sessions.verdicts import user_key
+from amplify_mw.stores.redis.commands import Commands
 from amplify_mw.stores.redis.store import RedisStore
 from amplify_mw.testing import LocalUserPool
 from tests.patience import until
@@ -63,12 +66,24 @@ class Visitor(Browser):
         self.key = key
 
 
-def signed_in_at(site: Site, cluster: ValkeyCluster, *nodes: Node) -> list[Visitor]:
+def user_listed_at(site: Site, cluster: ValkeyCluster, node: Node) -> str:
+    """The name of a new user whose list of sessions will be on this primary."""
+    while True:
+        name = f"user-{secrets.token_hex(4)}"
+        user = site.pool.add_user(name)
+        owned = Commands(PREFIX.encode()).list_of(user_key(site.pool.user_pool_id, user.sub))
+        if cluster.owner(owned) is node:
+            return name
+
+
+def signed_in_at(
+    site: Site, cluster: ValkeyCluster, *nodes: Node, user: str = "ada"
+) -> list[Visitor]:
     """Browsers whose sessions are on these primaries, one each, and on their replicas."""
     found: dict[Node, Visitor] = {}
     while not found.keys() >= set(nodes):
         before = cluster.keys(f"{PREFIX}s:")
-        browser = site.sign_in("ada")
+        browser = site.sign_in(user)
         if isinstance(site.session, SealedSession):  # there is a record of it after a refresh
             assert browser.ask(lambda: str(site.refresh())).status == 200
         key = session_key(cluster.keys(f"{PREFIX}s:"), before)

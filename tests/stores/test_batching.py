@@ -172,8 +172,7 @@ def read(answers: list[Any]) -> list[object]:
 
 
 def get(*names: bytes, to_replicas: bool = False) -> Batch:
-    commands = tuple(Command(("GET", name), name) for name in names)
-    return Batch(commands, to_replicas=to_replicas)
+    return Batch(tuple(Command(("GET", name), name, to_replicas) for name in names))
 
 
 class Pool(redis.asyncio.ConnectionPool):

@@ -27,6 +27,7 @@ from tests.stores.cluster_tools import (
     sees,
     signed_in_at,
     sites_of,
+    user_listed_at,
 )
 from tests.stores.redis_tools import Way, in_the_end
 from tests.valkey import Node, ValkeyCluster
@@ -114,12 +115,14 @@ def test_with_replicas_to_wait_for_such_an_end_is_an_outage(
     assert "fewer replicas than replicas= says" in said[0]
 
 
+@pytest.mark.parametrize("listed_at", [0, 1])
 def test_with_replicas_to_wait_for_reads_and_other_primaries_go_on(
-    linked: ValkeyCluster, sites: Sites
+    linked: ValkeyCluster, sites: Sites, listed_at: int
 ) -> None:
     site = sites.on(RedisStore(linked.url, cluster=True, replicas=1))
     first, second = linked.nodes[:2]
-    ada, elsewhere = signed_in_at(site, linked, first, second)
+    user = user_listed_at(site, linked, linked.nodes[listed_at])
+    ada, elsewhere = signed_in_at(site, linked, first, second, user=user)
     stall(first)
 
     assert sees(ada) == HERE

@@ -88,9 +88,12 @@ class Sender:
         self.store = store
         self._way = way
 
-    def __call__(self, *commands: tuple[Any, ...], **options: bool) -> list[Any]:
+    def __call__(
+        self, *commands: tuple[Any, ...], to_replicas: bool = False, **options: bool
+    ) -> list[Any]:
         """Each command with its key as the second word."""
-        batch = Batch(tuple(Command(words, words[1]) for words in commands), **options)
+        marked = (Command(words, words[1], to_replicas) for words in commands)
+        batch = Batch(tuple(marked), **options)
         connections = self.store._connections
         if self._way.loop is None:
             return _bare(connections.send(batch))

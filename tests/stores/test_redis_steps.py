@@ -227,7 +227,7 @@ def test_each_command_touches_one_key_and_says_which(
     store.end(OTHER, True)
 
     used = set()
-    for words, key in trips.commands:
+    for words, key, _ in trips.commands:
         if words[0] == "EVAL":
             used.add(words[1])
             assert words[2:4] == (1, key)
