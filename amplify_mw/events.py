@@ -177,7 +177,7 @@ Event: TypeAlias = (
 class Reporting(Protocol):
     """Tells the log and the app's listener of events."""
 
-    listener: "Callable[[Event], object] | None"
+    listeners: "tuple[Callable[[Event], object], ...]"
 
     def is_heard(self) -> bool:
         """Whether there is a reader for events of requests: a listener, or the log at DEBUG."""

@@ -17,6 +17,7 @@ from amplify_mw import (
 )
 from amplify_mw.config.config import MAX_LEEWAY
 from amplify_mw.engine.engine import Engine
+from amplify_mw.events import Event
 from amplify_mw.testing import LocalUserPool
 
 POOL_ID = "eu-west-1_Ab12Cd34E"
@@ -967,6 +968,16 @@ class TestReplace:
             config().replace(**{mistyped: None})
 
 
+class Counting:
+    """Telemetry that counts events."""
+
+    def __init__(self) -> None:
+        self.events = 0
+
+    def on_event(self, event: Event) -> None:
+        self.events += 1
+
+
 OTHERS: dict[str, Any] = {  # another value of each option
     "user_pool_id": "eu-west-1_Other",
     "client_id": "ios",
@@ -1002,6 +1013,8 @@ OTHERS: dict[str, Any] = {  # another value of each option
     "http_timeout": 6,
     "proxy": "http://proxy:3128",
     "on_event": print,
+    "telemetry": Counting(),
+    "debug_headers": True,
     "pages": {401: "<p>$title</p>"},
     "cache_entries": 9,
     "cache_bytes": 9,
@@ -1009,6 +1022,7 @@ OTHERS: dict[str, Any] = {  # another value of each option
 OF_AN_APP = {  # options that configurations of one core may differ in
     *("protect", "public", "ignore", "mount", "login_url", "routes", "csrf", "csrf_exempt"),
     *("bearer", "handover_keys", "origins", "preflight", "cache_control", "on_event", "pages"),
+    *("telemetry", "debug_headers"),
     "resource_metadata",
 }
 

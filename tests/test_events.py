@@ -638,6 +638,30 @@ def test_a_listener_that_raises_is_logged_and_fails_nothing(
     assert {record.levelname for record in failed} == {"ERROR"}
 
 
+def test_of_several_listeners_each_is_told_in_its_order_whatever_another_raises(
+    build: Build, caplog: pytest.LogCaptureFixture
+) -> None:
+    told: list[str] = []
+
+    def first(event: Event) -> None:
+        told.append(f"first: {type(event).__name__}")
+        raise RuntimeError("no room")
+
+    def second(event: Event) -> None:
+        told.append(f"second: {type(event).__name__}")
+
+    class Metrics:
+        def on_event(self, event: Event) -> None:
+            told.append(f"metrics: {type(event).__name__}")
+
+    build("sealed", on_event=[first, second], telemetry=Metrics()).sign_in()
+
+    assert told == ["first: SignedIn", "second: SignedIn", "metrics: SignedIn"]
+    assert [r.message for r in caplog.records if r.levelname == "ERROR"] == [
+        "on_event has failed at an event SignedIn"
+    ]
+
+
 def test_a_coroutine_function_is_refused_with_what_to_write(pool: LocalUserPool) -> None:
     async def listen(event: Event) -> None: ...
 
@@ -647,7 +671,7 @@ def test_a_coroutine_function_is_refused_with_what_to_write(pool: LocalUserPool)
     for listener in (listen, Awaited(), partial(listen)):
         with pytest.raises(ConfigurationError, match=r"^on_event: .*without async.*put_nowait"):
             pool.config(on_event=listener)
-    for other in ("listen", Listener, []):
+    for other in ("listen", Listener, {}, [print, "listen"]):
         with pytest.raises(ConfigurationError, match=r"^on_event: write a function"):
             pool.config(on_event=other)
 

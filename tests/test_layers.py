@@ -19,10 +19,12 @@ PACKAGE = Path(amplify_mw.__file__).parent
 # `wsgi` and the like are files of the package itself.
 HOUSE = {
     "errors": "",
+    "reasons": "",
     "naming": "",
-    "models": "user machine session cognito",
+    "models": "user machine session cognito check",
     "effects": "",
     "events": "",
+    "telemetry": "",
     "web": """
         base64url origins cookie_policy proxy cookies mounts requests headers hosts paths answers
         authorization resource pages sent
@@ -69,6 +71,7 @@ HOUSE = {
     """,
     "wsgi": "",
     "asgi": "",
+    "diagnostics": "report configuration",
     "integrations": """
         answering current signals bottle
         django.settings django.remembering django.rights django.users django.backend

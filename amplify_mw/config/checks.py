@@ -51,10 +51,18 @@ def check_flag(name: str, value: object) -> bool:
     return value
 
 
-def check_listener(listener: object) -> None:
-    """Raise `ConfigurationError` unless this is a function for events, or None."""
-    if listener is None:
-        return
+def check_listeners(listeners: object) -> Any:
+    """Return the option `on_event`: None, a function for events, or a tuple of several."""
+    if not isinstance(listeners, list | tuple):
+        if listeners is not None:
+            _check_listener(listeners)
+        return listeners
+    for listener in listeners:
+        _check_listener(listener)
+    return tuple(listeners)
+
+
+def _check_listener(listener: object) -> None:
     call = getattr(listener, "__call__", None)  # noqa: B004  # an object's may be async
     if any(map(inspect.iscoroutinefunction, (listener, call))):
         raise ConfigurationError(
@@ -64,8 +72,8 @@ def check_listener(listener: object) -> None:
     is_usable = callable(listener) and isinstance(listener, Hashable)
     if not is_usable or isinstance(listener, type):
         raise ConfigurationError(
-            "on_event: write a function that takes an event, such as one of amplify_mw.events; got "
-            f"{kind_of(listener)}"
+            "on_event: write a function that takes an event, such as one of amplify_mw.events, or "
+            f"a list of these; got {kind_of(listener)}"
         )
 
 

@@ -28,7 +28,8 @@ from ..web.mounts import is_below, parse_mounts
 from ..web.origins import domains_above, is_loopback
 from .checks import (
     check_audience,
-    check_listener,
+    check_flag,
+    check_listeners,
     check_login_url,
     check_needs,
     check_origin,
@@ -46,10 +47,11 @@ from .routes import AuthRoutes, check_scopes, check_site
 if TYPE_CHECKING:
     from ..events import Event
     from ..needs import Needs
+    from ..telemetry import Telemetry
     from ..web.pages import PageContext
     from .options import Options
 else:  # for tools that read annotations at run time
-    Needs = object
+    Needs = Telemetry = object
     Event = PageContext = tuple  # as all of them are
     Options = dict
 
@@ -287,12 +289,21 @@ class AmplifyConfig(PoolOptions):
     machine are asked directly.
     """
 
-    on_event: Callable[[Event], object] | None = None
+    on_event: Callable[[Event], object] | Sequence[Callable[[Event], object]] | None = None
     """A function that is called with each event; see `amplify_mw.events`. Default: None.
 
-    It is called at once, on the thread of the event: a request's, the event loop's or one of the
-    library's own, several at a time. It has to be quick, and cannot be async. An exception of its
-    own is logged.
+    Or a list of functions: if one raises, the others are called all the same. A function is called
+    at once, on the thread of the event: a request's, the event loop's or one of the library's own,
+    several at a time. It has to be quick, and cannot be async. An exception of its own is logged.
+    """
+
+    telemetry: Telemetry | None = None
+    """Metrics and traces: `OpenTelemetry()` of `amplify_mw.otel`. Default: None, none are made."""
+
+    debug_headers: bool = False
+    """Whether responses say why a user is signed in or not, for development. Default: False.
+
+    `Server-Timing` and `Amplify-MW-Debug`: anybody who sees the response can read them.
     """
 
     cache_entries: int = 10_000
@@ -370,7 +381,9 @@ class AmplifyConfig(PoolOptions):
                 "or leave public out"
             )
         check_proxy(self.proxy)
-        check_listener(self.on_event)
+        set_fields(self, on_event=check_listeners(self.on_event))
+        self._check_telemetry()
+        check_flag("debug_headers", self.debug_headers)
         if self.bearer not in (True, False):
             raise ConfigurationError(f"bearer: write True or False; got {self.bearer!r}")
         if self.csrf not in ("origin", None):
@@ -440,6 +453,22 @@ class AmplifyConfig(PoolOptions):
             )
         if self.login_url is None:
             set_fields(self, login_url=f"{routes.prefix}/sign-in")
+
+    def _check_telemetry(self) -> None:
+        telemetry = self.telemetry
+        if telemetry is not None and (
+            isinstance(telemetry, type) or not callable(getattr(telemetry, "on_event", None))
+        ):
+            raise ConfigurationError(
+                "telemetry: write OpenTelemetry() of amplify_mw.otel; got " + kind_of(telemetry)
+            )
+
+    @cached_property
+    def listeners(self) -> tuple[Callable[[Event], object], ...]:
+        """The functions of `on_event`, and that of the `telemetry`."""
+        own = self.on_event
+        found = () if own is None else own if isinstance(own, tuple) else (own,)
+        return found if self.telemetry is None else (*found, self.telemetry.on_event)
 
     @cached_property
     def user_pools(self) -> tuple[UserPool, ...]:

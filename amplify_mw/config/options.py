@@ -21,9 +21,10 @@ from .routes import AuthRoutes
 if TYPE_CHECKING:
     from ..events import Event
     from ..needs import Needs
+    from ..telemetry import Telemetry
     from ..web.pages import PageContext
 else:
-    Needs = object
+    Needs = Telemetry = object
     Event = PageContext = tuple
 
 
@@ -64,6 +65,8 @@ class Options(TypedDict, total=False):
     attributes_ttl: float
     http_timeout: float
     proxy: str | None
-    on_event: Callable[[Event], object] | None
+    on_event: Callable[[Event], object] | Sequence[Callable[[Event], object]] | None
+    telemetry: Telemetry | None
+    debug_headers: bool
     cache_entries: int
     cache_bytes: int

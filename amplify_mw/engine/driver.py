@@ -67,9 +67,9 @@ class Driver:
     def reporting_to(self, reporter: Reporter) -> "Driver":
         """A driver for one app, with the flights and connections of this one.
 
-        It is this one if the app has no listener.
+        It is this one if the app has no listeners.
         """
-        if reporter.listener is None:
+        if not reporter.listeners:
             return self
         made = copy(self)
         made._reporter = reporter

@@ -178,7 +178,7 @@ class Engine:
         self.clock: Clock = self._registry.clock
         _warn(config)
         self._shared = self._registry.shared_state(config.core)
-        reporter = Reporter(config.on_event, self._shared.reporters)
+        reporter = Reporter(config.listeners, self._shared.reporters)
         self.driver: Driver = self._shared.driver.reporting_to(reporter)
         self.authenticator: Authenticator = Authenticator(
             config,

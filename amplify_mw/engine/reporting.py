@@ -1,13 +1,13 @@
-"""The reporter, which tells the log and an app's listener of events, and the events of requests.
+"""The reporter, which tells the log and an app's listeners of events, and the events of requests.
 
 Rules:
-- The log is told first, then the app's listener (`AmplifyConfig(on_event=...)`), on the thread of
-  the event. An exception of either is logged and goes no further.
-- The listener is told of a refusal once per request and reason, the log each time.
-- Each app has a listener of its own. It is told of the app's requests, and of work started for
+- The log is told first, then the app's listeners (`AmplifyConfig(on_event=...)`) in their order, on
+  the thread of the event. An exception of any is logged and goes no further.
+- The listeners are told of a refusal once per request and reason, the log each time.
+- Each app has listeners of its own. They are told of the app's requests, and of work started for
   them. An outage, a refused set-up or a notice of shared work concerns all apps that share it: all
   their listeners are told, and the log once.
-- Without a listener, and with the log above DEBUG, no event of a request is made.
+- Without listeners, and with the log above DEBUG, no event of a request is made.
 """
 
 import inspect
@@ -43,22 +43,24 @@ _LONGEST_METHOD: Final = 16
 
 
 class Reporter:
-    """Tells the log and one app's listener of events.
+    """Tells the log and one app's listeners of events.
 
     `shared`: the reporters of all apps that share caches and flights.
     """
 
-    def __init__(self, listener: Listener | None = None, shared: "Reporters | None" = None) -> None:
-        self.listener: Listener | None = listener
+    def __init__(
+        self, listeners: tuple[Listener, ...] = (), shared: "Reporters | None" = None
+    ) -> None:
+        self.listeners: tuple[Listener, ...] = listeners
         self._once = Once()
         table = self._shared = {} if shared is None else shared
-        if listener is not None:
+        if listeners:
             own = id(self)
             table[own] = weakref.ref(self, lambda _: table.pop(own, None))
 
     def is_heard(self) -> bool:
         """Whether there is a reader for events of requests: a listener, or the log at DEBUG."""
-        return self.listener is not None or logger.is_enabled()
+        return bool(self.listeners) or logger.is_enabled()
 
     def report(
         self,
@@ -73,8 +75,9 @@ class Reporter:
         `is_new`: False for the log alone.
         """
         write_line(event, loudly=loudly, error=error)
-        if is_new and self.listener is not None:
-            _call(self.listener, event)
+        if is_new:
+            for listener in self.listeners:
+                _call(listener, event)
 
     def report_to_all(self, event: Event) -> None:
         """Tell all listeners of apps that share work, and the log once."""
@@ -82,10 +85,10 @@ class Reporter:
         told: list[Listener] = []
         for reference in list(self._shared.values()):
             reporter = reference()
-            listener = None if reporter is None else reporter.listener
-            if listener is not None and listener not in told:
-                told.append(listener)
-                _call(listener, event)
+            for listener in () if reporter is None else reporter.listeners:
+                if listener not in told:
+                    told.append(listener)
+                    _call(listener, event)
 
     def is_first(self, kind: str, detail: str = "") -> bool:
         """Whether this is to be told: it was not yet, nor too many details of its kind."""
@@ -266,12 +269,13 @@ def _names(config: AmplifyConfig) -> list[str]:
 def _is_new(visit: Visit, reason: str) -> bool:
     """Note a reason with its request; whether it is the first time.
 
-    Middlewares of one app that are nested in one request count as one, if they have one listener.
+    Middlewares of one app that are nested in one request count as one, if their listeners are the
+    same.
     """
-    listener = visit.home.reporter.listener
+    listeners = visit.home.reporter.listeners
     each: Visit | None = visit
     while each is not None:
-        if reason in getattr(each, "told", ()) and each.home.reporter.listener == listener:
+        if reason in getattr(each, "told", ()) and each.home.reporter.listeners == listeners:
             return False
         outer = each.outer
         # A request made after the outer response has begun, say in its stream, is another one.

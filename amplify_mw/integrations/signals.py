@@ -69,7 +69,9 @@ def extension_config(
             "auth = AmplifyAuth() and auth.init_app(app, config), and only once"
         )
     config = _read(app.config.get(SETTING) if given is None else given, options)
-    return config.replace(on_event=_teller(app, config.on_event))
+    own = config.on_event
+    listeners = own if isinstance(own, tuple) else () if own is None else (own,)
+    return config.replace(on_event=(*listeners, _teller(app)))
 
 
 def _read(source: Any, options: Options) -> AmplifyConfig:
@@ -88,17 +90,14 @@ def _read(source: Any, options: Options) -> AmplifyConfig:
     )
 
 
-def _teller(app: object, own: Callable[[Event], object] | None) -> Callable[[Event], object]:
-    """The listener: it tells the app's own one, and then the signals' receivers."""
+def _teller(app: object) -> Callable[[Event], None]:
+    """The listener that tells the signals' receivers."""
     # The configuration is a key among all engines: it would keep the app alive.
     reference = weakref.ref(app)
 
-    def tell(event: Event) -> object:
-        try:
-            return None if own is None else own(event)
-        finally:
-            signal, sender = _SIGNALS.get(type(event)), reference()
-            if signal is not None and sender is not None:
-                signal.send(sender, event=event)
+    def tell(event: Event) -> None:
+        signal, sender = _SIGNALS.get(type(event)), reference()
+        if signal is not None and sender is not None:
+            signal.send(sender, event=event)
 
     return tell

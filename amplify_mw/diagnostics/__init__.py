@@ -1,0 +1,1 @@
+"""Explaining a credential, and examining a configuration: `amplify-mw inspect` and `doctor`."""

@@ -1,0 +1,56 @@
+"""Checks as text for a person, as JSON for a program, and as an exit status.
+
+    wrong    issuer        found  'https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_Other'
+                           wanted 'https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_Ab12Cd34E'
+                           mend   correct user_pool_id
+
+Rules:
+- Texts of checks are printable, whatever they were made of: no newline, no terminal escape.
+- The worst outcome decides the exit status.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from ..models.check import Check, Outcome
+
+EXIT_STATUS: Final[dict[Outcome, int]] = {"ok": 0, "warning": 0, "wrong": 1, "unknown": 3}
+"""The exit status of each outcome. (2 is that of a command line that cannot be read.)"""
+
+
+def exit_status(checks: Iterable[Check]) -> int:
+    """The exit status of all of them: 1 if something is wrong, 3 if something cannot be told."""
+    found = {EXIT_STATUS[check.outcome] for check in checks}
+    return 1 if 1 in found else max(found, default=0)
+
+
+def as_text(checks: Sequence[Check]) -> str:
+    """The checks in lines for a person."""
+    width = max((len(check.name) for check in checks), default=0)
+    lines: list[str] = []
+    for check in checks:
+        start = f"{check.outcome:<8} {check.name:<{width}}  "
+        told = [(word, getattr(check, word)) for word in ("found", "wanted", "mend")]
+        parts = [f"{word:<6} {printable(text)}" for word, text in told if text] or [""]
+        lines.append((start + parts[0]).rstrip())
+        lines += [" " * len(start) + part for part in parts[1:]]
+    return "\n".join(lines)
+
+
+def as_dicts(checks: Iterable[Check]) -> list[dict[str, str]]:
+    """The checks as JSON has them; empty texts are left out."""
+    return [
+        {name: printable(text) for name, text in check._asdict().items() if text}
+        for check in checks
+    ]
+
+
+def printable(text: str) -> str:
+    r"""A text without control characters: these are escaped.
+
+    >>> print(printable("a\nb"), printable("\x1b[2J"))
+    a\nb \x1b[2J
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return text.encode("unicode_escape").decode("ascii")
