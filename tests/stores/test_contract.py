@@ -105,7 +105,7 @@ class Immortal(MemoryStore):
 
 class Ordered(MemoryStore):
     def of_user(self, user: str) -> list[tuple[bytes, Record]]:
-        return sorted(super().of_user(user))
+        return super().of_user(user)[::-1]
 
 
 class Generous(MemoryStore):
