@@ -143,7 +143,7 @@ _SIGNED_OUT: Final = (
         "has set the cookie. As a 503: the pool's issuer was switched.",
         "Compare `user_pool_id` with the issuers in the log's WARNING, and correct it. If another "
         "site sets the cookie, give yours a name of its own. For an emulator, set `issuer`. As a "
-        "503, name the issuer in `issuers=[...]` or the Region in `regions=[...]`.",
+        "503, correct `issuers=` or `regions=`.",
         "issuers.md#before-you-switch-a-pool",
     ),
     Explanation(
@@ -169,7 +169,7 @@ _SIGNED_OUT: Final = (
         _CLEARED,
         "The token is neither an ID token nor an access token; or it is an ID token in an "
         "`Authorization` header.",
-        "A program sends its ID token as a Bearer token, or a refresh token.",
+        "A program sends its ID token as a Bearer token.",
         "Send the access token in an `Authorization` header, an ID or access token in a cookie.",
     ),
     Explanation(
@@ -490,7 +490,7 @@ _FORBIDDEN_TO_USERS: Final = (
         "A browser has loaded a page ahead of a click, and the page starts or ends a session.",
         "A link to sign in or out is prefetched. Nobody sees this answer: the browser asks again "
         "at the click.",
-        "Nothing. To avoid it, make signing out a form (POST).",
+        "Nothing: it costs nobody anything. To avoid it, make signing out a form (POST).",
         "other-sites.md#pages-loaded-ahead-of-a-click",
     ),
 )
@@ -642,9 +642,9 @@ _SIGN_IN: Final = (
     Explanation(
         "attempt_expired",
         "sign_in",
-        (Answer(400, "kept"),),
+        (Answer(400, "none"),),
         "The browser came back without the cookie of its attempt: five times in a row, or with an "
-        "error of the pool.",
+        "error of the pool. A user who is signed in already is sent on instead.",
         "It blocks cookies, or the site was opened under another host name than `origin`, or "
         "processes have different `keys`. The log tells of another host name.",
         "Give all processes the same `AuthRoutes(keys=[...])`, and open the site under `origin`.",
@@ -719,8 +719,7 @@ _SIGN_IN: Final = (
         (Answer(500, "kept"),),
         "The tokens do not fit the session's cookies.",
         "Many groups or large attributes in the tokens.",
-        "Have fewer claims and groups in the tokens, or keep sessions in a store: "
-        "`StoredSession`.",
+        "Have fewer claims and groups in the tokens, or keep sessions in a store: `StoredSession`.",
         "sessions.md#users-in-many-groups",
     ),
 )
@@ -730,9 +729,7 @@ _ALL: Final = (
     *(_UNAVAILABLE, _COGNITO, _SIGN_IN),
 )
 
-EXPLANATIONS: Final[dict[str, Explanation]] = {
-    each.code: each for group in _ALL for each in group
-}
+EXPLANATIONS: Final[dict[str, Explanation]] = {each.code: each for group in _ALL for each in group}
 
 
 def explain(code: str) -> Explanation | None:

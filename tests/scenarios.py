@@ -11,7 +11,7 @@ To add a reason: a function under `@scenario("its_name", status)`.
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 import pytest
@@ -26,6 +26,7 @@ from amplify_mw import (
     require_auth,
 )
 from amplify_mw.events import Event, Refused, SignInFailed
+from amplify_mw.reasons import Cookie
 from amplify_mw.stores.base import StoreUnavailable
 from amplify_mw.stores.memory import MemoryStore
 from amplify_mw.testing import AuthorizeError, Body, CognitoError, Down, LocalUserPool, Status
@@ -81,7 +82,7 @@ class Scene(NamedTuple):
         return None if ask is None else (ask.method, ask.path, ask.all_headers)
 
     @property
-    def cookie(self) -> str:
+    def cookie(self) -> Cookie:
         """What became of the session's cookies: "kept", "cleared" or "none" (none was sent)."""
         names = self.site.engine.authenticator.cookie.names
         sent = {} if self.ask is None else self.ask.all_headers
@@ -127,9 +128,10 @@ class Stage:
         self.ends.callback(site.close)
         return site
 
-    def visitor(self, kind: str = "token", **routes: Any) -> Visitor:
-        """A visitor of a site with the sign-in routes."""
-        return Visitor(self.site(kind, routes=routes))
+    def visitor(self, kind: str = "memory", **routes: Any) -> Visitor:
+        """A visitor of a site with the sign-in routes, who has a session already."""
+        site = self.site(kind, routes=routes)
+        return Visitor(site, site.sign_in().jar)
 
     def faulty(self, place: str, fault: Any) -> None:
         """Have the pool answer this from now on."""
@@ -171,8 +173,9 @@ def _scene(site: Watched, got: Got) -> Scene:
 
 def _job(site: Watched, text: str) -> Scene:
     site.events.clear()
+    engine: Any = site.engine  # its clock is the site's
     try:
-        with acting_as(text, site.engine):
+        with acting_as(text, engine):
             raise AssertionError("the job acts for somebody")
     except AuthError as error:
         return Scene(site, None, None, error.status_code, tuple(site.events))
@@ -208,7 +211,7 @@ def two_users(stage: Stage) -> Scene:
 # A token that does not count.
 
 
-def _token(token_use: str = "id", **facts: Any) -> Scenario:
+def _token(token_use: Literal["id", "access"] = "id", **facts: Any) -> Scenario:
     """A visitor whose cookie is such a token."""
 
     def play(stage: Stage) -> Scene:
@@ -254,15 +257,18 @@ def no_keys(stage: Stage) -> Scene:
 
 
 @scenario("session_revoked", 401)
-def signed_out(stage: Stage) -> Scene:
+def disabled(stage: Stage) -> Scene:
     browser = stage.site("memory").sign_in()
-    browser.copy().does(browser.site.end())
+    stage.pool.disable_user("ada")
+    stage.clock.advance(HOUR + 60)
     return visit(browser)
 
 
 @scenario("invalid_session", 401)
-def unknown_session(stage: Stage) -> Scene:
-    return visit(stage.site("sealed").browser({NAME: "junk"}))
+def gone_session(stage: Stage) -> Scene:
+    browser = stage.site("memory").sign_in()
+    browser.copy().does(browser.site.end())
+    return visit(browser)
 
 
 @scenario("unknown_session_key", 401)
@@ -273,7 +279,7 @@ def other_key(stage: Stage) -> Scene:
 
 @scenario("session_expired", 401)
 def too_old(stage: Stage) -> Scene:
-    browser = stage.site("memory").sign_in()
+    browser = stage.site("sealed").sign_in()
     stage.clock.advance(400 * DAY)
     return visit(browser)
 
@@ -417,7 +423,7 @@ for _key, _play in {
 def one_token(stage: Stage) -> Scene:
     site = stage.site("memory")
     access_token = stage.pool.sign_in("ada").access_token
-    return visit(site.browser(), site.start({"access_token": access_token}))
+    return visit(site.sign_in(), site.start({"access_token": access_token}))
 
 
 @scenario("not_refreshable", 401)
@@ -453,11 +459,19 @@ def posted_by_another_site(stage: Stage) -> Scene:
 # Guards.
 
 
+def _page() -> str:
+    return "page"
+
+
+def _says_no(user: object) -> bool:
+    return False
+
+
 def _guard(**needs: Any) -> Scenario:
     def play(stage: Stage) -> Scene:
         browser = stage.site("memory").sign_in()
         stage.clock.advance(120)
-        return visit(browser, require_auth(**needs)(lambda: "page"))
+        return visit(browser, require_auth(**needs)(_page))
 
     return play
 
@@ -466,7 +480,7 @@ for _key, _play in {
     ("missing_group", 403): _guard(groups=["admins"]),
     ("missing_scope", 403): _guard(scopes=["orders/write"]),
     ("unmet_claim", 403): _guard(claims={"custom:plan": "pro"}),
-    ("not_permitted", 403): _guard(check=lambda user: False),
+    ("not_permitted", 403): _guard(check=_says_no),
     ("not_fresh", 401): _guard(fresh=60),
     ("acr_too_low", 401): _guard(acr=["urn:mfa"]),
 }.items():
@@ -536,7 +550,8 @@ def late_job(stage: Stage) -> Scene:
 
 
 def _way_back(visitor: Visitor, **asked: str) -> str:
-    return visitor.site.pool.authorize(visitor.leave(**asked), "ada")
+    # Without a wish, a user who is signed in is sent home at once.
+    return visitor.site.pool.authorize(visitor.leave(**(asked or {"prompt": "login"})), "ada")
 
 
 def _come_back(visitor: Visitor, back: str) -> Scene:
@@ -567,11 +582,11 @@ def _endpoint(fault: Any) -> Scenario:
     return play
 
 
-def _wrong(claims: dict[str, Any], **asked: str) -> Scenario:
+def _wrong(claims: dict[str, Any], kind: str = "memory", **asked: str) -> Scenario:
     """The pool gives a token of these claims."""
 
     def play(stage: Stage) -> Scene:
-        visitor = stage.visitor()
+        visitor = stage.visitor(kind)
         stage.ends.enter_context(stage.pool.tamper(claims=claims))
         return _come_back(visitor, _way_back(visitor, **asked))
 
@@ -596,7 +611,7 @@ for _key, _play in {
     ("provider_unavailable", 503): _endpoint(Status(503)),
     ("provider_misconfigured", 502): _endpoint(CognitoError("invalid_client")),
     ("token_refused", 502): _wrong({"aud": "another"}),
-    ("session_too_large", 500): _wrong({"custom:note": "x" * 4000}),
+    ("session_too_large", 500): _wrong({"custom:note": "x" * 4000}, "token"),
     ("sign_in_too_old", 403): _wrong({"auth_time": 1}, max_age="60"),
     ("sign_in_too_weak", 403): _wrong({"acr": None}, acr_values="urn:mfa"),
     ("sign_in_denied", 403): _refused_by_app(PermissionError("no")),

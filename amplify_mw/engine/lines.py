@@ -15,7 +15,6 @@ from ..log import logger
 
 LONGEST_PATH: Final = 120  # characters
 CUT: Final = "..."
-_REASONS: Final = {"cross_site": "sign-out by another site's page"}
 
 
 def write_line(event: Event, *, loudly: bool = False, error: BaseException | None = None) -> None:
@@ -54,12 +53,11 @@ def _write_refusal(event: Refused, *, loudly: bool, error: BaseException | None)
         said = detail if reason == "session_revoked" else f"claims {detail}"
         more = f", {said}" if detail else ""
         tell("%s refused: %s%s (%s)", event.at, reason, more, line_of(event.method, event.path))
-    elif event.at == "answer" and reason == "speculative_request":
-        tell("answered %d: %s (%s: %s)", status, reason, detail, line_of(event.method, event.path))
     elif event.at == "answer":
         more = f", {detail}" if detail else ""
-        said = _REASONS.get(reason, reason) if more else reason
-        tell("answered %d: %s (%s%s)", status, said, line_of(event.method, event.path), more)
+        tell("answered %d: %s (%s%s)", status, reason, line_of(event.method, event.path), more)
+    elif event.at == "acting_as":  # a job has no answer
+        tell("%s refused: %s", event.at, reason)
     elif detail:
         tell("%s refused: %s (%s)", event.at, reason, detail)
 

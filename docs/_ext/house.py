@@ -6,6 +6,8 @@
   in which they are defined are led there.
 - An anchor keeps its underscores: an error's `reason` is the address of its explanation.
 - `{diagram} name` puts `_diagrams/name.svg` into the page itself, where it takes its colours from.
+- `{reasons} group` makes the entries of `amplify_mw.reasons`, each with its anchor; the overview of
+  them all is `{reason-table}`.
 """
 
 import re
@@ -16,6 +18,8 @@ from docutils import nodes
 from docutils.parsers.rst import directives
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
+
+from amplify_mw.reasons import EXPLANATIONS, Explanation
 
 # Of the classes that users write as options, the methods that are for users.
 OPTIONS = {
@@ -117,6 +121,67 @@ def _find(path: str) -> object:
         return None
 
 
+COOKIE = {"kept": "cookie kept", "cleared": "cookie cleared", "none": "no cookie"}
+
+
+class Reasons(SphinxDirective):
+    """The reasons of one group, explained: a list of definitions."""
+
+    required_arguments = 1
+    final_argument_whitespace = False
+    has_content = False
+
+    def run(self) -> list[nodes.Node]:
+        """The list."""
+        entries = [each for each in reasons() if each.group == self.arguments[0]]
+        if not entries:
+            raise self.error(f"reasons: there is no group {self.arguments[0]!r}")
+        made = self.parse_text_to_nodes("\n".join(map(entry, entries)))
+        for each in made:
+            each["classes"].append("reasons")
+        return made
+
+
+class ReasonTable(SphinxDirective):
+    """All reasons in a table: a line each."""
+
+    has_content = False
+
+    def run(self) -> list[nodes.Node]:
+        """The table."""
+        rows = ["| reason | status | cookie | means | to mend it |", "|---|---|---|---|---|"]
+        rows += [
+            f"| [`{each.code}`](#{each.code}) "
+            f"| {' or '.join(str(status) for status in each.statuses)} "
+            f"| {' or '.join(dict.fromkeys(answer.cookie for answer in each.answers))} "
+            f"| {each.short_meaning} | {each.short_mend} |"
+            for each in reasons()
+        ]
+        made = self.parse_text_to_nodes("\n".join(rows))
+        for table in made:
+            table["classes"].append("reasons")
+        return made
+
+
+def reasons() -> list[Explanation]:
+    """All reasons, in the order of their table."""
+    return list(EXPLANATIONS.values())
+
+
+def entry(each: Explanation) -> str:
+    """The definition of one reason, in Markdown."""
+    answers = " ".join(
+        f"[{answer.status}, {COOKIE[answer.cookie]}]{{.answer}}" for answer in each.answers
+    )
+    paragraphs = [each.meaning]
+    if each.cause:
+        paragraphs.append(f"[Usual cause]{{.label}} {each.cause}")
+    more = f" See [](/{each.see})." if each.see else ""
+    paragraphs.append(f"[To mend it]{{.label}} {each.mend}{more}")
+    text = "\n\n  ".join(paragraphs)
+    return f"[`{each.code}`]{{#{each.code}}} {answers}\n: {text}\n"
+
+
 class Diagram(SphinxDirective):
     """An SVG that stands in the page, with a sentence for those who do not see it."""
 
@@ -144,6 +209,8 @@ def keep_spelling(_app: Sphinx, document: nodes.document) -> None:
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register all of it."""
     app.add_directive("diagram", Diagram)
+    app.add_directive("reasons", Reasons)
+    app.add_directive("reason-table", ReasonTable)
     app.connect("autodoc-process-docstring", write_rst)
     app.connect("autodoc-process-signature", shorten)
     app.connect("autodoc-skip-member", skip)

@@ -49,3 +49,13 @@ def test_a_public_name_is_found_by_the_module_that_defines_it(house: Any) -> Non
     assert house._is_same("amplify_mw.AuthUser", "amplify_mw.models.AuthUser")
     assert not house._is_same("amplify_mw.AuthUser", "amplify_mw.models.Jwt")
     assert not house._is_same("amplify_mw.AuthUser", "amplify_mw.nowhere.AuthUser")
+
+
+def test_a_reason_is_a_definition_with_its_anchor_and_answers(house: Any) -> None:
+    (each,) = [each for each in house.reasons() if each.code == "wrong_audience"]
+    assert house.entry(each) == (
+        "[`wrong_audience`]{#wrong_audience} [401, cookie cleared]{.answer}\n"
+        f": {each.meaning}\n\n"
+        f"  [Usual cause]{{.label}} {each.cause}\n\n"
+        f"  [To mend it]{{.label}} {each.mend} See [](/bearer.md#bound-to-this-api).\n"
+    )

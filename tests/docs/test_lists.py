@@ -3,33 +3,42 @@
 import re
 from typing import get_args
 
-import pytest
-
 from amplify_mw.config.files import VARIABLES
-from amplify_mw.errors import Reason
 from amplify_mw.events import Event
-from amplify_mw.routes.failures import Code
+from amplify_mw.reasons import EXPLANATIONS
 from tests.docs.pages import DOCS, PAGES
 
 ERRORS = PAGES["errors"]
-ANCHORS = re.findall(r"^\[`(\w+)`\]\{#(\w+)\}", ERRORS, re.MULTILINE)
+ANCHORS = set(EXPLANATIONS)
+LINKS = [
+    (page, anchor)
+    for page, text in PAGES.items()
+    for anchor in re.findall(r"errors\.md#(\w*_\w*)\)", text)
+]
 
 
-@pytest.mark.parametrize("reason", get_args(Reason))
-def test_every_reason_has_its_anchor(reason: str) -> None:
-    assert ANCHORS.count((reason, reason)) == 1
+def test_each_group_of_reasons_is_on_its_page_once() -> None:
+    groups = re.findall(r"^```\{reasons\} (\w+)$", ERRORS, re.MULTILINE)
+    assert sorted(groups) == sorted({each.group for each in EXPLANATIONS.values()})
+    assert ERRORS.count("```{reason-table}") == 1
 
 
-def test_an_anchor_is_a_reason_or_a_code() -> None:
-    known = {*get_args(Reason), *map(str, Code), "foreign_origin"}
-    assert {name for pair in ANCHORS for name in pair} == known
+def test_a_link_to_a_reason_leads_to_one() -> None:
+    assert len(LINKS) > 10
+    for page, anchor in LINKS:
+        assert anchor in ANCHORS, page
 
 
-def test_every_code_of_a_failed_sign_in_has_its_status() -> None:
-    section = ERRORS.partition("## Codes of a failed sign-in")[2].partition("\n## ")[0]
-    rows = re.findall(r"^\[?`(\w+)`(?:\]\{#\w+\})? \((\d{3})\)$", section, re.MULTILINE)
-    documented = {code: int(status) for code, status in rows}
-    assert documented == {str(code): code.status for code in Code}
+def test_more_about_a_reason_is_a_page_and_a_heading() -> None:
+    for each in EXPLANATIONS.values():
+        path, _, slug = each.see.partition("#")
+        if path:
+            headings = re.findall(r"^#+ (.*)$", PAGES[path.removesuffix(".md")], re.MULTILINE)
+            assert not slug or slug in {_slug(heading) for heading in headings}, each.see
+
+
+def _slug(heading: str) -> str:
+    return re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-")
 
 
 def test_every_environment_variable_is_there() -> None:

@@ -81,6 +81,6 @@ def test_a_browser_that_has_to_sign_in_again_still_has_to(build: Build) -> None:
 def test_the_log_says_which_route(visitor: Visitor, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG", logger="amplify_mw")
     prefetch(visitor, "/auth/sign-in", "pre\x1bfetch")
-    line = "answered 403: speculative_request (a prefetch: GET '/auth/sign-in')"
+    line = "answered 403: speculative_request (GET '/auth/sign-in', a prefetch)"
     assert line in caplog.messages
     assert "\x1b" not in caplog.text
