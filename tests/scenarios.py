@@ -2,10 +2,10 @@
 
 `SCENARIOS[reason, status]` is a function of a `Stage`. It brings about what the reason is about, at
 a site of the stage with a real user pool, and gives the `Scene`: the site, the request as it was
-sent, its answer, and what the site's listener was told. A job without a request, and a request that
-is none of the app's visitors', have their own kind of scene: see `Scene.ask`.
+sent, its answer, and what the site's listener was told. A job has no request: see `Scene.ask`.
 
-To add a reason: a function under `@scenario("its_name", status)`.
+To add a reason: a function under `@scenario("its_name", status)`. A test that compares one more
+word takes `Scene.head`, `Scene.config` and `Scene.now`, or gives all sites `Stage.options`.
 """
 
 from collections.abc import Callable, Mapping
@@ -76,6 +76,12 @@ class Scene(NamedTuple):
         return self.site.config
 
     @property
+    def now(self) -> float:
+        """The time at the site, in seconds since the epoch."""
+        now: float = self.site.clock()
+        return now
+
+    @property
     def head(self) -> tuple[str, str, Mapping[str, str]] | None:
         """The method, the path and the headers of the request."""
         ask = self.ask
@@ -92,13 +98,16 @@ class Scene(NamedTuple):
         gone = [line for line in lines if line.partition("=")[0] in names and "Max-Age=0" in line]
         return "cleared" if gone else "kept"
 
-    def words(self, kind: type[Refused] | type[SignInFailed]) -> list[str]:
-        """The reasons of the events of a kind."""
-        return [event.reason for event in self.events if isinstance(event, kind)]
+    def told(self, kind: type[Refused] | type[SignInFailed]) -> list[tuple[str, int]]:
+        """The reasons and statuses of the events of a kind."""
+        return [(event.reason, event.status) for event in self.events if isinstance(event, kind)]
 
 
 class Stage:
-    """Where scenes are played: a pool, a clock, a shell. It closes the sites that it made."""
+    """Where scenes are played: a pool, a clock, a shell. It closes the sites that it made.
+
+    `options`: fields of the configuration of all its sites, such as a `telemetry`.
+    """
 
     def __init__(
         self,
@@ -113,6 +122,7 @@ class Stage:
         self.pool = pool
         self.clock = clock
         self.folder = folder
+        self.options: dict[str, Any] = {}
         self.ends = ExitStack()
 
     def site(
@@ -124,7 +134,7 @@ class Stage:
             kind = session_of(kind, clock, self.folder, **dict(session))
         if routes is not None:
             options["routes"] = auth_routes(**routes)
-        site = Watched(self.shell, self.pool, clock, kind, **options)
+        site = Watched(self.shell, self.pool, clock, kind, **{**self.options, **options})
         self.ends.callback(site.close)
         return site
 

@@ -4,7 +4,7 @@ import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import pytest
 
@@ -13,7 +13,7 @@ from amplify_mw.events import Refused, SignInFailed
 from amplify_mw.reasons import EXPLANATIONS, Answer, explain
 from amplify_mw.routes.failures import Code
 from amplify_mw.testing import LocalUserPool
-from tests.scenarios import SCENARIOS, Scene, Stage
+from tests.scenarios import SCENARIOS, Stage
 from tests.shells import Shell
 from tests.sites import Clock
 
@@ -90,15 +90,10 @@ def test_a_request_gets_the_answer_the_event_and_the_line_of_its_reason(
     caplog.set_level(logging.DEBUG, logger="amplify_mw")
     scene = SCENARIOS[code, answer.status](stage)
     assert Answer(scene.status, scene.cookie) == answer
-    assert told(scene, code, answer) == [code]
-    assert code in said(caplog)
-
-
-def told(scene: Scene, code: str, answer: Answer) -> list[str]:
-    """The reasons of the events about it: of a failed sign-in, or of the refused request."""
     is_sign_in = code in CODES and (code, answer.status) != ("duplicate_cookie", 401)
-    kind: Any = SignInFailed if is_sign_in else Refused
-    return scene.words(kind)
+    events = scene.told(SignInFailed if is_sign_in else Refused)
+    assert events == [(code, answer.status)]
+    assert code in said(caplog)
 
 
 def said(caplog: pytest.LogCaptureFixture) -> set[str]:
