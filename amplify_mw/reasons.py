@@ -243,7 +243,7 @@ _SIGNED_OUT: Final = (
         "The session is sealed with a key that is not here; another process may have it.",
         "`keys`, the cookie's name or the `client_id` was changed, or processes have different "
         "`keys`.",
-        "Add the earlier key to `keys=[...]`, the new one first, and give all processes the same.",
+        "Give all processes the same `keys=[...]`, the earlier key among them.",
         "sessions.md#change-the-keys",
     ),
     Explanation(
