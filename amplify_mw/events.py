@@ -6,7 +6,7 @@ first.
 Rules:
 - Each kind of event is made in one place; its docstring says when.
 - No event holds a token, a cookie's value, a code, a state or an attribute. `user_id` is the `sub`:
-  an account's id, which names no person to an outsider. No `repr` shows it.
+  an account's id, which names no person to an outsider.
 - `path` has no query. `method` and `path` are escaped and cut: they are fit for a log, not for a
   comparison with routes. Both are None in work that several requests share, and may be None once
   a response has begun.
@@ -14,6 +14,12 @@ Rules:
   request with a Bearer token, or "handover" for a job, which belong to none. It is None if several
   kinds are configured and none of them knows the user. `pool_id` and `client_id` come from a
   verified token, or from the configuration if it names only one; else they are None.
+- `handle` names the session as `list_sessions()` shows it: it gives no access. None if the kind of
+  session keeps no list, or the session is unknown. It is read from what is at hand: no store is
+  asked for it.
+- `address` is the client's IP address in the header that `AmplifyConfig(client_address=...)` names,
+  in its one spelling; None without that option, and for anything that is no address.
+- `user_id`, `handle` and `address` are for the listeners alone: no `repr` shows them.
 - Read fields by name: later versions may add some at the end.
 
 (They are named tuples: frozen dataclasses would take ten times as long to import.)
@@ -26,11 +32,11 @@ from .effects import Notice as Notice
 from .effects import Outage as Outage
 from .effects import Rejection as Rejection
 
-_UNSEEN: Final = frozenset({"user_id"})
+_UNSEEN: Final = frozenset({"user_id", "handle", "address"})
 
 
 def _repr(event: tuple[object, ...]) -> str:
-    """An event without the fields that name a user."""
+    """An event without the fields that lead to a user, a session or a machine."""
     names: tuple[str, ...] = getattr(event, "_fields", ())
     fields = zip(names, event, strict=True)
     shown = [f"{name}={value!r}" for name, value in fields if name not in _UNSEEN]
@@ -52,6 +58,8 @@ class SignedIn(NamedTuple):
     user_id: str | None = None
     method: str | None = None
     path: str | None = None
+    handle: str | None = None
+    address: str | None = None
 
     def __repr__(self) -> str:
         return _repr(self)
@@ -77,6 +85,10 @@ class SignInFailed(NamedTuple):
     client_id: str | None = None
     method: str | None = None
     path: str | None = None
+    address: str | None = None
+
+    def __repr__(self) -> str:
+        return _repr(self)
 
 
 class Refused(NamedTuple):
@@ -104,6 +116,8 @@ class Refused(NamedTuple):
     user_id: str | None = None
     method: str | None = None
     path: str | None = None
+    handle: str | None = None
+    address: str | None = None
 
     def __repr__(self) -> str:
         return _repr(self)
@@ -116,7 +130,9 @@ class SignedOut(NamedTuple):
     come first. (A session that has expired, or was ended by Cognito, is `Refused` when its cookie
     is sent again.)
     `how`: "here" (`end_session`, the sign-out route), "everywhere" (of all the user's sessions, one
-    event), "handle" (`end_session_by_handle`), or "replaced" (by a new sign-in).
+    event), "handle" (`end_session_by_handle`), or "replaced" (by a new sign-in). `handle`: of the
+    session that has ended; with "everywhere", of the one that was used for it; with
+    `source="cognito"`, Cognito's own handle.
     """
 
     how: Literal["here", "everywhere", "handle", "replaced"]
@@ -126,6 +142,8 @@ class SignedOut(NamedTuple):
     user_id: str | None = None
     method: str | None = None
     path: str | None = None
+    handle: str | None = None
+    address: str | None = None
 
     def __repr__(self) -> str:
         return _repr(self)

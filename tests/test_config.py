@@ -1013,6 +1013,8 @@ OTHERS: dict[str, Any] = {  # another value of each option
     "http_timeout": 6,
     "proxy": "http://proxy:3128",
     "on_event": print,
+    "client_address": "X-Forwarded-For",
+    "trusted_proxies": 2,
     "telemetry": Counting(),
     "debug_headers": True,
     "pages": {401: "<p>$title</p>"},
@@ -1022,7 +1024,7 @@ OTHERS: dict[str, Any] = {  # another value of each option
 OF_AN_APP = {  # options that configurations of one core may differ in
     *("protect", "public", "ignore", "mount", "login_url", "routes", "csrf", "csrf_exempt"),
     *("bearer", "handover_keys", "origins", "preflight", "cache_control", "on_event", "pages"),
-    *("telemetry", "debug_headers"),
+    *("client_address", "trusted_proxies", "telemetry", "debug_headers"),
     "resource_metadata",
 }
 

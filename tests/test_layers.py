@@ -27,7 +27,7 @@ HOUSE = {
     "telemetry": "",
     "web": """
         base64url origins cookie_policy proxy cookies mounts requests headers hosts paths answers
-        authorization resource pages sent
+        client_address authorization resource pages sent
     """,
     "cognito": """
         rsa keys invalid jwt verifier api ending oauth pace regions grants attributes sessions

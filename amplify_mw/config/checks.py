@@ -19,6 +19,7 @@ from ..web.origins import app_origin, is_host, is_loopback, split_origin
 
 _PATTERN: Final = re.compile(r"(?!.*//)/[^*?%\\\x00-\x1F]*(?:(?<=/)\*)?")  # a path, or all below
 _NO_PATH: Final = re.compile(r"\s*(?:https?://|[{\[])", re.IGNORECASE)  # an address, or JSON text
+_MAX_PROXIES: Final = 16  # one behind the other
 _DEFAULT_PORTS: Final = {"https": 443, "http": 80}
 _PAGES: Final = "write HTML text, or a function that takes a PageContext and returns HTML"
 _ELSEWHERE: Final = "http:// only for localhost, or for an emulator with allow_insecure_http=True"
@@ -74,6 +75,25 @@ def _check_listener(listener: object) -> None:
         raise ConfigurationError(
             "on_event: write a function that takes an event, such as one of amplify_mw.events, or "
             f"a list of these; got {kind_of(listener)}"
+        )
+
+
+def check_address_header(name: object, trusted: object) -> None:
+    """Refuse the options `client_address` and `trusted_proxies` if they cannot work."""
+    if name is not None and not (isinstance(name, str) and re.fullmatch("[A-Za-z0-9-]+", name)):
+        raise ConfigurationError(
+            "client_address: write the name of the header that your proxy sets, such as "
+            f"'X-Forwarded-For'; got {name!r}"
+        )
+    if isinstance(name, str) and name.lower() == "forwarded":
+        raise ConfigurationError(
+            "client_address: the header Forwarded (RFC 7239) is not read; have the proxy set "
+            "X-Forwarded-For, and write 'X-Forwarded-For'"
+        )
+    if type(trusted) is not int or not 1 <= trusted <= _MAX_PROXIES:
+        raise ConfigurationError(
+            f"trusted_proxies: write how many of your proxies add to the header, from 1 to "
+            f"{_MAX_PROXIES}; got {trusted!r}"
         )
 
 

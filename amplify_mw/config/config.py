@@ -27,6 +27,7 @@ from ..web.cookie_policy import CookiePolicy
 from ..web.mounts import is_below, parse_mounts
 from ..web.origins import domains_above, is_loopback
 from .checks import (
+    check_address_header,
     check_audience,
     check_flag,
     check_listeners,
@@ -297,6 +298,20 @@ class AmplifyConfig(PoolOptions):
     several at a time. It has to be quick, and cannot be async. An exception of its own is logged.
     """
 
+    client_address: str | None = None
+    """The header in which your proxy says a client's address, for events. Default: None, they have
+    no address.
+
+    Such as `X-Forwarded-For`, if the proxy adds to it or sets it in each request. Anybody can send
+    the header to a server without such a proxy. Only an IP address gets into an event.
+    """
+
+    trusted_proxies: int = 1
+    """How many proxies add to the `client_address` header, each at its right end. Default: 1.
+
+    2 takes the second entry from the right. From 1 to 16; with fewer entries there is no address.
+    """
+
     telemetry: Telemetry | None = None
     """Metrics and traces: `OpenTelemetry()` of `amplify_mw.otel`. Default: None, none are made."""
 
@@ -382,6 +397,7 @@ class AmplifyConfig(PoolOptions):
             )
         check_proxy(self.proxy)
         set_fields(self, on_event=check_listeners(self.on_event))
+        check_address_header(self.client_address, self.trusted_proxies)
         self._check_telemetry()
         check_flag("debug_headers", self.debug_headers)
         if self.bearer not in (True, False):

@@ -66,6 +66,8 @@ class Options(TypedDict, total=False):
     http_timeout: float
     proxy: str | None
     on_event: Callable[[Event], object] | Sequence[Callable[[Event], object]] | None
+    client_address: str | None
+    trusted_proxies: int
     telemetry: Telemetry | None
     debug_headers: bool
     cache_entries: int

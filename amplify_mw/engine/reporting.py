@@ -7,7 +7,8 @@ Rules:
 - Each app has listeners of its own. They are told of the app's requests, and of work started for
   them. An outage, a refused set-up or a notice of shared work concerns all apps that share it: all
   their listeners are told, and the log once.
-- Without listeners, and with the log above DEBUG, no event of a request is made.
+- Without listeners, and with the log above DEBUG, no event of a request is made. The session's
+  handle and the client's address are only looked up for a listener.
 """
 
 import inspect
@@ -25,7 +26,9 @@ from ..errors import AuthError
 from ..events import Event, Notice
 from ..log import Once, logger
 from ..sessions.verdicts import KnownMachine, Refused, SignedIn, Verdict
+from ..web import base64url
 from ..web.answers import Asked
+from ..web.client_address import client_address
 from ..web.requests import excerpt, request_path
 from .lines import CUT, LONGEST_PATH, line_of, write_line
 
@@ -39,6 +42,7 @@ _KINDS: Final = {
     "AmplifyCookies": "amplify",
 }
 _APART: Final = frozenset({"bearer", "handover"})  # sources that belong to no session
+_LISTED: Final = "stored"  # the kind of session that `list_sessions` lists
 _LONGEST_METHOD: Final = 16
 
 
@@ -137,7 +141,9 @@ def report_refusal(
     session, pool_id, client_id, user_id = _origin(visit.home, visit.verdict, visit.source.name)
     method, path = _request(visit) if asked is None else escaped(asked())
     event = events.Refused(
-        reason, status, at, detail, session, pool_id, client_id, user_id, method, path
+        *(reason, status, at, detail, session, pool_id, client_id, user_id, method, path),
+        handle=_handle(visit.home, visit.verdict, visit.source.name),
+        address=_address(visit),
     )
     reporter.report(event, loudly=loudly, error=error, is_new=_is_new(visit, reason))
 
@@ -156,30 +162,37 @@ def report_verdict(visit: Visit, error: AuthError, *, at: str, detail: str = "")
         report_refusal(visit, error.reason, error.status_code, at=at, detail=detail)
 
 
-def signed_in(visit: Visit, token: VerifiedToken, by: Literal["routes", "app"]) -> Report:
-    """A session was started with a verified token."""
+def signed_in(
+    visit: Visit, verdict: SignedIn, token: VerifiedToken, by: Literal["routes", "app"]
+) -> Report:
+    """A session was started with a verified token. `verdict`: of the new session."""
     name = _names(visit.home.config)[0]
-    event = events.SignedIn(by, name, token.pool, token.client, token.sub, *_request(visit))
+    event = events.SignedIn(
+        *(by, name, token.pool, token.client, token.sub, *_request(visit)),
+        handle=_handle(visit.home, verdict),
+        address=_address(visit),
+    )
     return Report(event)
 
 
 def sign_in_failed(
-    home: Authenticator,
-    request: Visit | Asked,
+    visit: Visit,
     reason: str,
     status: int,
     by: Literal["routes", "app"],
     *,
+    asked: Asked | None = None,
     pool_error: str | None = None,
     detail: str = "",
     mend: str = "",
 ) -> events.SignInFailed:
-    """A sign-in came to nothing."""
-    _, pool_id, client_id, _ = _origin(home, None)
-    method, path = escaped(request) if isinstance(request, Asked) else _request(request)
-    session = _names(home.config)[0]
+    """A sign-in came to nothing. `asked`: the request's facts, if they are at hand."""
+    _, pool_id, client_id, _ = _origin(visit.home, None)
+    method, path = _request(visit) if asked is None else escaped(asked)
+    session = _names(visit.home.config)[0]
     return events.SignInFailed(
-        reason, by, status, pool_error, detail, mend, session, pool_id, client_id, method, path
+        *(reason, by, status, pool_error, detail, mend, session, pool_id, client_id, method, path),
+        address=_address(visit),
     )
 
 
@@ -189,24 +202,41 @@ def signed_out(
     """A session has ended. None if it was none: there was no cookie, or an invalid one."""
     if isinstance(before, Refused) and (before.clears or before.reason == "no_session"):
         return None
-    return Report(events.SignedOut(how, *_origin(visit.home, before), *_request(visit)))
+    event = events.SignedOut(
+        *(how, *_origin(visit.home, before), *_request(visit)),
+        handle=_handle(visit.home, before),
+        address=_address(visit),
+    )
+    return Report(event)
 
 
-def signed_out_unread(visit: Visit) -> Callable[[VerifiedToken], Report]:
-    """Makes the event of a session of this request that has ended, from its access token."""
+def signed_out_unread(visit: Visit) -> Callable[[VerifiedToken, bytes], Report]:
+    """Makes the event of a session of this request that has ended.
+
+    From its access token and its bundle's `sid`.
+    """
     session, _, client_id, _ = _origin(visit.home, None)
-    request = _request(visit)
+    request, address = _request(visit), _address(visit)
 
-    def made(token: VerifiedToken) -> Report:
-        return Report(events.SignedOut("here", session, token.pool, client_id, token.sub, *request))
+    def made(token: VerifiedToken, sid: bytes) -> Report:
+        event = events.SignedOut(
+            *("here", session, token.pool, client_id, token.sub, *request),
+            handle=_named(sid) if session == _LISTED else None,
+            address=address,
+        )
+        return Report(event)
 
     return made
 
 
-def signed_out_elsewhere(visit: Visit, pool_id: str, user_id: str) -> Report:
+def signed_out_elsewhere(visit: Visit, pool_id: str, user_id: str, handle: str) -> Report:
     """A user's session has ended, and it is not the one of this request."""
     session, _, client_id, _ = _origin(visit.home, None)
-    event = events.SignedOut("handle", session, pool_id, client_id, user_id, *_request(visit))
+    event = events.SignedOut(
+        *("handle", session, pool_id, client_id, user_id, *_request(visit)),
+        handle=handle,
+        address=_address(visit),
+    )
     return Report(event)
 
 
@@ -235,6 +265,27 @@ def _request(visit: Visit) -> tuple[str | None, str | None]:
     _, path = visit.home.mounts.place_of("", unquote(request_path(request)), request)
     method = request.get("REQUEST_METHOD") or request.get("method", "GET")
     return escaped(Asked(method, path, ""))
+
+
+def _address(visit: Visit) -> str | None:
+    """The client's address, if the configuration names its header and a listener is there."""
+    config = visit.home.config
+    if config.client_address is None or not visit.home.reporter.listeners:
+        return None
+    return client_address(visit.headers, config.client_address, config.trusted_proxies)
+
+
+def _handle(home: Authenticator, verdict: Verdict, source: str = "") -> str | None:
+    """The handle of a listed session, if a listener is there. `source`: as `_origin` takes it."""
+    if not isinstance(verdict, SignedIn) or verdict.held is None or source in _APART:
+        return None
+    is_listed = _names(home.config)[verdict.kind] == _LISTED
+    return _named(verdict.held.bundle.sid) if is_listed and home.reporter.listeners else None
+
+
+def _named(sid: bytes) -> str:
+    """The handle of a stored session, as `StoredCodec` writes it into the record."""
+    return base64url.encode(sid).decode("ascii")
 
 
 def _origin(

@@ -50,7 +50,7 @@ def callback(site: Site, visit: Visit, asked: Asked) -> Flow[Answer]:
 def _answer(site: Site, visit: Visit, asked: Asked) -> Flow[Answer]:
     query = read_query(asked.query)
     if query is None or not _is_callback(query):
-        return (yield from fail(site, asked, Refusal(Code.BAD_REQUEST)))
+        return (yield from fail(site, visit, asked, Refusal(Code.BAD_REQUEST)))
     state, now = query.get("state", ""), site.home.runner.clock()
     attempt = site.attempts.find(state, visit.cookies, now)
     if attempt is None and "error" not in query:
@@ -64,7 +64,7 @@ def _answer(site: Site, visit: Visit, asked: Asked) -> Flow[Answer]:
         return (yield from _finish(site, visit, asked, query, attempt, now))
     if isinstance(visit.verdict, SignedIn):  # the callback was opened a second time
         return hop(site.routes.after_sign_in)
-    return (yield from fail(site, asked, attempt_expired(site, visit)))
+    return (yield from fail(site, visit, asked, attempt_expired(site, visit)))
 
 
 def _is_callback(query: Mapping[str, str]) -> bool:
@@ -89,7 +89,7 @@ def _finish(
         wait = yield from exchange.sign_in(site, visit, query, attempt, now)
     except Refusal as refusal:
         headers = dropped if refusal.uses_up else [("Retry-After", _RETRY)]
-        return (yield from fail(site, asked, refusal, attempt.target, headers))
+        return (yield from fail(site, visit, asked, refusal, attempt.target, headers))
     if wait is None:
         return hop(attempt.target)  # another request of this attempt has started the session
     if site.must_ask_again(visit):
@@ -111,7 +111,7 @@ def _begin_again(site: Site, visit: Visit, asked: Asked, way: Way) -> Flow[Answe
     if isinstance(verdict, Refused) and verdict.reason == "token_not_yet_valid":
         return hop_later(target, verdict.retry_after or 0)  # likewise, with a clock that is behind
     if way.turns >= MAX_TURNS:  # the browser keeps no cookies
-        return (yield from fail(site, asked, attempt_expired(site, visit), target))
+        return (yield from fail(site, visit, asked, attempt_expired(site, visit), target))
     log_new_attempt(site, visit, asked)
     query = way.query or urlencode({"next": target})
     # By a page of this site, so that the session's cookie is sent if there is one by now.

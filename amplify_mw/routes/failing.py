@@ -30,6 +30,7 @@ _ASKED_AGAIN: Final = (Code.SIGN_IN_DENIED, Code.SIGN_IN_TOO_OLD, Code.SIGN_IN_T
 
 def fail(
     site: Site,
+    visit: Visit,
     asked: Asked,
     refusal: Refusal,
     target: str = "",
@@ -38,7 +39,8 @@ def fail(
     """Log a failed sign-in, tell the app, and answer. `target`: the page it was to lead to."""
     code, pool_error, routes = refusal.code, refusal.pool_error, site.routes
     event = sign_in_failed(
-        *(site.home, asked, str(code), code.status, "routes"),
+        *(visit, str(code), code.status, "routes"),
+        asked=asked,
         pool_error=pool_error,
         detail=refusal.why,
         mend=refusal.mend,

@@ -44,7 +44,7 @@ def sign_in(site: Site, visit: Visit, asked: Asked, name: str = "sign-in") -> Fl
     """Send the browser to the pool, or answer without it. `name`: of the route."""
     query = read_query(asked.query)
     if query is None:
-        return (yield from fail(site, asked, Refusal(Code.BAD_REQUEST)))
+        return (yield from fail(site, visit, asked, Refusal(Code.BAD_REQUEST)))
     site.home.hosts.note(visit.headers, site.routes.origin)
     _notice_origin(site, visit)
     target = site.target(query.get("next"))
@@ -55,7 +55,7 @@ def sign_in(site: Site, visit: Visit, asked: Asked, name: str = "sign-in") -> Fl
             return (yield from _clear_other_cookie(site, visit, asked, target))
         return redirect(target)
     if has_two_cookies(visit) and site.has_tried(visit):
-        return (yield from fail(site, asked, Refusal(Code.DUPLICATE_COOKIE), target))
+        return (yield from fail(site, visit, asked, Refusal(Code.DUPLICATE_COOKIE), target))
     return (yield from _begin(site, visit, name, query, target))
 
 
@@ -133,7 +133,7 @@ def _was_ended_elsewhere(site: Site, visit: Visit) -> bool:
 def _clear_other_cookie(site: Site, visit: Visit, asked: Asked, target: str) -> Flow[Answer]:
     """Clear the cookie that only the target's path brings, and go there."""
     if site.has_tried(visit) == OF_PAGE:
-        return (yield from fail(site, asked, Refusal(Code.DUPLICATE_COOKIE), target))
+        return (yield from fail(site, visit, asked, Refusal(Code.DUPLICATE_COOKIE), target))
     if visit.writes is not None:  # the session has just been renewed: next time
         return redirect(target)
     home, path = site.home, urlsplit(target).path

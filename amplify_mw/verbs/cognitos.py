@@ -89,5 +89,5 @@ def _end_cognitos(visit: Visit, handle: str, holder: Holder) -> Flow[bool]:
     if takes_own:
         yield from end_here(visit, everywhere=False, asks_again=True, how="handle")
     else:
-        yield signed_out_elsewhere(visit, holder.pool, holder.sub)
+        yield signed_out_elsewhere(visit, holder.pool, holder.sub, handle)
     return True

@@ -147,7 +147,7 @@ def _end_one_of(visit: Visit, handle: str, user: str) -> Flow[bool]:
                 raise STORE_UNAVAILABLE.exception() from error
             if has_ended:
                 pool_id, _, user_id = user.partition(" ")
-                yield signed_out_elsewhere(visit, pool_id, user_id)
+                yield signed_out_elsewhere(visit, pool_id, user_id, handle)
             return has_ended
     return False
 

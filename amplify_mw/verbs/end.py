@@ -143,14 +143,14 @@ class _Ending:
         self._ended: list[Bundle] = []
 
     def unread(
-        self, value: CookieValue, event: Callable[[VerifiedToken], Report], now: float
+        self, value: CookieValue, event: Callable[[VerifiedToken, bytes], Report], now: float
     ) -> Flow[bool]:
         """End a session that nobody has looked at; False if there is none. Raises `Unreachable`."""
         yield from self.all((value,), None, now)
         for bundle in self._ended:
             access_token = readable(self._home, bundle.access_token, now)
             if access_token is not None:
-                yield event(access_token)
+                yield event(access_token, bundle.sid)
         return bool(self._ended)
 
     def all(self, values: Iterable[CookieValue], event: Report | None, now: float) -> Flow[None]:

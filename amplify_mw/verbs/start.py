@@ -97,7 +97,7 @@ def _failed(visit: Visit, error: AuthError | SessionTooLargeError) -> SignInFail
     reason, status = "session_too_large", 500
     if isinstance(error, AuthError):
         reason, status = error.reason, error.status_code
-    return sign_in_failed(visit.home, visit, reason, status, "app")
+    return sign_in_failed(visit, reason, status, "app")
 
 
 def starting_new(
@@ -153,7 +153,7 @@ def _start(
     # With `verify_with_cognito_every`, Cognito confirms a session before its verdict is cached.
     if home.config.kind.verify_with_cognito_every is None and not is_early:
         yield Remember(home.verdicts, verdict.value, verdict, generation)
-    yield signed_in(visit, new_session.access_token, by)
+    yield signed_in(visit, verdict, new_session.access_token, by)
     return verdict.user
 
 
