@@ -43,6 +43,7 @@ HOUSE = {
     "bearer": "",
     "authenticator": "",
     "log": "",
+    "audit": "fields limits targets audit_log",
     "stores": """
         base memory
         redis.errors redis.records redis.scripts redis.commands redis.exchange redis.arrived

@@ -42,6 +42,7 @@ PUBLIC = {
     "amplify_mw.events": """
         Event SignedIn SignInFailed Refused SignedOut Refreshed Revoked Outage Notice Rejection
     """,
+    "amplify_mw.audit": "AuditLog",
     "amplify_mw.stores": """
         SessionStore Record ENDED StoreUnavailable MemoryStore SQLiteStore RedisStore PostgresStore
     """,

@@ -1,0 +1,6 @@
+"""`AuditLog`: who signed in and out, when and from where, as one JSON object a line.
+
+config = AmplifyConfig.from_outputs("amplify_outputs.json", on_event=AuditLog("audit.jsonl"))
+"""
+
+from .audit_log import AuditLog as AuditLog
