@@ -1,4 +1,4 @@
-"""`AuditLog`: who signed in and out, when and from where, as one JSON object a line.
+"""`AuditLog`: sign-ins, sign-outs and refusals, as one JSON object a line.
 
 config = AmplifyConfig.from_outputs("amplify_outputs.json", on_event=AuditLog("audit.jsonl"))
 """

@@ -1,4 +1,4 @@
-"""`AuditLog`: a listener of events that writes an audit.
+"""`AuditLog`: a listener of events, which writes an audit.
 
 Rules:
 - A request goes on, however the audit fares: nothing is raised, and a loss is counted and said, in
@@ -6,9 +6,9 @@ Rules:
 - Lines are written at once, on the thread of the event. There is no thread and no queue: a line is
   in the file when the request is answered, and `fork()` has nothing to lose.
 - Sums of refusals are written with the first event after their period, by `flush` and `close`, and
-  at the end of the interpreter: without a timer, which a fork would stop.
-- Nothing is opened before the first line: a command that only reads the configuration, perhaps as
-  another user of the system, makes no file.
+  at the end of the interpreter: a fork would stop a timer's thread.
+- Nothing is opened before the first line: a command of another user of the system, with the same
+  configuration and no events, makes no file.
 """
 
 import os
@@ -38,9 +38,9 @@ class AuditLog:
 
     `target`: the path of a file, which is made with the mode 0600 and may be rotated, or a stream
     of text or bytes, such as `sys.stdout`. `fsync`: "never" leaves it to the system when a line
-    reaches the disk, "each" waits for it with each line, and a number of seconds waits for it at
-    most that often. `summary_every`: seconds of a period, in which further refusals of a kind are
-    only counted. `clock`: gives seconds since the epoch.
+    reaches the disk, "each" waits for it with each line, and a number of seconds waits for it once
+    in so many seconds. `summary_every`: seconds of a period, in which further refusals of one kind
+    are only counted. `clock`: gives seconds since the epoch.
 
     Raises `ConfigurationError`.
     """
@@ -106,7 +106,7 @@ class AuditLog:
 
 
 class _Writer:
-    """What an `AuditLog` does, apart from it: it is closed once nobody has the log any more.
+    """The work of an `AuditLog`, apart from it: it is closed when the log is no longer in use.
 
     `interval`: seconds between two syncs at least; None: no syncs.
     """
@@ -147,8 +147,7 @@ class _Writer:
             now = self._clock()
             if self._limits.is_over(now):
                 self._summarize(now)
-            is_bounded = isinstance(event, Refused | SignInFailed)
-            if not is_bounded or self._limits.admits(event, now):
+            if not isinstance(event, Refused | SignInFailed) or self._limits.admits(event, now):
                 self._write(partial(line_of, event, now), now)
             descriptor = self._for_sync(now)
         self._after(descriptor)

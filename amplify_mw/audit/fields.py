@@ -2,9 +2,9 @@ r"""A line of the audit: one JSON object, in the field names of the Elastic Comm
 
 Rules:
 - A line is printable ASCII, ended by its one newline. Control characters, terminal escapes, bidi
-  marks and whatever else a client sends are escapes of JSON. No half of a surrogate pair is left:
+  marks and all other text of a client are escapes of JSON. No half of a surrogate pair is left:
   strict readers refuse it.
-- A field that is not known is left out. ECS names are used as ECS means them; the others are below
+- Unknown fields are left out. ECS names are used as ECS means them; the others are below
   `amplify_mw`. `docs/audit.md` lists them all.
 - Fields are added and never change their meaning. If one had to, `SCHEMA` would be another number.
 """
@@ -27,7 +27,7 @@ _encode: Final = JSONEncoder(separators=(",", ":")).encode
 
 
 class Group(NamedTuple):
-    """What refusals or failed sign-ins have in common that are counted together."""
+    """The common facts of refusals or failed sign-ins that are counted together."""
 
     kind: type[Any]
     reason: str
@@ -67,7 +67,7 @@ _LOST: Final = _event("lines_lost", "failure", type=["error"])
 
 
 def line_of(event: object, now: float) -> bytes | None:
-    """The line for an event that happened at `now`; None if the audit is not about such events."""
+    """The line for an event at the time `now`; None if the audit is not about such events."""
     make = _MADE.get(type(event))
     return None if make is None else _line(now, make(event))
 

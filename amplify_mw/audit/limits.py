@@ -1,12 +1,12 @@
-"""Which refusals and failed sign-ins get a line of their own, and how many others there were.
+"""Limits for refusals and failed sign-ins: a line for the first ones, and a sum of the others.
 
 Rules:
-- Anybody can cause them, as many as they like: what they take of disk and memory is bounded.
+- Anybody can cause them, as many as they like: their share of disk and memory is bounded.
 - In a period, the first refusal of a kind is written at once: of a reason, a status, a user, a
   session and an address. Of one reason that are 20 lines at most. So are the first 100 failed
   sign-ins of a reason. The others are counted, and written as sums when the period is over.
 - A line and a count never tell of the same request: their sum is the number of all.
-- A period begins with the first of them, so that silence writes nothing.
+- A period begins with the first of them: silence writes nothing.
 """
 
 from collections.abc import Iterator

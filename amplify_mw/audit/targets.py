@@ -1,12 +1,12 @@
-"""Where lines of the audit go: a file that may be rotated, or a stream.
+"""The targets of an audit: a file, which may be rotated, or a stream.
 
 Rules:
-- One line is one `write()`. A file is opened with `O_APPEND`, so that processes that share it do
-  not tear each other's lines, and with the mode 0600.
+- One line is one `write()`. A file is opened with `O_APPEND`, for several processes not to tear
+  each other's lines, and with the mode 0600.
 - Before each line the path is looked at: if another file is there, or none (logrotate's `create`),
-  it is opened again. A file that was cut (`copytruncate`) goes on from its new end.
-- What a full disk has taken of a line is cut off again. If it cannot be, the next line begins with
-  a newline, so that it is whole.
+  it is opened again. A truncated file (`copytruncate`) goes on from its new end.
+- The part of a line that still fitted on a full disk is cut off again. If it cannot be, the next
+  line begins with a newline.
 - Opening and writing never wait for the reader of a pipe.
 - A child of `fork()` opens the file for itself.
 """
@@ -53,7 +53,7 @@ class File:
         self._is_torn = False
 
     def _opened(self) -> int:
-        """The descriptor of the file that is at the path now."""
+        """The descriptor of the file now at the path."""
         try:
             found = os.stat(self.name)
         except FileNotFoundError:
@@ -83,7 +83,7 @@ class File:
 
 
 def _cut(descriptor: int, written: int) -> bool:
-    """Cut off what was written last, if nobody has written since; whether it is gone."""
+    """Cut off the last bytes written, unless others have written since; whether they are gone."""
     try:
         end = os.lseek(descriptor, 0, os.SEEK_CUR)
         if os.fstat(descriptor).st_size != end:
@@ -116,7 +116,7 @@ class Stream:
         self._takes_bytes = is_binary or "b" in str(getattr(stream, "mode", ""))
 
     def write(self, line: bytes) -> None:
-        """Write a line and flush it. Raises what the stream raises."""
+        """Write a line and flush it. Raises the stream's own errors."""
         stream = self._stream
         written = stream.write(line if self._takes_bytes else line.decode("ascii"))
         if isinstance(self._stream, RawIOBase) and written != len(line):
