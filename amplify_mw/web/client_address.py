@@ -9,6 +9,7 @@ Rules:
 """
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from .requests import request_header
@@ -45,12 +46,15 @@ def client_address(request: object, name: str, trusted: int = 1) -> str | None:
 def _address(text: str) -> str | None:
     """An IP address in its one spelling; None for anything else."""
     found = re.fullmatch(_ENTRY, text)
-    if found is None:
-        return None
+    return None if found is None else _spelled(found[1] or found[2] or found[3])
+
+
+@lru_cache(maxsize=1024)  # of short texts; a flood comes from few addresses
+def _spelled(text: str) -> str | None:
     from ipaddress import IPv6Address, ip_address  # 3 ms: with the first event
 
     try:
-        address = ip_address(found[1] or found[2] or found[3])
+        address = ip_address(text)
     except ValueError:
         return None
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None

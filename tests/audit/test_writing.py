@@ -25,6 +25,7 @@ from tests.audit.conftest import Build
 from tests.patience import PATIENCE
 from tests.sites import Clock
 
+forking = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 IN, OUT = SignedIn("app", user_id="ada"), SignedOut("here", user_id="ada")
 REFUSED = Refused("bad_signature", 401, "cookie")
 
@@ -141,6 +142,7 @@ def test_a_disk_that_flaps_fills_no_log(caplog: pytest.LogCaptureFixture, path: 
     assert len(caplog.records) == 2
 
 
+@forking
 def test_a_line_that_only_half_fitted_is_taken_away_again(path: Path) -> None:
     pid = os.fork()
     if pid == 0:  # a limit holds for the whole process
@@ -324,6 +326,7 @@ def test_a_child_counts_from_zero_and_each_writes_its_own_sums_at_its_end(path: 
     assert len({line["process"]["pid"] for line in lines}) == 2
 
 
+@forking
 def test_a_fork_amid_another_threads_line_leaves_no_lock(path: Path) -> None:
     log = AuditLog(path)
     log(IN)
@@ -343,6 +346,7 @@ def _write_many(log: AuditLog, times: int) -> None:
         log(IN)
 
 
+@forking
 def test_threads_and_processes_tear_no_line(path: Path) -> None:
     log = AuditLog(path)
     fork = multiprocessing.get_context("fork")
