@@ -38,7 +38,7 @@ HOUSE = {
         amplify.wire amplify.jar amplify.codec amplify.tokens amplify.memory amplify.sessions
     """,
     "needs": "",
-    "config": "checks regions pool resource routes options files config",
+    "config": "checks regions pool resource routes options files config dangers",
     "credentials": "",
     "bearer": "",
     "authenticator": "",
@@ -72,7 +72,7 @@ HOUSE = {
     """,
     "wsgi": "",
     "asgi": "",
-    "diagnostics": "report configuration",
+    "diagnostics": "report configuration subject setting_checks pool_checks examination",
     "integrations": """
         answering current signals bottle
         django.settings django.remembering django.rights django.users django.backend

@@ -17,21 +17,20 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 from ..authenticator import Authenticator
 from ..cognito.keys import BadKeySet, KeySource, import_key_set
 from ..cognito.verifier import TrustedPool, Verifier
 from ..config.config import AmplifyConfig, Core
+from ..config.dangers import dangers
 from ..config.pool import UserPool
 from ..effects import Cache
 from ..errors import ConfigurationError
 from ..log import logger
 from ..sessions.base import Dependencies, Sessions
-from ..web.origins import is_loopback
 
 if TYPE_CHECKING:
     from ..cognito.grants import PoolApi
@@ -225,7 +224,7 @@ _here: Final = Registry(time.time)
 
 def _warn(config: AmplifyConfig) -> None:
     """Warn the operator, once, of settings that are for development only, or likely a mistake."""
-    for warning in _dangers(config):
+    for warning in map(str, dangers(config)):
         with _here._lock:
             is_new = warning not in _warned
             _warned.add(warning)
@@ -236,44 +235,7 @@ def _warn(config: AmplifyConfig) -> None:
 def consider_told(config: AmplifyConfig) -> None:
     """Warn of nothing in a configuration, such as that of a test."""
     with _here._lock:
-        _warned.update(_dangers(config))
-
-
-def _dangers(config: AmplifyConfig) -> Iterator[str]:
-    addresses = [url for pool in config.user_pools for url in pool.insecure_addresses]
-    if config.routes is not None and not (
-        config.routes.is_secure or _is_here(config.routes.origin)
-    ):
-        addresses.append(config.routes.origin)
-    if addresses:
-        yield (
-            f"allow_insecure_http: tokens and codes go over plain http to {', '.join(addresses)}; "
-            "that is for emulators and tests, never for people's accounts"
-        )
-    for pool in config.user_pools:
-        if pool.client_ids is None:
-            yield (
-                f"client_id=None: tokens of every app client of {pool.user_pool_id} are accepted. "
-                "If it is meant to come from an environment variable, that one is not set: "
-                "os.environ['...'] says so, where os.environ.get('...') gives None. To accept "
-                "some clients, write client_id=['...', '...']"
-            )
-    site = next((origin for origin in sorted(config.known_origins) if _is_public(origin)), None)
-    for url in (url for pool in config.user_pools for url in pool.api_urls):
-        if site is not None and url.startswith("http:") and _is_here(url):
-            yield (
-                f"the user pool at {url} is on this machine, as a LocalUserPool or an "
-                f"emulator is, and the site is {site}: who can reach such a pool can sign in as "
-                "anybody; it is for development and tests alone"
-            )
-
-
-def _is_public(origin: str) -> bool:
-    return origin.startswith("https:") and not _is_here(origin)
-
-
-def _is_here(url: str) -> bool:
-    return is_loopback(urlsplit(url).hostname or "")
+        _warned.update(map(str, dangers(config)))
 
 
 def _api(pool: UserPool) -> "PoolApi":

@@ -1,0 +1,82 @@
+"""`examine`: a configuration, looked at from all sides. `amplify-mw doctor` prints it.
+
+Rules:
+- `PROBES` has the checks that ask nobody, `REMOTE_PROBES` of the same files those that ask the pool
+  or a store. A file of checks has one or both.
+- A probe that raises makes a line of outcome "unknown", never a traceback. The exception's text is
+  not shown: it might hold a secret.
+- Nothing is changed anywhere: no sign-in is tried, and no user and no password are sent.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from ..config.config import AmplifyConfig
+from ..engine.http import HttpClient
+from ..errors import ConfigurationError
+from ..models.check import Check
+from . import pool_checks, setting_checks
+from .report import as_dicts, as_text, exit_status
+from .subject import Network, Probe, Subject
+
+_LOCAL: Sequence[Probe] = (*setting_checks.PROBES,)
+_REMOTE: Sequence[Probe] = (*pool_checks.REMOTE_PROBES,)
+
+
+class Examination(NamedTuple):
+    """The checks of a configuration. `str()` is the text that `amplify-mw doctor` prints.
+
+    >>> from amplify_mw import AmplifyConfig
+    >>> config = AmplifyConfig(user_pool_id="eu-west-1_Ab12Cd34E", client_id=None)
+    >>> [check.name for check in examine(config, network=False).checks if check.outcome != "ok"]
+    ['any_client']
+    """
+
+    checks: tuple[Check, ...]
+
+    @property
+    def exit_status(self) -> int:
+        """0, or 1 if something is wrong, or else 3 if something cannot be told."""
+        return exit_status(self.checks)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The checks and the exit status, as `amplify-mw doctor --json` prints them."""
+        return {"exit_status": self.exit_status, "checks": as_dicts(self.checks)}
+
+    def __str__(self) -> str:
+        return as_text(self.checks)
+
+
+def examine(
+    config: AmplifyConfig, *, network: bool = True, clock: Callable[[], float] = time.time
+) -> Examination:
+    """Examine a configuration: the pool behind it, the site's settings, the keys and the store.
+
+    `network`: False asks neither the pool nor a store's server. `clock`: seconds since the epoch.
+    It waits for answers, for `http_timeout` seconds each at most; nothing is changed anywhere.
+    Raises `ConfigurationError` if `config` is no `AmplifyConfig`.
+    """
+    if not isinstance(config, AmplifyConfig):
+        raise ConfigurationError("config: write AmplifyConfig(...)")
+    if not network:
+        return Examination(tuple(_checks(_LOCAL, Subject(config, clock))))
+    client = HttpClient(config.http_timeout, proxy=config.proxy)
+    subject = Subject(config, clock, Network(client, clock))
+    try:
+        return Examination(tuple(_checks((*_LOCAL, *_REMOTE), subject)))
+    finally:
+        client.close()
+
+
+def _checks(probes: Sequence[Probe], subject: Subject) -> Iterator[Check]:
+    for probe in probes:
+        try:
+            yield from probe(subject)
+        except Exception as error:  # noqa: BLE001 - an answer, whatever is wrong
+            yield Check(
+                probe.__name__,
+                "unknown",
+                f"this check failed with {type(error).__name__}",
+                mend="report it, with this line",
+            )

@@ -1,0 +1,28 @@
+"""Checks of dangerous settings, which the log warns of too."""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from ..config.dangers import dangers
+from ..models.check import Check
+from .subject import Probe, Subject
+
+_FINE: Final = {
+    "insecure_http": "https, or on this machine",
+    "any_client": "the accepted app clients are named",
+    "local_pool": "no pool on this machine behind a public site",
+}
+
+
+def dangerous_settings(subject: Subject) -> Iterator[Check]:
+    """One line each, and one for each that is not there."""
+    found = list(dangers(subject.config))
+    for danger in found:
+        yield Check(danger.name, "warning", danger.found, mend=danger.mend)
+    named = {danger.name for danger in found}
+    for name, text in _FINE.items():
+        if name not in named:
+            yield Check(name, "ok", text)
+
+
+PROBES: Final[Sequence[Probe]] = (dangerous_settings,)
