@@ -136,7 +136,8 @@ def test_plain_http_is_warned_about_once(caplog: pytest.LogCaptureFixture) -> No
     first.close()
     assert warnings(caplog) == [
         "allow_insecure_http: tokens and codes go over plain http to http://cognito:9229; that is "
-        "for emulators and tests, never for people's accounts"
+        "for emulators and tests, never for people's accounts. Write https:// addresses, and leave "
+        "allow_insecure_http out"
     ]
 
 

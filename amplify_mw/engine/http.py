@@ -98,8 +98,20 @@ class HttpClient:
             if proxy is not None:
                 why += f", through the proxy {proxy}"
             elif not isinstance(error, later):
-                why += self._way.hint(request.url)
+                name = self._way.unused(request.url)
+                why += f"; {name} is set but not used: write proxy='environment'" if name else ""
             raise Unreachable(why) from error
+
+    def proxy_to(self, url: str) -> Proxy | None:
+        """The proxy for requests to an address."""
+        return self._way.to(url)
+
+    def unused_proxy(self, url: str) -> str:
+        """The name of the environment's variable with a proxy for an address, which is not used.
+
+        Empty if there is none, or if it is used.
+        """
+        return self._way.unused(url)
 
     def _open(self, url: str, proxy: Proxy | None, seconds: float) -> "httpcore2.ConnectionPool":
         """The connections through `proxy`, with `seconds` for the next exchange of this thread."""
@@ -203,8 +215,8 @@ class _Way:
             return None
         return None if self._by_environment and _is_excepted(url) else proxy
 
-    def hint(self, url: str) -> str:
-        """A hint at an unused proxy, for the message about an unreachable address; or ""."""
+    def unused(self, url: str) -> str:
+        """The variable of the environment's proxy for an address, if none is configured; or ""."""
         parts = urlsplit(url)
         if not self._is_unsaid or is_loopback(parts.hostname or ""):
             return ""
@@ -214,7 +226,7 @@ class _Way:
         )  # or the system's settings say so
         if not value or not is_ours or _is_excepted(url):
             return ""
-        return f"; {name} is set but not used: write proxy='environment'"
+        return name
 
 
 def _variable(scheme: str) -> tuple[str, str | None]:

@@ -91,7 +91,7 @@ def test_a_listed_redirect_uri_may_have_a_scheme_of_its_own(listed: LocalUserPoo
         ({"response_type": None}, "invalid_request"),
         ({"response_type": "id_token"}, "invalid_request"),
         ({"response_type": "token"}, "unauthorized_client"),
-        ({"scope": "openid everything"}, "invalid_scope"),
+        ({"scope": "openid everything"}, "invalid_request"),
         ({"code_challenge_method": "plain"}, "invalid_request"),
         ({"code_challenge_method": None}, "invalid_request"),
         ({"code_challenge": None}, "invalid_request"),
@@ -146,9 +146,11 @@ def test_without_a_right_client_and_redirect_uri_nobody_is_sent_back(
     listed: LocalUserPool, browser: httpx2.Client, path: str, changes: dict[str, str]
 ) -> None:
     answer = browser.get(asked(listed, path, **changes))
-    assert answer.status_code == 400
-    assert "location" not in answer.headers
-    assert "does not work" in answer.text
+    wrong = "invalid_request" if "client_id" in changes else "redirect_mismatch"
+    assert answer.headers["location"].startswith(f"/error?error={wrong}")
+    page = browser.get(f"{listed.url}{answer.headers['location']}")
+    assert (page.status_code, "location" in page.headers) == (400, False)
+    assert "does not work" in page.text
 
 
 def test_a_walk_says_what_the_page_says(listed: LocalUserPool) -> None:
@@ -537,6 +539,6 @@ def test_an_app_client_may_have_scopes_of_a_resource_server() -> None:
         pool.add_user("ada")
         for scope, error in (("orders/read", None), ("orders/delete", "invalid_scope")):
             url = pool.authorize(asked(pool, scope=scope), "ada" if error is None else None)
-            assert returned(url).get("error") == error
+            assert returned(url).get("error_description") == error
     with pytest.raises(TypeError, match=r"scopes: write a list"):
         LocalUserPool(scopes="orders/read")

@@ -98,8 +98,7 @@ def test_a_uri_that_is_none_leads_nowhere(
 ) -> None:
     path = "/logout" if name == "logout_uri" else "/login"
     answer = browser.get(asked(pool, path, **{"redirect_uri": None, name: uri}))
-    assert answer.status_code == 400
-    assert "location" not in answer.headers
+    assert answer.headers["location"] == "/error?error=redirect_mismatch&client_id=local-client"
     assert "set-cookie" not in answer.headers
 
 
@@ -152,7 +151,15 @@ def test_a_form_of_any_length_or_kind_is_answered(
 def test_bytes_that_are_no_text_are_a_bad_request(
     pool: LocalUserPool, browser: httpx2.Client, path: str, query: str
 ) -> None:
-    assert browser.get(f"{pool.url}{path}?{query}").status_code == 400
+    location = browser.get(f"{pool.url}{path}?{query}").headers["location"]
+    assert location.startswith("/error?error=invalid_request")
+    assert browser.get(f"{pool.url}{location}").status_code == 400
+
+
+def test_an_error_in_an_address_stays_text(pool: LocalUserPool, browser: httpx2.Client) -> None:
+    page = browser.get(f"{pool.url}/error?{urlencode({'error': MARKUP})}")
+    assert page.status_code == 400
+    assert not has_markup(page.text)
 
 
 VALUES = st.one_of(
@@ -176,7 +183,7 @@ def test_no_parameters_break_an_endpoint(
     )
     assert answer.status_code in {200, 302, 400}
     assert answer.headers.get("location", "https://app.example/").startswith(
-        ("https://app.example/", "/login?")
+        ("https://app.example/", "/login?", "/error?")
     )
 
 

@@ -3,6 +3,8 @@
 Rules:
 - If the client or the redirect URI is wrong, the visitor gets a page and the app gets nothing
   (RFC 6749 4.1.2.1): `NoWayBack`. Any later error is sent back to the app: `SentBack`.
+- The words for errors are Cognito's, as far as they are known. It has `invalid_request` for an
+  unknown client, and `invalid_request` with the description `invalid_scope` for a refused scope.
 - A redirect URI is compared as a string. Without a list any absolute http(s) URL is right, written
   in printable ASCII: nothing in it can break out of a header or a policy.
 - Nothing here knows users, pages or HTTP.
@@ -36,10 +38,9 @@ _URL_CHARACTERS: Final = re.compile(r"[!#-;=?-\[\]_a-z~]+")  # RFC 3986 2, and n
 class NoWayBack(Exception):
     """The client or the redirect URI is wrong: the visitor gets a page, the app gets nothing."""
 
-    def __init__(self, code: str, description: str) -> None:
+    def __init__(self, code: str) -> None:
         super().__init__(code)
         self.code = code
-        self.description = description
 
 
 class SentBack(Exception):
@@ -103,7 +104,7 @@ def parse(
     check_client(args, client)
     redirect_uri = _only(args, "redirect_uri")
     if redirect_uri is None or not is_allowed(redirect_uri, client.redirect_uris):
-        raise NoWayBack("redirect_mismatch", "The redirect_uri is not one of the app client's.")
+        raise NoWayBack("redirect_mismatch")
     state = _only(args, "state")
     given = {name: value for name in PARAMETERS if (value := args.get(name))}
     request = AuthorizationRequest(
@@ -131,7 +132,7 @@ def parse(
 def check_client(args: "MultiDict[str, str]", client: AppClient) -> None:
     """Refuse another client's request. Raises `NoWayBack`."""
     if _only(args, "client_id") != client.client_id:
-        raise NoWayBack("invalid_client", "The client_id is of no app client of this user pool.")
+        raise NoWayBack("invalid_request")
 
 
 def _faults(
@@ -151,7 +152,7 @@ def _faults(
     if given.get("response_type") != "code":
         yield "invalid_request", "response_type has to be code"
     if not set(request.scope.split(" ")) <= set(scopes):
-        yield "invalid_scope", "a scope is not one of the app client's"
+        yield "invalid_request", "invalid_scope"
     yield from _challenge_faults(request.code_challenge, given.get("code_challenge_method"))
     if not request.prompts <= PROMPTS or request.prompts > {"none"}:
         yield "invalid_request", "prompt is not supported"

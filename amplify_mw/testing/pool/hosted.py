@@ -3,6 +3,8 @@
 Rules:
 - `/oauth2/authorize` has no page: it redirects to the app or to `/login`. The pages `/login` and
   `/signup` get the same parameters, which are checked again each time.
+- Requests without a way back to the app are redirected to `/error`, as Cognito does, which names
+  the error in its address (`?error=redirect_mismatch`).
 - A cookie remembers a signed-in browser for an hour. `prompt`, `max_age` and `acr_values` may ask
   again earlier. The form is good for any `acr_values`: the sign-in is of the first kind asked for.
 - A form counts only if it holds the value of a cookie, unknown to any other site.
@@ -15,6 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, NoReturn
+from urllib.parse import urlencode
 
 from werkzeug.wrappers import Request, Response
 
@@ -39,6 +42,11 @@ from .secrecy import fingerprint, is_same
 SESSION_COOKIE: Final = "local-pool-session"
 FORM_COOKIE: Final = "local-pool-form"
 SHORTEST_PASSWORD: Final = 8
+LONGEST_ERROR: Final = 64
+_PROBLEMS: Final = {
+    "redirect_mismatch": "The redirect_uri or logout_uri is not one of the app client's.",
+    "invalid_request": "The client_id is of no app client of this user pool.",
+}
 _EXPIRED: Final = "The form had expired. Please try again."
 
 Page = Callable[[Frame], Response]
@@ -84,13 +92,14 @@ class Hosted:
             ("GET", "/signup"): ("signup", partial(self._answer, self._show_signup)),
             ("POST", "/signup"): ("signup", partial(self._answer, self._sign_up)),
             ("GET", "/logout"): ("logout", partial(self._answer, self._log_out)),
+            ("GET", "/error"): ("error", self._show_error),
         }
 
     def _answer(self, endpoint: Callable[[Request], Response], request: Request) -> Response:
         try:
             return endpoint(request)
         except NoWayBack as error:
-            return pages.problem(error.code, error.description)
+            return _redirect(f"/error?{_of_error(error.code, request)}")
         except SentBack as answer:
             return _redirect(answer.url)
 
@@ -157,8 +166,7 @@ class Hosted:
         uris = request.args.getlist("logout_uri")
         if uris:
             if len(uris) > 1 or not is_allowed(uris[0], self._client.logout_uris):
-                message = "The logout_uri is not one of the app client's."
-                raise NoWayBack("redirect_mismatch", message)
+                raise NoWayBack("redirect_mismatch")
             target = uris[0]
         else:  # to sign in again
             target = f"/login?{self._parse(request).query}"
@@ -166,6 +174,10 @@ class Hosted:
         response = _redirect(target)
         response.delete_cookie(SESSION_COOKIE, httponly=True, samesite="Lax")
         return response
+
+    def _show_error(self, request: Request) -> Response:
+        code = request.args.get("error", "")[:LONGEST_ERROR]
+        return pages.problem(code, _PROBLEMS.get(code, "The request cannot be carried out."))
 
     def _parse(self, request: Request) -> AuthorizationRequest:
         return parse(request.args, self._client, self._issuer())
@@ -286,6 +298,13 @@ class Hosted:
 def _form(request: Request) -> Mapping[str, str]:
     """A form's fields; none if it is not encoded like the forms of the pages."""
     return request.form if request.mimetype == FORM else {}
+
+
+def _of_error(code: str, request: Request) -> str:
+    """The query of the error page's address: the error, and the client in the request."""
+    client = request.args.get("client_id", "")[:LONGEST_ERROR]
+    members = {"error": code} | ({"client_id": client} if client else {})
+    return urlencode(members, errors="replace")
 
 
 def _browser(request: Request) -> str:

@@ -276,6 +276,9 @@ class Operations:
 
     def _check_client_id(self, body: Members) -> None:
         client_id = text(body, "ClientId")
+        if client_id in self._ledger.machines.secrets:
+            message = f"Client {client_id} is configured for secret but secret was not received"
+            raise Refused("NotAuthorizedException", message)
         if client_id != self._ledger.client_id:
             message = f"User pool client {client_id} does not exist."
             raise Refused("ResourceNotFoundException", message)

@@ -52,7 +52,7 @@ class AlteredRedirect:
         response = exchange.answer()
         parts = urlsplit(response.headers.get("Location", ""))
         members = dict(parse_qsl(parts.query, keep_blank_values=True))
-        if members.keys() & {"code", "error"}:
+        if parts.netloc and members.keys() & {"code", "error"}:
             query = urlencode(merged(members, self.parameters), errors="replace")
             response.headers["Location"] = parts._replace(query=query).geturl()
         return response
