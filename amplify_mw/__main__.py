@@ -34,6 +34,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_pool(commands)
     _add_keygen(commands)
     _add_postgres_sql(commands)
+    _add_doctor(commands)
     return parser
 
 
@@ -100,6 +101,12 @@ def _add_postgres_sql(commands: "_Commands") -> None:
     sql.set_defaults(run=_postgres_sql)
 
 
+def _add_doctor(commands: "_Commands") -> None:
+    doctor = commands.add_parser("doctor", help="what is wrong with a configuration")
+    doctor.fill = _add_doctor_options
+    doctor.set_defaults(run=_doctor)
+
+
 class _Parser(argparse.ArgumentParser):
     """A command's parser. `fill` declares its options when it has something to read."""
 
@@ -120,6 +127,19 @@ def _add_pool_options(parser: argparse.ArgumentParser) -> None:
     from .testing.pool.command import add_options  # a server, and RSA keys: only the pool pays
 
     add_options(parser, _port)
+
+
+def _add_doctor_options(parser: argparse.ArgumentParser) -> None:
+    from .diagnostics import doctor
+
+    parser.description = doctor.DESCRIPTION
+    doctor.add_options(parser)
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from .diagnostics.doctor import run
+
+    return run(options)
 
 
 def _pool(options: argparse.Namespace) -> int:

@@ -72,7 +72,10 @@ HOUSE = {
     """,
     "wsgi": "",
     "asgi": "",
-    "diagnostics": "report configuration subject setting_checks pool_checks examination",
+    "diagnostics": """
+        report configuration subject setting_checks reach_checks discovery_checks key_set_checks
+        client_checks sign_in_checks pool_checks examination doctor
+    """,
     "integrations": """
         answering current signals bottle
         django.settings django.remembering django.rights django.users django.backend

@@ -34,11 +34,13 @@ class Examination(NamedTuple):
     """
 
     checks: tuple[Check, ...]
+    strict: bool = False
+    """Whether a warning counts as wrong."""
 
     @property
     def exit_status(self) -> int:
         """0, or 1 if something is wrong, or else 3 if something cannot be told."""
-        return exit_status(self.checks)
+        return exit_status(self.checks, strict=self.strict)
 
     def to_dict(self) -> dict[str, Any]:
         """The checks and the exit status, as `amplify-mw doctor --json` prints them."""
@@ -49,22 +51,35 @@ class Examination(NamedTuple):
 
 
 def examine(
-    config: AmplifyConfig, *, network: bool = True, clock: Callable[[], float] = time.time
+    config: AmplifyConfig,
+    *,
+    network: bool = True,
+    strict: bool = False,
+    clock: Callable[[], float] = time.time,
 ) -> Examination:
     """Examine a configuration: the pool behind it, the site's settings, the keys and the store.
 
-    `network`: False asks neither the pool nor a store's server. `clock`: seconds since the epoch.
+    `network`: False asks neither the pool nor a store's server. `strict`: a warning counts as wrong
+    for the exit status. `clock`: seconds since the epoch.
     It waits for answers, for `http_timeout` seconds each at most; nothing is changed anywhere.
     Raises `ConfigurationError` if `config` is no `AmplifyConfig`.
     """
     if not isinstance(config, AmplifyConfig):
         raise ConfigurationError("config: write AmplifyConfig(...)")
-    if not network:
-        return Examination(tuple(_checks(_LOCAL, Subject(config, clock))))
-    client = HttpClient(config.http_timeout, proxy=config.proxy)
-    subject = Subject(config, clock, Network(client, clock))
+    found = list(_checks(_LOCAL, Subject(config, clock)))
+    if network:
+        found += _asked(config, clock)
+    return Examination(tuple(found), strict)
+
+
+def _asked(config: AmplifyConfig, clock: Callable[[], float]) -> list[Check]:
+    """The checks that ask somebody."""
     try:
-        return Examination(tuple(_checks((*_LOCAL, *_REMOTE), subject)))
+        client = HttpClient(config.http_timeout, proxy=config.proxy)
+    except ConfigurationError as error:  # of the environment's proxy
+        return [Check("proxy", "wrong", str(error))]
+    try:
+        return list(_checks(_REMOTE, Subject(config, clock, Network(client, clock))))
     finally:
         client.close()
 

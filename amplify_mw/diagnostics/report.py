@@ -18,9 +18,13 @@ EXIT_STATUS: Final[dict[Outcome, int]] = {"ok": 0, "warning": 0, "wrong": 1, "un
 """The exit status of each outcome. (2 is that of a command line that cannot be read.)"""
 
 
-def exit_status(checks: Iterable[Check]) -> int:
-    """The exit status of all of them: 1 if something is wrong, 3 if something cannot be told."""
-    found = {EXIT_STATUS[check.outcome] for check in checks}
+def exit_status(checks: Iterable[Check], *, strict: bool = False) -> int:
+    """The exit status of all of them: 1 if something is wrong, 3 if something cannot be told.
+
+    `strict`: a warning counts as wrong.
+    """
+    table = {**EXIT_STATUS, "warning": EXIT_STATUS["wrong"]} if strict else EXIT_STATUS
+    found = {table[check.outcome] for check in checks}
     return 1 if 1 in found else max(found, default=0)
 
 

@@ -14,6 +14,13 @@ _FINE: Final = {
 }
 
 
+def configuration(subject: Subject) -> Iterator[Check]:
+    """The pools and clients that it is about."""
+    for pool in subject.config.user_pools:
+        clients = ", ".join(pool.client_id or ("any client",))
+        yield Check("configuration", "ok", f"{pool.user_pool_id}, {clients}")
+
+
 def dangerous_settings(subject: Subject) -> Iterator[Check]:
     """One line each, and one for each that is not there."""
     found = list(dangers(subject.config))
@@ -25,4 +32,4 @@ def dangerous_settings(subject: Subject) -> Iterator[Check]:
             yield Check(name, "ok", text)
 
 
-PROBES: Final[Sequence[Probe]] = (dangerous_settings,)
+PROBES: Final[Sequence[Probe]] = (configuration, dangerous_settings)

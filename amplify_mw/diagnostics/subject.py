@@ -6,6 +6,7 @@ Rules:
   with a limit of an answer's size.
 - A request is sent once in an examination; other probes get the same answer. An origin that could
   not be reached is not asked again.
+- Text of an answer is quoted only if it is short and made of harmless characters.
 """
 
 import time
@@ -13,12 +14,14 @@ from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple, TypeAlias
 from urllib.parse import urlsplit
 
+from ..cognito.api import json_object
 from ..config.config import AmplifyConfig
 from ..effects import Request, Response, Unreachable
 from ..engine.http import HttpClient
 from ..models.check import Check
 
 MAX_BYTES: Final = 256 * 1024
+_SHOWN: Final = 300  # characters of an address in an answer
 
 
 class Answer(NamedTuple):
@@ -27,29 +30,43 @@ class Answer(NamedTuple):
     `departed` and `arrived`: this machine's clock before and after, in seconds since the epoch.
     """
 
+    request: Request
     response: Response | None
     why: str
     departed: float
     arrived: float
 
     def __repr__(self) -> str:
-        return f"<Answer {self.response if self.response is not None else self.why}>"
+        return f"<Answer {self.told}>"
+
+    @property
+    def told(self) -> str:
+        """The outcome in a few words, for an answer that was expected to be another."""
+        if self.response is None:
+            return f"no answer: {self.why}"
+        status = f"HTTP status {self.response.status}"
+        if 300 <= self.response.status < 400:
+            return f"{status}, a redirect"
+        if not json_object(self.response):
+            return f"{status}, without a JSON object"
+        return status
 
 
 class Network:
     """Asks, with the client's own proxy and timeout, and remembers the answers."""
 
     def __init__(self, client: HttpClient, clock: Callable[[], float] = time.time) -> None:
-        self._client = client
+        self.client: HttpClient = client
         self._clock = clock
-        self._answers: dict[tuple[str, str, bytes], Answer] = {}
+        self._answers: dict[tuple[str, bytes, tuple[tuple[str, str], ...]], Answer] = {}
         self._down: dict[str, Answer] = {}
 
     def ask(self, request: Request) -> Answer:
         """The answer to a request; never raises for what the other side does."""
-        key = request.method, request.url, request.content
+        key = request.url, request.content, tuple(request.headers.items())
         if key not in self._answers:
-            self._answers[key] = self._down.get(origin_of(request.url)) or self._send(request)
+            known = self._down.get(origin_of(request.url))
+            self._answers[key] = known._replace(request=request) if known else self._send(request)
         return self._answers[key]
 
     @property
@@ -61,10 +78,10 @@ class Network:
         departed = self._clock()
         response, why = None, ""
         try:
-            response = self._client.send(request._replace(max_bytes=MAX_BYTES))
+            response = self.client.send(request._replace(max_bytes=MAX_BYTES, patience=1.0))
         except Unreachable as error:
             why = str(error)
-        answer = Answer(response, why, departed, self._clock())
+        answer = Answer(request, response, why, departed, self._clock())
         if response is None:
             self._down[origin_of(request.url)] = answer
         return answer
@@ -80,6 +97,12 @@ class Subject(NamedTuple):
     def __repr__(self) -> str:
         return "<Subject>"
 
+    def ask(self, request: Request) -> Answer:
+        """The answer to a request. For remote probes only."""
+        if self.network is None:
+            raise RuntimeError("nothing may be asked")
+        return self.network.ask(request)
+
 
 Probe: TypeAlias = Callable[[Subject], Iterable[Check]]
 
@@ -92,3 +115,12 @@ def origin_of(url: str) -> str:
     """
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}"
+
+
+def quoted(text: object) -> str:
+    """A text from an answer, cut.
+
+    >>> quoted("https://example.com"), quoted(None)
+    ("'https://example.com'", 'nothing')
+    """
+    return repr(text[:_SHOWN]) if isinstance(text, str) else "nothing"

@@ -1,0 +1,63 @@
+"""The command `amplify-mw doctor`: a configuration, examined.
+
+Rules:
+- Whatever is wrong with the configuration is a line, too: the command writes no traceback.
+"""
+
+import argparse
+import json
+import sys
+from typing import Final
+
+from ..config.config import AmplifyConfig
+from ..errors import ConfigurationError
+from ..models.check import Check
+from .configuration import configuration_of
+from .examination import Examination, examine
+
+DESCRIPTION: Final = (
+    "Examine a configuration: the user pool behind it, as far as it can be seen without signing "
+    "in, the settings of the site, the keys and the store. Nothing is changed anywhere. Exit "
+    "status: 0, or 1 if something is wrong, or else 3 if something cannot be told."
+)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's options."""
+    parser.add_argument(
+        "--config",
+        metavar="SOURCE",
+        help="amplify_outputs.json, or package.module:attribute (default: the environment)",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument(
+        "--offline", action="store_true", help="ask neither the pool nor the store's server"
+    )
+    parser.add_argument("--strict", action="store_true", help="a warning counts as wrong")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the lines; the exit status."""
+    found = _examined(options)
+    text = json.dumps(found.to_dict(), indent=2) if options.json else str(found)
+    sys.stdout.write(f"{text}\n")
+    return found.exit_status
+
+
+def _examined(options: argparse.Namespace) -> Examination:
+    config = _configuration(options.config)
+    if isinstance(config, Check):
+        return Examination((config,), options.strict)
+    return examine(config, network=not options.offline, strict=options.strict)
+
+
+def _configuration(source: str | None) -> AmplifyConfig | Check:
+    """The configuration, or the line that says why there is none."""
+    try:
+        return configuration_of(source)
+    except ConfigurationError as error:
+        return Check("configuration", "wrong", str(error))
+    except Exception as error:  # noqa: BLE001 - raised by the app's own module
+        found = f"importing it raised {type(error).__name__}"
+        module = str(source).partition(":")[0]
+        return Check("configuration", "wrong", found, mend=f"run python -c 'import {module}'")
