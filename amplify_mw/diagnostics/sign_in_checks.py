@@ -21,7 +21,7 @@ from ..effects import Request
 from ..models.check import Check
 from ..routes.attempt import Attempt
 from ..routes.provider import Provider
-from .subject import Answer, Subject, origin_of
+from .subject import Answer, Subject, origin_of, quoted
 
 _MADE_UP: Final = "amplify-mw-doctor-made-up"
 _VERIFIER: Final = "amplify-mw-doctor-made-up-verifier-of-43-characters"
@@ -96,6 +96,9 @@ def _authorized(hosted: _Hosted, answer: Answer) -> list[Check]:
     words = _words(target)
     is_back = target.partition("?")[0] == callback
     error = words.get("error", "")
+    if not is_back and not _is_of_sign_in(hosted, target, words):
+        mend = "check domain: a captive portal or another service answers there"
+        return [Check("sign_in", "wrong", f"a redirect to {quoted(origin_of(target))}", mend=mend)]
     if not is_back and not (error and _is_error_page(hosted, target)):
         scopes = hosted.routes.scope
         return [
@@ -130,9 +133,11 @@ def sign_out(subject: Subject) -> Iterator[Check]:
         elif answer.response is None or answer.response.status >= 500:
             yield _not_redirected("sign_out_url", answer)
         else:
-            error = _words(target or "").get("error") or answer.told
-            found = error if " " in error else printable(error)
-            yield Check("sign_out_url", "wrong", found, url, _ADD.format(url=url, what="sign-out"))
+            error = _words(target or "").get("error")
+            found = answer.told if error is None else printable(error)
+            mend = _ADD.format(url=url, what="sign-out")
+            mend = "correct client_id, or domain" if error == "invalid_request" else mend
+            yield Check("sign_out_url", "wrong", found, url, mend)
 
 
 def token_endpoint(subject: Subject) -> Iterator[Check]:
@@ -172,6 +177,12 @@ def _words(url: str) -> dict[str, str]:
 
 def _is_error_page(hosted: _Hosted, target: str) -> bool:
     return origin_of(target) == hosted.pool.domain and urlsplit(target).path == "/error"
+
+
+def _is_of_sign_in(hosted: _Hosted, target: str, words: dict[str, str]) -> bool:
+    """Whether an address is the pool's own, or one of another identity provider's sign-in."""
+    is_protocol = "SAMLRequest" in words or {"client_id", "redirect_uri"} <= words.keys()
+    return origin_of(target) == hosted.pool.domain or is_protocol
 
 
 def _not_redirected(name: str, answer: Answer) -> Check:

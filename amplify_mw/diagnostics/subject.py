@@ -108,12 +108,15 @@ Probe: TypeAlias = Callable[[Subject], Iterable[Check]]
 
 
 def origin_of(url: str) -> str:
-    """Scheme, host and port of an address.
+    """Scheme, host and port of an address; empty for a malformed one.
 
     >>> origin_of("https://auth.example.com/logout?client_id=web")
     'https://auth.example.com'
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return ""
     return f"{parts.scheme}://{parts.netloc}"
 
 
