@@ -5,7 +5,8 @@ Rules:
   it answers with the address of the sign-in page, or with an error. No page is opened, and no form
   is sent. The sign-out endpoint likewise: nobody is signed in.
 - Cognito names an error that concerns the redirect URI or the client in the address of its own page
-  (`/error?error=redirect_mismatch`), any other in the callback's.
+  (`/error?error=redirect_mismatch`), any other in the callback's. Otherwise it sends the browser to
+  its sign-in page (`/login`, with the request's parameters) or to another identity provider's.
 - The token endpoint gets a made-up code, once. The callback's own address is never asked.
 """
 
@@ -26,6 +27,7 @@ from .subject import Answer, Subject, origin_of, quoted
 _MADE_UP: Final = "amplify-mw-doctor-made-up"
 _VERIFIER: Final = "amplify-mw-doctor-made-up-verifier-of-43-characters"
 _ATTEMPT: Final = Attempt(_MADE_UP, _MADE_UP, _VERIFIER, 0, "/", None)
+_STRANGER: Final = "check domain: a captive portal or another service answers there"
 _REACH: Final = "check domain, and that this machine may connect there"
 _ADD: Final = (
     "add {url} to the app client's allowed {what} URLs, letter for letter, or correct origin, "
@@ -96,10 +98,10 @@ def _authorized(hosted: _Hosted, answer: Answer) -> list[Check]:
     words = _words(target)
     is_back = target.partition("?")[0] == callback
     error = words.get("error", "")
-    if not is_back and not _is_of_sign_in(hosted, target, words):
-        mend = "check domain: a captive portal or another service answers there"
-        return [Check("sign_in", "wrong", f"a redirect to {quoted(origin_of(target))}", mend=mend)]
-    if not is_back and not (error and _is_error_page(hosted, target)):
+    if not is_back and not _is_error_page(hosted, target):
+        if not ("SAMLRequest" in words or {"client_id", "redirect_uri"} <= words.keys()):
+            found, mend = f"a redirect to {quoted(origin_of(target))}", _STRANGER
+            return [Check("sign_in", "wrong", found, "one to a sign-in page", mend)]
         scopes = hosted.routes.scope
         return [
             Check("sign_in", "ok", f"the pool shows its sign-in page to visitors of {callback}"),
@@ -177,12 +179,6 @@ def _words(url: str) -> dict[str, str]:
 
 def _is_error_page(hosted: _Hosted, target: str) -> bool:
     return origin_of(target) == hosted.pool.domain and urlsplit(target).path == "/error"
-
-
-def _is_of_sign_in(hosted: _Hosted, target: str, words: dict[str, str]) -> bool:
-    """Whether an address is the pool's own, or one of another identity provider's sign-in."""
-    is_protocol = "SAMLRequest" in words or {"client_id", "redirect_uri"} <= words.keys()
-    return origin_of(target) == hosted.pool.domain or is_protocol
 
 
 def _not_redirected(name: str, answer: Answer) -> Check:
