@@ -1,4 +1,26 @@
 """Explaining a credential, and examining a configuration: `amplify-mw inspect` and `doctor`."""
 
-from .examination import Examination as Examination
-from .examination import examine as examine
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from .examination import Examination as Examination
+    from .examination import examine as examine
+
+_LATER: Final = {
+    "Examination": ".examination",
+    "examine": ".examination",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name when it is used: no command pays for the other's imports."""
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    found = globals()[name] = getattr(import_module(_LATER[name], __name__), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})

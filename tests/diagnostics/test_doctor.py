@@ -1,6 +1,7 @@
 """`examine` and `amplify-mw doctor`: each line of the pool's side, its fault, and the mend."""
 
 import json
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -28,6 +29,7 @@ from amplify_mw.testing import (
 )
 from amplify_mw.testing.pool.signing import new_signing_key
 from tests.certificates import Authority, listening, read_head, say_hi
+from tests.docs.pages import PAGES
 from tests.proxies import proxying
 from tests.sites import KEYS
 
@@ -625,6 +627,13 @@ def test_a_check_that_fails_is_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_something_else_is_no_configuration() -> None:
     with pytest.raises(ConfigurationError, match=r"^config: write AmplifyConfig"):
         examine({})  # type: ignore[arg-type]
+
+
+def test_the_page_has_every_line() -> None:
+    rows = re.findall(r"^\| `(\w+)` \|.*\|.*\|$", PAGES["doctor"], re.MULTILINE)
+    sources = [path.read_text() for path in Path(examination.__file__).parent.glob("*_checks.py")]
+    made = set(re.findall(r'(?:Check\(\s*|\bname(?:, \w+)? = |": \()"(\w+)"', "\n".join(sources)))
+    assert made | {"insecure_http", "any_client", "local_pool"} == set(rows)
 
 
 def test_an_examination_is_its_lines() -> None:
