@@ -13,12 +13,13 @@ from typing import Final
 from ..cognito import api, oauth
 from ..cognito.api import AppClient, Failure, Refreshed
 from ..config.pool import UserPool
-from ..models.check import Check
+from ..models.check import Check, Outcome
 from ..sessions.token import TokenSession
 from .subject import Answer, Subject
 
 MADE_UP: Final = b"amplify-mw-doctor-made-up"
 _LATER: Final = "mend what keeps the pool from answering, and ask again"
+_DEFAULT: Final = "GetTokensFromRefreshToken"
 _ORDINALS: Final = ("the first one", "the second one")
 
 
@@ -98,12 +99,14 @@ def _told_refresh(way: str, answer: Answer, failure: Failure | None) -> Check:
     name = "refresh_api"
     if failure is None or failure.is_outage:
         return Check(name, "unknown", f"{way}: {answer.told}", mend=_LATER)
-    is_about_client = failure.code == "ResourceNotFoundException"
     if failure.ends_session or (failure.refuses_client and way != "oauth"):
         return Check(name, "ok", way)
-    if is_about_client:
+    if failure.code == "ResourceNotFoundException":
         return Check(name, "unknown", way, mend="mend the line of app_client first")
-    return Check(name, "wrong", f"{way}: {failure.code}", mend=failure.mend)
+    # The made-up token itself may be malformed to it; of InitiateAuth this is a flow switched off.
+    is_doubtful = failure.code == "InvalidParameterException" and way == _DEFAULT
+    outcome: Outcome = "unknown" if is_doubtful else "wrong"
+    return Check(name, outcome, f"{way}: {failure.code}", mend=failure.mend)
 
 
 def _failure(answer: Answer) -> Failure | None:

@@ -9,12 +9,17 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import amplify_mw.diagnostics.examination as examination
 from amplify_mw import AmplifyConfig, AuthRoutes, ConfigurationError, SealedSession
 from amplify_mw.__main__ import main
 from amplify_mw.diagnostics import Examination, examine
-from amplify_mw.diagnostics.subject import MAX_BYTES, Subject
+from amplify_mw.diagnostics.pool_checks import REMOTE_PROBES
+from amplify_mw.diagnostics.report import as_dicts, as_text
+from amplify_mw.diagnostics.subject import MAX_BYTES, Network, Subject
+from amplify_mw.effects import Request, Response
 from amplify_mw.models.check import Check
 from amplify_mw.testing import (
     AuthorizeError,
@@ -30,7 +35,7 @@ from amplify_mw.testing import (
 from amplify_mw.testing.pool.signing import new_signing_key
 from tests.certificates import Authority, listening, read_head, say_hi
 from tests.docs.pages import PAGES
-from tests.proxies import proxying
+from tests.proxies import fronted, proxying
 from tests.sites import KEYS
 
 SECRET = "a-secret-of-24-characters"
@@ -246,6 +251,11 @@ UNKNOWN: dict[str, tuple[str, Any, str]] = {
     "a client": ("GetTokensFromRefreshToken", Throttling(), "app_client"),
     "a client beside a portal": ("GetTokensFromRefreshToken", HTML, "app_client"),
     "a refresh": ("GetTokensFromRefreshToken", Status(500), "refresh_api"),
+    "a refresh that finds the token malformed": (
+        "GetTokensFromRefreshToken",
+        CognitoError("InvalidParameterException"),
+        "refresh_api",
+    ),
     "an exchange": ("token", HTML, "token_endpoint"),
 }
 
@@ -319,6 +329,51 @@ def test_no_bytes_of_a_server_break_it(config: AmplifyConfig, sent: bytes) -> No
         found = examine(config.replace(endpoint_url=url, domain=url))
     assert "this check failed" not in str(found)
     assert the_outcome(found, "sign_in") == "wrong"
+
+
+TEXTS = st.text(max_size=40) | st.sampled_from(
+    ["/error?error=x", "https://[x", f"{ROUTES.callback_url}?error=\x1b", "/login?client_id=a"]
+)
+VALUES = st.none() | st.integers() | TEXTS | st.lists(TEXTS, max_size=2)
+BODIES = st.binary(max_size=40) | st.dictionaries(
+    st.sampled_from(
+        [
+            *("issuer", "jwks_uri", "authorization_endpoint", "token_endpoint", "keys", "error"),
+            *("error_description", "__type", "message", "AuthenticationResult"),
+        ]
+    ),
+    VALUES,
+).map(lambda members: json.dumps(members).encode())
+
+
+@settings(max_examples=150)
+@given(
+    status=st.sampled_from([200, 302, 400, 403, 404, 500]),
+    headers=st.dictionaries(
+        st.sampled_from(["location", "date", "age", "x-amzn-errortype"]), TEXTS
+    ),
+    body=BODIES,
+)
+def test_no_answer_at_all_breaks_a_check(
+    pool: LocalUserPool, status: int, headers: dict[str, str], body: bytes
+) -> None:
+    class Answering:
+        """A client that gets this answer to all requests."""
+
+        def send(self, _: Request) -> Response:
+            return Response(status, headers, body)
+
+        def proxy_to(self, _: str) -> None:
+            return None
+
+        def unused_proxy(self, _: str) -> str:
+            return ""
+
+    client: Any = Answering()
+    subject = Subject(config_of(pool, keys={"keys": []}), time.time, Network(client))
+    checks = [check for probe in REMOTE_PROBES for check in probe(subject)]
+    assert "\n" not in "".join(str(line) for line in as_dicts(checks))
+    assert as_text(checks).replace("\n", "").isprintable()
 
 
 def the_outcome(found: Examination, name: str) -> str:
@@ -497,6 +552,35 @@ class TestNetwork:
             mended = config.replace(proxy="environment")
             assert the_line(mended, "proxy").found == proxy.url.removeprefix("http://")
             assert the_line(mended, "pool_reachable").outcome == "ok"
+
+    def test_amazons_hosts_are_asked_through_the_proxy(
+        self, pool: LocalUserPool, authority: Authority
+    ) -> None:
+        hosts = [f"{kind}cognito-idp.eu-west-1.amazonaws.com" for kind in ("", "issuer-")]
+        port = int(pool.url.rpartition(":")[2])
+
+        def forbid(client: socket.socket) -> None:  # as for a pool that has not switched
+            read_head(client)
+            client.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\n{}")
+
+        with (
+            fronted(port, authority.issue(hosts[0])) as own,
+            listening(forbid, authority.issue(hosts[1])) as updated,
+            proxying(dict(zip(hosts, (own, updated), strict=True))) as proxy,
+        ):
+            config = AmplifyConfig(
+                user_pool_id=pool.user_pool_id,
+                client_id=pool.client_id,
+                client_secret=SECRET,
+                proxy=proxy.url,
+                issuers="updated",
+            )
+            line = the_line(config, "discovery")
+            assert (line.outcome, "write issuers='both', or set" in line.mend) == ("wrong", True)
+            mended = config.replace(issuers="both")
+            for name in ("discovery", "issuer", "key_set", "pool_reachable", "client_secret"):
+                assert the_line(mended, name).outcome == "ok"
+            assert {line.split()[1] for line in proxy.asked} == {f"{host}:443" for host in hosts}
 
     def test_a_malformed_proxy_is_a_line_without_its_password(
         self, config: AmplifyConfig, monkeypatch: pytest.MonkeyPatch
