@@ -1,4 +1,4 @@
-"""Settings that are for development only, or likely a mistake: for the log, and for `doctor`.
+"""Settings for development only, or likely a mistake: for the log, and for `doctor`.
 
 Rules:
 - None of them is refused: each has its use.
@@ -13,7 +13,7 @@ from .config import AmplifyConfig
 
 
 class Danger(NamedTuple):
-    """A dangerous setting. `name`: that of its check. `mend`: what to write instead."""
+    """A dangerous setting. `name`: of its check. `mend`: the remedy."""
 
     name: str
     found: str

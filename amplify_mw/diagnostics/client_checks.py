@@ -1,8 +1,8 @@
 """Checks of the app clients: whether they are there, with this secret, and how they refresh.
 
 Rules:
-- They are asked with a made-up refresh token or code, which no pool has given out: no user, no
-  password and no session is concerned, and nothing is counted against anybody.
+- They are asked with a made-up refresh token or code. No user, no password and no session is
+  concerned, and nothing is counted against anybody.
 - Refused for the token means accepted as a client. Refused as a client is the fault.
 - Answers are read as those to real refreshes are (`cognito.api`, `cognito.oauth`).
 """
@@ -70,7 +70,7 @@ def _refused_secret(subject: Subject, pool: UserPool, client: AppClient, which: 
 
 
 def refresh_api(subject: Subject) -> Iterator[Check]:
-    """The way to refresh, for the client that signs people in."""
+    """The way to refresh, for the first client: people sign in with it."""
     if not _refreshes(subject):
         return
     for pool in subject.config.user_pools:

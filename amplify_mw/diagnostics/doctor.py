@@ -52,7 +52,7 @@ def _examined(options: argparse.Namespace) -> Examination:
 
 
 def _configuration(source: str | None) -> AmplifyConfig | Check:
-    """The configuration, or the line that says why there is none."""
+    """The configuration, or the line about its fault."""
     try:
         return configuration_of(source)
     except ConfigurationError as error:

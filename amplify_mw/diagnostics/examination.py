@@ -1,10 +1,9 @@
 """`examine`: a configuration, looked at from all sides. `amplify-mw doctor` prints it.
 
 Rules:
-- `PROBES` has the checks that ask nobody, `REMOTE_PROBES` of the same files those that ask the pool
-  or a store. A file of checks has one or both.
-- A probe that raises makes a line of outcome "unknown", never a traceback. The exception's text is
-  not shown: it might hold a secret.
+- `PROBES` ask nobody; `REMOTE_PROBES` of the same files ask the pool or a store. A file of checks has one or both.
+- An exception in a probe makes a line of outcome "unknown", never a traceback. Its text is not shown:
+  it might hold a secret.
 - Nothing is changed anywhere: no sign-in is tried, and no user and no password are sent.
 """
 
@@ -25,7 +24,7 @@ _REMOTE: Sequence[Probe] = (*pool_checks.REMOTE_PROBES,)
 
 
 class Examination(NamedTuple):
-    """The checks of a configuration. `str()` is the text that `amplify-mw doctor` prints.
+    """The checks of a configuration. `str()`: as `amplify-mw doctor` prints them.
 
     >>> from amplify_mw import AmplifyConfig
     >>> config = AmplifyConfig(user_pool_id="eu-west-1_Ab12Cd34E", client_id=None)
@@ -73,7 +72,7 @@ def examine(
 
 
 def _asked(config: AmplifyConfig, clock: Callable[[], float]) -> list[Check]:
-    """The checks that ask somebody."""
+    """The checks of the pool and of a store's server."""
     try:
         client = HttpClient(config.http_timeout, proxy=config.proxy)
     except ConfigurationError as error:  # of the environment's proxy

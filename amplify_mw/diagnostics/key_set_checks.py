@@ -60,7 +60,7 @@ def _read(answer: Answer, keys: "Mapping[str, RSAKey] | str") -> Check:
 
 
 def _preloaded(pool: UserPool, live: "Mapping[str, RSAKey] | None", url: str) -> Check:
-    """Preloaded keys, beside those that the pool serves."""
+    """Preloaded keys, beside the pool's own."""
     name, mend = "preloaded_keys", f"save {url} anew for keys=..., or leave keys out"
     try:
         keys = import_key_set(read_keys(pool.keys or {}))

@@ -2,8 +2,8 @@
 
 Rules:
 - An address is asked by GetUser, with a made-up access token: refused by Cognito means reached.
-- The clock is compared with the `Date` of answers that were got anyhow, best of the API's own: an
-  answer to a POST is not from a cache.
+- The clock is compared with the `Date` of an earlier answer, best of the API's own: an answer to
+  a POST is not from a cache.
 """
 
 from collections.abc import Iterator
@@ -49,7 +49,7 @@ def _reached(url: str, answer: Answer) -> Check:
 
 
 def proxy(subject: Subject) -> Iterator[Check]:
-    """The proxy of requests to the pool, or one that is set in the environment and not used."""
+    """The proxy of requests to the pool, or an unused one in the environment."""
     if subject.network is None:
         return
     client = subject.network.client
@@ -87,7 +87,7 @@ def _doubt(answer: Answer) -> tuple[bool, float]:
 
 
 def _ahead(answer: Answer) -> float | None:
-    """The least number of seconds that this clock is ahead (below 0: behind); None without `Date`.
+    """The seconds by which this clock is ahead at least (below 0: behind); None without `Date`.
 
     `Date` has whole seconds, and was written between departure and arrival.
     """

@@ -1,4 +1,4 @@
-"""Checks of dangerous settings, which the log warns of too."""
+"""Checks of dangerous settings. The log warns of them, too."""
 
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -15,14 +15,14 @@ _FINE: Final = {
 
 
 def configuration(subject: Subject) -> Iterator[Check]:
-    """The pools and clients that it is about."""
+    """Its pools and clients."""
     for pool in subject.config.user_pools:
         clients = ", ".join(pool.client_id or ("any client",))
         yield Check("configuration", "ok", f"{pool.user_pool_id}, {clients}")
 
 
 def dangerous_settings(subject: Subject) -> Iterator[Check]:
-    """One line each, and one for each that is not there."""
+    """One line for each, there or not."""
     found = list(dangers(subject.config))
     for danger in found:
         yield Check(danger.name, "warning", danger.found, mend=danger.mend)

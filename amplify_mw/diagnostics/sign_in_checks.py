@@ -1,10 +1,10 @@
-"""Checks of hosted sign-in: the requests of a browser that begins it, and ends it, seen from here.
+"""Checks of hosted sign-in: the requests of a browser at its beginning and its end, seen from here.
 
 Rules:
 - The authorize endpoint is asked as a browser would be sent there, for each mount, without cookies:
   it answers with the address of the sign-in page, or with an error. No page is opened, and no form
   is sent. The sign-out endpoint likewise: nobody is signed in.
-- Cognito names an error that concerns the redirect URI or the client in the address of its own page
+- Cognito names errors of the redirect URI or the client in the address of its own page
   (`/error?error=redirect_mismatch`), any other in the callback's. Otherwise it sends the browser to
   its sign-in page (`/login`, with the request's parameters) or to another identity provider's.
 - The token endpoint gets a made-up code, once. The callback's own address is never asked.
@@ -160,7 +160,7 @@ def token_endpoint(subject: Subject) -> Iterator[Check]:
 
 
 def _target(answer: Answer) -> str | None:
-    """The address that a browser is sent to; None if it is sent nowhere."""
+    """The address to which a browser is sent; None if there is none."""
     if answer.response is None or not 300 <= answer.response.status < 400:
         return None
     location = answer.response.headers.get("location", "")
@@ -182,7 +182,7 @@ def _is_error_page(hosted: _Hosted, target: str) -> bool:
 
 
 def _not_redirected(name: str, answer: Answer) -> Check:
-    """A line for an answer that sends no browser anywhere."""
+    """A line for an answer without a redirect."""
     url = origin_of(answer.request.url)
     if answer.response is None:
         return Check(name, "wrong", f"{url}: {answer.told}", mend=_REACH)

@@ -1,11 +1,11 @@
-"""What the checks of a configuration get: the configuration, a clock, and a way to ask the pool.
+"""The arguments of all checks: the configuration, a clock, and a way to ask the pool.
 
 Rules:
 - A probe is a function from `Subject` to checks. It changes nothing, anywhere.
 - Requests go out as the app's own do: with the configured proxy and timeout, without redirects, and
   with a limit of an answer's size.
-- A request is sent once in an examination; other probes get the same answer. An origin that could
-  not be reached is not asked again.
+- A request is sent once in an examination; other probes get the same answer. An unreachable
+  origin is not asked again.
 - Text of an answer is quoted only if it is short and made of harmless characters.
 """
 
@@ -41,7 +41,7 @@ class Answer(NamedTuple):
 
     @property
     def told(self) -> str:
-        """The outcome in a few words, for an answer that was expected to be another."""
+        """The outcome in a few words, for an unexpected answer."""
         if self.response is None:
             return f"no answer: {self.why}"
         status = f"HTTP status {self.response.status}"
@@ -62,7 +62,7 @@ class Network:
         self._down: dict[str, Answer] = {}
 
     def ask(self, request: Request) -> Answer:
-        """The answer to a request; never raises for what the other side does."""
+        """The answer to a request; never raises for a fault of the other side."""
         key = request.url, request.content, tuple(request.headers.items())
         if key not in self._answers:
             known = self._down.get(origin_of(request.url))
@@ -71,7 +71,7 @@ class Network:
 
     @property
     def answers(self) -> tuple[Answer, ...]:
-        """Those of the requests that were answered so far."""
+        """All answers so far."""
         return tuple(one for one in self._answers.values() if one.response is not None)
 
     def _send(self, request: Request) -> Answer:
@@ -88,7 +88,7 @@ class Network:
 
 
 class Subject(NamedTuple):
-    """What is examined, and the means. `network`: None if nothing may be asked."""
+    """The configuration, and the means to examine it. `network`: None if nothing may be asked."""
 
     config: AmplifyConfig
     clock: Callable[[], float] = time.time
