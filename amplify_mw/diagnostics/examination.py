@@ -1,9 +1,10 @@
 """`examine`: a configuration, looked at from all sides. `amplify-mw doctor` prints it.
 
 Rules:
-- `PROBES` ask nobody; `REMOTE_PROBES` of the same files ask the pool or a store. A file of checks has one or both.
-- An exception in a probe makes a line of outcome "unknown", never a traceback. Its text is not shown:
-  it might hold a secret.
+- `PROBES` ask nobody; `REMOTE_PROBES` of the same files ask the pool or a store. A file of checks
+  has one or both.
+- An exception in a probe makes a line of outcome "unknown", never a traceback. Its text is not
+  shown: it might hold a secret.
 - Nothing is changed anywhere: no sign-in is tried, and no user and no password are sent.
 """
 

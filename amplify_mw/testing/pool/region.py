@@ -164,8 +164,8 @@ class RegionServer:
     def requests(self) -> list[str]:
         """The operations asked for, in order of arrival: `jwks`, `GetUser`, `InitiateAuth`, ...
 
-        Those of the domain are `authorize`, `login`, `signup`, `logout`, `token`, `revoke` and
-        `userInfo`, by the last part of their path; below `updated_url` it is `updated-jwks`.
+        Those of the domain are `authorize`, `login`, `signup`, `logout`, `error`, `token`, `revoke`
+        and `userInfo`, by the last part of their path; below `updated_url` it is `updated-jwks`.
         Anything else over HTTP is noted as its method and path. Clear the list to start afresh.
         """
         return self._server.requests
