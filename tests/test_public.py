@@ -44,6 +44,7 @@ PUBLIC = {
     """,
     "amplify_mw.audit": "AuditLog",
     "amplify_mw.diagnostics": "Examination examine",
+    "amplify_mw.diagnostics": "Check Examination examine",
     "amplify_mw.stores": """
         SessionStore Record ENDED StoreUnavailable MemoryStore SQLiteStore RedisStore PostgresStore
     """,

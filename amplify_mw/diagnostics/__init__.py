@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from .examination import Examination as Examination
     from .examination import examine as examine
+    from .report import Check as Check
 
 _LATER: Final = {
+    "Check": ".report",
     "Examination": ".examination",
     "examine": ".examination",
 }

@@ -12,7 +12,8 @@ Rules:
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from ..models.check import Check, Outcome
+from ..models.check import Check as Check  # for the folder's face
+from ..models.check import Outcome
 
 EXIT_STATUS: Final[dict[Outcome, int]] = {"ok": 0, "warning": 0, "wrong": 1, "unknown": 3}
 """The exit status of each outcome. (2 is that of a command line that cannot be read.)"""

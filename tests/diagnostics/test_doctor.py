@@ -474,8 +474,8 @@ class TestKeys:
     ) -> None:
         file = tmp_path / "jwks.json"
         with LocalUserPool(key=new_signing_key()) as other:
-            theirs = other._ledger.keys.jwks()["keys"]
-        ours = pool._ledger.keys.jwks()["keys"]
+            theirs = other.jwks()["keys"]
+        ours = pool.jwks()["keys"]
         outcomes = {}
         for name, keys in {"stale": theirs, "more": ours + theirs, "same": ours}.items():
             file.write_text(json.dumps({"keys": keys}))
@@ -494,7 +494,7 @@ class TestKeys:
     def test_without_the_pool_they_cannot_be_compared(
         self, pool: LocalUserPool, config: AmplifyConfig
     ) -> None:
-        keys = pool._ledger.keys.jwks()
+        keys = pool.jwks()
         with pool.fault("jwks", Down()):
             line = the_line(config.replace(keys=keys), "preloaded_keys")
         assert line.outcome == "unknown"
