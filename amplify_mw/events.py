@@ -70,7 +70,7 @@ class SignInFailed(NamedTuple):
 
     `reason`: a code of the sign-in routes, such as `access_denied` (see "Errors and reasons"); for
     `start_session`, an error's `reason`. `by`: "routes" or "app". `status`: the HTTP status for it.
-    `pool_error`: the user pool's own code, such as `invalid_scope`. `detail`: more, in words.
+    `pool_error`: the user pool's own code, such as `invalid_request`. `detail`: more, in words.
     `mend`: advice for an operator; empty if there is nothing to do.
     """
 

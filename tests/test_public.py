@@ -43,7 +43,6 @@ PUBLIC = {
         Event SignedIn SignInFailed Refused SignedOut Refreshed Revoked Outage Notice Rejection
     """,
     "amplify_mw.audit": "AuditLog",
-    "amplify_mw.diagnostics": "Examination examine",
     "amplify_mw.diagnostics": "Check Examination examine",
     "amplify_mw.stores": """
         SessionStore Record ENDED StoreUnavailable MemoryStore SQLiteStore RedisStore PostgresStore

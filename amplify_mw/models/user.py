@@ -76,7 +76,7 @@ class SignInFailure(NamedTuple):
     """The stable code, as the page "Errors and reasons" lists it."""
 
     pool_error: str | None
-    """The user pool's own code, such as `invalid_scope` (letters, digits and `_`), or None."""
+    """The user pool's own code, such as `invalid_request` (letters, digits and `_`), or None."""
 
     status: int
     """The HTTP status of the code."""

@@ -112,6 +112,7 @@ _MENDS: Final[Mapping[str, str]] = {
 _KNOWN: Final = _DENIED | _PASSING | _MENDS.keys() | {"invalid_request", "invalid_grant"}
 # Beginnings of Cognito's messages. The rest may contain a name, or a Lambda function's own text.
 _SENTENCES: Final[Mapping[str, str]] = {
+    "invalid_scope$": _MENDS["invalid_scope"],  # Cognito's description of an invalid_request
     r"(PreSignUp|PostConfirmation|PreAuthentication|PostAuthentication|PreTokenGeneration"
     r"|UserMigration) ": r"its Lambda trigger \1 refused or failed: see that function's log",
     r"attributes required\b": (

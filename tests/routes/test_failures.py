@@ -342,6 +342,7 @@ SENTENCES = {
     "PostConfirmation invocation failed due to ada": "Lambda trigger PostConfirmation refused",
     "attributes required: [ada]": "an attribute that the pool requires did not come",
     "Already found an entry for username google_ada": "can sign in at the second try",
+    "invalid_scope": "allow the scopes that are asked for in the app client",
     "ada": "see the app client's settings",
 }
 
