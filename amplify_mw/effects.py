@@ -78,15 +78,37 @@ class Response(NamedTuple):
 Lane: TypeAlias = Literal["keys", "calls", "sessions", "ahead", "codes", "ends", "revocations"]
 
 
+# Work that waits for another system, as metrics and traces name it (see `telemetry`).
+OperationName: TypeAlias = Literal[
+    "key_fetch",
+    "refresh",
+    "get_user",
+    "code_exchange",
+    "revoke",
+    "list_sessions",
+    "end_session",
+    "store",
+]
+
+
+class Operation(NamedTuple):
+    """An operation to be measured. `error_of`: from a flight's result, the reason if it failed."""
+
+    name: OperationName
+    error_of: Callable[[Any], str | None]
+
+
 class Flight(NamedTuple):
     """Work shared by all flows that ask for the same `key`.
 
-    `flow` is called with the time of departure. `lane`: the threads that carry it.
+    `flow` is called with the time of departure. `lane`: the threads that carry it. `operation`:
+    None for work that is not measured as a whole.
     """
 
     key: Hashable
     flow: "Callable[[float], Flow[Any]]"
     lane: Lane = "calls"
+    operation: Operation | None = None
 
     def __repr__(self) -> str:
         return f"<Flight in {self.lane}>"
@@ -195,6 +217,8 @@ class Draw(NamedTuple):
 class Ask(Generic[T]):
     """Ask a session store: call a method of it, or await it. See `amplify_mw.stores`.
 
+    It is the operation "store", unless the store is in this process's memory.
+
     `call`: a method of the store's type, such as `Store.load`, so that a type checker knows its
     arguments and its answer. It is called by its name: a store need not inherit from the type.
     """
@@ -238,13 +262,15 @@ class Report(NamedTuple):
 class Outage(NamedTuple):
     """`what` has stopped answering, or (`over`) answers again. Told once.
 
-    `why`: how it failed. `meanwhile`: what becomes of sessions.
+    `why`: how it failed. `meanwhile`: what becomes of sessions. `dependency`: the operation that
+    fails, such as "key_fetch", "refresh" or "store".
     """
 
     what: str
     why: str = ""
     over: bool = False
     meanwhile: str = "sessions are kept meanwhile"
+    dependency: OperationName | None = None
 
 
 class Rejection(NamedTuple):

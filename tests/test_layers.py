@@ -55,8 +55,8 @@ HOUSE = {
         sqlite.errors sqlite.file sqlite.connections sqlite.database sqlite.table sqlite.store
     """,
     "engine": """
-        network http flights cache lines reporting driver engine inheriting context carrying
-        refusals pages
+        network http flights cache lines reporting driver measuring engine inheriting context
+        carrying refusals pages
     """,
     "verbs": """
         user user_of acting request_user given change start end fetch cognitos devices guarded
@@ -67,11 +67,12 @@ HOUSE = {
         sign_in callback sign_out handler
     """,
     "shell": """
-        inside kinds notices routes first shell
+        inside kinds notices routes first telling shell
         wsgi_request wsgi_response wsgi_withheld asgi_request asgi_response
     """,
     "wsgi": "",
     "asgi": "",
+    "otel": "api instruments operations users telemetry",
     "diagnostics": """
         report configuration subject setting_checks reach_checks discovery_checks key_set_checks
         client_checks sign_in_checks pool_checks examination doctor

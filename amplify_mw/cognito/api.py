@@ -104,6 +104,11 @@ class Failure(NamedTuple):
         )
 
 
+def failure_of(answer: object) -> str | None:
+    """The reason of a failed call; None if it has succeeded."""
+    return answer.reason if isinstance(answer, Failure) else None
+
+
 def misconfigured(mend: str) -> Failure:
     """A refusal until the operator has done `mend`. It ends no session."""
     return Failure(AuthError, "cognito_misconfigured", mend=mend)

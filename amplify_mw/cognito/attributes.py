@@ -17,14 +17,15 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple, Protocol
 
-from ..effects import Cache, Flight, Flow, Join, Remember, Unreachable
+from ..effects import Cache, Flight, Flow, Join, Operation, Remember, Unreachable
 from ..errors import NotAuthorizedException, Reason
-from .api import UNAVAILABLE, Failure, get_user, read_get_user
+from .api import UNAVAILABLE, Failure, failure_of, get_user, read_get_user
 from .pace import Caller, Paces
 from .regions import Call, Regions, Settling, plain_call
 from .verifier import parse_segment
 
 SELF_SERVICE_SCOPE: Final = "aws.cognito.signin.user.admin"
+_GET_USER: Final = Operation("get_user", failure_of)
 _RETRY: Final = 2.0  # seconds between questions while Cognito cannot be asked
 _MISSING_SCOPE: Final = Failure(
     NotAuthorizedException,
@@ -102,7 +103,7 @@ class AttributeSource:
         self._cache = cache
         self._ttl = ttl
         pausing: tuple[Reason, ...] = ("throttled", "cognito_misconfigured", "firewall_blocked")
-        self._regions = Regions(Paces("GetUser", pausing), settling)
+        self._regions = Regions(Paces("GetUser", pausing, name="get_user"), settling)
 
     def fetch(
         self, session: TokenHolder, endpoints: tuple[str, ...], now: float
@@ -148,6 +149,7 @@ class AttributeSource:
         flight = Flight(
             ("GetUser", endpoints, digest),
             lambda now: self._get_user(digest, call, Caller(pool), max_age, now),
+            operation=_GET_USER,
         )
         try:
             answer, _ = yield Join(flight)

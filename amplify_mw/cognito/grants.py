@@ -27,6 +27,7 @@ from ..effects import (
     Flow,
     Launch,
     Meanwhile,
+    Operation,
     Pause,
     Report,
     Request,
@@ -52,6 +53,7 @@ _ROTATING: Final = "GetTokensFromRefreshToken"
 _COGNITOS: Final = re.compile(rb"[A-Za-z0-9_=.-]{1,4096}")  # TokenModelType of its service model
 _INVALID_PARAMETER: Final = "InvalidParameterException"
 _INVALID_TOKEN: Final = api.FAILURES["GetTokensFromRefreshToken"]["NotAuthorizedException"]
+_REVOKE: Final = Operation("revoke", lambda failure: failure or None)
 _UNREVOKED: Final = "what was copied of sessions that end now may live on"
 
 
@@ -82,12 +84,14 @@ class Grants:
     def __init__(self, pools: Mapping[str, PoolApi], settling: Settling) -> None:
         self._pools = pools
         self._secrets = {pool: Secrets(pool.client_secrets) for pool in pools.values()}
-        self._refreshes = Regions(Paces("token refresh", _PAUSING), settling)
-        self._revocations = Regions(Paces("token revocation", (), _UNREVOKED))
+        self._refreshes = Regions(Paces("token refresh", _PAUSING, name="refresh"), settling)
+        self._revocations = Regions(Paces("token revocation", (), _UNREVOKED, name="revoke"))
         self._unlinked: set[str] = set()  # endpoints that do not know `LINKED`
-        paces = Paces("sign-in", (), "sign-ins come to nothing meanwhile")
+        meanwhile = "sign-ins come to nothing meanwhile"
+        paces = Paces("sign-in", (), meanwhile, name="code_exchange")
         self.sign_ins: Regions = Regions(paces)
-        paces = Paces("session list", _PAUSING_LISTS, "none is listed or ended meanwhile")
+        meanwhile = "none is listed or ended meanwhile"
+        paces = Paces("session list", _PAUSING_LISTS, meanwhile, name="list_sessions")
         self.user_sessions: Regions = Regions(paces)
 
     def secrets_of(self, issuer: str) -> Secrets:
@@ -152,12 +156,17 @@ class Grants:
         self, how: str, token: bytes, access: VerifiedToken, steps: "list[Step]"
     ) -> Flow[None]:
         key = ("revoke", how, token)
-        flight = Flight(key, lambda now: self._carry_out(access, steps, now), "revocations")
+        carry_out = partial(self._carry_out, access, steps)
+        flight = Flight(key, carry_out, "revocations", _REVOKE)
         with suppress(Unreachable):  # out of threads: the user is signed out all the same
             yield Launch(flight)
 
-    def _carry_out(self, access: VerifiedToken, steps: "list[Step]", now: float) -> Flow[None]:
-        """The flight: one step after another, each tried a few times. A failure stops no other."""
+    def _carry_out(self, access: VerifiedToken, steps: "list[Step]", now: float) -> Flow[str]:
+        """The flight: one step after another, each tried a few times. A failure stops no other.
+
+        The result is why one of them has failed; "" if none has.
+        """
+        failure = ""
         for call, caller in steps:
             for pause in (*_TRY_AGAIN, None):
                 answer, now = yield from self._revocations.ask(call, caller, now)
@@ -165,8 +174,10 @@ class Grants:
                     break
                 _, now = yield Pause(pause)
             done, reason = answer is None, "" if answer is None else answer.reason
+            failure = failure or reason
             everywhere, who = not caller.client, (access.pool, access.client, access.sub)
             yield Report(Revoked(done, reason, everywhere, *who))
+        return failure
 
     def _revocation(
         self, access: VerifiedToken, refresh_token: bytes, *, at_sign_out: bool

@@ -30,6 +30,7 @@ from ..effects import (
     ForgetAll,
     Join,
     Launch,
+    Operation,
     Outage,
     Request,
     Response,
@@ -46,6 +47,7 @@ STALE_LIMIT: Final = 24 * 3600.0
 _WAITED: Final = 2.0  # how many times the configured timeout callers wait for a flight
 MAX_KEY_SET_BYTES: Final = 256 * 1024
 FOREVER: Final = float("inf")
+_KEPT: Final = "sessions are kept meanwhile"
 _NO_KEYS: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
@@ -156,7 +158,9 @@ class KeySource:
         *,
         preloaded: "Mapping[str, RSAKey] | None" = None,
     ) -> None:
-        self._flight = Flight(("keys", urls), self._fetch, lane="keys")
+        operation = Operation("key_fetch", lambda _: self._failure)
+        self._failure: str | None = None  # of the last fetch
+        self._flight = Flight(("keys", urls), self._fetch, "keys", operation)
         self._urls = urls
         self._verdicts = verdicts
         self.state: KeyState = (
@@ -204,6 +208,7 @@ class KeySource:
         """The flight: one fetch, unless another has ended while this one waited to start."""
         before = self.state
         if before.is_paused(now):
+            self._failure = None
             return before
         whys: list[str] = []
         for url in self._urls:
@@ -221,6 +226,7 @@ class KeySource:
             else:
                 yield from self._replace(keys, whys, departed, now)
                 return self.state
+        self._failure = "keys_unavailable"
         self.state = before._replace(next_fetch=now + RETRY_PAUSE)
         yield from self._tell_outage(" and ".join(self._urls), whys[0])
         return self.state
@@ -229,7 +235,7 @@ class KeySource:
         self, new: "dict[str, RSAKey]", whys: list[str], departed: float, now: float
     ) -> Flow[None]:
         """Use new keys. `whys`: how the addresses before have failed."""
-        before, own_at = self.state, None
+        before, own_at, self._failure = self.state, None, None
         if whys:
             own_at = before.owned_at
             new = {**before.keys, **new} if departed - own_at <= STALE_LIMIT else new
@@ -240,14 +246,14 @@ class KeySource:
         for name in {all_of_them} if whys else {own, all_of_them}:
             if name in self.state.told:
                 self.state = self.state._replace(told=self.state.told - {name})
-                yield Outage(name, over=True)
+                yield Outage(name, over=True, dependency="key_fetch")
         if whys:
             yield from self._tell_outage(own, whys[0], "another address is asked meanwhile")
 
-    def _tell_outage(self, name: str, why: str, *meanwhile: str) -> Flow[None]:
+    def _tell_outage(self, name: str, why: str, meanwhile: str = _KEPT) -> Flow[None]:
         if name not in self.state.told:
             self.state = self.state._replace(told=self.state.told | {name})
-            yield Outage(name, why, False, *meanwhile)
+            yield Outage(name, why, False, meanwhile, "key_fetch")
 
 
 def _read_answer(response: Response) -> "dict[str, RSAKey]":

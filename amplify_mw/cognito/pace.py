@@ -22,7 +22,7 @@ import re
 from collections.abc import Iterable
 from typing import Final, Literal, NamedTuple, TypeVar
 
-from ..effects import Flow, Outage, Rejection
+from ..effects import Flow, OperationName, Outage, Rejection
 from ..errors import Reason
 from .api import UNAVAILABLE, Failure, Scope
 
@@ -113,6 +113,7 @@ class Paces:
     """The paces of `operation`: at each endpoint, for each app client, and for failing users.
 
     `pausing`: the reasons that cause a pause. `meanwhile`: the consequence of an outage, in words.
+    `name`: the operation's name in metrics.
     """
 
     def __init__(
@@ -120,8 +121,11 @@ class Paces:
         operation: str,
         pausing: Iterable[Reason] = (),
         meanwhile: str = _KEPT,
+        *,
+        name: OperationName | None = None,
     ) -> None:
         self._operation = operation
+        self._name = name
         self._meanwhile = meanwhile
         self._pausing = frozenset(pausing)
         self._endpoints: dict[str, Pace] = {}
@@ -227,7 +231,7 @@ class Paces:
         is_over = failure is None or not failure.is_outage
         if is_over and endpoints in self._all_down:
             self._all_down.discard(endpoints)
-            yield Outage(self._at_all(endpoints), over=True)
+            yield Outage(self._at_all(endpoints), over=True, dependency=self._name)
         for endpoint in endpoints[:number]:
             pace = self._endpoints.get(endpoint)
             if pace is not None and pace.why:
@@ -245,7 +249,8 @@ class Paces:
             self._all_down.add(endpoints)
             whys = [self._endpoint(endpoint).why for endpoint in endpoints]
             why = next(filter(None, whys), answer.reason)
-            yield Outage(self._at_all(endpoints), why, meanwhile=self._meanwhile)
+            what, meanwhile = self._at_all(endpoints), self._meanwhile
+            yield Outage(what, why, meanwhile=meanwhile, dependency=self._name)
 
     def _at_all(self, endpoints: tuple[str, ...]) -> str:
         return f"{self._operation} at {' and '.join(endpoints)}"
@@ -255,7 +260,8 @@ class Paces:
     def _tell_outage(self, pace: Pace, endpoint: str, meanwhile: str) -> Flow[None]:
         if not pace.is_failing:
             pace.is_failing = True
-            yield Outage(f"{self._operation} at {endpoint}", pace.why, meanwhile=meanwhile)
+            what = f"{self._operation} at {endpoint}"
+            yield Outage(what, pace.why, meanwhile=meanwhile, dependency=self._name)
 
     def _accepted(self, endpoint: str, caller: Caller, departed: float) -> Flow[None]:
         """Cognito has carried out a request."""
@@ -279,7 +285,8 @@ class Paces:
         pace.why = ""
         if pace.is_failing:
             pace.is_failing = False
-            yield Outage(f"{self._operation} at {endpoint}", over=True)
+            what = f"{self._operation} at {endpoint}"
+            yield Outage(what, over=True, dependency=self._name)
 
     def _tell(
         self,

@@ -20,10 +20,29 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, Literal, NamedTuple, TypeVar
 
-from ..effects import Flight, Flow, Join, Request, Response, Unreachable
+from ..effects import (
+    Flight,
+    Flow,
+    Join,
+    Operation,
+    OperationName,
+    Request,
+    Response,
+    Unreachable,
+)
 from ..errors import NotAuthorizedException, TokenExpiredException
 from ..models.cognito import CognitoSession
-from .api import FAILURES, TRACKING_OFF, UNAVAILABLE, Failure, call, json_object, read_failure, said
+from .api import (
+    FAILURES,
+    TRACKING_OFF,
+    UNAVAILABLE,
+    Failure,
+    call,
+    failure_of,
+    json_object,
+    read_failure,
+    said,
+)
 from .attributes import SELF_SERVICE_SCOPE
 from .pace import Caller
 from .regions import Regions, plain_call
@@ -172,7 +191,7 @@ def listing(
     regions: Regions, holder: Holder, now: float
 ) -> Flow[dict[str, CognitoSession] | Failure]:
     """A user's sessions by their handles, the one seen last first; or the failure."""
-    return (yield from _fly("ListUserSessions", "", holder, regions, _list, now))
+    return (yield from _fly("list_sessions", "ListUserSessions", "", holder, regions, _list, now))
 
 
 def ending(regions: Regions, holder: Holder, session_id: str, now: float) -> Flow[Failure | None]:
@@ -187,10 +206,12 @@ def ending(regions: Regions, holder: Holder, session_id: str, now: float) -> Flo
         )
         return (yield from regions.ask(call, holder.caller, now))[0]
 
-    return (yield from _fly("RevokeUserSession", session_id, holder, regions, end, now))
+    fly = partial(_fly, "end_session", "RevokeUserSession", session_id)
+    return (yield from fly(holder, regions, end, now))
 
 
 def _fly(
+    name: OperationName,
     operation: str,
     what: str,
     holder: Holder,
@@ -206,7 +227,8 @@ def _fly(
         return paused
     key = (operation, holder.endpoints, sha256(holder.access_token).digest(), what)
     try:
-        result, _ = yield Join(Flight(key, lambda now: flow(holder, regions, now)))
+        carry_out = partial(flow, holder, regions)
+        result, _ = yield Join(Flight(key, carry_out, operation=Operation(name, failure_of)))
     except Unreachable:
         return UNAVAILABLE
     answer: T | Failure = result

@@ -486,6 +486,11 @@ class AmplifyConfig(PoolOptions):
         found = () if own is None else own if isinstance(own, tuple) else (own,)
         return found if self.telemetry is None else (*found, self.telemetry.on_event)
 
+    @property
+    def is_measured(self) -> bool:
+        """Whether the `telemetry` measures operations, too."""
+        return callable(getattr(self.telemetry, "begin", None))
+
     @cached_property
     def user_pools(self) -> tuple[UserPool, ...]:
         """The pools whose tokens are accepted: `pools`, or the single one."""

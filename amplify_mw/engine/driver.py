@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import Context
 from copy import copy
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from ..effects import (
     Ask,
@@ -29,12 +29,14 @@ from ..effects import (
     Launch,
     Meanwhile,
     Notice,
+    OperationName,
     Outage,
     Pause,
     Rejection,
     Remember,
     Report,
     Request,
+    Response,
     Tell,
     Unreachable,
 )
@@ -42,6 +44,9 @@ from ..events import Event
 from .flights import Flights, T
 from .http import HttpClient
 from .reporting import Reporter
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 
 class Driver:
@@ -63,6 +68,7 @@ class Driver:
         self._reporter = reporter or Reporter()
         self._flights = Flights(patience=2 * timeout)
         self._http = HttpClient(timeout, proxy=proxy)
+        self._outages: dict[tuple[OperationName | None, str], None] = {}  # in their order
 
     def reporting_to(self, reporter: Reporter) -> "Driver":
         """A driver for one app, with the flights and connections of this one.
@@ -88,10 +94,10 @@ class Driver:
                     return result
                 try:
                     if isinstance(effect, Join):
-                        joined = self._flights.join(effect.flight, self._carry)
+                        joined = self._join(effect.flight)
                         value = self._flights.wait(joined, effect.patience)
                     elif isinstance(effect, Ask):
-                        value = _ask(effect)
+                        value = self._ask(effect)
                     elif isinstance(effect, Tell):
                         value = _tell(effect)
                     else:
@@ -116,10 +122,10 @@ class Driver:
                     return result
                 try:
                     if isinstance(effect, Join):
-                        joined = self._flights.join(effect.flight, self._carry)
+                        joined = self._join(effect.flight)
                         value = await self._flights.await_(joined, effect.patience)
                     elif isinstance(effect, Ask):
-                        value = await effect.store.ask(effect.method, effect.arguments)
+                        value = await self._ask_awaited(effect)
                     elif isinstance(effect, Tell):
                         value = await _atell(effect)
                     else:
@@ -131,9 +137,33 @@ class Driver:
         finally:
             argument = None  # a failure, whose traceback holds this frame: no cycle
 
+    def _join(self, flight: Flight) -> "Future[Any]":
+        return self._flights.join(flight, self._carry)
+
     def _carry(self, flight: Flight) -> Any:
         """Run a flight, on its thread."""
         return self.run(flight.flow(self.clock()))
+
+    def _send(self, request: Request) -> Response:
+        return self._http.send(request)
+
+    def _ask(self, effect: Ask[Any]) -> Any:
+        return _ask(effect)
+
+    def _ask_awaited(self, effect: Ask[Any]) -> Awaitable[Any]:
+        answer: Awaitable[Any] = effect.store.ask(effect.method, effect.arguments)
+        return answer
+
+    def _note(self, outage: Outage) -> None:
+        known = (outage.dependency, outage.what)
+        if outage.over:
+            self._outages.pop(known, None)
+        else:
+            self._outages[known] = None
+
+    def failing(self) -> set[OperationName]:
+        """The operations that are in an outage now, for any app that shares this state."""
+        return {name for name, _ in list(self._outages) if name is not None}
 
     def _act(self, effect: Effect) -> Any:
         """Carry out an effect that needs no waiting, or (in a flight) one that does."""
@@ -146,16 +176,16 @@ class Driver:
             return None
         match effect:
             case Request():
-                return self._http.send(effect)
+                return self._send(effect)
             case Draw(size):
                 return os.urandom(size)
             case Pause(seconds):
                 self._flights.pause(seconds)
             case Meanwhile(request, every, ask):
                 with _repeating(ask, every):
-                    return self._http.send(request)
+                    return self._send(request)
             case Launch():
-                self._flights.join(effect.flight, self._carry)
+                self._join(effect.flight)
             case ForgetAll(cache):
                 cache.clear()
             case Forget(caches, which):
@@ -164,6 +194,8 @@ class Driver:
             case Report(event, loudly):
                 self._reporter.report(cast("Event", event), loudly=loudly)
             case Outage() | Rejection() | Notice():
+                if isinstance(effect, Outage):
+                    self._note(effect)
                 self._reporter.report_to_all(effect)
             case _:
                 raise AssertionError(f"a driver waits for {type(effect).__name__} itself")

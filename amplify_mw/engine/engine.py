@@ -17,7 +17,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -27,7 +27,7 @@ from ..cognito.verifier import TrustedPool, Verifier
 from ..config.config import AmplifyConfig, Core
 from ..config.dangers import dangers
 from ..config.pool import UserPool
-from ..effects import Cache
+from ..effects import Cache, OperationName
 from ..errors import ConfigurationError
 from ..log import logger
 from ..sessions.base import Dependencies, Sessions
@@ -36,8 +36,10 @@ if TYPE_CHECKING:
     from ..cognito.grants import PoolApi
     from ..cognito.rsa import RSAKey
     from ..stores.memory import MemoryStore
+    from ..telemetry import CacheName
     from .cache import BoundedCache
     from .driver import Driver
+    from .measuring import Measuring
     from .reporting import Reporters
 
 Clock = Callable[[], float]  # seconds since the epoch
@@ -156,6 +158,15 @@ class SharedState:
         for cache in self._caches:
             cache.renew_lock()
 
+    def cache_sizes(self) -> "Mapping[CacheName, tuple[int, int]]":
+        """Entries and bytes of each cache, for its telemetry."""
+        sessions, attributes = [(len(cache), cache.held) for cache in self._caches]
+        return {"sessions": sessions, "attributes": attributes}
+
+    def failing(self) -> "Collection[OperationName]":
+        """The operations that are in an outage now, likewise."""
+        return self.driver.failing()
+
 
 class Engine:
     """The authenticator of one configuration, with the driver and the clock it works with.
@@ -179,6 +190,9 @@ class Engine:
         self._shared = self._registry.shared_state(config.core)
         reporter = Reporter(config.listeners, self._shared.reporters)
         self.driver: Driver = self._shared.driver.reporting_to(reporter)
+        self.measuring: Measuring | None = None
+        if config.is_measured:
+            self._measure(config)
         self.authenticator: Authenticator = Authenticator(
             config,
             verifier=self._shared.verifier,
@@ -189,6 +203,14 @@ class Engine:
             runner=self.driver,
             reporter=reporter,
         )
+
+    def _measure(self, config: AmplifyConfig) -> None:
+        from .measuring import Measuring, MeasuringDriver  # for apps that have telemetry
+
+        assert config.telemetry is not None  # noqa: S101  # else this is not called
+        self.measuring = Measuring(config.telemetry)
+        self.driver = MeasuringDriver(self.driver, self.measuring)
+        self.measuring.watch(self._shared)
 
     @classmethod
     def of(cls, config: "AmplifyConfig | Engine") -> "Engine":

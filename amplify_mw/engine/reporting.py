@@ -14,7 +14,7 @@ Rules:
 import inspect
 import weakref
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 from urllib.parse import unquote
 
 from .. import events
@@ -31,6 +31,9 @@ from ..web.answers import Asked
 from ..web.client_address import client_address
 from ..web.requests import excerpt, request_path
 from .lines import CUT, LONGEST_PATH, line_of, write_line
+
+if TYPE_CHECKING:
+    from ..telemetry import Seen
 
 Listener: TypeAlias = Callable[[Event], object]
 Reporters: TypeAlias = "dict[int, weakref.ref[Reporter]]"
@@ -238,6 +241,20 @@ def signed_out_elsewhere(visit: Visit, pool_id: str, user_id: str, handle: str) 
         address=_address(visit),
     )
     return Report(event)
+
+
+def seen(visit: Visit) -> "Seen | None":
+    """The signed-in user of a visit, for its telemetry."""
+    verdict = visit.verdict
+    if not isinstance(verdict, SignedIn):
+        return None
+    from ..telemetry import Seen  # for apps that ask for it
+
+    session = _origin(visit.home, verdict, visit.source.name)[0] or ""
+    # Only a stored session's name is no secret: a sealed one's opens its records in a coordinator.
+    held = verdict.held if session == "stored" else None
+    handle = None if held is None else base64url.encode(held.bundle.sid).decode()
+    return Seen(verdict.user.user_id, session, handle)
 
 
 def request_line(asked: Asked) -> str:

@@ -19,14 +19,14 @@ from functools import partial
 from typing import Final
 
 from ..authenticator import Visit
-from ..cognito.api import Failure, Refreshed
+from ..cognito.api import Failure, Refreshed, failure_of
 from ..cognito.attributes import attributes_of_claims
 from ..cognito.invalid import InvalidToken
 from ..cognito.keys import KeysUnavailable
 from ..cognito.pace import Caller
 from ..cognito.regions import Call, Said, exchange, within
 from ..cognito.verifier import VerifiedToken
-from ..effects import Flight, Flow, Join, Tell, Unreachable
+from ..effects import Flight, Flow, Join, Operation, Tell, Unreachable
 from ..errors import AuthError, NetworkError, SessionTooLargeError
 from ..models.session import NewSignIn, TokenSet
 from ..sessions.base import NewSession
@@ -44,6 +44,7 @@ from .failures import (
 )
 from .site import Site
 
+_EXCHANGE: Final = Operation("code_exchange", lambda exchange: failure_of(exchange.tokens))
 _USER_AGENT: Final = 256  # characters
 
 
@@ -101,7 +102,8 @@ def _redeem(site: Site, code: str, attempt: Attempt) -> Flow[Refreshed | None]:
         tokens, _ = yield from sign_ins.ask(call, Caller(site.pool, site.client_id), departed)
         return CodeExchange(tokens)
 
-    flight = Flight(("code", site.pool, code, attempt.state), redeem, "codes")
+    key = ("code", site.pool, code, attempt.state)
+    flight = Flight(key, redeem, "codes", _EXCHANGE)
     try:
         exchanged, _ = yield Join(flight)
     except Unreachable:

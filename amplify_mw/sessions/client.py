@@ -59,7 +59,7 @@ class StoreClient(Generic[S_co]):
             raise
         if self._failing and (self._failing == "reads" or call not in _READS):
             self._failing = None
-            yield Outage(_STORE, over=True)
+            yield Outage(_STORE, over=True, dependency="store")
         return answered
 
     def ask_quietly(self, call: Callable[[S_co, *Ts], T], *arguments: *Ts) -> Flow[tuple[T, float]]:
@@ -79,7 +79,7 @@ class StoreClient(Generic[S_co]):
             if len(self._told) >= _MAX_TOLD:
                 self._told.clear()
             self._told[why] = now
-            yield Outage(_STORE, why)
+            yield Outage(_STORE, why, dependency="store")
 
     # The end of a session.
 

@@ -30,6 +30,7 @@ import math
 from collections.abc import Hashable
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Final, NamedTuple
 
 from .. import events
@@ -44,6 +45,7 @@ from ..effects import (
     Lane,
     Launch,
     Notice,
+    Operation,
     Pause,
     Report,
     Unreachable,
@@ -86,6 +88,14 @@ _BUSY: Final = Postponed(Refused(NetworkError, "cognito_unavailable", retry_afte
 
 
 Outcome = LoadedSession | Refused | Postponed  # newer tokens; the session is over; not now
+
+
+def _reason_of(outcome: Outcome) -> str | None:
+    refused = outcome.refused if isinstance(outcome, Postponed) else outcome
+    return refused.reason if isinstance(refused, Refused) else None
+
+
+_REFRESH: Final = Operation("refresh", _reason_of)
 
 
 def revoked(record: Record | None) -> Refused:
@@ -252,7 +262,7 @@ class Refresher:
 
     def _flight(self, loaded: LoadedSession, lane: Lane) -> Flight:
         key = ("refresh", loaded.codec.key)
-        return Flight(key, lambda departed: self._refresh(loaded, departed), lane)
+        return Flight(key, partial(self._refresh, loaded), lane, _REFRESH)
 
     def _sign_in_of(self, loaded: LoadedSession, now: float) -> Hashable:
         """A key shared by all tokens of a sign-in, or else the session's key in the store.

@@ -115,6 +115,11 @@ class Shell:
         self._nobody = self._home.nobody
         self._bearer = self._home.bearer
         self._serve_programs()
+        measuring = self.engine.measuring
+        if measuring is not None and measuring.sees_requests:
+            from .telling import telling  # for apps that ask for it
+
+            self.enter = telling(self.enter, measuring)  # type: ignore[method-assign]
         self._notices = Notices(self._home.reporter)
         self._notices.inheriting_threads()
         config = self._home.config

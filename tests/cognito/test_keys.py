@@ -300,7 +300,9 @@ def test_an_outage_is_told_once_and_so_is_its_end(
     times = [T + COOL_DOWN + n * RETRY_PAUSE for n in range(3)]
     (told,), *later = (land(loaded, bad, now) for now in times)
     assert (told.what, told.over, later) == (URL, False, [[], []])
-    assert land(loaded, answer(A, B), times[-1] + RETRY_PAUSE) == [Outage(URL, over=True)]
+    assert land(loaded, answer(A, B), times[-1] + RETRY_PAUSE) == [
+        Outage(URL, over=True, dependency="key_fetch")
+    ]
 
 
 def test_an_outage_says_why_without_quoting_the_answer(source: KeySource) -> None:
@@ -392,7 +394,7 @@ def test_a_key_that_has_left_is_used_no_more(loaded: KeySource) -> None:
 def test_a_key_that_left_during_an_outage_takes_the_verdicts_along(loaded: KeySource) -> None:
     land(loaded, Unreachable("down"), T + COOL_DOWN)
     effects = land(loaded, answer(A), T + COOL_DOWN + RETRY_PAUSE)
-    assert effects == [ForgetAll(loaded._verdicts), Outage(URL, over=True)]
+    assert effects == [ForgetAll(loaded._verdicts), Outage(URL, over=True, dependency="key_fetch")]
 
 
 # --- preloaded keys

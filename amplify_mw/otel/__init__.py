@@ -1,0 +1,3 @@
+"""Metrics and traces by OpenTelemetry: `AmplifyConfig(telemetry=OpenTelemetry())`."""
+
+from .telemetry import OpenTelemetry as OpenTelemetry
