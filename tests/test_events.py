@@ -491,7 +491,7 @@ def test_an_outage_of_the_refreshes_and_its_end(
     assert [outage.over for outage in outages] == [False]
     assert browser.does(site.who).body == "ada"
     over, refreshed = site.told()
-    assert (over, type(refreshed)) == (Outage(outages[0].what, over=True), Refreshed)
+    assert (over, type(refreshed)) == (outages[0]._replace(why="", over=True), Refreshed)
 
 
 def test_a_store_that_stops_and_answers_again(build: Build, clock: Clock) -> None:
