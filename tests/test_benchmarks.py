@@ -30,6 +30,7 @@ SAID = {
     "overhead": ["pays: WSGI", "pays: ASGI", "no cookie: amplify_mw", "known token: floor"],
     "bearer": ["token costs: WSGI", "token costs: ASGI", "known Bearer token, app asks"],
     "routes": ["requests: WSGI", "requests: ASGI", "no cookie: routes", "known token: routes"],
+    "telemetry": ["OpenTelemetry cost: WSGI", "known token: a listener", "refused token: again"],
     "first_seen": ["one: WSGI", "one: ASGI", "raw RSA-2048 verify", "refused token: expired"],
     "sealed": ["known sealed", "ASGI: first seen sealed", "decrypt_compact, JSON, decode"],
     "stored": ["bare SELECT", "SQLiteStore.ask, inline", "known session, SQLiteStore", "Redis"],

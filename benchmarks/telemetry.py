@@ -1,0 +1,100 @@
+"""What do listeners and OpenTelemetry cost? (The aims: 0.5 µs for a listener, 3 µs for a refusal.)
+
+- A request of a known user makes no event, so nobody is told of it: `on_event` and `OpenTelemetry()`
+  cost it nothing. `count_users=True` and `user_on_span=` are told of each.
+- A refusal is one event. The unit is the same refusal with nobody to tell.
+- The meters and traces are an SDK's, with a reader that collects when it is asked.
+"""
+
+import os
+from collections.abc import Iterator
+from tempfile import TemporaryDirectory
+
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import TracerProvider
+
+from amplify_mw import SealedSession, StoredSession
+from amplify_mw.asgi import AmplifyASGIMiddleware
+from amplify_mw.engine.engine import Engine
+from amplify_mw.otel import OpenTelemetry
+from amplify_mw.stores.sqlite.store import SQLiteStore
+from amplify_mw.wsgi import AmplifyWSGIMiddleware
+
+from .harness import FULL, Call, Plan, Row, in_processes, table
+from .report import Table
+from .requests import asgi_app, asgi_call, cookie_header, wsgi_app, wsgi_call
+from .sessions import sign_in
+from .tokens import Mint
+
+KINDS = ("known token", "known sealed session", "known stored session", "refused token")
+WAYS = ("again", "a listener", "OpenTelemetry", "users counted", "users on spans")
+_folders: list[object] = []
+
+
+def asgi_cases() -> dict[str, Call]:
+    return _cases(asgi_call, asgi_app, AmplifyASGIMiddleware)
+
+
+def wsgi_cases() -> dict[str, Call]:
+    return _cases(wsgi_call, wsgi_app, AmplifyWSGIMiddleware)
+
+
+def options() -> dict[str, dict]:
+    """What is configured, by the name of the way."""
+    meters = MeterProvider(metric_readers=[InMemoryMetricReader()])
+    own = {"meter_provider": meters, "tracer_provider": TracerProvider()}
+    return {
+        "nothing": {},
+        "again": {},
+        "a listener": {"on_event": lambda event: None},
+        "OpenTelemetry": {"telemetry": OpenTelemetry(**own)},
+        "users counted": {"telemetry": OpenTelemetry(**own, count_users=True)},
+        "users on spans": {"telemetry": OpenTelemetry(**own, user_on_span="plain")},
+    }
+
+
+def _cases(request, app, middleware) -> dict[str, Call]:
+    mint = Mint()
+    sets = mint.sets(1)
+    folder = TemporaryDirectory(prefix="amplify_mw-benchmark-")
+    store = SQLiteStore(os.path.join(folder.name, "sessions.db"))
+    _folders.extend((folder, store))
+    sealed = mint.config.replace(session=SealedSession(keys=[bytes(32)]))
+    stored = mint.config.replace(session=StoredSession(store))
+    cookies = {
+        "known token": (mint.config, sets[0]["id_token"]),
+        "known sealed session": (sealed, sign_in(Engine(sealed), sets)[0]),
+        "known stored session": (stored, sign_in(Engine(stored), sets)[0]),
+        "refused token": (mint.config, "junk"),
+    }
+    cases: dict[str, Call] = {}
+    for kind, (config, cookie) in cookies.items():
+        for way, more in options().items():
+            wrapped = middleware(app, Engine(config.replace(**more)))
+            cases[f"{kind}: {way}"] = request(wrapped, cookie_header(cookie))
+            cases[f"{kind}: {way}"]()
+    return cases
+
+
+def rows() -> list[Row]:
+    """`again` tells how far two measurements of the same thing are apart."""
+    found = []
+    for kind in KINDS:
+        nothing = Row(f"{kind}: nothing")
+        found += [nothing, *(Row(f"{kind}: {way}", None, nothing) for way in WAYS)]
+    return found
+
+
+def tables(plan: Plan = FULL) -> Iterator[Table]:
+    for shell in ("WSGI", "ASGI"):
+        yield table(
+            f"What listeners and OpenTelemetry cost: {shell}",
+            rows(),
+            in_processes(f"benchmarks.telemetry:{shell.lower()}_cases", plan),
+            unit="the same with nobody to tell",
+        )
+
+
+if __name__ == "__main__":
+    print(*tables(), sep="\n")
