@@ -1,6 +1,6 @@
-"""What do listeners and OpenTelemetry cost? (The aims: 0.5 µs for a listener, 3 µs for a refusal.)
+"""What do listeners and OpenTelemetry cost? (The aims: 0.5 µs a listener, 3 µs a refusal.)
 
-- A request of a known user makes no event, so nobody is told of it: `on_event` and `OpenTelemetry()`
+- A request of a known user makes no event, so nobody is told: `on_event` and `OpenTelemetry()`
   cost it nothing. `count_users=True` and `user_on_span=` are told of each.
 - A refusal is one event. The unit is the same refusal with nobody to tell.
 - The meters and traces are an SDK's, with a reader that collects when it is asked.

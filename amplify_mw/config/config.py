@@ -66,7 +66,25 @@ _LIMITS: Final[dict[str, tuple[float, float]]] = {
     "cache_entries": (1, 10**9),
     "cache_bytes": (1, 10**12),
 }
+_KINDS: Final = {
+    "TokenSession": "token",
+    "SealedSession": "sealed",
+    "StoredSession": "stored",
+    "AmplifyCookies": "amplify",
+}
 _PATHS: Final = ("protect", "public", "ignore", "csrf_exempt")
+
+
+class Origin(NamedTuple):
+    """Where a configuration's sessions are from, as events name it. None: of several.
+
+    `kinds`: the names of the kinds of session. `session`: that of the only one.
+    """
+
+    kinds: tuple[str, ...]
+    session: str | None
+    pool_id: str | None
+    client_id: str | None
 
 
 class Core(NamedTuple):
@@ -485,6 +503,19 @@ class AmplifyConfig(PoolOptions):
         own = self.on_event
         found = () if own is None else own if isinstance(own, tuple) else (own,)
         return found if self.telemetry is None else (*found, self.telemetry.on_event)
+
+    @cached_property
+    def origin(self) -> Origin:
+        """Where its sessions are from, for events."""
+        kinds = self.session if isinstance(self.session, tuple) else (self.session,)
+        names = tuple(_KINDS.get(type(kind).__name__, type(kind).__name__) for kind in kinds)
+        pools, clients = {pool.user_pool_id for pool in self.user_pools}, self.clients or ()
+        return Origin(
+            names,
+            names[0] if len(names) == 1 else None,
+            next(iter(pools)) if len(pools) == 1 else None,
+            clients[0] if len(clients) == 1 else None,
+        )
 
     @property
     def is_measured(self) -> bool:

@@ -39,6 +39,8 @@ def write_line(event: Event, *, loudly: bool = False, error: BaseException | Non
 
 
 def _write_refusal(event: Refused, *, loudly: bool, error: BaseException | None) -> None:
+    if not (loudly or error or logger.is_enabled()):
+        return
     status, reason, detail = event.status, event.reason, event.detail
     tell = logger.warning if loudly else logger.debug
     if error is not None:

@@ -20,7 +20,6 @@ from urllib.parse import unquote
 from .. import events
 from ..authenticator import Authenticator, Visit
 from ..cognito.verifier import VerifiedToken
-from ..config.config import AmplifyConfig
 from ..effects import Report
 from ..errors import AuthError
 from ..events import Event, Notice
@@ -38,12 +37,6 @@ if TYPE_CHECKING:
 Listener: TypeAlias = Callable[[Event], object]
 Reporters: TypeAlias = "dict[int, weakref.ref[Reporter]]"
 
-_KINDS: Final = {
-    "TokenSession": "token",
-    "SealedSession": "sealed",
-    "StoredSession": "stored",
-    "AmplifyCookies": "amplify",
-}
 _APART: Final = frozenset({"bearer", "handover"})  # sources that belong to no session
 _LISTED: Final = "stored"  # the kind of session that `list_sessions` lists
 _LONGEST_METHOD: Final = 16
@@ -114,6 +107,8 @@ def _call(listener: Listener, event: Event) -> None:
     try:
         answer = listener(event)
         # A task or a future needs nobody to await it.
+        if answer is None:
+            return
         if isinstance(answer, Awaitable) and not hasattr(answer, "add_done_callback"):
             if inspect.iscoroutine(answer):
                 answer.close()  # else Python warns of it
@@ -169,7 +164,7 @@ def signed_in(
     visit: Visit, verdict: SignedIn, token: VerifiedToken, by: Literal["routes", "app"]
 ) -> Report:
     """A session was started with a verified token. `verdict`: of the new session."""
-    name = _names(visit.home.config)[0]
+    name = visit.home.config.origin.kinds[0]
     event = events.SignedIn(
         *(by, name, token.pool, token.client, token.sub, *_request(visit)),
         handle=_handle(visit.home, verdict),
@@ -192,7 +187,7 @@ def sign_in_failed(
     """A sign-in came to nothing. `asked`: the request's facts, if they are at hand."""
     _, pool_id, client_id, _ = _origin(visit.home, None)
     method, path = _request(visit) if asked is None else escaped(asked)
-    session = _names(visit.home.config)[0]
+    session = visit.home.config.origin.kinds[0]
     return events.SignInFailed(
         *(reason, by, status, pool_error, detail, mend, session, pool_id, client_id, method, path),
         address=_address(visit),
@@ -270,7 +265,10 @@ def escaped(asked: Asked) -> tuple[str, str]:
     """
     method, path = asked.method, asked.path or "/"
     is_plain = method.isascii() and method.isalpha() and len(method) <= _LONGEST_METHOD
-    text = ascii(path[:LONGEST_PATH])[1:-1] + (CUT if len(path) > LONGEST_PATH else "")
+    if len(path) <= LONGEST_PATH and path.isascii() and path.isprintable() and "\\" not in path:
+        text = path  # a quick way for almost all
+    else:
+        text = ascii(path[:LONGEST_PATH])[1:-1] + (CUT if len(path) > LONGEST_PATH else "")
     return method if is_plain else excerpt(method, _LONGEST_METHOD), text
 
 
@@ -279,7 +277,10 @@ def _request(visit: Visit) -> tuple[str | None, str | None]:
     request: Any = visit.headers
     if not isinstance(request, dict):
         return None, None
-    _, path = visit.home.mounts.place_of("", unquote(request_path(request)), request)
+    path = request.get("PATH_INFO", "")
+    if not path or not path.isascii() or request.get("SCRIPT_NAME"):
+        path = unquote(request_path(request))  # for others it changes nothing
+    _, path = visit.home.mounts.place_of("", path, request)
     method = request.get("REQUEST_METHOD") or request.get("method", "GET")
     return escaped(Asked(method, path, ""))
 
@@ -296,7 +297,7 @@ def _handle(home: Authenticator, verdict: Verdict, source: str = "") -> str | No
     """The handle of a listed session, if a listener is there. `source`: as `_origin` takes it."""
     if not isinstance(verdict, SignedIn) or verdict.held is None or source in _APART:
         return None
-    is_listed = _names(home.config)[verdict.kind] == _LISTED
+    is_listed = home.config.origin.kinds[verdict.kind] == _LISTED
     return _named(verdict.held.bundle.sid) if is_listed and home.reporter.listeners else None
 
 
@@ -312,11 +313,7 @@ def _origin(
 
     `source`: the name of the credential's source, if a request is at hand.
     """
-    names, config = _names(home.config), home.config
-    session = names[0] if len(names) == 1 else None
-    pools, clients = {pool.user_pool_id for pool in config.user_pools}, config.clients or ()
-    pool_id = next(iter(pools)) if len(pools) == 1 else None
-    client_id = clients[0] if len(clients) == 1 else None
+    names, session, pool_id, client_id = home.config.origin
     if source in _APART:
         session = source
     if isinstance(verdict, KnownMachine):
@@ -326,12 +323,6 @@ def _origin(
     if source in _APART:
         return session, verdict.pool, client_id, verdict.user.user_id
     return names[verdict.kind], verdict.pool, client_id, verdict.user.user_id
-
-
-def _names(config: AmplifyConfig) -> list[str]:
-    """The names of the configured kinds of session."""
-    kinds = config.session if isinstance(config.session, tuple) else (config.session,)
-    return [_KINDS.get(type(kind).__name__, type(kind).__name__) for kind in kinds]
 
 
 def _is_new(visit: Visit, reason: str) -> bool:
