@@ -12,6 +12,7 @@ The public modules:
     amplify_mw.events                  the events of AmplifyConfig(on_event=...)
     amplify_mw.audit                   AuditLog, a listener of events that writes a file
     amplify_mw.diagnostics             examine: what is wrong with a configuration
+    amplify_mw.otel                    metrics and traces: AmplifyConfig(telemetry=OpenTelemetry())
     amplify_mw.stores                  the session stores, and their contract
     amplify_mw.integrations            answer_for, refuse_socket: for any framework
     amplify_mw.integrations.blacksheep  handle_auth_errors, AmplifyAuthentication

@@ -44,6 +44,7 @@ PUBLIC = {
     """,
     "amplify_mw.audit": "AuditLog",
     "amplify_mw.diagnostics": "Check Examination examine",
+    "amplify_mw.otel": "OpenTelemetry",
     "amplify_mw.stores": """
         SessionStore Record ENDED StoreUnavailable MemoryStore SQLiteStore RedisStore PostgresStore
     """,
@@ -94,7 +95,7 @@ def test_a_public_module_has_its_public_names(module: str) -> None:
     assert {name for name in names if not hasattr(found, name)} == set()
 
 
-@pytest.mark.parametrize("facade", ["stores", "testing"])
+@pytest.mark.parametrize("facade", ["otel", "stores", "testing"])
 def test_a_facade_has_no_others(facade: str) -> None:
     assert exported(facade) == set(PUBLIC[f"amplify_mw.{facade}"].split())
 
