@@ -10,7 +10,7 @@ try:
     from opentelemetry import context as context
     from opentelemetry import metrics as metrics
     from opentelemetry import trace as trace
-except ImportError as error:
+except ImportError as _missing:
     raise ConfigurationError(
         "amplify_mw.otel needs OpenTelemetry: pip install 'amplify-mw[otel]'"
-    ) from error
+    ) from _missing
