@@ -17,7 +17,7 @@ from amplify_mw.engine.driver import Driver
 from amplify_mw.engine.engine import Engine
 from amplify_mw.stores.base import StoreUnavailable
 from amplify_mw.stores.sqlite.store import SQLiteStore
-from amplify_mw.testing import CognitoError, LocalUserPool
+from amplify_mw.testing import CognitoError, Down, LocalUserPool
 from tests.otel.recording import Recording, has_failed, id_of, parent_of
 from tests.routes.going import Visitor, auth_routes
 from tests.shells import ASGIShell, Ask
@@ -105,6 +105,21 @@ def test_a_refused_refresh_says_why(
     assert ({"amplify_mw.operation": "refresh", "error.type": "session_revoked"}, 1) in (
         recording.points("amplify_mw.operation.duration")
     )
+
+
+def test_another_region_is_asked_in_the_same_span(
+    site: Callable[..., Site], pool: LocalUserPool, recording: Recording
+) -> None:
+    with pool.replica("us-west-2") as replica:
+        opened = site("sealed", regions=pool.regions, attributes_ttl=0)
+        browser = opened.sign_in()
+        with pool.fault("GetUser", Down()):
+            traced(recording, browser, opened.verbs.fetch_user_attributes)
+        (span,) = recording.named("amplify_mw.get_user")
+        attributes = dict(span.attributes or {})
+        assert attributes["server.port"] == int(replica.url.rpartition(":")[2])
+        assert attributes["http.request.resend_count"] == 1
+        assert not has_failed(span)
 
 
 def test_get_user_and_its_failure(
