@@ -290,10 +290,12 @@ class Rejection(NamedTuple):
 class Notice(NamedTuple):
     """Something else for an operator to look at. Told once.
 
-    `text`: a sentence with no secret in it.
+    `text`: a sentence with no secret in it. `reason`: that of the refusals it is about, if it is
+    about any.
     """
 
     text: str
+    reason: str | None = None
 
 
 class Tell(NamedTuple):

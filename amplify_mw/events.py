@@ -215,8 +215,8 @@ class Reporting(Protocol):
         """
         ...
 
-    def notice(self, text: str) -> None:
-        """Tell an operator something else."""
+    def notice(self, text: str, reason: str | None = None) -> None:
+        """Tell an operator something else. `reason`: that of the refusals it is about."""
         ...
 
     def is_first(self, kind: str, detail: str = "") -> bool:

@@ -6,8 +6,10 @@ Rules:
   address that belongs to no sign-in, which anybody can open, is one at DEBUG.
 - Outages, set-ups that Cognito refuses, and notices are at WARNING.
 - Other events have no line: a busy site would log little else.
+- The record of a line has the event's facts as attributes (see `log.FIELDS`).
 """
 
+from functools import partial
 from typing import Final
 
 from ..events import Event, Notice, Outage, Refused, Rejection, SignInFailed
@@ -33,7 +35,7 @@ def write_line(event: Event, *, loudly: bool = False, error: BaseException | Non
         case Rejection(what, code, mend, outcome):
             logger.warning("Cognito refuses %s (%s): %s; %s", what, code, mend, outcome)
         case Notice(text):
-            logger.warning("%s", text)
+            logger.warning("%s", text, about=event)
         case _:
             pass
 
@@ -42,7 +44,7 @@ def _write_refusal(event: Refused, *, loudly: bool, error: BaseException | None)
     if not (loudly or error or logger.is_enabled()):
         return
     status, reason, detail = event.status, event.reason, event.detail
-    tell = logger.warning if loudly else logger.debug
+    tell = partial(logger.warning if loudly else logger.debug, about=event)
     if error is not None:
         logger.error(
             "answered %d: %s (%s)",
@@ -50,6 +52,7 @@ def _write_refusal(event: Refused, *, loudly: bool, error: BaseException | None)
             reason,
             line_of(event.method, event.path),
             exc_info=error,
+            about=event,
         )
     elif event.at in ("cookie", "header"):
         said = detail if reason == "session_revoked" else f"claims {detail}"
@@ -74,12 +77,12 @@ def _write_failed_sign_in(event: SignInFailed, *, loudly: bool) -> None:
         f"sign-in failed: {event.reason} ({', '.join([*said, line_of(event.method, event.path)])})"
     )
     if event.reason == "bad_request":
-        logger.debug("%s", line)
+        logger.debug("%s", line, about=event)
     elif not event.mend:
-        logger.info("%s", line)
+        logger.info("%s", line, about=event)
     else:
         tell = logger.warning if loudly else logger.info
-        tell("%s: %s", line, event.mend)
+        tell("%s: %s", line, event.mend, about=event)
 
 
 def line_of(method: str | None, path: str | None) -> str:

@@ -49,7 +49,7 @@ def report_credential(
     if not isinstance(verdict, Refused):
         return
     if verdict.reason == "different_users" and reporter.is_first(verdict.reason):
-        reporter.notice(_DIFFERENT_USERS)
+        reporter.notice(_DIFFERENT_USERS, verdict.reason)
     at = "cookie" if visit.source.is_ambient else "header"
     asked = None if asking is None else partial(asking, request)
     detail = excerpt(verdict.claimed) if verdict.claimed else verdict.detail
@@ -78,7 +78,8 @@ def notice_other_pool(
         home.reporter.notice(
             f"a token was refused ({reason}): it claims to be of {kind} {claim}, and those that "
             f"count are of {_listed(expected)} ({place()}); correct {option}, or, if another site "
-            "of this host name has set the cookie, give yours a name of its own"
+            "of this host name has set the cookie, give yours a name of its own",
+            reason,
         )
 
 
@@ -92,7 +93,7 @@ def report_answer_to(visit: Visit, asked: Asked, answer: Answer, error: AuthErro
         if visit.verdict is visit.home.nobody and visit.cookies is not None:
             _notice_other_cookie(visit, visit.cookies[:_MAX_LOOKED_AT], asked)
         if visit.home.bearer is None:
-            _notice_bearer(visit, asked)
+            _notice_bearer(visit, asked, error.reason)
 
 
 def _notice_other_cookie(visit: Visit, cookies: bytes, asked: Asked) -> None:
@@ -108,7 +109,8 @@ def _notice_other_cookie(visit: Visit, cookies: bytes, asked: Asked) -> None:
             home.reporter.notice(
                 f"nobody is signed in, and a cookie {name!r} was sent; the session is read from "
                 f"{_listed(names)} ({request_line(asked)}): if this site sets it, correct "
-                "cookie=CookiePolicy(name=...) or session="
+                "cookie=CookiePolicy(name=...) or session=",
+                home.nobody.reason,
             )
     sent = {match.decode("latin-1") for match in _CLIENT.findall(cookies)}
     others = sorted(client for client in sent if f"{_FRONT_END}.{client}" not in names)
@@ -117,7 +119,8 @@ def _notice_other_cookie(visit: Visit, cookies: bytes, asked: Asked) -> None:
             "nobody is signed in, and cookies of Amplify JS were sent, which claim to be of app "
             f"client {excerpt(others[0])}; the session is read from {_listed(names)} "
             f"({request_line(asked)}): correct client_id, or write session=AmplifyCookies() to "
-            "read them"
+            "read them",
+            home.nobody.reason,
         )
 
 
@@ -131,7 +134,7 @@ def _others(names: frozenset[str]) -> re.Pattern[bytes]:
     return re.compile(rb"(?:\A|[;,])[ \t]*(" + listed + rb")(?:\.[0-9])?[ \t]*=")
 
 
-def _notice_bearer(visit: Visit, asked: Asked) -> None:
+def _notice_bearer(visit: Visit, asked: Asked, reason: Reason) -> None:
     sent = request_header(visit.headers, "Authorization")
     reporter = visit.home.reporter
     if any(value[:7].lower() == "bearer " for value in sent) and reporter.is_first("bearer"):
@@ -139,7 +142,8 @@ def _notice_bearer(visit: Visit, asked: Asked) -> None:
         reporter.notice(
             "nobody is signed in, and a request brought an Authorization: Bearer header, which is "
             f"not read here; the session is read from {names} ({request_line(asked)}): if programs "
-            "may send access tokens, write bearer=True"
+            "may send access tokens, write bearer=True",
+            reason,
         )
 
 

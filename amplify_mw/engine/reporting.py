@@ -94,9 +94,9 @@ class Reporter:
         """Whether this is to be told: it was not yet, nor too many details of its kind."""
         return self._once.is_first(kind, detail)
 
-    def notice(self, text: str) -> None:
-        """Tell an operator something else."""
-        self.report(Notice(text))
+    def notice(self, text: str, reason: str | None = None) -> None:
+        """Tell an operator something else. `reason`: that of the refusals it is about."""
+        self.report(Notice(text, reason))
 
     def is_news(self, kind: object, now: float) -> bool:
         """Whether this is to be told again: not if it was within the last hour."""

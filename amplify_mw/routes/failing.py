@@ -16,8 +16,8 @@ from urllib.parse import urlencode
 from ..authenticator import Visit
 from ..effects import Flow, Report, Tell
 from ..engine.pages import page_of
-from ..engine.reporting import request_line, sign_in_failed
-from ..log import logger
+from ..engine.reporting import escaped, request_line, sign_in_failed
+from ..log import About, logger
 from ..models import SignInFailure
 from ..web.answers import Answer, Asked
 from ..web.pages import PageContext
@@ -51,7 +51,7 @@ def fail(
         error, _ = yield Tell(routes.on_sign_in_failed, failure)
         if error is not None:
             what = "the app's function that is told of a SignInFailure has failed"
-            logger.error("%s", what, exc_info=error)
+            logger.error("%s", what, exc_info=error, about=event)
     if routes.on_error is not None and code is not Code.DUPLICATE_COOKIE:
         said = {"error": str(code)} | ({"pool_error": pool_error} if pool_error else {})
         joint = "&" if "?" in routes.on_error else "?"
@@ -89,7 +89,7 @@ def log_new_attempt(site: Site, visit: Visit, asked: Asked) -> None:
     if is_news:
         site.home.reporter.notice(f"{line}: {elsewhere}")
     else:
-        logger.debug("%s", line)
+        logger.debug("%s", line, about=About(path=escaped(asked)[1]))
 
 
 def _other_host(site: Site, visit: Visit) -> tuple[str, bool]:

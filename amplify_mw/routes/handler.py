@@ -21,8 +21,8 @@ from ..authenticator import Authenticator, Visit
 from ..config.routes import AuthRoutes
 from ..effects import Flow
 from ..engine.pages import for_reader
-from ..engine.reporting import report_answer, request_line
-from ..log import logger
+from ..engine.reporting import escaped, report_answer, request_line
+from ..log import About, logger
 from ..web.answers import Answer, Asked, problem
 from ..web.requests import is_speculative
 from .callback import callback
@@ -73,7 +73,7 @@ def _answer(site: Site, route: Route, visit: Visit, asked: Asked) -> Flow[Answer
     if not is_served:
         yield from read_late(visit, asked)
     if asked.method not in route.methods:
-        logger.debug("answered 405 (%s)", request_line(asked))
+        logger.debug("answered 405 (%s)", request_line(asked), about=About(path=escaped(asked)[1]))
         answer = problem(405, headers=[("Allow", ", ".join(route.methods))])
         answer = for_reader(visit, asked, answer, _OTHER_METHOD)
     elif not is_served:

@@ -19,7 +19,7 @@ from ..engine.context import (
     signed_in_verdict,
 )
 from ..errors import NotAuthorizedException, OutsideRequestError, TokenExpiredException
-from ..log import logger
+from ..log import About, logger
 from ..models import AuthUser
 from ..sessions.verdicts import KnownMachine, Refused, SignedIn
 
@@ -168,6 +168,6 @@ def _attributes(
 def attributes_result(answer: Mapping[str, str] | Failure) -> dict[str, str]:
     """A new dictionary for the caller. Raises the `AuthError` of a failure."""
     if isinstance(answer, Failure):
-        logger.debug("attributes: %s", answer.reason)
+        logger.debug("attributes: %s", answer.reason, about=About(answer.reason))
         raise answer.exception()
     return dict(answer)
