@@ -118,7 +118,7 @@ class Visit:
     outer: Visit | None
     source: Source
     stage: int
-    told: frozenset[str]  # reasons of refusals; unset until there is one, which costs nothing
+    told: tuple[str, ...]  # reasons of refusals; unset until there is one, which costs nothing
     verdict: Verdict
     writes: Write | None
 

@@ -67,7 +67,7 @@ HOUSE = {
         sign_in callback sign_out handler
     """,
     "shell": """
-        inside kinds notices routes first telling shell
+        inside kinds notices routes first debugging telling shell
         wsgi_request wsgi_response wsgi_withheld asgi_request asgi_response
     """,
     "wsgi": "",

@@ -56,6 +56,13 @@ def dangers(config: AmplifyConfig) -> Iterator[Danger]:
                 "anybody; it is for development and tests alone",
                 "Leave endpoint_url out, with the user_pool_id of a pool at Amazon Cognito",
             )
+    if site is not None and config.debug_headers:
+        yield Danger(
+            "debug_headers",
+            "debug_headers=True: each response says why its session counts or not, and the site is "
+            f"{site}",
+            "That is for development: leave it out",
+        )
 
 
 def _is_public(origin: str) -> bool:

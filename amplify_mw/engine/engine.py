@@ -188,7 +188,7 @@ class Engine:
         self.clock: Clock = self._registry.clock
         _warn(config)
         self._shared = self._registry.shared_state(config.core)
-        reporter = Reporter(config.listeners, self._shared.reporters)
+        reporter = Reporter(config.listeners, self._shared.reporters, is_asked=config.debug_headers)
         self.driver: Driver = self._shared.driver.reporting_to(reporter)
         self.measuring: Measuring | None = None
         if config.is_measured:

@@ -45,13 +45,19 @@ _LONGEST_METHOD: Final = 16
 class Reporter:
     """Tells the log and one app's listeners of events.
 
-    `shared`: the reporters of all apps that share caches and flights.
+    `shared`: the reporters of all apps that share caches and flights. `is_asked`: responses say why
+    their requests were refused, so that events are made without a listener too.
     """
 
     def __init__(
-        self, listeners: tuple[Listener, ...] = (), shared: "Reporters | None" = None
+        self,
+        listeners: tuple[Listener, ...] = (),
+        shared: "Reporters | None" = None,
+        *,
+        is_asked: bool = False,
     ) -> None:
         self.listeners: tuple[Listener, ...] = listeners
+        self._is_asked = is_asked
         self._once = Once()
         table = self._shared = {} if shared is None else shared
         if listeners:
@@ -60,7 +66,7 @@ class Reporter:
 
     def is_heard(self) -> bool:
         """Whether there is a reader for events of requests: a listener, or the log at DEBUG."""
-        return bool(self.listeners) or logger.is_enabled()
+        return bool(self.listeners) or self._is_asked or logger.is_enabled()
 
     def report(
         self,
@@ -341,5 +347,10 @@ def _is_new(visit: Visit, reason: str) -> bool:
         has_begun = outer is not None and outer.begun and not visit.begun
         is_same = outer is not None and outer.cookies == visit.cookies and not has_begun
         each = outer if is_same else None
-    visit.told = frozenset({reason, *getattr(visit, "told", ())})
+    visit.told = (*getattr(visit, "told", ()), reason)
     return True
+
+
+def kind_of(visit: Visit) -> str | None:
+    """The kind of a visit's session, as events name it."""
+    return _origin(visit.home, visit.verdict, visit.source.name)[0]

@@ -133,6 +133,10 @@ class Shell:
         if config.routes is not None:
             self._serve_routes(config.routes)
         self._look_at(app)
+        if config.debug_headers:
+            from .debugging import tell_in_headers  # for development
+
+            tell_in_headers(self)
 
     def _keep_rules(self, app: object, config: AmplifyConfig, inside: Inside) -> None:
         from .kinds import check_place  # with the first middleware
