@@ -44,6 +44,7 @@ def surroundings(pool: LocalUserPool, tmp_path: Path, monkeypatch: pytest.Monkey
     for name in ("AMPLIFY_USER_POOL_ID", "AMPLIFY_CLIENT_ID"):
         monkeypatch.setenv(name, "eu-west-1_Ab12Cd34E")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("METRICS_PORT", "0")  # a free one
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(logging.root, "handlers", [logging.NullHandler()])
     monkeypatch.setattr(logging.getLogger("amplify_mw"), "level", logging.NOTSET)
