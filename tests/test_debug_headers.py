@@ -176,6 +176,14 @@ def test_a_session_that_the_app_starts_and_ends(build: Build) -> None:
     assert "ada" not in str(got.all(DEBUG) + got.all(TIMING))
 
 
+def test_a_cookie_of_the_apps_own_is_none_of_the_sessions(
+    shell: Shell, pool: LocalUserPool
+) -> None:
+    answer = AppAnswer("home", headers=[("Set-Cookie", "amplify-session-2=a")])
+    app = shell.middleware(shell.app(lambda: answer), pool.config(debug_headers=True))
+    assert "cookie" not in told(shell.send(app, Ask()))
+
+
 def test_the_sign_in_routes(build: Build) -> None:
     site = build("sealed", debug_headers=True, routes=auth_routes())
     visitor = Visitor(site)

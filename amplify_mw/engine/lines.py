@@ -9,7 +9,6 @@ Rules:
 - The record of a line has the event's facts as attributes (see `log.FIELDS`).
 """
 
-from functools import partial
 from typing import Final
 
 from ..events import Event, Notice, Outage, Refused, Rejection, SignInFailed
@@ -44,7 +43,7 @@ def _write_refusal(event: Refused, *, loudly: bool, error: BaseException | None)
     if not (loudly or error or logger.is_enabled()):
         return
     status, reason, detail = event.status, event.reason, event.detail
-    tell = partial(logger.warning if loudly else logger.debug, about=event)
+    tell = logger.warning if loudly else logger.debug
     if error is not None:
         logger.error(
             "answered %d: %s (%s)",
@@ -57,14 +56,28 @@ def _write_refusal(event: Refused, *, loudly: bool, error: BaseException | None)
     elif event.at in ("cookie", "header"):
         said = detail if reason == "session_revoked" else f"claims {detail}"
         more = f", {said}" if detail else ""
-        tell("%s refused: %s%s (%s)", event.at, reason, more, line_of(event.method, event.path))
+        tell(
+            "%s refused: %s%s (%s)",
+            event.at,
+            reason,
+            more,
+            line_of(event.method, event.path),
+            about=event,
+        )
     elif event.at == "answer":
         more = f", {detail}" if detail else ""
-        tell("answered %d: %s (%s%s)", status, reason, line_of(event.method, event.path), more)
+        tell(
+            "answered %d: %s (%s%s)",
+            status,
+            reason,
+            line_of(event.method, event.path),
+            more,
+            about=event,
+        )
     elif event.at == "acting_as":  # a job has no answer
-        tell("%s refused: %s", event.at, reason)
+        tell("%s refused: %s", event.at, reason, about=event)
     elif detail:
-        tell("%s refused: %s (%s)", event.at, reason, detail)
+        tell("%s refused: %s (%s)", event.at, reason, detail, about=event)
 
 
 def _write_failed_sign_in(event: SignInFailed, *, loudly: bool) -> None:

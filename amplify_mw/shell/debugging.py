@@ -194,7 +194,7 @@ def _state_of(visit: Visit) -> tuple[str, str]:
 
 def _change(headers: Iterable[tuple[AnyStr, AnyStr]], visit: Visit, words: Spelling[AnyStr]) -> str:
     """What becomes of the session's cookies: "set", "cleared" or ""."""
-    names = tuple(words.write(name) for name in visit.home.cookie.names)
+    names = tuple(words.write(f"{name}{end}") for name in visit.home.cookie.names for end in "=.")
     lines = [value for name, value in headers if name.lower() == words.set_cookie]
     ours = [line for line in lines if line.startswith(names)]
     gone = words.write("Max-Age=0")
