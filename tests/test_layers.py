@@ -45,14 +45,15 @@ HOUSE = {
     "log": "",
     "audit": "fields limits targets audit_log",
     "stores": """
-        base memory
+        examination base memory
         redis.errors redis.records redis.scripts redis.commands redis.exchange redis.arrived
         redis.batching redis.cache
         postgres.errors postgres.table postgres.questions postgres.link postgres.connections
-        postgres.store
+        postgres.examination postgres.store
         redis.urls redis.slots redis.credentials redis.sentinel redis.server redis.connections
-        redis.cluster redis.listener redis.store
-        sqlite.errors sqlite.file sqlite.connections sqlite.database sqlite.table sqlite.store
+        redis.cluster redis.listener redis.examination redis.store
+        sqlite.errors sqlite.file sqlite.connections sqlite.database sqlite.table sqlite.examination
+        sqlite.store
     """,
     "engine": """
         network http flights cache lines reporting driver measuring engine inheriting context
@@ -74,7 +75,8 @@ HOUSE = {
     "asgi": "",
     "otel": "api instruments operations users telemetry",
     "diagnostics": """
-        report configuration subject setting_checks reach_checks discovery_checks key_set_checks
+        report configuration subject setting_checks cookie_checks path_checks key_checks
+        store_checks package_checks reach_checks discovery_checks key_set_checks
         client_checks sign_in_checks pool_checks examination doctor
     """,
     "integrations": """

@@ -16,12 +16,27 @@ from ..config.config import AmplifyConfig
 from ..engine.http import HttpClient
 from ..errors import ConfigurationError
 from ..models.check import Check
-from . import pool_checks, setting_checks
+from . import (
+    cookie_checks,
+    key_checks,
+    package_checks,
+    path_checks,
+    pool_checks,
+    setting_checks,
+    store_checks,
+)
 from .report import as_dicts, as_text, exit_status
 from .subject import Network, Probe, Subject
 
-_LOCAL: Sequence[Probe] = (*setting_checks.PROBES,)
-_REMOTE: Sequence[Probe] = (*pool_checks.REMOTE_PROBES,)
+_LOCAL: Sequence[Probe] = (
+    *setting_checks.PROBES,
+    *cookie_checks.PROBES,
+    *path_checks.PROBES,
+    *key_checks.PROBES,
+    *store_checks.PROBES,
+    *package_checks.PROBES,
+)
+_REMOTE: Sequence[Probe] = (*pool_checks.REMOTE_PROBES, *store_checks.REMOTE_PROBES)
 
 
 class Examination(NamedTuple):

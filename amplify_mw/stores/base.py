@@ -67,6 +67,7 @@ from typing import Any, Final, Self
 from weakref import WeakValueDictionary
 
 from ..effects import Unreachable
+from ..models.check import Check
 from ..sessions.record import ENDED as ENDED
 from ..sessions.record import Record as Record
 from ..sessions.record import tombstone
@@ -169,6 +170,16 @@ class SessionStore(ABC):
     def end_of_user(self, user: str) -> list[bytes]:
         """End all sessions of a user, as `end` with `asks_again` does. Returns their keys."""
         return [key for key, _ in self.of_user(user) if self.end(key, True) is not None]
+
+    def examine(self) -> list[Check]:
+        """What there is to say of this store, for `amplify-mw doctor`: lines of a report.
+
+        Tries it with a made-up record of its own, which is gone afterwards. It may wait. Override
+        it to tell more; it never raises `StoreUnavailable`, but says so in a line.
+        """
+        from .examination import round_trip  # for this alone
+
+        return list(round_trip(self))
 
     async def ask(self, method: str, arguments: tuple[Any, ...]) -> Any:
         """Call the method of this name and await its answer. Runs it on a thread.

@@ -17,6 +17,7 @@ from threading import RLock
 from typing import Any, Final, NoReturn
 
 from ..errors import ConfigurationError, check_number
+from ..models.check import Check
 from ..sessions.record import ENDED, LONGEST_LEASE, Record, tombstone
 from .base import SessionStore, lease_clock
 
@@ -174,6 +175,18 @@ class MemoryStore(SessionStore):
         """End all sessions of a user: their keys."""
         with _CHANGING:
             return super().end_of_user(user)
+
+    def examine(self) -> list[Check]:
+        """What there is to say of this store: lines of a report."""
+        alone = Check(
+            "store_sharing",
+            "warning",
+            "MemoryStore: each process has sessions of its own, and a restart ends all of them",
+            "a store that all processes share",
+            "write SQLiteStore(path) for one machine, PostgresStore(dsn) or RedisStore(url) for "
+            "many; a single process for tests may keep it",
+        )
+        return [*super().examine(), alone]
 
     async def ask(self, method: str, arguments: tuple[Any, ...]) -> Any:
         """Any of the above, at once."""

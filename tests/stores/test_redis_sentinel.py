@@ -93,7 +93,7 @@ def test_a_replica_that_sentinels_still_name_is_not_taken(
 ) -> None:
     found = of(own_valkey_sentinels)
     (replica, *_) = own_valkey_sentinels.replicas
-    sentinels = found._server._sentinels
+    sentinels = found._server.sentinels
     monkeypatch.setattr(sentinels, "primary", lambda: ("127.0.0.1", replica.port))
 
     async def old_word() -> tuple[str, int]:

@@ -15,7 +15,7 @@ import math
 import os
 import select
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from typing import Any, Final, TypeAlias
 
 import psycopg
@@ -47,14 +47,17 @@ _BAD: Final = (
 
 
 class Server:
-    """The server's address, with our options. Makes connections; holds none."""
+    """The server's address, with our options. Makes connections; holds none.
+
+    `given`: the words of the dsn, a password among them.
+    """
 
     def __init__(self, dsn: str, timeout: float) -> None:
         self.timeout: float = timeout
         given = _parsed(dsn)
         self.place: str = _place(given)
         self._settings = _SETTINGS.format(milliseconds=math.ceil(timeout * 1000))
-        self._given = given
+        self.given: Mapping[str, Any] = given
         self._takes_settings = True  # pgbouncer does not
 
     def connect(self) -> "Link":
@@ -73,13 +76,13 @@ class Server:
         options: dict[str, Any] = {
             "connect_timeout": max(2, math.ceil(self.timeout)),
             "fallback_application_name": "amplify_mw",
-            **self._given,
+            **self.given,
         }
         if not os.environ.get("PGTARGETSESSIONATTRS"):
             options.setdefault("target_session_attrs", "read-write")
-        has_service = self._given.get("service") or os.environ.get("PGSERVICE")
+        has_service = self.given.get("service") or os.environ.get("PGSERVICE")
         if settles and not has_service:  # its own options would be lost, such as a search_path
-            theirs = self._given.get("options") or os.environ.get("PGOPTIONS") or ""
+            theirs = self.given.get("options") or os.environ.get("PGOPTIONS") or ""
             options["options"] = f"{self._settings} {theirs}".strip()
         return options
 

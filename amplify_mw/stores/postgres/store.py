@@ -6,13 +6,16 @@ Rules:
 """
 
 import os
+import time
 import weakref
+from contextlib import suppress
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from ...errors import ConfigurationError, check_number
+from ...models.check import Check
 from ...sessions.record import Record
-from ..base import TIMEOUTS, SessionStore
+from ..base import TIMEOUTS, SessionStore, StoreUnavailable
 from .questions import Questions
 from .table import Table
 
@@ -153,6 +156,20 @@ class PostgresStore(SessionStore):
     def release(self, key: bytes, fence: int) -> None:
         """Give a lease back, if this fence still holds it."""
         self._ask("release", key, fence)
+
+    def examine(self) -> list[Check]:
+        """What there is to say of this store, its server and its table: lines of a report."""
+        from .examination import checks, question, tls
+
+        found, told = super().examine(), None
+        asked = time.time()
+        with suppress(StoreUnavailable):  # the line `store` says why
+            told = self._connections.ask(question(self._table))
+        is_used = None if told is None else told["tls"] == "true"
+        found.append(tls(self._server.given, is_used))
+        if told is not None:
+            found += checks(told, self._table, asked, time.time())
+        return found
 
     def close(self) -> None:
         """Close connections; a later call opens them anew."""

@@ -7,6 +7,7 @@ Rules:
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 import redis
@@ -73,6 +74,26 @@ class Sentinels:
                 if found is not None:
                     return _read(found)
         raise NoPrimary(_why(failure)) from failure
+
+    @property
+    def hosts(self) -> list[str]:
+        """Where they are."""
+        return sorted({host for host, _ in self._addresses})
+
+    def each(self) -> dict[str, Address | None]:
+        """The primary as each of them names it; None for one that does not answer, or knows none.
+
+        By their addresses, as text.
+        """
+        named: dict[str, Address | None] = {}
+        for host, port in sorted(self._addresses):
+            found = None
+            with suppress(redis.RedisError, OSError, ValueError):
+                words = (*_ASK, self.service)
+                answer = ask_once(self._url.of_threads, (host, port), words, self._seconds)
+                found = None if answer is None else _read(answer)
+            named[f"{host}:{port}"] = found
+        return named
 
     def _passed_over(self, address: Address, error: Exception) -> Exception:
         self._addresses = [*(a for a in self._addresses if a != address), address]

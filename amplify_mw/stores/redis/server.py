@@ -54,15 +54,15 @@ class Server:
     ) -> None:
         self.timeout: float = timeout
         self.slots: Slots | None = Slots() if is_cluster else None
-        self._url = Url(url, timeout)
-        self._sentinels = sentinels
+        self.url: Url = Url(url, timeout)
+        self.sentinels: Sentinels | None = sentinels
         self._check(credentials)
         self.options: dict[str, Any] = {
-            **self._url.of_threads,
+            **self.url.of_threads,
             "redis_connect_func": self._greet,
         }
         self.async_options: dict[str, Any] = {
-            **self._url.of_loops,
+            **self.url.of_loops,
             "redis_connect_func": self._greet_on_loop,
         }
         if credentials is not None:
@@ -70,12 +70,12 @@ class Server:
             self.options["credential_provider"] = provider
             self.async_options["credential_provider"] = provider
         if sentinels is not None:
-            is_tls = self._url.is_tls
+            is_tls = self.url.is_tls
             kinds = (FoundWithTls, FoundWithTlsOnLoop) if is_tls else (Found, FoundOnLoop)
             self.options |= {"connection_class": kinds[0], "sentinels": sentinels}
             self.async_options |= {"connection_class": kinds[1], "sentinels": sentinels}
-        self.address: Address = self._url.address
-        self.place: str = self._url.path or self._url.host or "localhost"
+        self.address: Address = self.url.address
+        self.place: str = self.url.path or self.url.host or "localhost"
         if sentinels is not None:
             self.place = sentinels.service
         self._was_reached = False
@@ -83,7 +83,7 @@ class Server:
         self._was_refused = False  # as a server of another kind, and the log says so
 
     def _check(self, credentials: Any) -> None:
-        url = self._url
+        url = self.url
         if self.slots is not None and url.path is not None:
             raise ConfigurationError("cluster: a cluster is not reached through a unix socket")
         if self.slots is not None and url.database:
@@ -91,9 +91,9 @@ class Server:
                 "cluster: a cluster has one database; write redis://host:6379/0, and set prefix= "
                 "to tell two apps apart"
             )
-        if self._sentinels is not None and self.slots is not None:
+        if self.sentinels is not None and self.slots is not None:
             raise ConfigurationError("cluster: a cluster has no Sentinels; write RedisStore(url)")
-        if self._sentinels is not None and (url.host or url.path):
+        if self.sentinels is not None and (url.host or url.path):
             raise ConfigurationError(
                 "url: the Sentinels know the host; write redis://user:password@/0, or leave it out"
             )
@@ -171,7 +171,7 @@ class Server:
     def _meet(self, answers: list[Any]) -> None:
         """Refuse a server of another kind; warn of one that evicts."""
         self._judge(answers)
-        if self._sentinels is not None and said(answers[0], b"role") not in (None, "master"):
+        if self.sentinels is not None and said(answers[0], b"role") not in (None, "master"):
             raise Demoted
         self._was_reached = True
         policy = None if self._was_looked_at else evicting(answers[1])
@@ -187,7 +187,7 @@ class Server:
     def failure(self, error: BaseException) -> StoreUnavailable:
         """The error to raise for a failure. A server of the wrong kind is logged, once."""
         name = kind(error)
-        among: Among = "" if self._sentinels is None else "sentinels"
+        among: Among = "" if self.sentinels is None else "sentinels"
         if self.slots is not None:
             among = "cluster"
         if isinstance(error, WrongServer) or (name in OF_CLUSTERS and among != "cluster"):
@@ -198,7 +198,7 @@ class Server:
             return StoreUnavailable(f"Redis: {name}: {why}")
         why = told(
             error,
-            is_tls=self._url.is_tls,
+            is_tls=self.url.is_tls,
             was_reached=self._was_reached,
             among=among,
         )

@@ -76,6 +76,11 @@ class Slots:
         """The primary that has a key."""
         return self._owners[key_slot(key)]
 
+    @property
+    def primaries(self) -> tuple[Address, ...]:
+        """The nodes that have slots."""
+        return tuple(dict.fromkeys(owner for owner in self._owners if owner is not None))
+
     def move(self, key: bytes, to: Address) -> None:
         """A node has said that another has the slot of a key."""
         self._owners[key_slot(key)] = self._informed = to

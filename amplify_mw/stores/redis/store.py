@@ -18,6 +18,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from ...errors import ConfigurationError, check_number
+from ...models.check import Check
 from ...sessions.record import Record
 from ..base import TIMEOUTS, SessionStore, StoreUnavailable
 from .cache import LocalCache
@@ -390,6 +391,13 @@ class RedisStore(SessionStore):
     def end_of_user(self, user: str) -> list[bytes]:
         """End all sessions of a user, as `end` with `asks_again` does. Returns their keys."""
         return cast(list[bytes], self._run("end_of_user", user))
+
+    def examine(self) -> list[Check]:
+        """What there is to say of this store and its servers: lines of a report."""
+        from .examination import Examined
+
+        more = Examined(self._server, self._prefix, self._replicas, bool(self._local_cache))
+        return [*super().examine(), *more.checks()]
 
     def close(self) -> None:
         """Close connections, those of event loops as soon as these run; a later call opens anew."""

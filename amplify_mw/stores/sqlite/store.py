@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 from ...errors import ConfigurationError, check_number
+from ...models.check import Check
 from ...sessions.record import ENDED, LONGEST_LEASE, Record, tombstone
 from ..base import TIMEOUTS, SessionStore, lease_clock
 from .connections import Row
@@ -244,6 +245,12 @@ class SQLiteStore(SessionStore):
             if rows is not None:
                 return self._live(rows)
         return await super().ask(method, arguments)
+
+    def examine(self) -> list[Check]:
+        """What there is to say of this store and its file: lines of a report."""
+        from .examination import checks
+
+        return [*super().examine(), *checks(self._database.path, self._database.peek)]
 
     def close(self) -> None:
         """Close connections; a later call opens them anew."""
