@@ -142,18 +142,15 @@ def _shut_out(config: AmplifyConfig) -> Iterator[Check]:
             f"ignore covers {login!r}: start_session raises OutsideRequestError there",
             mend="take it out of ignore; the sign-in page is open to everybody in any case",
         )
-    for option in ("on_error", "after_sign_out"):
-        path = _path(getattr(config.routes, option, None))
-        is_guarded = path is not None and _is_guarded(path, config) and path != login
-        if is_guarded:
-            yield Check(
-                "login_url",
-                "wrong" if option == "on_error" else "warning",
-                f"protect covers {path!r}, AuthRoutes.{option}, so that people are sent to sign "
-                "in again at once",
-                "a page that is open to everybody",
-                f"write public=[{path!r}], or {option}= another page",
-            )
+    path = None if config.routes is None else _path(config.routes.on_error)
+    if path is not None and path != login and _is_guarded(path, config):
+        yield Check(
+            "login_url",
+            "wrong",
+            f"protect covers {path!r}, AuthRoutes.on_error: a failed sign-in leads to another one",
+            "a page that is open to everybody",
+            f"write public=[{path!r}], or on_error= another page",
+        )
 
 
 def _is_guarded(path: str, config: AmplifyConfig) -> bool:

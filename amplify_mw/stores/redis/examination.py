@@ -369,12 +369,7 @@ def _allowed(client: Any, *words: str) -> Any:
 
 def _snapshots(configured: Any) -> bool | None:
     """Whether the server saves snapshots by itself; None if it does not say."""
-    if configured is None:
-        return None
-    value = dict(configured).get(b"save") if isinstance(configured, dict) else None
-    if isinstance(configured, list) and len(configured) == 2:
-        value = configured[1]
-    return bool(value)
+    return None if configured is None else any(dict(configured).values())
 
 
 def _is_copy(name: str, value: object) -> bool:
