@@ -95,7 +95,7 @@ def kinds_of(config: AmplifyConfig) -> tuple[Any, ...]:
     return tuple(session) if isinstance(session, list | tuple) else (session,)
 
 
-def secure(subject: Subject) -> Iterator[Check]:
+def cookie_secure(subject: Subject) -> Iterator[Check]:
     """`Secure` against the schemes of the origins."""
     sites = sites_of(subject.config)
     for jar in jars_of(subject.config):
@@ -159,7 +159,7 @@ def _for_plain(jar: Jar, site: Site) -> str:
     return f"cookie=CookiePolicy.for_origin({site.origin!r})"
 
 
-def prefix(subject: Subject) -> Iterator[Check]:
+def cookie_prefix(subject: Subject) -> Iterator[Check]:
     """`__Host-`, which no sibling subdomain can plant."""
     if not any(site.is_https and not site.is_here for site in sites_of(subject.config)):
         return
@@ -179,7 +179,7 @@ def prefix(subject: Subject) -> Iterator[Check]:
         )
 
 
-def name(subject: Subject) -> Iterator[Check]:
+def cookie_name(subject: Subject) -> Iterator[Check]:
     """The cookie's name against those of others."""
     for jar in jars_of(subject.config):
         if jar.name is None:
@@ -203,7 +203,7 @@ def name(subject: Subject) -> Iterator[Check]:
         )
 
 
-def domain(subject: Subject) -> Iterator[Check]:
+def cookie_domain(subject: Subject) -> Iterator[Check]:
     """The cookie's domain against the origins."""
     sites = sites_of(subject.config)
     for jar in jars_of(subject.config):
@@ -236,7 +236,7 @@ def _domain(jar: Jar, domain: str, sites: list[Site]) -> Check:
     return Check(name, "ok", f"{domain}, which all its subdomains get")
 
 
-def path(subject: Subject) -> Iterator[Check]:
+def cookie_path(subject: Subject) -> Iterator[Check]:
     """The cookie's path against the mounts, and against the guarded paths."""
     config = subject.config
     mounts = config.mount or ("",)
@@ -266,7 +266,7 @@ def path(subject: Subject) -> Iterator[Check]:
         )
 
 
-def same_site(subject: Subject) -> Iterator[Check]:
+def cookie_same_site(subject: Subject) -> Iterator[Check]:
     """`SameSite` against the protection of forms."""
     config = subject.config
     for jar in jars_of(config):
@@ -322,4 +322,12 @@ def origins(subject: Subject) -> Iterator[Check]:
         yield Check("origins", "ok", ", ".join(found) or "none but the page's own")
 
 
-PROBES: Final[Sequence[Probe]] = (secure, prefix, name, domain, path, same_site, origins)
+PROBES: Final[Sequence[Probe]] = (
+    cookie_secure,
+    cookie_prefix,
+    cookie_name,
+    cookie_domain,
+    cookie_path,
+    cookie_same_site,
+    origins,
+)

@@ -16,7 +16,7 @@ from ..web.paths import Paths
 from .cookie_checks import sites_of
 from .subject import Probe, Subject
 
-_PLACEHOLDER: Final = re.compile(r"\{[^/]*\}|<[^/]*>|/:[A-Za-z_]|\(.*\)|\[.*\]|\^|\$$")
+_PLACEHOLDER: Final = re.compile(r"\{[^/]*\}|<[^/]*>|/:[A-Za-z_]|/\[[A-Za-z_.]+\]|\(\?|\^|\.\+|\$$")
 _OUTGOING: Final = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
 
 
@@ -100,7 +100,7 @@ def _covers(pattern: str, other: str) -> bool:
     return pattern.endswith("/*") and Paths([pattern]).match(other.removesuffix("*"))
 
 
-def sign_in_pages(subject: Subject) -> Iterator[Check]:
+def login_url(subject: Subject) -> Iterator[Check]:
     """The sign-in page, and the pages after it, against the rules for paths."""
     config = subject.config
     if config.login_url is None:
@@ -165,7 +165,7 @@ def _path(url: str | None) -> str | None:
     return unquote(parts.path) if parts.path and not parts.netloc else None
 
 
-def in_front(subject: Subject) -> Iterator[Check]:
+def public_address(subject: Subject) -> Iterator[Check]:
     """What a proxy in front of the app has to be told, and is not asked."""
     config = subject.config
     unread = "X-Forwarded-Host, -Proto and -Prefix are not read"
@@ -177,7 +177,7 @@ def in_front(subject: Subject) -> Iterator[Check]:
     yield Check("public_address", "ok", f"origins {sites}; mount {mount}; {unread}")
 
 
-def outgoing(subject: Subject, environ: Mapping[str, str] = os.environ) -> Iterator[Check]:
+def proxy(subject: Subject, environ: Mapping[str, str] = os.environ) -> Iterator[Check]:
     """The proxy for requests to Cognito, against the environment's."""
     named = next((name for name in _OUTGOING if environ.get(name)), None)
     if subject.config.proxy is None and named is not None:
@@ -213,4 +213,4 @@ def debug_headers(subject: Subject) -> Iterator[Check]:
         yield Check("debug_headers", "ok", "on" if subject.config.debug_headers else "off")
 
 
-PROBES: Final[Sequence[Probe]] = (patterns, sign_in_pages, in_front, outgoing, debug_headers)
+PROBES: Final[Sequence[Probe]] = (patterns, login_url, public_address, proxy, debug_headers)

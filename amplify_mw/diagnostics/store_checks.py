@@ -15,19 +15,19 @@ from .cookie_checks import kinds_of
 from .subject import Probe, Subject
 
 
-def stores(subject: Subject) -> Iterator[Check]:
+def store(subject: Subject) -> Iterator[Check]:
     """Each store that is configured, once."""
     seen: list[Any] = []
     for kind in kinds_of(subject.config):
-        store = getattr(kind, "store", None) or getattr(kind, "coordinator", None)
-        if store is None or any(store is each for each in seen):
+        own = getattr(kind, "store", None) or getattr(kind, "coordinator", None)
+        if own is None or any(own is each for each in seen):
             continue
-        seen.append(store)
-        examine = getattr(store, "examine", None)
-        yield from round_trip(store) if examine is None else examine()
+        seen.append(own)
+        examine = getattr(own, "examine", None)
+        yield from round_trip(own) if examine is None else examine()
 
 
-def sharing(subject: Subject) -> Iterator[Check]:
+def coordinator(subject: Subject) -> Iterator[Check]:
     """What one process cannot know of the others: refreshes and ends of sessions."""
     for kind in kinds_of(subject.config):
         if not hasattr(kind, "coordinator"):
@@ -44,5 +44,5 @@ def sharing(subject: Subject) -> Iterator[Check]:
             yield Check("coordinator", "ok", type(kind.coordinator).__name__)
 
 
-PROBES: Final[Sequence[Probe]] = (sharing,)
-REMOTE_PROBES: Final[Sequence[Probe]] = (stores,)
+PROBES: Final[Sequence[Probe]] = (coordinator,)
+REMOTE_PROBES: Final[Sequence[Probe]] = (store,)

@@ -8,6 +8,8 @@
 Flask turns every exception of a view into a 500 before the middleware could see it.
 `handle_auth_errors(app)` is the part of `AmplifyAuth` for that alone.
 
+    flask amplify-mw doctor     what `amplify-mw doctor` says of the app's configuration
+
 Rules:
 - An `AuthError` is answered wherever it is raised: in a view, `before_request`, a template, an
   error handler, `after_request`, a teardown. Handlers of the app's own, registered with Flask, come
@@ -16,13 +18,16 @@ Rules:
 - The signals are those of `integrations.signals`, with the app as their sender.
 """
 
+import json
 from collections.abc import Callable
 from typing import Any, Unpack
 
+import click
 from flask import Flask, Response, request
 
 from ..config.config import AmplifyConfig
 from ..config.options import Options
+from ..diagnostics.examination import examine
 from ..engine.context import bound
 from ..errors import AuthError, ConfigurationError
 from ..verbs.request_user import RequestUser
@@ -68,6 +73,8 @@ class AmplifyAuth:
     ) -> None:
         """Put the middleware around `app.wsgi_app`, and the rest into the app.
 
+        `flask amplify-mw doctor` examines this configuration then.
+
         `config`, `options`: for this app, before those of the extension.
         Raises `ConfigurationError`, for an app that has a middleware as well.
         """
@@ -82,8 +89,26 @@ class AmplifyAuth:
         handle_auth_errors(app)
         if self._adds_context_processor:
             app.context_processor(_template_names)
+        app.cli.add_command(_commands(found))
         app.wsgi_app = middleware  # type: ignore[method-assign]
         app.extensions[EXTENSION] = self
+
+
+def _commands(config: AmplifyConfig) -> click.Group:
+    """The commands `flask amplify-mw ...` of an app with this configuration."""
+    group = click.Group("amplify-mw", help="Sign-in with Amazon Cognito.")
+
+    @group.command()
+    @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+    @click.option("--offline", is_flag=True, help="Ask neither the pool nor the store's server.")
+    @click.pass_context
+    def doctor(context: click.Context, as_json: bool, offline: bool) -> None:
+        """Examine the configuration. Exit status: 0, 1 if a line is wrong, else 3 if unknown."""
+        found = examine(config, network=not offline)
+        click.echo(json.dumps(found.to_dict(), indent=2) if as_json else str(found))
+        context.exit(found.exit_status)
+
+    return group
 
 
 def handle_auth_errors(app: Flask) -> None:

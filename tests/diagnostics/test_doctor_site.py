@@ -291,6 +291,19 @@ FAULTS: list[tuple[str, str, str, dict[str, Any], dict[str, Any]]] = [
 ]
 
 
+@pytest.mark.parametrize(
+    "pattern",
+    ["/u/<int:id>", "/u/{id:int}", "/u/:id/*", "/u/[id]", "/u/(?P<id>.+)", "/u/.+", "/u$", "/^u"],
+)
+def test_what_routers_write_is_no_pattern(pattern: str) -> None:
+    assert outcomes("patterns", protect=[pattern]) == {"wrong"}
+
+
+@pytest.mark.parametrize("pattern", ["/wiki/Ada_(person)", "/a:b", "/a$b", "/a[1]", "/.well-known"])
+def test_what_a_path_may_have_is_a_pattern(pattern: str) -> None:
+    assert outcomes("patterns", protect=[pattern]) == {"ok"}
+
+
 @pytest.fixture(autouse=True)
 def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):

@@ -13,6 +13,7 @@ from django.contrib import auth
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import AnonymousUser, Group, Permission, User
+from django.core import checks
 from django.core.cache import caches
 from django.core.checks import run_checks
 from django.db import connection
@@ -23,6 +24,7 @@ from starlette.testclient import TestClient
 
 from amplify_mw import (
     AuthRoutes,
+    CookiePolicy,
     OutsideRequestError,
     StoredSession,
     get_current_user,
@@ -1200,6 +1202,26 @@ def test_checks_of_the_application(site: Site, make: Any, monkeypatch: Any) -> N
     assert ids(WSGI_APPLICATION=PATH) == set()
     others = [each for each in settings.MIDDLEWARE if "Csrf" not in each]
     assert ids(WSGI_APPLICATION=PATH, MIDDLEWARE=others) == {"W006"}
+
+
+def test_checks_say_what_the_doctor_says(make: Any) -> None:
+    global APPLICATION
+    Group.objects.create(name="Readers")
+    store = MemoryStore()
+    faults = {"protect": ["/users/<name>"], "cookie": CookiePolicy(name="session", secure=False)}
+    APPLICATION = make(session=StoredSession(store), **faults).wsgi.application
+    both = {"WSGI_APPLICATION": PATH, "ASGI_APPLICATION": PATH}  # told once
+    with override_settings(**both):
+        found = {each.id: each for each in run_checks(tags=["amplify_mw"], databases=["default"])}
+        assert isinstance(found["amplify_mw.patterns"], checks.Error)
+        assert found["amplify_mw.patterns"].hint == "write '/users/*'"
+        assert isinstance(found["amplify_mw.cookie_name"], checks.Warning)
+        assert "amplify_mw.store_sharing" not in found
+        asked = run_checks(tags=["amplify_mw"], include_deployment_checks=True)
+    assert [each.id for each in asked].count("amplify_mw.store_sharing") == 1
+    assert [each.id for each in asked].count("amplify_mw.patterns") == 1
+    APPLICATION = make(session=StoredSession(store)).wsgi.application
+    assert ids(**both) == set()
 
 
 def test_every_check_says_what_to_write(site: Site) -> None:

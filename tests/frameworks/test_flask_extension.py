@@ -2,6 +2,7 @@
 
 import copy
 import gc
+import json
 import logging
 import pickle
 import sys
@@ -37,6 +38,7 @@ from amplify_mw import (
     OutsideRequestError,
     RequestUser,
     SealedSession,
+    StoredSession,
     aio,
     carry,
     end_session,
@@ -56,6 +58,7 @@ from amplify_mw.integrations.flask import (
     user_signed_in,
     user_signed_out,
 )
+from amplify_mw.stores import MemoryStore
 from amplify_mw.testing import LocalUserPool, signed_in
 from amplify_mw.wsgi import AmplifyWSGIMiddleware
 from tests.frameworks.conftest import USERS
@@ -621,3 +624,25 @@ def test_an_error_of_a_receiver_fails_no_request(
     with request_refused.connected_to(receiver, sender=app):
         assert ask(app, "/me").status_code == 401
     assert "on_event has failed" in caplog.text
+
+
+# --- the command
+
+
+def test_the_command_says_what_the_doctor_says_of_the_apps_configuration(
+    pool: LocalUserPool,
+) -> None:
+    def run(*options: str, **changed: Any) -> Any:
+        app = Flask(__name__)
+        AmplifyAuth(app, pool.config(), **changed)
+        return app.test_cli_runner().invoke(args=["amplify-mw", "doctor", *options])
+
+    stored = StoredSession(MemoryStore())
+    wrong = run("--json", protect=["/users/<name>"], session=stored)
+    names = {line["name"]: line["outcome"] for line in json.loads(wrong.output)["checks"]}
+    assert (names["patterns"], names["store_sharing"]) == ("wrong", "warning")
+    assert wrong.exit_code == 1
+    mended = run("--offline", protect=["/users/*"], login_url="/login", session=stored)
+    assert "store_sharing" not in mended.output
+    assert "wrong" not in mended.output
+    assert mended.exit_code == 0

@@ -15,12 +15,17 @@
     W007  a group that the database does not have (`check --database default`)
     W008  a permission that the database does not have (likewise)
 
+Beside these, what `amplify-mw doctor` says of the applications' configurations, such as
+`amplify_mw.cookie_prefix`: of the settings always, of the pool and the store with `check --deploy`.
+
 Rules:
 - Each says what to write.
 - Applications are imported from their settings' paths, as a server imports them.
 """
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from itertools import chain
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -34,7 +39,10 @@ from django.urls import NoReverseMatch, Resolver404, resolve
 from django.utils.module_loading import import_string
 
 from ...config.config import AmplifyConfig
+from ...diagnostics.examination import examine
+from ...diagnostics.report import printable
 from ...errors import ConfigurationError
+from ...models.check import Check
 from ...shell.inside import things_in
 from ...shell.shell import Shell
 from .middleware import AuthErrorMiddleware, UserMiddleware
@@ -53,8 +61,9 @@ _WRAP: Final = {
 
 def register() -> None:
     """Let Django run these checks."""
-    for check in (_setting, _middlewares, _backends, _rows, _applications):
+    for check in (_setting, _middlewares, _backends, _rows, _applications, _configured):
         checks.register(check, TAG)
+    checks.register(_answering, TAG, deploy=True)
     checks.register(_names, TAG, checks.Tags.database)
 
 
@@ -180,15 +189,14 @@ def _application(name: str, path: str) -> Iterator[Any]:
             id=f"{TAG}.W003",
         )
         return
-    shell = next((each for each, _ in things_in(application) if isinstance(each, Shell)), None)
-    if shell is None:
+    config = _config_in(application)
+    if config is None:
         yield checks.Warning(
             f"{name}: {path!r} is not wrapped: reading request.user raises OutsideRequestError.",
             hint=f"Write application = {_WRAP[name]} there.",
             id=f"{TAG}.W002",
         )
         return
-    config = shell.engine.authenticator.config
     yield from _login_url(config)
     if config.csrf is None and _position(list(_middleware_kinds()), _CSRF) is None:
         yield checks.Warning(
@@ -197,6 +205,47 @@ def _application(name: str, path: str) -> Iterator[Any]:
             hint=f"Leave out csrf=None, or add {_CSRF!r}.",
             id=f"{TAG}.W006",
         )
+
+
+def _config_in(application: object) -> AmplifyConfig | None:
+    """The configuration of the middleware around an application; None without one."""
+    shell = next((each for each, _ in things_in(application) if isinstance(each, Shell)), None)
+    return None if shell is None else shell.engine.authenticator.config
+
+
+def _configurations() -> list[AmplifyConfig]:
+    """Those of the applications, each once."""
+    found: list[AmplifyConfig] = []
+    for name in _WRAP:
+        path = getattr(settings, name, None)
+        with suppress(Exception):  # `_application` says why
+            config = _config_in(import_string(path)) if path else None
+            if config is not None and config not in found:
+                found.append(config)
+    return found
+
+
+def _configured(app_configs: Any, **_: Any) -> list[Any]:  # noqa: ARG001
+    """What there is to say of the configurations without asking anybody."""
+    found = [examine(config, network=False).checks for config in _configurations()]
+    return [_told(each) for each in dict.fromkeys(chain(*found)) if each.outcome != "ok"]
+
+
+def _answering(app_configs: Any, **_: Any) -> list[Any]:  # noqa: ARG001
+    """What the pool and the store say."""
+    found: dict[Check, None] = {}
+    for config in _configurations():
+        known = examine(config, network=False).checks
+        found |= dict.fromkeys(each for each in examine(config).checks if each not in known)
+    return [_told(each) for each in found if each.outcome != "ok"]
+
+
+def _told(check: Check) -> Any:
+    """A line of `amplify-mw doctor` as Django says it."""
+    kind = checks.Error if check.outcome == "wrong" else checks.Warning
+    wanted = f" (wanted: {printable(check.wanted)})" if check.wanted else ""
+    hint = printable(check.mend) or None
+    return kind(f"{printable(check.found)}{wanted}.", hint=hint, id=f"{TAG}.{check.name}")
 
 
 def _login_url(config: AmplifyConfig) -> Iterator[Any]:
