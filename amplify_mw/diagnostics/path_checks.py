@@ -4,9 +4,8 @@ Rules:
 - A pattern is compared with patterns alone. What an app has at a path is not known here.
 """
 
-import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
@@ -16,8 +15,7 @@ from ..web.paths import Paths
 from .cookie_checks import sites_of
 from .subject import Probe, Subject
 
-_PLACEHOLDER: Final = re.compile(r"\{[^/]*\}|<[^/]*>|/:[A-Za-z_]|/\[[A-Za-z_.]+\]|\(\?|\^|\.\+|\$$")
-_OUTGOING: Final = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
+_PLACEHOLDER: Final = re.compile(r"\{[^/]*\}|<[^/]*>|/:[A-Za-z_]|/\[[A-Za-z_.]+\]|\^|\.\+|\$$")
 
 
 def patterns(subject: Subject) -> Iterator[Check]:
@@ -177,27 +175,6 @@ def public_address(subject: Subject) -> Iterator[Check]:
     yield Check("public_address", "ok", f"origins {sites}; mount {mount}; {unread}")
 
 
-def proxy(subject: Subject, environ: Mapping[str, str] = os.environ) -> Iterator[Check]:
-    """The proxy for requests to Cognito, against the environment's."""
-    named = next((name for name in _OUTGOING if environ.get(name)), None)
-    if subject.config.proxy is None and named is not None:
-        yield Check(
-            "proxy",
-            "warning",
-            f"{named} is set, and requests to Cognito do not go through that proxy",
-            mend="write proxy='environment', if Cognito cannot be reached without",
-        )
-    elif subject.config.proxy == "environment" and named is None:
-        yield Check(
-            "proxy",
-            "warning",
-            "proxy='environment', and HTTPS_PROXY is not set: requests go out directly",
-            mend="set HTTPS_PROXY for this process, or leave proxy out",
-        )
-    else:
-        yield Check("proxy", "ok", "none" if subject.config.proxy is None else "configured")
-
-
 def debug_headers(subject: Subject) -> Iterator[Check]:
     """`debug_headers` on a site that everybody can open."""
     public = [site for site in sites_of(subject.config) if site.is_https and not site.is_here]
@@ -213,4 +190,4 @@ def debug_headers(subject: Subject) -> Iterator[Check]:
         yield Check("debug_headers", "ok", "on" if subject.config.debug_headers else "off")
 
 
-PROBES: Final[Sequence[Probe]] = (patterns, login_url, public_address, proxy, debug_headers)
+PROBES: Final[Sequence[Probe]] = (patterns, login_url, public_address, debug_headers)
