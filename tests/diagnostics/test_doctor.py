@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import amplify_mw.diagnostics.examination as examination
-from amplify_mw import AmplifyConfig, AuthRoutes, ConfigurationError, SealedSession
+from amplify_mw import AmplifyConfig, AuthRoutes, ConfigurationError, CookiePolicy, SealedSession
 from amplify_mw.__main__ import main
 from amplify_mw.diagnostics import Examination, examine
 from amplify_mw.diagnostics.pool_checks import REMOTE_PROBES
@@ -34,9 +34,9 @@ from amplify_mw.testing import (
 )
 from amplify_mw.testing.pool.signing import new_signing_key
 from tests.certificates import Authority, listening, read_head, say_hi
+from tests.diagnostics.keys import KEYS
 from tests.docs.pages import PAGES
 from tests.proxies import fronted, proxying
-from tests.sites import KEYS
 
 SECRET = "a-secret-of-24-characters"
 SITE = "http://localhost:8000"
@@ -62,7 +62,8 @@ def pool() -> Iterator[LocalUserPool]:
 
 
 def config_of(pool: LocalUserPool, **options: Any) -> AmplifyConfig:
-    return pool.config(**{"session": SealedSession(keys=KEYS), "routes": ROUTES, **options})
+    fitting = {"session": SealedSession(keys=KEYS), "cookie": CookiePolicy.for_origin(SITE)}
+    return pool.config(**{**fitting, "routes": ROUTES, **options})
 
 
 @pytest.fixture
@@ -715,8 +716,12 @@ def test_something_else_is_no_configuration() -> None:
 
 def test_the_page_has_every_line() -> None:
     rows = re.findall(r"^\| `(\w+)` \|.*\|.*\|$", PAGES["doctor"], re.MULTILINE)
-    sources = [path.read_text() for path in Path(examination.__file__).parent.glob("*_checks.py")]
-    made = set(re.findall(r'(?:Check\(\s*|\bname(?:, \w+)? = |": \()"(\w+)"', "\n".join(sources)))
+    package = Path(examination.__file__).parent.parent
+    files = [*package.glob("diagnostics/*_checks.py"), *package.glob("stores/**/examination.py")]
+    sources = [path.read_text() for path in (*files, package / "stores" / "memory.py")]
+    made = set(
+        re.findall(r'(?:Check\(\s*|\bname(?:, \w+)? = |": \()"([a-z_]+)"', "\n".join(sources))
+    )
     assert made | {"insecure_http", "any_client", "local_pool"} == set(rows)
 
 

@@ -11,7 +11,7 @@ from amplify_mw import AmplifyConfig, SealedSession, StoredSession
 from amplify_mw.diagnostics import examine
 from amplify_mw.models.check import Check
 from amplify_mw.stores import RedisStore
-from tests.diagnostics.test_doctor_site import KEY
+from tests.diagnostics.keys import KEYS
 from tests.docs.pages import PAGES
 from tests.patience import until
 from tests.stores.redis_tools import Relay
@@ -310,7 +310,7 @@ def test_sentinels_that_do_not_answer_are_told(valkey: Valkey, tmp_path: Path) -
 def test_the_store_of_any_session_is_examined_with_the_rest(valkey: Valkey) -> None:
     store = RedisStore(valkey.url)
     common: dict[str, Any] = {"user_pool_id": "eu-west-1_Ab12Cd34E", "client_id": "web"}
-    for session in (StoredSession(store), SealedSession(keys=[KEY], coordinator=store)):
+    for session in (StoredSession(store), SealedSession(keys=KEYS, coordinator=store)):
         config = AmplifyConfig(**common, session=session, http_timeout=0.1, proxy=nowhere())
         names = [check.name for check in examine(config).checks]
         assert names.count("store") == names.count("store_eviction") == 1

@@ -22,13 +22,12 @@ from amplify_mw.diagnostics import examine
 from amplify_mw.diagnostics.key_checks import _weakness
 from amplify_mw.diagnostics.package_checks import TESTED
 from amplify_mw.models.check import Check
-from amplify_mw.sessions.seal import key_text
+from amplify_mw.sessions.seal import key_text, parse_key
 from amplify_mw.stores import MemoryStore
+from tests.diagnostics.keys import KEYS
 
 HOST = CookiePolicy.host_prefixed()
-KEY = bytes.fromhex("8f2d61c4b07e93a51f4be8d2370ac96e5db1f8430e97a26cc58d14fb6027e9a3")
-OTHER = bytes(reversed(KEY))
-THIRD = KEY[16:] + bytes(byte ^ 0x5A for byte in KEY[:16])
+KEY, OTHER, THIRD = map(parse_key, KEYS)
 SITE = "https://app.example.com"
 HTTP = {"allow_insecure_http": True}
 
