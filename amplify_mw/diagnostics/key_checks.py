@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Final
 
 from ..models.check import Check
-from .cookie_checks import kinds_of
+from .cookie_checks import kinds_of, sites_of
 from .subject import Probe, Subject
 
 _MOST: Final = 100  # keys that are compared: lists are short
@@ -20,8 +20,10 @@ _NEW: Final = "write keys that `amplify-mw keygen` prints"
 def keys(subject: Subject) -> Iterator[Check]:
     """The keys of each list."""
     lists = _lists(subject)
+    sites = sites_of(subject.config)
+    is_here = bool(sites) and all(site.is_here for site in sites)
     for option, given in lists.items():
-        yield _strength(option, given)
+        yield _strength(option, given, is_here=is_here)
         yield _order(option, given)
     yield from _shared(lists)
 
@@ -30,10 +32,9 @@ def _lists(subject: Subject) -> dict[str, Sequence[bytes]]:
     """The lists of keys that are configured, by their options."""
     config = subject.config
     found: dict[str, Sequence[bytes]] = {}
-    for kind in kinds_of(config):
-        given = getattr(kind, "keys", ())
-        if given:
-            found["SealedSession.keys"] = tuple(given)
+    sealed = [tuple(kind.keys) for kind in kinds_of(config) if getattr(kind, "keys", ())]
+    for number, given in enumerate(sealed, 1):
+        found["SealedSession.keys" + (f" ({number})" if len(sealed) > 1 else "")] = given
     if config.routes is not None and config.routes.keys:
         found["AuthRoutes.keys"] = tuple(bytes(key) for key in config.routes.keys)  # type: ignore[arg-type]
     if config.handover_keys:
@@ -41,13 +42,14 @@ def _lists(subject: Subject) -> dict[str, Sequence[bytes]]:
     return {option: given[:_MOST] for option, given in found.items()}
 
 
-def _strength(option: str, given: Sequence[bytes]) -> Check:
+def _strength(option: str, given: Sequence[bytes], *, is_here: bool) -> Check:
+    """`is_here`: the site is in development."""
     for number, key in enumerate(given, 1):
         why = _weakness(key)
         if why:
             return Check(
                 "key_strength",
-                "wrong",
+                "warning" if is_here else "wrong",
                 f"{option}: key {number} {why}: it can be guessed, and sessions made up with it",
                 "32 random bytes",
                 f"{_NEW} in its place, at once: what it has sealed ends, and people sign in again",

@@ -181,7 +181,7 @@ class MemoryStore(SessionStore):
         alone = Check(
             "store_sharing",
             "warning",
-            "MemoryStore: each process has sessions of its own, and a restart ends all of them",
+            "MemoryStore: each process has one of its own, and a restart empties it",
             "a store that all processes share",
             "write SQLiteStore(path) for one machine, PostgresStore(dsn) or RedisStore(url) for "
             "many; a single process for tests may keep it",

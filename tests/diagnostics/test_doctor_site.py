@@ -316,6 +316,18 @@ def test_what_a_proxy_in_front_may_say_is_told_with_the_configured_address() -> 
     assert lines("public_address", origins=[])[0].outcome == "ok"
 
 
+def test_a_weak_key_is_no_more_than_a_warning_on_this_machine() -> None:
+    weak = {"session": SealedSession(keys=[b"k" * 32])}
+    assert outcomes("key_strength", **weak) == {"wrong"}
+    assert outcomes("key_strength", **weak, origins=["http://localhost:3000"]) == {"warning"}
+
+
+def test_keys_of_several_kinds_are_told_apart() -> None:
+    kinds = [SealedSession(keys=[KEY, OTHER]), SealedSession(keys=[THIRD, b"k" * 32])]
+    told = [line for line in lines("key_strength", session=kinds) if line.outcome != "ok"]
+    assert [line.found.partition(": ")[0] for line in told] == ["SealedSession.keys (2)"]
+
+
 def test_one_key_is_no_fault_and_the_way_to_change_it_is_told() -> None:
     (told,) = lines("key_order", session=SealedSession(keys=[KEY]))
     assert told.outcome == "ok"

@@ -241,7 +241,7 @@ def test_a_server_for_tests_is_told_to_be_unsafe_until_it_is_set_up(postgres: Po
     assert before["store_autovacuum"].outcome == "warning"
     configured(postgres, store, "store_autovacuum", "autovacuum = on")
     postgres.sql("ALTER SYSTEM SET synchronous_commit = on")
-    configured(postgres, store, "store_persistence", "fsync = on", "full_page_writes = on")
+    configured(postgres, store, "store_persistence", "fsync = on")
     assert {check.outcome for check in told(store).values()} == {"ok"}
     postgres.sql("ALTER ROLE postgres SET synchronous_commit = off")
     found = told(store)["store_persistence"]
@@ -307,13 +307,14 @@ def test_a_clock_that_differs_is_told(postgres: Postgres, monkeypatch: pytest.Mo
 
 def test_a_way_without_a_checked_certificate_is_told(postgres: Postgres) -> None:
     place = "postgresql://web:a-secret@db.invalid/app?connect_timeout=2"
-    for mode in ("disable", "prefer", "require"):
+    for mode in ("disable", "allow", "prefer", "require", "verify-ca"):
         found = told(PostgresStore(f"{place}&sslmode={mode}"))
         assert found["store_tls"].outcome == "warning"
         assert found["store"].outcome == "wrong"
         assert "a-secret" not in str(found)
     assert outcome(PostgresStore(f"{place}&sslmode=verify-full"), "store_tls") == "ok"
     assert outcome(PostgresStore(postgres.dsn), "store_tls") == "ok"
+    assert [*of_postgres.tls({"service": "app"})] == []
 
 
 def test_a_server_that_is_not_there_is_told(postgres: Postgres) -> None:

@@ -136,6 +136,18 @@ def keys_of_all(cluster: ValkeyCluster) -> list[bytes]:
     return [key_at(node, cluster) for node in cluster.others()]
 
 
+def test_each_primary_is_examined(valkey_cluster: ValkeyCluster) -> None:
+    store = RedisStore(valkey_cluster.url, cluster=True, replicas=1)
+    found = store.examine()
+    store.close()
+    bare = [check.found for check in found if check.name == "store_persistence"]  # no disk is used
+    assert len({place.partition(" ")[0] for place in bare}) == 3
+    others = {check.name: check.outcome for check in found if check.name != "store_persistence"}
+    assert set(others.values()) == {"ok"}
+    assert len(others) == len(found) - 3
+    assert "store_cluster" in others
+
+
 def test_a_batch_for_several_nodes_is_answered_in_its_order(
     own_valkey_cluster: ValkeyCluster, own: Sender
 ) -> None:

@@ -18,20 +18,23 @@ from .table import Table
 
 _OLDEST: Final = 15
 _RIGHTS: Final = ("SELECT", "INSERT", "UPDATE", "DELETE")
-_ON_DISK: Final = ("fsync", "full_page_writes")
 _ASKED: Final[Mapping[str, str]] = {
     "version": "current_setting('server_version')",
     "number": "current_setting('server_version_num')",
     "clock": "extract(epoch FROM clock_timestamp())",
-    "tls": "coalesce((SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()), false)",
     "fsync": "current_setting('fsync')",
-    "full_page_writes": "current_setting('full_page_writes')",
     "commit": "current_setting('synchronous_commit')",
     "standbys": "current_setting('synchronous_standby_names')",
     "autovacuum": "current_setting('autovacuum')",
     "persistence": "c.relpersistence",
     "indexes": "(SELECT count(*) FROM pg_index i WHERE i.indrelid = c.oid AND i.indisvalid)",
     **{right: f"has_table_privilege(c.oid, '{right}')" for right in _RIGHTS},
+}
+_MODES: Final = {
+    "disable": "sslmode=disable: the network to {} sees who is signed in, and may see the password",
+    "allow": "sslmode=allow: there is no TLS to {} unless it insists",
+    "prefer": "sslmode=prefer: there is TLS to {} only if it offers it, with any certificate",
+    "verify-ca": "sslmode=verify-ca: the certificate of {} may be another host's",
 }
 _INDEXES: Final = 3  # the primary key's, and two
 
@@ -53,22 +56,24 @@ def _read(rows: list[Row]) -> dict[str, str] | None:
     }
 
 
-def tls(given: Mapping[str, Any], is_used: bool | None) -> Check:
-    """Whether the way to the server is safe. `given`: the words of the dsn."""
+def tls(given: Mapping[str, Any]) -> Iterator[Check]:
+    """Whether the way to the server is safe. `given`: the words of the dsn, and libpq's own.
+
+    (The server itself cannot tell: pgbouncer may stand between.)
+    """
     hosts = str(given.get("host") or given.get("hostaddr") or "").split(",")
     away = [host for host in hosts if host and host[0] not in "/@" and not _is_here(host)]
-    mode = given.get("sslmode", "prefer")
+    mode = given.get("sslmode") or "prefer"
+    if not away and given.get("service"):
+        return  # its file knows
     if not away or mode == "verify-full":
-        return Check("store_tls", "ok", "certificate and host are checked" if away else "this host")
+        yield Check("store_tls", "ok", "certificate and host are checked" if away else "this host")
+        return
     named = ", ".join(away)
-    if is_used is False or mode in ("disable", "allow"):
-        found = f"no TLS to {named}: the network sees who is signed in, and may see the password"
-    else:
-        found = f"sslmode={mode}: the certificate of {named} is not checked, or not its host name"
-    return Check(
+    yield Check(
         "store_tls",
         "warning",
-        found,
+        _MODES.get(mode, f"sslmode={mode}: the certificate of {{}} is not checked").format(named),
         "sslmode=verify-full",
         "write ?sslmode=verify-full&sslrootcert=/path/to/ca.pem in the dsn, unless this network is "
         "private",
@@ -132,14 +137,13 @@ def _table(told: Mapping[str, str], table: Table) -> Check:
 
 
 def _durability(told: Mapping[str, str]) -> Check:
-    unsafe = [name for name in _ON_DISK if told[name] == "off"]
-    if unsafe:
+    if told["fsync"] == "off":
         return Check(
             "store_persistence",
             "wrong",
-            f"{', '.join(unsafe)} = off: a power cut may corrupt all data",
+            "fsync = off: a power cut may corrupt all data",
             "on",
-            f"write {' and '.join(f'{name} = on' for name in unsafe)} in postgresql.conf",
+            "ALTER SYSTEM SET fsync = on, and reload it",
         )
     if told["commit"] == "off" or (told["commit"] == "local" and told["standbys"]):
         return Check(

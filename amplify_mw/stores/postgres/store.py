@@ -165,8 +165,8 @@ class PostgresStore(SessionStore):
         asked = time.time()
         with suppress(StoreUnavailable):  # the line `store` says why
             told = self._connections.ask(question(self._table))
-        is_used = None if told is None else told["tls"] == "true"
-        found.append(tls(self._server.given, is_used))
+        libpqs = {"host": os.environ.get("PGHOST"), "sslmode": os.environ.get("PGSSLMODE")}
+        found += tls({**libpqs, **self._server.given})
         if told is not None:
             found += checks(told, self._table, asked, time.time())
         return found
