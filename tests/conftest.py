@@ -4,7 +4,9 @@ Each test has its own of all of these. A file that needs another overrides the f
 the one it overrides: `def build(build): return partial(build, protect=["/account"])`.
 """
 
+import gc
 import logging
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,27 +16,30 @@ import pytest
 
 from amplify_mw import AmplifyConfig, AmplifyCookies
 from amplify_mw.testing import LocalUserPool
+from tests import scheduling
 from tests.certificates import Authority
 from tests.patience import be_patient
 from tests.shells import ASGIShell, Shell, WSGIShell, shells
 from tests.sites import Build, Clock, Site, session_of, town
 
-# What is started once for all of a folder's tests: servers, a browser, Node.
-TOGETHER = ("amplify_js", "browser", "frameworks", "processes")
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int | None:
+    """With `-n auto`, unless the environment names a number."""
+    return None if os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS") else scheduling.workers()
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """With `--dist loadfile`, give a folder whose tests share something slow to one worker."""
-    from xdist.scheduler import LoadFileScheduling
+    """With `--dist loadfile`."""
+    is_ours = config.getvalue("dist") == "loadfile"
+    return scheduling.Scheduling(config, log) if is_ours else None
 
-    class Scheduling(LoadFileScheduling):
-        def _split_scope(self, nodeid: str) -> str:
-            file: str = super()._split_scope(nodeid)
-            folder = file.removeprefix("tests/").partition("/")[0]
-            return folder if folder in TOGETHER else file
 
-    return Scheduling(config, log) if config.getvalue("dist") == "loadfile" else None
+def pytest_collection_finish() -> None:
+    """What is there by now stays to the end: the search for garbage need not look at it again."""
+    gc.collect()
+    gc.freeze()
 
 
 be_patient()
