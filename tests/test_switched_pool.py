@@ -1,4 +1,4 @@
-"""A pool switches its issuer under a thousand sessions of each kind: nobody is signed out.
+"""A pool switches its issuer under many sessions of each kind: nobody is signed out.
 
 All in one process: the pool, the site's two processes (one from before the switch, one begun after
 it) as engines of their own, and the browsers. Of sessions that are refreshed, half rotate.
@@ -19,8 +19,8 @@ from tests.sites import HOUR, NAME, Browser, Build, Clock, Site, infos
 POOL_ID = "us-east-1_Ab12Cd34E"
 ORIGINAL = f"https://cognito-idp.us-east-1.amazonaws.com/{POOL_ID}"
 UPDATED = f"https://issuer-cognito-idp.us-east-1.amazonaws.com/{POOL_ID}"
-SESSIONS = 1000
-HALF = SESSIONS // 2
+SESSIONS = 1000  # that are tokens alone
+HALF = 100  # of the others: five of each user's
 NAMES = [f"user{number}" for number in range(20)]
 REFRESH = "GetTokensFromRefreshToken"
 LASTING = ("sealed", "memory", "amplify")
