@@ -22,6 +22,9 @@ from tests.patience import be_patient
 from tests.shells import ASGIShell, Shell, WSGIShell, shells
 from tests.sites import Build, Clock, Site, session_of, town
 
+# Workers, and the processes that tests start, read what one of them has compiled already.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int | None:
