@@ -226,7 +226,12 @@ JSON = st.recursive(
 )
 
 
-@given(st.lists(st.dictionaries(st.sampled_from([*ENTRY]), JSON).map(lambda one: ENTRY | one)))
+@given(
+    st.lists(
+        st.dictionaries(st.sampled_from([*ENTRY]), JSON, max_size=3).map(lambda one: ENTRY | one),
+        max_size=4,
+    )
+)
 def test_no_members_raise(entries: list[Any]) -> None:
     found = read_page(page(*entries))
     assert isinstance(found, Page)
