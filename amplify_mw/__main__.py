@@ -9,6 +9,13 @@ from typing import Any, TypeAlias
 from . import __version__
 
 _MAX_PORT = 65_535
+_INSPECTS = (
+    "Say why a request is signed in, or refused. Paste a token, a cookie, a Cookie or "
+    "Authorization header, a request from the browser's developer tools, or a line of the log, "
+    "into standard input. It prints no token and no claim, changes nothing, and fetches nothing "
+    "but the pool's key set. Exit status: 0 signed in, 1 refused, 3 it cannot be told, 2 wrong "
+    "usage."
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,6 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_pool(commands)
     _add_keygen(commands)
     _add_postgres_sql(commands)
+    _add_inspect(commands)
     _add_doctor(commands)
     return parser
 
@@ -101,6 +109,16 @@ def _add_postgres_sql(commands: "_Commands") -> None:
     sql.set_defaults(run=_postgres_sql)
 
 
+def _add_inspect(commands: "_Commands") -> None:
+    inspect = commands.add_parser(
+        "inspect",
+        help="why a cookie, a token or a request is signed in, or refused",
+        description=_INSPECTS,
+    )
+    inspect.fill = _add_inspect_options
+    inspect.set_defaults(run=_inspect)
+
+
 def _add_doctor(commands: "_Commands") -> None:
     doctor = commands.add_parser("doctor", help="what is wrong with a configuration")
     doctor.fill = _add_doctor_options
@@ -127,6 +145,18 @@ def _add_pool_options(parser: argparse.ArgumentParser) -> None:
     from .testing.pool.command import add_options  # a server, and RSA keys: only the pool pays
 
     add_options(parser, _port)
+
+
+def _add_inspect_options(parser: argparse.ArgumentParser) -> None:
+    from .diagnostics.inspection.command import add_options  # a middleware, and all session kinds
+
+    add_options(parser)
+
+
+def _inspect(options: argparse.Namespace) -> int:
+    from .diagnostics.inspection.command import run
+
+    return run(options)
 
 
 def _add_doctor_options(parser: argparse.ArgumentParser) -> None:

@@ -78,6 +78,9 @@ HOUSE = {
         report configuration subject setting_checks cookie_checks path_checks key_checks
         store_checks package_checks reach_checks discovery_checks key_set_checks
         client_checks sign_in_checks pool_checks examination doctor
+        inspection.facts inspection.recognition inspection.looking inspection.tokens
+        inspection.cookies inspection.sessions inspection.requests inspection.judging
+        inspection.inspection inspection.command
     """,
     "integrations": """
         answering current signals bottle

@@ -128,7 +128,7 @@ class Verifier:
     def __init__(
         self, pools: Mapping[str, TrustedPool], leeway: float, audience: Collection[str] = ()
     ) -> None:
-        self._pools = pools
+        self.pools: Mapping[str, TrustedPool] = pools
         self._audience = frozenset(audience)
         self.leeway = leeway
         self._clock_watch = ClockWatch()
@@ -230,9 +230,9 @@ class Verifier:
         if "crit" in header or type(header.get("kid")) is not str:
             raise invalid.bad_header(header)
         issuer = claims.get("iss")
-        pool = self._pools.get(issuer) if type(issuer) is str else None
+        pool = self.pools.get(issuer) if type(issuer) is str else None
         if pool is None:
-            raise invalid.wrong_issuer(issuer, self._pools)
+            raise invalid.wrong_issuer(issuer, self.pools)
         return parsed, pool
 
     def _believe(

@@ -1,18 +1,32 @@
 """The configuration that a command is about: from a file, a module, or the environment.
 
+    --config amplify_outputs.json       the file that Amplify writes
+    --config app:config                 an `AmplifyConfig` in a module
+    --config app:make_config            a function without arguments that returns one
+    --config app:app                    a middleware, or an app that has one: its configuration
+    (nothing)                           the environment, as `AmplifyConfig.from_env()` reads it
+
 Rules:
-- `--config amplify_outputs.json` is a file; `--config package.module:attribute` is an
-  `AmplifyConfig`, or a function without arguments that returns one. Without it, the environment
-  counts, as `AmplifyConfig.from_env()` reads it.
 - A module is imported with the current directory in front of `sys.path`, as `python -m` does it.
-- All that cannot be used is a `ConfigurationError` that says what to write.
+  What it prints goes to standard error: standard output is the command's.
+- All that cannot be used is a `ConfigurationError` that says what to write. Nothing of an exception
+  of the app's is shown but its kind and its place: its message may hold a secret.
 """
 
+import os
 import sys
+from contextlib import redirect_stdout
 from importlib import import_module
+from traceback import extract_tb
+from typing import Any, Final
 
 from ..config.config import AmplifyConfig
+from ..config.files import VARIABLES
+from ..engine.engine import Engine
 from ..errors import ConfigurationError, kind_of
+from ..shell.inside import own_of, things_in
+
+_TELLING: Final = (ImportError, AttributeError, KeyError, ConfigurationError)  # by their messages
 
 
 def configuration_of(source: str | None) -> AmplifyConfig:
@@ -20,19 +34,94 @@ def configuration_of(source: str | None) -> AmplifyConfig:
     if source is None:
         return AmplifyConfig.from_env()
     module, colon, attribute = source.partition(":")
-    if not colon or source.endswith(".json"):
+    if source.endswith(".json") or (not colon and os.path.exists(source)):
         return AmplifyConfig.from_outputs(source)
+    if not (colon and module and attribute):
+        raise ConfigurationError(
+            f"--config {source}: write the path of amplify_outputs.json, or module:attribute, such "
+            "as app:config"
+        )
+    with redirect_stdout(sys.stderr):
+        try:
+            found = _imported(module, attribute)
+            value = _called(found)
+        except (Exception, SystemExit) as error:  # noqa: BLE001  # of the app's module
+            raise ConfigurationError(f"--config {source}: {_said(error)}") from None
+    return _config_in(value, source)
+
+
+def configuration_if_any(source: str | None) -> AmplifyConfig | None:
+    """The same; None if no `--config` is given, and the environment names no pool."""
+    if source is None and not any(os.environ.get(name) for name in VARIABLES):
+        return None
+    return configuration_of(source)
+
+
+def _imported(module: str, attribute: str) -> Any:
     if "" not in sys.path:
         sys.path.insert(0, "")
-    try:
-        found = import_module(module)
-        for name in attribute.split("."):
-            found = getattr(found, name)
-    except (ImportError, AttributeError) as error:
-        raise ConfigurationError(f"--config {source}: {error}") from None
-    value = found() if callable(found) else found
-    if not isinstance(value, AmplifyConfig):
+    found: Any = import_module(module)
+    for name in attribute.split("."):
+        found = getattr(found, name)
+    return found
+
+
+def _called(found: Any) -> Any:
+    """What a function without arguments returns; anything else as it is."""
+    if isinstance(found, AmplifyConfig | Engine) or _configs_in(found):
+        return found
+    is_function = type(found).__name__ in ("function", "builtin_function_or_method", "method")
+    takes = getattr(getattr(found, "__code__", None), "co_argcount", 0)
+    defaults = len(getattr(found, "__defaults__", None) or ())
+    return found() if is_function and takes - defaults <= 0 else found
+
+
+def _config_in(value: Any, source: str) -> AmplifyConfig:
+    """The one configuration of an object."""
+    found = _configs_in(value)
+    if not found:
         raise ConfigurationError(
-            f"--config {source}: write the name of an AmplifyConfig; got {kind_of(value)}"
+            f"--config {source}: write the name of an AmplifyConfig, of a function that returns "
+            f"one, or of an app with the middleware around it; got {kind_of(value)}"
         )
-    return value
+    if len(found) > 1:
+        raise ConfigurationError(
+            f"--config {source}: {len(found)} middlewares with different configurations are around "
+            "this app; write the name of one AmplifyConfig"
+        )
+    return found[0]
+
+
+def _configs_in(value: Any) -> list[AmplifyConfig]:
+    """The configurations of an object: its own, or of the middlewares in and around an app."""
+    if isinstance(value, AmplifyConfig):
+        return [value]
+    if isinstance(value, Engine):
+        return [value.authenticator.config]
+    found: list[AmplifyConfig] = []
+    for thing, _ in things_in(value):
+        own = own_of(thing)
+        held = [*own.values(), *_added(own)]
+        found += [each for each in held if isinstance(each, AmplifyConfig)]
+        found += [each.authenticator.config for each in held if isinstance(each, Engine)]
+    return list(dict.fromkeys(found))
+
+
+def _added(own: dict[str, Any]) -> list[Any]:
+    """The options of middlewares that were added to a Starlette app, which it builds later."""
+    added = own.get("user_middleware")
+    options = [own_of(each).get("kwargs") for each in added] if isinstance(added, list) else []
+    return [value for kwargs in options if isinstance(kwargs, dict) for value in kwargs.values()]
+
+
+def _said(error: BaseException) -> str:
+    """An exception of the app's in words."""
+    if isinstance(error, _TELLING) and not isinstance(error, KeyError):
+        return str(error)
+    name = (
+        f"{type(error).__name__} {error}" if isinstance(error, KeyError) else type(error).__name__
+    )
+    frames = extract_tb(error.__traceback__)
+    own = [frame for frame in frames if not frame.filename.startswith(("<", __file__))]
+    place = f" in {own[-1].filename}, line {own[-1].lineno}" if own else ""
+    return f"importing it has raised {name}{place}"

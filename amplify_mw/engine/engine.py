@@ -181,12 +181,15 @@ class Engine:
         clock: Clock | None = None,
         *,
         registry: Registry | None = None,
+        warns: bool = True,
     ) -> None:
+        """`warns`: whether dangers of the configuration are logged."""
         from .reporting import Reporter
 
         self._registry = registry or (_here if clock is None else Registry(clock))
         self.clock: Clock = self._registry.clock
-        _warn(config)
+        if warns:
+            _warn(config)
         self._shared = self._registry.shared_state(config.core)
         reporter = Reporter(config.listeners, self._shared.reporters, is_asked=config.debug_headers)
         self.driver: Driver = self._shared.driver.reporting_to(reporter)
@@ -242,6 +245,11 @@ class Engine:
 
 
 _here: Final = Registry(time.time)
+
+
+def registry_of(config: AmplifyConfig | Engine) -> Registry:
+    """The registry of an engine, or that of the process."""
+    return config._registry if isinstance(config, Engine) else _here
 
 
 def _warn(config: AmplifyConfig) -> None:

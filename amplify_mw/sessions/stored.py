@@ -156,7 +156,7 @@ def _visible(record: Record) -> bytes:
     return times + b"".join([struct.pack(">I", len(text)) + text for text in texts])
 
 
-def _identifier(value: bytes) -> bytes | None:
+def identifier_in(value: bytes) -> bytes | None:
     """The id in a cookie's value, in its one spelling."""
     if len(value) != _ID_LENGTH:
         return None
@@ -325,7 +325,7 @@ class StoredSessions:
 
 def _codec(value: bytes) -> StoredCodec | None:
     """The codec of the session in a cookie's value; None if the value is no id."""
-    identifier = _identifier(value)
+    identifier = identifier_in(value)
     return None if identifier is None else StoredCodec(identifier)
 
 

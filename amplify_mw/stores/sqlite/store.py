@@ -113,11 +113,16 @@ class SQLiteStore(SessionStore):
         if foreign := self._database.peek(why_foreign):
             raise ConfigurationError(f"{self._database.path!r} {foreign}.")
 
+    @property
+    def path(self) -> str:
+        """The file's absolute path. It may not be there yet."""
+        return self._database.path
+
     def __reduce__(self) -> tuple[Any, ...]:
-        return self._pickled(path=self._database.path, timeout=self._timeout, clock=self._clock)
+        return self._pickled(path=self.path, timeout=self._timeout, clock=self._clock)
 
     def __repr__(self) -> str:
-        return f"<SQLiteStore in {self._database.path!r}>"
+        return f"<SQLiteStore in {self.path!r}>"
 
     def load(self, key: bytes) -> Record | None:
         """The record under `key`, or None."""

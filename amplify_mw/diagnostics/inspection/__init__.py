@@ -1,0 +1,1 @@
+"""`amplify-mw inspect`: a credential is recognised, explained, judged and printed."""

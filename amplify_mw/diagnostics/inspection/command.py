@@ -1,0 +1,72 @@
+"""The command `amplify-mw inspect`: its options, its input and its exit status.
+
+Rules:
+- A credential comes from standard input or a file, never from the command line: shells keep that.
+- Exit status: 0 signed in, 1 refused, 3 it cannot be told, 2 the command line or the configuration
+  cannot be used.
+- What the library logs while it looks is part of the answer, not a line on standard error.
+"""
+
+import argparse
+import json
+import sys
+from typing import BinaryIO, Final
+
+from ...errors import ConfigurationError
+from ..configuration import configuration_if_any
+from .inspection import inspect_credential
+from .recognition import MAX_READ
+
+_USAGE: Final = 2
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        "--config",
+        metavar="SOURCE",
+        help="amplify_outputs.json, or module:attribute of an AmplifyConfig, a function that "
+        "returns one, or an app (default: the environment)",
+    )
+    parser.add_argument("--file", metavar="PATH", help="read this file, not standard input")
+    parser.add_argument("--offline", action="store_true", help="do not fetch the pool's key set")
+    parser.add_argument(
+        "--show-claims", action="store_true", help="print the tokens' claims, which name the user"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON, for programs")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command; its exit status."""
+    try:
+        config = configuration_if_any(options.config)
+        data = _read(options.file)
+        found = inspect_credential(
+            data,
+            config,
+            offline=options.offline,
+            show_claims=options.show_claims,
+            elsewhere=True,
+        )
+    except ConfigurationError as error:
+        sys.stderr.write(f"amplify-mw inspect: {error}\n")
+        return _USAGE
+    except OSError as error:
+        sys.stderr.write(f"amplify-mw inspect: {options.file}: {error.strerror or error}\n")
+        return _USAGE
+    sys.stdout.write(f"{json.dumps(found.to_dict(), indent=2)}\n" if options.json else str(found))
+    return found.exit_status
+
+
+def _read(path: str | None) -> bytes:
+    """At most a little more than is looked at."""
+    if path is None:
+        if sys.stdin.isatty():
+            sys.stderr.write("Paste it, then Enter and Ctrl-D (on Windows Ctrl-Z and Enter):\n")
+        return _some(sys.stdin.buffer)
+    with open(path, "rb") as file:
+        return _some(file)
+
+
+def _some(file: BinaryIO) -> bytes:
+    return file.read(MAX_READ + 1)

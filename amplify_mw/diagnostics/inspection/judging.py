@@ -1,0 +1,202 @@
+"""The judgement: what a request with this credential gets, in the library's own word.
+
+    signed_in  the middleware lets the user in
+    refused    it refuses, for `reason`
+    unknown    it cannot be told: something is not reachable from here, or would have to be changed
+
+Rules:
+- The word is the middleware's (`looking`). The checks explain it, and decide nothing.
+- Only with no configuration is it the token's own: what no configuration accepts is refused.
+"""
+
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
+
+from ...bearer import BearerSource
+from ...cognito.invalid import InvalidToken
+from ...cognito.jwt import parse_token
+from ...cognito.keys import KeysUnavailable
+from ...effects import Flow
+from ...errors import NetworkError
+from ...sessions.stored import StoredSession
+from ...sessions.token import TokenSession, keys_unavailable, refused
+from ...sessions.verdicts import KnownMachine, Refused, SignedIn, Verdict
+from .looking import Looking, Outcome, environ_of
+from .recognition import Recognised
+from .requests import environ_in
+from .sessions import kinds_of
+
+Word: TypeAlias = Literal["signed_in", "refused", "unknown"]
+As: TypeAlias = Literal["cookie", "header", "token", "request", "nothing"]
+
+_WITHHELD: Final = {
+    "keys": "the pool's key set was not fetched (--offline)",
+    "store": "a request would write to the session store",
+    "sessions": "its tokens are due: a request would get new ones from Cognito",
+    "ahead": "its tokens are due: a request would get new ones from Cognito",
+    "calls": "a request would ask Cognito",
+    "codes": "the callback would exchange the code for tokens, which works once",
+    "ends": "a request would end the session",
+    "revocations": "a request would have tokens revoked",
+}
+
+
+class Judgement(NamedTuple):
+    """`reason`: empty for a user who is signed in. `status`: of the answer; None if there is none.
+
+    `cookie`: what becomes of the session's cookie. `why`: why it cannot be told. `verdict`: the
+    library's. `notices`: what its log would tell an operator.
+    """
+
+    word: Word
+    reason: str = ""
+    status: int | None = None
+    cookie: Literal["kept", "cleared", "none"] = "none"
+    why: str = ""
+    read_as: As = "nothing"
+    verdict: Verdict | None = None
+    notices: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<Judgement {self.word} {self.reason}>"
+
+
+def judge_alone(token: bytes) -> Judgement:
+    """A token's, without a configuration."""
+    try:
+        header = parse_token(token)[0]
+    except InvalidToken as error:
+        return Judgement("refused", error.reason, 401, read_as="token")
+    if header.get("alg") != "RS256":
+        return Judgement("refused", "unsupported_algorithm", 401, read_as="token")
+    if "crit" in header or type(header.get("kid")) is not str:
+        return Judgement("refused", "malformed_token", 401, read_as="token")
+    return Judgement("unknown", why=NO_CONFIGURATION, read_as="token")
+
+
+NO_CONFIGURATION: Final = (
+    "without a configuration: write --config amplify_outputs.json, or --config module:attribute"
+)
+
+
+def read_as(found: Recognised, looking: Looking) -> As:
+    """How a request brings what was pasted."""
+    if found.kind == "request":
+        return "request"
+    if found.kind == "authorization":
+        return "header"
+    if found.kind == "token":
+        if looking.config.bearer:
+            return "header"
+        is_cookie = any(isinstance(kind, TokenSession) for kind in kinds_of(looking.config))
+        return "cookie" if is_cookie else "token"
+    return "cookie" if found.kind in ("cookies", "cookie_value") else "nothing"
+
+
+def environ_with(found: Recognised, looking: Looking) -> dict[str, Any]:
+    """A request that brings it."""
+    config, way = looking.config, read_as(found, looking)
+    if way == "request":
+        return environ_in(found, config)
+    value = found.value.decode("latin-1")
+    if way == "header":
+        header = f"Bearer {value}" if found.kind == "token" else value
+        return environ_of(config, "GET", "/", "", [("authorization", header)])
+    if found.kind != "cookies":
+        value = f"{config.cookie.name}={value}"
+    return environ_of(config, "GET", "/", "", [("cookie", value)])
+
+
+def judge(found: Recognised, looking: Looking, *, elsewhere: bool) -> Judgement:
+    """What a request gets. `elsewhere`: this is not the app's own process."""
+    way = read_as(found, looking)
+    if way == "nothing":
+        return Judgement("unknown", why="there is no credential in it")
+    if way == "token":
+        return _of_token(found.value, looking)
+    is_request = way == "request"
+    outcome = looking.ask(environ_with(found, looking), with_rules=is_request)
+    judgement = _of_outcome(outcome, is_request=is_request)
+    if elsewhere and judgement.reason == "invalid_session" and _is_in_memory(looking):
+        return judgement._replace(
+            word="unknown", read_as=way,
+            why="the sessions of a MemoryStore are in the app's own process: call "
+            "amplify_mw.diagnostics.inspect_credential there",
+        )  # fmt: skip
+    return judgement._replace(read_as=way)
+
+
+def _is_in_memory(looking: Looking) -> bool:
+    stored = [kind for kind in kinds_of(looking.config) if isinstance(kind, StoredSession)]
+    return any(type(kind.store).__name__ == "MemoryStore" for kind in stored)
+
+
+def _of_token(token: bytes, looking: Looking) -> Judgement:
+    """A token's where neither a cookie nor a header brings one."""
+    verifier = looking.engine.authenticator.verifier
+
+    def verified() -> Flow[Verdict | None]:
+        try:
+            yield from verifier.verify(token, looking.clock(), machines=True)
+        except KeysUnavailable as error:
+            return keys_unavailable(error)
+        except InvalidToken as error:
+            return refused(error)
+        return None
+
+    verdict = looking.run(verified())
+    if verdict is None:
+        why = "a good token, and no request brings one here: session= and bearer= read others"
+        return Judgement("unknown", why=why, read_as="token")
+    judgement = _of_verdict(verdict, tuple(looking.driver.withheld))
+    return judgement._replace(read_as="token", cookie="none")
+
+
+def _of_outcome(outcome: Outcome, *, is_request: bool) -> Judgement:
+    """In one word what the middleware did."""
+    visit, status = outcome.visit, outcome.status
+    if visit is None:
+        why = "the path is ignored: the middleware reads no credential there"
+        return Judgement("unknown", why=why if status is None else "", status=status)
+    by_header = isinstance(visit.source, BearerSource)
+    cookie: Literal["kept", "cleared", "none"] = "cleared" if visit.clears else "kept"
+    if by_header or not visit.cookies:
+        cookie = "none"
+    judgement = _of_verdict(visit.verdict, outcome.withheld)
+    if is_request:
+        judgement = _answered(judgement, outcome)
+    notices = outcome.notices
+    return judgement._replace(cookie=cookie, verdict=visit.verdict, notices=notices)
+
+
+def _of_verdict(verdict: Verdict, withheld: tuple[str, ...]) -> Judgement:
+    if isinstance(verdict, SignedIn):
+        return Judgement("signed_in")
+    if isinstance(verdict, KnownMachine):
+        return Judgement("refused", verdict.reason, 403)
+    status = verdict.error.status_code
+    if issubclass(verdict.error, NetworkError):
+        return Judgement("unknown", verdict.reason, status, why=_why(withheld, verdict))
+    return Judgement("refused", verdict.reason, status)
+
+
+def _why(withheld: tuple[str, ...], verdict: Refused) -> str:
+    """Why it cannot be told: what was left out, or what does not answer."""
+    said = dict.fromkeys(_WITHHELD.get(step, "") for step in withheld)
+    return "; ".join(filter(None, said)) or f"{verdict.reason}: it does not answer from here"
+
+
+def _answered(judgement: Judgement, outcome: Outcome) -> Judgement:
+    """The same, if the library answers in the app's place."""
+    status = outcome.status
+    if status is None:
+        is_machine = judgement.reason == "not_a_person"
+        return Judgement("signed_in") if is_machine else judgement
+    answers = [each for each in outcome.refusals if getattr(each, "at", "answer") == "answer"]
+    if outcome.withheld and judgement.word != "refused":
+        why = _why(outcome.withheld, Refused(NetworkError, "cognito_unavailable"))
+        return Judgement("unknown", judgement.reason, status, why=why)
+    if not answers:
+        return judgement._replace(status=status)
+    return judgement._replace(
+        word="unknown" if status == 503 else "refused", reason=answers[-1].reason, status=status
+    )

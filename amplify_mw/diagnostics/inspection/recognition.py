@@ -1,0 +1,194 @@
+r"""Recognising what somebody has pasted: a token, a cookie, headers, a request, a log line.
+
+    recognise(b"eyJ...")                     a token
+    recognise(b"Bearer eyJ...")              an Authorization header
+    recognise(b"amplify-session=...")        cookies; `Cookie:` lines are joined
+    recognise(b"GET /account HTTP/1.1\n...") a request, from DevTools or `curl -v`
+    recognise(b"wrong_client")               a reason; a line of the log with one, too
+
+Rules:
+- By content alone: no option says what it is. Any bytes are something; nothing raises.
+- At most `MAX_READ` bytes are looked at. Every step takes linear time.
+- A value that is none of these is the bare value of a session's cookie.
+"""
+
+import json
+import re
+from collections.abc import Iterable
+from typing import Final, Literal, NamedTuple, TypeAlias, get_args
+
+from ...errors import Reason
+from ...reasons import explain
+
+MAX_READ: Final = 1024 * 1024  # bytes
+_MAX_FIELDS: Final = 1_000
+Kind: TypeAlias = Literal[
+    "nothing", "token", "authorization", "cookie_value", "cookies", "request", "reason", "answer"
+]
+Fields: TypeAlias = list[tuple[str, bytes]]
+
+NAMES: Final[dict[Kind, str]] = {
+    "nothing": "nothing",
+    "token": "a token (JWT)",
+    "authorization": "an Authorization header",
+    "cookie_value": "the value of a cookie",
+    "cookies": "a Cookie header",
+    "request": "the head of a request",
+    "reason": "a reason",
+    "answer": "the body of an answer",
+}
+_ALSO_REASONS: Final = frozenset({*get_args(Reason), "foreign_origin"})
+_REQUEST_LINE: Final = re.compile(rb"([A-Za-z]{1,16}) (\S{1,65536})(?: HTTP/[0-9.]{1,3})?")
+_PSEUDO: Final = re.compile(rb":(method|path|authority|scheme):[ \t]*(.*)", re.DOTALL)
+_FIELD: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}):[ \t]*(.*)", re.DOTALL)
+_PAIR: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,1024}[ \t]*=")
+_BEARER: Final = re.compile(rb"(?i)bearer[ \t]")
+_WORD: Final = re.compile(rb"[a-z][a-z_]{2,40}")
+_LOG_LINE: Final = re.compile(
+    rb"(?:\w{1,30} refused|answered [0-9]{3}|sign-in failed): ([a-z][a-z_]{2,40})"
+)
+_OWN_WORDS: Final = {"sign-out by another site's page": "cross_site"}
+_UNENCODED: Final = re.compile(rb"[A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]*){2}")
+_JWT: Final = b"eyJ"  # base64url of `{"`
+
+
+class Recognised(NamedTuple):
+    """What was pasted, taken apart.
+
+    `value`: the token, the cookie's value, the `Cookie` or the `Authorization` header's, or the
+    reason. `fields`: a request's header fields, names in lower case. `is_cut`: there was more.
+    """
+
+    kind: Kind
+    value: bytes = b""
+    method: str = "GET"
+    target: str = "/"
+    fields: tuple[tuple[str, bytes], ...] = ()
+    is_cut: bool = False
+
+    def __repr__(self) -> str:
+        return f"<Recognised {self.kind}>"
+
+    def field(self, name: str) -> bytes | None:
+        """A header field's value; None if it was not sent. Several are joined."""
+        found = [value for key, value in self.fields if key == name]
+        separator = b"; " if name == "cookie" else b","  # RFC 9113 8.2.3, RFC 9110 5.3
+        return separator.join(found) if found else None
+
+
+def recognise(data: bytes) -> Recognised:
+    r"""Take apart what was pasted.
+
+    >>> recognise(b"> GET /a HTTP/2\r\n> Cookie: a=b\r\n> Cookie: c=d").field("cookie")
+    b'a=b; c=d'
+    >>> recognise(b"cookie refused: wrong_client, claims 'web' (GET '/account')").value
+    b'wrong_client'
+    """
+    text = data[:MAX_READ].removeprefix(b"\xef\xbb\xbf").strip(b" \t\r\n\0")
+    return _recognised(text)._replace(is_cut=len(data) > MAX_READ)
+
+
+def _recognised(text: bytes) -> Recognised:
+    if not text:
+        return Recognised("nothing")
+    return (
+        _reason(text)
+        or _answer(text)
+        or _request(_lines(text))
+        or _authorization(text)
+        or _value(text)
+    )
+
+
+def _reason(text: bytes) -> Recognised | None:
+    """A bare reason, or one in a line of the log."""
+    if _WORD.fullmatch(text) and _is_reason(text):
+        return Recognised("reason", text)
+    found = _LOG_LINE.search(text[:16_384])
+    if found and _is_reason(found[1]):
+        return Recognised("reason", found[1])
+    for words, reason in _OWN_WORDS.items():
+        if words.encode() in text[:16_384]:
+            return Recognised("reason", reason.encode())
+    return None
+
+
+def _is_reason(word: bytes) -> bool:
+    name = word.decode("ascii")
+    return name in _ALSO_REASONS or explain(name) is not None
+
+
+def _answer(text: bytes) -> Recognised | None:
+    """A problem document (RFC 9457), or another JSON object with a reason in it."""
+    if not text.startswith(b"{"):
+        return None
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    reason = found.get("reason") if isinstance(found, dict) else None
+    if isinstance(reason, str) and reason.isascii() and _is_reason(reason.encode()):
+        return Recognised("reason", reason.encode())
+    return Recognised("answer")
+
+
+def _lines(text: bytes) -> list[bytes]:
+    """The lines up to the head's end. Of `curl -v`, those that were sent."""
+    lines = [line.rstrip(b"\r") for line in text.split(b"\n", _MAX_FIELDS)[:_MAX_FIELDS]]
+    sent = [line[2:] for line in lines if line.startswith(b"> ")]
+    if sent:
+        return sent
+    end = next((at for at, line in enumerate(lines) if not line.strip()), len(lines))
+    return lines[:end]
+
+
+def _request(lines: list[bytes]) -> Recognised | None:
+    """A request's head, or some of its header fields."""
+    method, target, fields = b"", b"", list[tuple[str, bytes]]()
+    first = _REQUEST_LINE.fullmatch(lines[0]) if lines else None
+    if first:
+        method, target = first[1], first[2]
+    for line in lines[1:] if first else lines:
+        pseudo, field = _PSEUDO.fullmatch(line), _FIELD.fullmatch(line)
+        if pseudo:
+            method = pseudo[2] if pseudo[1] == b"method" else method
+            target = pseudo[2] if pseudo[1] == b"path" else target
+            if pseudo[1] == b"authority":
+                fields.append(("host", pseudo[2].strip()))
+        elif field:
+            fields.append((field[1].decode("ascii").lower(), field[2].strip(b" \t")))
+        elif not (first or fields):
+            return None
+    return _head(method.decode("latin-1"), target.decode("latin-1"), fields)
+
+
+def _head(method: str, target: str, fields: Fields) -> Recognised | None:
+    names = {name for name, _ in fields}
+    if not method and names == {"set-cookie"}:
+        pairs = [value.partition(b";")[0] for _, value in fields]
+        return Recognised("cookies", b"; ".join(pairs))
+    if not (method or names & {"cookie", "authorization", "host", "origin"}):
+        return None
+    found = Recognised("request", b"", method or "GET", target or "/", tuple(fields))
+    if method or names - {"cookie", "authorization"} or len(names) > 1:
+        return found
+    if "cookie" in names:
+        return Recognised("cookies", found.field("cookie") or b"")
+    return Recognised("authorization", found.field("authorization") or b"")
+
+
+def _authorization(text: bytes) -> Recognised | None:
+    return Recognised("authorization", text) if _BEARER.match(text) else None
+
+
+def _value(text: bytes) -> Recognised:
+    """A token, cookies, or the value of one."""
+    if text.startswith(_JWT) and _UNENCODED.fullmatch(text):
+        return Recognised("token", text)
+    if _PAIR.match(text):
+        return Recognised("cookies", _joined(text.split(b"\n")))
+    return Recognised("cookie_value", text)
+
+
+def _joined(lines: Iterable[bytes]) -> bytes:
+    return b"; ".join(line.strip(b" \t\r;") for line in lines)
