@@ -77,10 +77,12 @@ HOUSE = {
     "diagnostics": """
         report configuration subject setting_checks cookie_checks path_checks key_checks
         store_checks package_checks reach_checks discovery_checks key_set_checks
-        client_checks sign_in_checks pool_checks examination doctor
-        inspection.facts inspection.recognition inspection.looking inspection.tokens
-        inspection.cookies inspection.sessions inspection.requests inspection.judging
-        inspection.inspection inspection.command
+        client_checks sign_in_checks pool_checks examination do
+        inspection.facts inspection.judgement inspection.recognition inspection.looking
+        inspection.tokens inspection.cookies inspection.alone inspection.sessions
+        inspection.requests inspection.judging inspection.explaining inspection.inspection
+        inspection.command
+    """,
     """,
     "integrations": """
         answering current signals bottle

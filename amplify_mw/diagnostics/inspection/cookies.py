@@ -9,7 +9,6 @@ Rules:
 import re
 from collections import Counter
 from collections.abc import Iterator
-from difflib import get_close_matches
 from typing import Final
 
 from ...models.check import Check
@@ -124,6 +123,8 @@ def _amplify(
 
 def _near(own: set[str], pairs: list[tuple[str, bytes]]) -> Iterator[Check]:
     """Cookies whose names are nearly those that are read."""
+    from difflib import get_close_matches  # 10 ms, seldom
+
     bare = {name.removeprefix("__Host-").removeprefix("__Secure-"): name for name in sorted(own)}
     for key, _ in pairs[:_MAX_NAMES]:
         name = key[:_LONGEST]

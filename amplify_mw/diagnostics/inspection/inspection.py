@@ -13,31 +13,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from ...config.config import AmplifyConfig
 from ...models.check import Check
 from ...reasons import Explanation, explain
-from ...sessions.token import MAX_SENT
-from ...web.authorization import MALFORMED, bearer_token
 from ..report import as_dicts, as_text, printable
-from .cookies import cookie_checks
+from .alone import explain_alone
 from .facts import counted, mend_of
-from .judging import NO_CONFIGURATION, Judgement, environ_with, judge, judge_alone, read_as
-from .looking import Looking
 from .recognition import MAX_READ, NAMES, Recognised, recognise
-from .requests import request_checks
-from .sessions import bare_checks, session_checks, tokens_of
-from .tokens import Subject, claims_in, token_checks
+from .tokens import claims_in
 
 if TYPE_CHECKING:
+    from ...config.config import AmplifyConfig
     from ...engine.engine import Engine
 
 STATUS: Final = {"signed_in": 0, "refused": 1, "unknown": 3}
-_READ_AS: Final = {
-    "cookie": "the session's cookie",
-    "header": "an Authorization header",
-    "token": "a token by itself",
-    "request": "a request",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,14 +151,17 @@ def inspect_credential(
     found = recognise(data)
     if found.kind == "reason":
         return _of_reason(found)
-    looking = None if config is None else Looking(config, clock, offline=offline)
-    now = (clock or time.time)() if looking is None else looking.clock()
     checks = _input_checks(found)
-    if looking is None:
-        judgement, more, tokens = _without_configuration(found, now)
+    if config is None:
+        judgement, more, tokens = explain_alone(found, (clock or time.time)())
     else:
+        from .explaining import explain_all  # the middleware, and all kinds of session
+        from .judging import judge
+        from .looking import Looking
+
+        looking = Looking(config, clock, offline=offline)
         judgement = judge(found, looking, elsewhere=elsewhere)
-        more, tokens = _with_configuration(found, looking, judgement, now)
+        more, tokens = explain_all(found, looking, judgement, looking.clock())
     claims = {name: claims_in(token) for name, token in tokens.items()} if show_claims else {}
     return Inspection(
         recognised=found.kind,
@@ -199,82 +190,3 @@ def _input_checks(found: Recognised) -> list[Check]:
         return []
     text = f"more than {counted(MAX_READ)}; the rest was not looked at"
     return [Check("input", "warning", text)]
-
-
-_Found = tuple[Judgement, list[Check], dict[str, bytes]]
-
-
-def _without_configuration(found: Recognised, now: float) -> _Found:
-    """What the bytes alone say."""
-    token = _token_in(found)
-    if token is not None:
-        subject = Subject(None, now, MAX_SENT)
-        return judge_alone(token), token_checks(token, subject), {"token": token}
-    judgement = Judgement("unknown", why=_nothing_said(found) or NO_CONFIGURATION)
-    cookies = found.field("cookie") if found.kind == "request" else found.value
-    if found.kind in ("cookies", "request") and cookies:
-        return judgement, cookie_checks(cookies, None), {}
-    return judgement, bare_checks(found.value) if found.kind == "cookie_value" else [], {}
-
-
-def _nothing_said(found: Recognised) -> str:
-    """Why there is nothing to judge."""
-    if found.kind == "nothing":
-        return "there was nothing to read: give it on standard input, or by --file"
-    if found.kind == "answer":
-        return "answers never say the reason; the log does, at DEBUG, and events do"
-    return ""
-
-
-def _token_in(found: Recognised) -> bytes | None:
-    """The token that was given, alone or in a Bearer header."""
-    if found.kind == "token":
-        return found.value
-    header = found.value if found.kind == "authorization" else found.field("authorization")
-    token = None if header is None else bearer_token(header)
-    return None if token == MALFORMED else token
-
-
-def _with_configuration(
-    found: Recognised, looking: Looking, judgement: Judgement, now: float
-) -> tuple[list[Check], dict[str, bytes]]:
-    """All checks, and the tokens by their names."""
-    if judgement.read_as == "nothing":
-        return [], {}
-    checks = [Check("read_as", "ok", _READ_AS[judgement.read_as])]
-    tokens: dict[str, bytes] = {}
-    environ = environ_with(found, looking)
-    token, header = _token_in(found), environ.get("HTTP_AUTHORIZATION")
-    if header is not None and not looking.config.bearer:
-        checks.append(Check("bearer", "wrong", "not read", "bearer=True", _NOT_READ))
-    if token is not None and read_as(found, looking) != "cookie":
-        tokens["token"] = token
-        is_header = judgement.read_as != "token"
-        uses = ("access",) if is_header and looking.config.bearer else ("id", "access")
-        subject = Subject(looking, now, MAX_SENT, uses, machines=True)
-        checks += token_checks(token, subject)
-    elif header is not None and looking.config.bearer:
-        checks.append(Check("bearer", "wrong", "malformed", "Bearer, and one token"))
-    is_bare = found.kind in ("token", "cookie_value")
-    checks += _cookie_checks(environ.get("HTTP_COOKIE"), looking, now, tokens)[2 * is_bare :]
-    if judgement.read_as == "request":
-        checks += request_checks(environ, looking.config, judgement.verdict, now)
-    return checks, tokens
-
-
-_NOT_READ: Final = "if programs may send access tokens, write bearer=True"
-
-
-def _cookie_checks(
-    cookie: str | None, looking: Looking, now: float, tokens: dict[str, bytes]
-) -> list[Check]:
-    """The checks of a request's cookies. Their tokens are added to `tokens`."""
-    if cookie is None:
-        return []
-    header, cookies = cookie.encode("latin-1"), looking.engine.authenticator.cookie
-    checks = cookie_checks(header, cookies)
-    value = cookies.read(header)
-    if value is None:
-        return checks
-    tokens |= tokens_of(value, looking)
-    return checks + session_checks(value, looking, now)

@@ -6,27 +6,24 @@
 
 Rules:
 - The word is the middleware's (`looking`). The checks explain it, and decide nothing.
-- Only with no configuration is it the token's own: what no configuration accepts is refused.
+- Without a configuration there is no middleware; see `alone`.
 """
 
-from typing import Any, Final, Literal, NamedTuple, TypeAlias
+from typing import Any, Final
 
 from ...bearer import BearerSource
 from ...cognito.invalid import InvalidToken
-from ...cognito.jwt import parse_token
 from ...cognito.keys import KeysUnavailable
 from ...effects import Flow
 from ...errors import NetworkError
 from ...sessions.stored import StoredSession
 from ...sessions.token import TokenSession, keys_unavailable, refused
 from ...sessions.verdicts import KnownMachine, Refused, SignedIn, Verdict
+from .judgement import As, Fate, Judgement
 from .looking import Looking, Outcome, environ_of
 from .recognition import Recognised
 from .requests import environ_in
 from .sessions import kinds_of
-
-Word: TypeAlias = Literal["signed_in", "refused", "unknown"]
-As: TypeAlias = Literal["cookie", "header", "token", "request", "nothing"]
 
 _WITHHELD: Final = {
     "keys": "the pool's key set was not fetched (--offline)",
@@ -38,44 +35,6 @@ _WITHHELD: Final = {
     "ends": "a request would end the session",
     "revocations": "a request would have tokens revoked",
 }
-
-
-class Judgement(NamedTuple):
-    """`reason`: empty for a user who is signed in. `status`: of the answer; None if there is none.
-
-    `cookie`: what becomes of the session's cookie. `why`: why it cannot be told. `verdict`: the
-    library's. `notices`: what its log would tell an operator.
-    """
-
-    word: Word
-    reason: str = ""
-    status: int | None = None
-    cookie: Literal["kept", "cleared", "none"] = "none"
-    why: str = ""
-    read_as: As = "nothing"
-    verdict: Verdict | None = None
-    notices: tuple[str, ...] = ()
-
-    def __repr__(self) -> str:
-        return f"<Judgement {self.word} {self.reason}>"
-
-
-def judge_alone(token: bytes) -> Judgement:
-    """A token's, without a configuration."""
-    try:
-        header = parse_token(token)[0]
-    except InvalidToken as error:
-        return Judgement("refused", error.reason, 401, read_as="token")
-    if header.get("alg") != "RS256":
-        return Judgement("refused", "unsupported_algorithm", 401, read_as="token")
-    if "crit" in header or type(header.get("kid")) is not str:
-        return Judgement("refused", "malformed_token", 401, read_as="token")
-    return Judgement("unknown", why=NO_CONFIGURATION, read_as="token")
-
-
-NO_CONFIGURATION: Final = (
-    "without a configuration: write --config amplify_outputs.json, or --config module:attribute"
-)
 
 
 def read_as(found: Recognised, looking: Looking) -> As:
@@ -158,7 +117,7 @@ def _of_outcome(outcome: Outcome, *, is_request: bool) -> Judgement:
         why = "the path is ignored: the middleware reads no credential there"
         return Judgement("unknown", why=why if status is None else "", status=status)
     by_header = isinstance(visit.source, BearerSource)
-    cookie: Literal["kept", "cleared", "none"] = "cleared" if visit.clears else "kept"
+    cookie: Fate = "cleared" if visit.clears else "kept"
     if by_header or not visit.cookies:
         cookie = "none"
     judgement = _of_verdict(visit.verdict, outcome.withheld)

@@ -7,12 +7,9 @@ Rules:
   of them: the ID token's signature, and the access token's claims.
 """
 
-import re
 from collections.abc import Iterator
 from typing import Any, Final
 
-from ...cognito.invalid import InvalidToken, shown
-from ...cognito.jwt import parse_segment
 from ...cognito.verifier import MAX_TOKEN_BYTES
 from ...config.config import AmplifyConfig
 from ...effects import Ask, Unreachable
@@ -30,12 +27,12 @@ from ...sessions.stored import StoredCodec, StoredSession, identifier_in
 from ...sessions.token import MAX_SENT, TokenSession
 from ...sessions.verdicts import Part
 from ...web.cookies import DUPLICATE
+from .alone import bare_checks
 from .facts import counted, mend_of, prefixed, when
 from .looking import Looking, missing_file
 from .tokens import Subject, token_checks
 
 _MAX_SEALED: Final = MAX_PACKED * 3 // 2
-_ID: Final = re.compile(rb"[A-Za-z0-9_-]{43}")
 
 
 def session_checks(value: Any, looking: Looking, now: float) -> list[Check]:
@@ -74,26 +71,6 @@ def _of_kind(kind: Any, value: bytes, looking: Looking, now: float) -> list[Chec
     if isinstance(kind, TokenSession):
         return token_checks(value, Subject(looking, now, MAX_SENT))
     return []
-
-
-def bare_checks(value: bytes) -> list[Check]:
-    """What a value says without a key: the header of a sealed one, or that it looks like an id."""
-    segments = value.split(b".", 5)
-    if _ID.fullmatch(value):
-        return [Check("value", "ok", "43 characters of base64url: the id of a stored session")]
-    if len(segments) != 5:
-        return [
-            Check("value", "unknown", counted(len(value)), "a token, a sealed session or an id")
-        ]
-    try:
-        header = parse_segment(segments[0], "header")
-    except InvalidToken as error:
-        return [Check("jwe", "wrong", error.actual, error.expected)]
-    is_own = (header.get("alg"), header.get("enc")) == ("dir", "A256GCM") and not segments[1]
-    said = ", ".join(f"{name} {shown(header.get(name))}" for name in ("alg", "enc", "kid"))
-    if is_own:
-        return [Check("jwe", "ok", f"{said}: a sealed session")]
-    return [Check("jwe", "wrong", said, "alg 'dir', enc 'A256GCM': another program's")]
 
 
 # Sealed sessions.

@@ -10,16 +10,18 @@ Rules:
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ...cognito import invalid
 from ...cognito.invalid import InvalidToken, shown
 from ...cognito.jwt import ParsedToken, parse_segment, parse_token
 from ...cognito.keys import KeysUnavailable, UnknownKey
-from ...cognito.verifier import TrustedPool, is_for
 from ...models.check import Check
 from .facts import counted, mend_of, when
-from .looking import Looking
+
+if TYPE_CHECKING:
+    from ...cognito.verifier import TrustedPool
+    from .looking import Looking
 
 _EXACT: Final = 2**53
 _CLIENTS: Final = {"id": "aud", "access": "client_id"}
@@ -35,7 +37,7 @@ class Subject(NamedTuple):
     from Cognito or from its own seal.
     """
 
-    looking: Looking | None
+    looking: "Looking | None"
     now: float
     limit: int
     uses: tuple[str, ...] = ("id", "access")
@@ -106,7 +108,7 @@ def _header(header: Mapping[str, Any]) -> Iterator[Check]:
         yield Check("typ", "ok", shown(header["typ"]))
 
 
-def _issuer(claims: Mapping[str, Any], looking: Looking) -> tuple[TrustedPool | None, Check]:
+def _issuer(claims: Mapping[str, Any], looking: "Looking") -> "tuple[TrustedPool | None, Check]":
     pools = looking.engine.authenticator.verifier.pools
     issuer = claims.get("iss")
     pool = pools.get(issuer) if type(issuer) is str else None
@@ -115,7 +117,9 @@ def _issuer(claims: Mapping[str, Any], looking: Looking) -> tuple[TrustedPool | 
     return pool, Check("iss", "ok", shown(issuer))
 
 
-def _signature(parsed: ParsedToken, pool: TrustedPool | None, subject: Subject) -> Iterator[Check]:
+def _signature(
+    parsed: ParsedToken, pool: "TrustedPool | None", subject: Subject
+) -> Iterator[Check]:
     """The key and the signature. The one step that may fetch: the pool's key set."""
     header, claims, signed, signature = parsed
     issued_at, looking, kid = _number(claims.get("iat", 0)), subject.looking, header.get("kid")
@@ -148,7 +152,7 @@ def _signature(parsed: ParsedToken, pool: TrustedPool | None, subject: Subject) 
 
 
 def _claims(
-    claims: Mapping[str, Any], pool: TrustedPool | None, subject: Subject
+    claims: Mapping[str, Any], pool: "TrustedPool | None", subject: Subject
 ) -> Iterator[Check]:
     use = claims.get("token_use")
     yield _token_use(use, subject)
@@ -178,7 +182,7 @@ def _token_use(use: object, subject: Subject) -> Check:
     return _wrong("token_use", invalid.wrong_token_use(use, expected=expected))
 
 
-def _client(claims: Mapping[str, Any], use: object, pool: TrustedPool | None) -> Iterator[Check]:
+def _client(claims: Mapping[str, Any], use: object, pool: "TrustedPool | None") -> Iterator[Check]:
     name = _CLIENTS.get(use) if isinstance(use, str) else None
     if name is None:
         return
@@ -194,6 +198,8 @@ def _client(claims: Mapping[str, Any], use: object, pool: TrustedPool | None) ->
 def _audience(claims: Mapping[str, Any], use: object, names: frozenset[str]) -> Iterator[Check]:
     if not names or use != "access":
         return
+    from ...cognito.verifier import is_for
+
     audience = claims.get("aud")
     if is_for(audience, names):
         yield Check("aud", "ok", shown(audience))

@@ -1,0 +1,88 @@
+"""What the bytes alone say, without a configuration.
+
+Rules:
+- A token that no configuration accepts is refused. Of all else it cannot be told.
+- Nothing is fetched, opened or imported for it: this is the quick half.
+"""
+
+import re
+from typing import Final
+
+from ...cognito.invalid import InvalidToken, shown
+from ...cognito.jwt import parse_segment, parse_token
+from ...models.check import Check
+from ...web.authorization import MALFORMED, MAX_SENT, bearer_token
+from .cookies import cookie_checks
+from .facts import counted
+from .judgement import Judgement
+from .recognition import Recognised
+from .tokens import Subject, token_checks
+
+_ID: Final = re.compile(rb"[A-Za-z0-9_-]{43}")
+NO_CONFIGURATION: Final = (
+    "without a configuration: write --config amplify_outputs.json, or --config module:attribute"
+)
+
+
+def explain_alone(found: Recognised, now: float) -> tuple[Judgement, list[Check], dict[str, bytes]]:
+    """What the bytes alone say."""
+    token = token_in(found)
+    if token is not None:
+        subject = Subject(None, now, MAX_SENT)
+        return _judge(token), token_checks(token, subject), {"token": token}
+    judgement = Judgement("unknown", why=_nothing_said(found) or NO_CONFIGURATION)
+    cookies = found.field("cookie") if found.kind == "request" else found.value
+    if found.kind in ("cookies", "request") and cookies:
+        return judgement, cookie_checks(cookies, None), {}
+    return judgement, bare_checks(found.value) if found.kind == "cookie_value" else [], {}
+
+
+def _nothing_said(found: Recognised) -> str:
+    """Why there is nothing to judge."""
+    if found.kind == "nothing":
+        return "there was nothing to read: give it on standard input, or by --file"
+    if found.kind == "answer":
+        return "answers never say the reason; the log does, at DEBUG, and events do"
+    return ""
+
+
+def _judge(token: bytes) -> Judgement:
+    """A token's, without a configuration."""
+    try:
+        header = parse_token(token)[0]
+    except InvalidToken as error:
+        return Judgement("refused", error.reason, 401, read_as="token")
+    if header.get("alg") != "RS256":
+        return Judgement("refused", "unsupported_algorithm", 401, read_as="token")
+    if "crit" in header or type(header.get("kid")) is not str:
+        return Judgement("refused", "malformed_token", 401, read_as="token")
+    return Judgement("unknown", why=NO_CONFIGURATION, read_as="token")
+
+
+def token_in(found: Recognised) -> bytes | None:
+    """The token that was given, alone or in a Bearer header."""
+    if found.kind == "token":
+        return found.value
+    header = found.value if found.kind == "authorization" else found.field("authorization")
+    token = None if header is None else bearer_token(header)
+    return None if token == MALFORMED else token
+
+
+def bare_checks(value: bytes) -> list[Check]:
+    """What a value says without a key: the header of a sealed one, or that it looks like an id."""
+    segments = value.split(b".", 5)
+    if _ID.fullmatch(value):
+        return [Check("value", "ok", "43 characters of base64url: the id of a stored session")]
+    if len(segments) != 5:
+        return [
+            Check("value", "unknown", counted(len(value)), "a token, a sealed session or an id")
+        ]
+    try:
+        header = parse_segment(segments[0], "header")
+    except InvalidToken as error:
+        return [Check("jwe", "wrong", error.actual, error.expected)]
+    is_own = (header.get("alg"), header.get("enc")) == ("dir", "A256GCM") and not segments[1]
+    said = ", ".join(f"{name} {shown(header.get(name))}" for name in ("alg", "enc", "kid"))
+    if is_own:
+        return [Check("jwe", "ok", f"{said}: a sealed session")]
+    return [Check("jwe", "wrong", said, "alg 'dir', enc 'A256GCM': another program's")]
