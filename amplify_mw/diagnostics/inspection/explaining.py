@@ -22,8 +22,8 @@ _READ_AS: Final = {
     "cookie": "the session's cookie",
     "header": "an Authorization header",
     "token": "a token by itself",
-    "request": "a request",
 }
+_BARE: Final = ("token", "cookie_value")
 _NOT_READ: Final = "if programs may send access tokens, write bearer=True"
 
 
@@ -33,7 +33,9 @@ def explain_all(
     """All checks, and the tokens by their names."""
     if judgement.read_as == "nothing":
         return [], {}
-    checks = [Check("read_as", "ok", _READ_AS[judgement.read_as])]
+    checks: list[Check] = []
+    if found.kind in _BARE:
+        checks.append(Check("read_as", "ok", _READ_AS[judgement.read_as]))
     tokens: dict[str, bytes] = {}
     environ = environ_with(found, looking)
     token, header = token_in(found), environ.get("HTTP_AUTHORIZATION")
@@ -47,11 +49,18 @@ def explain_all(
         checks += token_checks(token, subject)
     elif header is not None and looking.config.bearer:
         checks.append(Check("bearer", "wrong", "malformed", "Bearer, and one token"))
-    is_bare = found.kind in ("token", "cookie_value")
-    checks += _cookie_checks(environ.get("HTTP_COOKIE"), looking, now, tokens)[2 * is_bare :]
+    cookies = _cookie_checks(environ.get("HTTP_COOKIE"), looking, now, tokens)
+    checks += cookies[2:] if found.kind in _BARE else cookies  # a name that was not given
     if judgement.read_as == "request":
         checks += request_checks(environ, looking.config, judgement.verdict, now)
+    if judgement.word == "signed_in":
+        checks = [_forgiven(check) for check in checks]
     return checks, tokens
+
+
+def _forgiven(check: Check) -> Check:
+    """A fault that signs nobody out: of another kind of session, or of a token not needed."""
+    return check._replace(outcome="warning") if check.outcome == "wrong" else check
 
 
 def _cookie_checks(

@@ -25,6 +25,11 @@ from .recognition import Recognised
 from .requests import environ_in
 from .sessions import kinds_of
 
+_OK, _UNAVAILABLE = 200, 503
+_HOP: Final = (
+    "the middleware answers with a page that loads this address again, since browsers leave "
+    "SameSite=Strict cookies out when another site's link opens a page: paste that second request"
+)
 _WITHHELD: Final = {
     "keys": "the pool's key set was not fetched (--offline)",
     "store": "a request would write to the session store",
@@ -118,7 +123,7 @@ def _of_outcome(outcome: Outcome, *, is_request: bool) -> Judgement:
         return Judgement("unknown", why=why if status is None else "", status=status)
     by_header = isinstance(visit.source, BearerSource)
     cookie: Fate = "cleared" if visit.clears else "kept"
-    if by_header or not visit.cookies:
+    if by_header or not visit.cookies or visit.home.read(visit.cookies) is None:
         cookie = "none"
     judgement = _of_verdict(visit.verdict, outcome.withheld)
     if is_request:
@@ -151,11 +156,14 @@ def _answered(judgement: Judgement, outcome: Outcome) -> Judgement:
         is_machine = judgement.reason == "not_a_person"
         return Judgement("signed_in") if is_machine else judgement
     answers = [each for each in outcome.refusals if getattr(each, "at", "answer") == "answer"]
-    if outcome.withheld and judgement.word != "refused":
+    if outcome.withheld and (judgement.word != "refused" or status == _UNAVAILABLE):
         why = _why(outcome.withheld, Refused(NetworkError, "cognito_unavailable"))
-        return Judgement("unknown", judgement.reason, status, why=why)
-    if not answers:
+        reason = judgement.reason if judgement.word == "unknown" else ""
+        return Judgement("unknown", reason, status, why=why)
+    if judgement.word == "unknown":
         return judgement._replace(status=status)
-    return judgement._replace(
-        word="unknown" if status == 503 else "refused", reason=answers[-1].reason, status=status
-    )
+    if answers:
+        return Judgement("refused", answers[-1].reason, status)
+    if judgement.word == "refused" and status == _OK:
+        return Judgement("unknown", status=status, why=_HOP)
+    return judgement._replace(status=status)

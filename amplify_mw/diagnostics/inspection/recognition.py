@@ -38,7 +38,9 @@ NAMES: Final[dict[Kind, str]] = {
     "answer": "the body of an answer",
 }
 _ALSO_REASONS: Final = frozenset({*get_args(Reason), "foreign_origin"})
-_REQUEST_LINE: Final = re.compile(rb"([A-Za-z]{1,16}) (\S{1,65536})(?: HTTP/[0-9.]{1,3})?")
+_REQUEST_LINE: Final = re.compile(
+    rb"([A-Za-z]{1,16}) ((?:/|\*|https?://)\S{0,65536})(?: HTTP/[0-9.]{1,3})?"
+)
 _PSEUDO: Final = re.compile(rb":(method|path|authority|scheme):[ \t]*(.*)", re.DOTALL)
 _FIELD: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}):[ \t]*(.*)", re.DOTALL)
 _PAIR: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,1024}[ \t]*=")

@@ -1,0 +1,118 @@
+"""`amplify-mw inspect`: its input, its output, its exit status."""
+
+import io
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from amplify_mw.__main__ import main
+from amplify_mw.config.files import VARIABLES
+from amplify_mw.testing import LocalUserPool
+
+OUTPUTS = "amplify_outputs.json"
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def outputs(pool: LocalUserPool, tmp_path: Path) -> str:
+    path = tmp_path / OUTPUTS
+    path.write_text(json.dumps(pool.outputs()))
+    return str(path)
+
+
+class Run:
+    """The command, in this process."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self._monkeypatch = monkeypatch
+        self._capsys = capsys
+
+    def __call__(self, data: bytes, *arguments: str) -> tuple[int, str, str]:
+        stdin = io.TextIOWrapper(io.BytesIO(data))
+        self._monkeypatch.setattr(sys, "stdin", stdin)
+        status = main(["inspect", *arguments])
+        return status, *self._capsys.readouterr()
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    return Run(monkeypatch, capsys)
+
+
+def test_the_exit_status_tells_the_outcome(run: Run, outputs: str, pool: LocalUserPool) -> None:
+    good, bad = pool.mint("ada").encode(), pool.mint("ada", client_id="other").encode()
+    status, out, err = run(good, "--config", outputs)
+    assert (status, out.splitlines()[-1], err) == (0, "Signed in.", "")
+    status, out, err = run(bad, "--config", outputs)
+    assert (status, err) == (1, "")
+    assert "Refused: wrong_client (401, the cookie is cleared)." in out
+    assert run(good, "--config", outputs, "--offline")[0] == 3
+    assert run(good)[0] == 3
+
+
+def test_json_is_for_programs(run: Run, outputs: str, pool: LocalUserPool) -> None:
+    token = pool.mint("ada", expires_in=-3600).encode()
+    status, out, _ = run(b"Cookie: amplify-session=" + token, "--config", outputs, "--json")
+    found = json.loads(out)
+    assert (status, found["outcome"], found["reason"]) == (1, "refused", "token_expired")
+    assert (found["recognised"], found["status"], found["cookie"]) == ("cookies", 401, "cleared")
+    assert "claims" not in found
+    wrong = [check["name"] for check in found["checks"] if check["outcome"] == "wrong"]
+    assert wrong == ["exp"]
+
+
+def test_claims_are_printed_if_asked_for(run: Run, outputs: str, pool: LocalUserPool) -> None:
+    token = pool.mint("ada").encode()
+    assert "ada@example.com" not in run(token, "--config", outputs)[1]
+    out = run(token, "--config", outputs, "--show-claims", "--json")[1]
+    assert json.loads(out)["claims"]["token"]["email"] == "ada@example.com"
+
+
+def test_a_file_is_read_in_place_of_standard_input(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "pasted"
+    path.write_bytes(b"\xef\xbb\xbfwrong_client\r\n")
+    status, out, _ = run(b"", "--file", str(path))
+    assert (status, out.splitlines()[0]) == (1, "This is a reason.")
+
+
+def test_what_cannot_be_used_is_said_with_status_2(run: Run, tmp_path: Path) -> None:
+    missing = str(tmp_path / "missing")
+    assert run(b"", "--file", missing)[::2] == (
+        2,
+        f"amplify-mw inspect: {missing}: No such file or directory\n",
+    )
+    status, out, err = run(b"x", "--config", "no_such_module:config")
+    assert (status, out) == (2, "")
+    assert err == (
+        "amplify-mw inspect: --config no_such_module:config: No module named 'no_such_module'\n"
+    )
+
+
+def test_the_environment_is_the_default(
+    run: Run, monkeypatch: pytest.MonkeyPatch, pool: LocalUserPool, outputs: str
+) -> None:
+    monkeypatch.setenv("AMPLIFY_OUTPUTS", outputs)
+    assert run(pool.mint("ada").encode())[0] == 0
+    monkeypatch.setenv("AMPLIFY_OUTPUTS", "/no/such/file.json")
+    assert run(b"x")[0] == 2
+
+
+def test_a_credential_on_the_command_line_is_refused(run: Run) -> None:
+    with pytest.raises(SystemExit) as error:
+        run(b"", "eyJhbGciOiJub25lIn0.e30.")
+    assert error.value.code == 2
+
+
+def test_nothing_at_all_is_an_answer(run: Run, outputs: Any) -> None:
+    for arguments in ([], ["--config", outputs]):
+        status, out, _ = run(b"", *arguments)
+        assert status == 3
+        assert out.startswith("This is nothing.")
