@@ -48,6 +48,7 @@ PUBLIC = {
     "amplify_mw.stores": """
         SessionStore Record ENDED StoreUnavailable MemoryStore SQLiteStore RedisStore PostgresStore
     """,
+    "amplify_mw.diagnostics": "Inspection inspect_credential",
     "amplify_mw.integrations": "answer_for refuse_socket",
     "amplify_mw.integrations.blacksheep": "handle_auth_errors AmplifyAuthentication",
     "amplify_mw.integrations.bottle": "AmplifyAuth current_user handle_auth_errors",

@@ -1,8 +1,8 @@
 """What was pasted is seen from its content; for any bytes there is an answer."""
 
+import base64
 import json
 import random
-from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
@@ -102,10 +102,8 @@ def test_for_any_bytes_there_is_an_answer(data: bytes) -> None:
 
 
 def bomb(kind: str) -> bytes:
-    import base64
-
     noise = random.Random(1).randbytes(2 * MAX_READ)
-    parts: dict[str, Any] = {
+    parts: dict[str, bytes] = {
         "binary": noise,
         "nested": b"eyJ" + base64.urlsafe_b64encode(b'"a":' * 50_000) + b".e30.AA",
         "cookies": b"Cookie: " + b"amplify-session=a; " * 100_000,

@@ -131,9 +131,11 @@ def secrets(build: Any, pool: LocalUserPool) -> tuple[Any, str, set[str]]:
     tokens = pool.sign_in("ada")
     browser = site.browser()
     browser.does(site.start(tokens))
+    assert tokens.refresh_token is not None
     texts = {tokens.id_token, tokens.access_token, tokens.refresh_token, "ada@example.com", "ada"}
     parts = {part for token in list(texts) for part in token.split(".") if len(part) > 40}
-    return site, browser.header, texts | parts | set(browser.jar.values()) | {KEYS[0]}
+    header: str = browser.header
+    return site, header, texts | parts | set(browser.jar.values()) | {KEYS[0]}
 
 
 @pytest.mark.parametrize("shape", ["{}", "Cookie: {}", "GET / HTTP/1.1\nCookie: {}"])

@@ -11,6 +11,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from textwrap import fill
 from typing import TYPE_CHECKING, Any, Final
 
 from ...models.check import Check
@@ -96,7 +97,7 @@ class Inspection:
         explanation = explain(self.reason) if self.reason else None
         lines = [self._headline()]
         if explanation is not None:
-            lines += [f"  {word}  {text}" for word, text in _told(explanation)]
+            lines += [_wrapped(word, text) for word, text in _told(explanation)]
         wrong = [check.name for check in self.checks if check.outcome == "wrong"]
         if self.outcome == "unknown" and wrong:
             lines.append(f"  but    already wrong: {', '.join(wrong)}")
@@ -121,6 +122,12 @@ def _told(explanation: Explanation) -> list[tuple[str, str]]:
         ("mend ", explanation.mend),
     )
     return [(word, printable(text)) for word, text in words if text]
+
+
+def _wrapped(word: str, text: str) -> str:
+    """A paragraph in a column of its own."""
+    start = f"  {word}  "
+    return fill(text, 100, initial_indent=start, subsequent_indent=" " * len(start))
 
 
 def _as_json(claims: Mapping[str, Any]) -> str:
@@ -170,10 +177,15 @@ def inspect_credential(
         status=judgement.status,
         cookie=judgement.cookie,
         why=judgement.why,
-        checks=(*checks, *more),
+        checks=tuple(_unlike(mend_of(judgement.reason), check) for check in (*checks, *more)),
         notices=judgement.notices,
         claims=claims,
     )
+
+
+def _unlike(mend: str, check: Check) -> Check:
+    """A check without the mend that the one reason has already."""
+    return check._replace(mend="") if mend and check.mend == mend else check
 
 
 def _of_reason(found: Recognised) -> Inspection:

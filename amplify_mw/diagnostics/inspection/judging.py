@@ -129,6 +129,8 @@ def _of_outcome(outcome: Outcome, *, is_request: bool) -> Judgement:
     if is_request:
         judgement = _answered(judgement, outcome)
     notices = outcome.notices
+    if not is_request:  # it was made up
+        notices = tuple(notice.replace(" (GET '/')", "") for notice in notices)
     return judgement._replace(cookie=cookie, verdict=visit.verdict, notices=notices)
 
 
