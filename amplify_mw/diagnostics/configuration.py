@@ -1,16 +1,16 @@
-"""The configuration that a command is about: from a file, a module, or the environment.
+"""The configuration of a command: from a file, a module, or the environment.
 
-    --config amplify_outputs.json       the file that Amplify writes
+    --config amplify_outputs.json       Amplify's own file
     --config app:config                 an `AmplifyConfig` in a module
-    --config app:make_config            a function without arguments that returns one
-    --config app:app                    a middleware, or an app that has one: its configuration
+    --config app:make_config            a function without arguments, returning one
+    --config app:app                    a middleware, or an app with one: its configuration
     (nothing)                           the environment, as `AmplifyConfig.from_env()` reads it
 
 Rules:
 - A module is imported with the current directory in front of `sys.path`, as `python -m` does it.
-  What it prints goes to standard error: standard output is the command's.
-- All that cannot be used is a `ConfigurationError` that says what to write. Nothing of an exception
-  of the app's is shown but its kind and its place: its message may hold a secret.
+  Its prints go to standard error: standard output is the command's.
+- Anything unusable is a `ConfigurationError` with the words to write. Of an exception of the app's,
+  its kind and its place are shown: its message may hold a secret.
 """
 
 import os
@@ -30,7 +30,7 @@ _TELLING: Final = (ImportError, AttributeError, KeyError, ConfigurationError)  #
 
 
 def configuration_of(source: str | None) -> AmplifyConfig:
-    """The configuration that `--config` names. None: that of the environment."""
+    """The configuration named by `--config`. None: by the environment."""
     if source is None:
         return AmplifyConfig.from_env()
     module, colon, attribute = source.partition(":")
@@ -67,7 +67,7 @@ def _imported(module: str, attribute: str) -> Any:
 
 
 def _called(found: Any) -> Any:
-    """What a function without arguments returns; anything else as it is."""
+    """The result of a function without arguments; anything else as it is."""
     if isinstance(found, AmplifyConfig | Engine) or _configs_in(found):
         return found
     is_function = type(found).__name__ in ("function", "builtin_function_or_method", "method")
@@ -108,7 +108,7 @@ def _configs_in(value: Any) -> list[AmplifyConfig]:
 
 
 def _added(own: dict[str, Any]) -> list[Any]:
-    """The options of middlewares that were added to a Starlette app, which it builds later."""
+    """The options of middlewares added to a Starlette app, and not built yet."""
     added = own.get("user_middleware")
     options = [own_of(each).get("kwargs") for each in added] if isinstance(added, list) else []
     return [value for kwargs in options if isinstance(kwargs, dict) for value in kwargs.values()]

@@ -13,6 +13,7 @@ from amplify_mw.diagnostics.inspection.looking import _READS
 from amplify_mw.stores.memory import MemoryStore
 from amplify_mw.stores.sqlite.store import SQLiteStore
 from amplify_mw.testing import LocalUserPool
+from tests.shells import WSGIShell
 from tests.sites import HOUR, KEYS, Clock
 
 
@@ -29,6 +30,12 @@ class CountingStore(MemoryStore):
         if name in ("release", "acquire_and_load", "replace_and_release", "end", "end_of_user"):
             self.calls[name] += 1
         return super().__getattribute__(name)
+
+
+@pytest.fixture
+def shell() -> WSGIShell:
+    """One of them: other tests hold both to the same answers."""
+    return WSGIShell()
 
 
 @pytest.mark.parametrize("path", ["/", "/account", "/auth/sign-out", "/auth/sign-in"])

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from amplify_mw import (
     AmplifyCookies,
     AuthError,
+    AuthRoutes,
     Needs,
     SealedSession,
     StoredSession,
@@ -28,8 +29,14 @@ from tests.sites import DAY, HOUR, KEYS, Clock, Site, town
 
 SHELL = WSGIShell()
 ALL = settings(
-    max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+    max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
 )
+
+
+@pytest.fixture
+def shell() -> WSGIShell:
+    """One of them: other tests hold both to the same answers."""
+    return SHELL
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +139,7 @@ WRONG_CHECKS = {  # the checks of each reason
 }
 
 
-@settings(parent=ALL, max_examples=150)
+@settings(parent=ALL, max_examples=80)
 @given(st.dictionaries(CLAIMS, VALUES, max_size=3), HEADERS)
 @example({"exp": 1}, {})
 @example({"iat": 1_900_000_000}, {})
@@ -322,3 +329,47 @@ def test_a_missing_chunk_is_named(build: Any, pool: LocalUserPool) -> None:
     check = next(check for check in found.checks if check.name == "chunks")
     assert check.outcome == "wrong"
     assert "missing: 1" in check.found
+
+
+def test_a_value_of_another_kind_of_session_is_named(build: Any) -> None:
+    header = build("sealed").sign_in().header
+    found = agrees(build("token"), header)
+    assert found.reason == "malformed_token"
+    form = next(check for check in found.checks if check.name == "form")
+    assert form.found.endswith("a sealed session")
+
+
+def test_an_end_in_this_process_is_seen_from_within_it(build: Any) -> None:
+    site = build("sealed")
+    browser = site.sign_in()
+    header = browser.header
+    browser.does(site.end())
+    assert agrees(site, header).reason == "session_revoked"
+
+
+def test_asking_cognito_each_time_is_left_to_a_request(build: Any) -> None:
+    site = build("sealed", session={"verify_with_cognito_every": 60})
+    found = inspected(site, site.sign_in().header)
+    assert (found.outcome, found.why) == ("unknown", "a request would ask Cognito")
+
+
+def test_an_app_whose_functions_are_async_is_looked_at_too(build: Any) -> None:
+    async def told(_: object) -> None:
+        raise AssertionError("nobody signs in")
+
+    routes = AuthRoutes(origin="https://app.example.com", keys=KEYS[:1], on_sign_in=told)
+    config = build("token").config.replace(routes=routes, protect=["/*"])
+    head = b"GET /auth/sign-in HTTP/1.1\nHost: app.example.com\nSec-Purpose: prefetch"
+    found = inspect_credential(head, config)
+    assert (found.outcome, found.reason, found.status) == ("refused", "speculative_request", 403)
+    assert {check.name for check in found.checks} == {"path", "purpose"}
+
+
+def test_what_the_apps_own_check_raises_is_said_by_its_name(build: Any) -> None:
+    def check(_: object) -> bool:
+        raise LookupError("of ada@example.com")
+
+    site = build("token", protect={"/a": Needs(check=check)})
+    found = asked(site, f"GET /a HTTP/1.1\nCookie: {site.sign_in().header}")
+    assert (found.outcome, found.why) == ("unknown", "the app's own code has raised LookupError")
+    assert "ada@" not in str(found)

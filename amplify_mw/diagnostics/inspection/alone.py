@@ -1,7 +1,7 @@
-"""What the bytes alone say, without a configuration.
+"""An answer from the bytes alone, without a configuration.
 
 Rules:
-- A token that no configuration accepts is refused. Of all else it cannot be told.
+- A token is refused if every configuration would refuse it. All else cannot be told.
 - Nothing is fetched, opened or imported for it: this is the quick half.
 """
 
@@ -25,19 +25,19 @@ NO_CONFIGURATION: Final = (
 
 
 def explain_alone(found: Recognised, now: float) -> tuple[Judgement, list[Check], dict[str, bytes]]:
-    """What the bytes alone say."""
+    """The judgement, the checks, and the tokens by their names."""
     token = token_in(found)
     if token is not None:
         subject = Subject(None, now, MAX_SENT)
         return _judge(token), token_checks(token, subject), {"token": token}
-    judgement = Judgement("unknown", why=_nothing_said(found) or NO_CONFIGURATION)
+    judgement = Judgement("unknown", why=nothing_said(found) or NO_CONFIGURATION)
     cookies = found.field("cookie") if found.kind == "request" else found.value
     if found.kind in ("cookies", "request") and cookies:
         return judgement, cookie_checks(cookies, None), {}
     return judgement, bare_checks(found.value) if found.kind == "cookie_value" else [], {}
 
 
-def _nothing_said(found: Recognised) -> str:
+def nothing_said(found: Recognised) -> str:
     """Why there is nothing to judge."""
     if found.kind == "nothing":
         return "there was nothing to read: give it on standard input, or by --file"
@@ -60,7 +60,7 @@ def _judge(token: bytes) -> Judgement:
 
 
 def token_in(found: Recognised) -> bytes | None:
-    """The token that was given, alone or in a Bearer header."""
+    """The token in the input, alone or in a Bearer header."""
     if found.kind == "token":
         return found.value
     header = found.value if found.kind == "authorization" else found.field("authorization")
@@ -69,7 +69,7 @@ def token_in(found: Recognised) -> bytes | None:
 
 
 def bare_checks(value: bytes) -> list[Check]:
-    """What a value says without a key: the header of a sealed one, or that it looks like an id."""
+    """The form of a value, without a key: a sealed session by its header, an id by its length."""
     segments = value.split(b".", 5)
     if _ID.fullmatch(value):
         return [Check("value", "ok", "43 characters of base64url: the id of a stored session")]

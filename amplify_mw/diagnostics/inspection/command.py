@@ -4,7 +4,7 @@ Rules:
 - A credential comes from standard input or a file, never from the command line: shells keep that.
 - Exit status: 0 signed in, 1 refused, 3 it cannot be told, 2 the command line or the configuration
   cannot be used.
-- What the library logs while it looks is part of the answer, not a line on standard error.
+- The library's notices are part of the answer, and no lines on standard error.
 """
 
 import argparse
@@ -18,6 +18,7 @@ from .inspection import inspect_credential
 from .recognition import MAX_READ
 
 _USAGE: Final = 2
+_INTERRUPTED: Final = 130  # as shells have it
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -48,6 +49,8 @@ def run(options: argparse.Namespace) -> int:
             show_claims=options.show_claims,
             elsewhere=True,
         )
+    except KeyboardInterrupt:
+        return _INTERRUPTED
     except ConfigurationError as error:
         sys.stderr.write(f"amplify-mw inspect: {error}\n")
         return _USAGE
@@ -61,6 +64,8 @@ def run(options: argparse.Namespace) -> int:
 def _read(path: str | None) -> bytes:
     """At most a little more than is looked at."""
     if path is None:
+        if sys.stdin is None:  # closed
+            return b""
         if sys.stdin.isatty():
             sys.stderr.write("Paste it, then Enter and Ctrl-D (on Windows Ctrl-Z and Enter):\n")
         return _some(sys.stdin.buffer)

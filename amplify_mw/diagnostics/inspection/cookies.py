@@ -3,7 +3,7 @@
 Rules:
 - Names of other cookies are shown only if they are nearly those of the session: a name may hold a
   username, as Amplify's do. No value is shown.
-- What is read is decided by the library; this only says what was sent.
+- The library decides on the value. These checks only describe the header.
 """
 
 import re
@@ -26,7 +26,7 @@ _PARTS: Final = frozenset(("accessToken", "idToken", "refreshToken", "signInDeta
 
 
 def cookie_checks(header: bytes, cookies: SessionCookies | None) -> list[Check]:
-    """What was sent, beside what is read. `cookies`: the session's; None if they are unknown."""
+    """The cookies of a header, beside the session's. `cookies`: those; None if they are unknown."""
     pairs = list(_pairs(header))
     names = frozenset(_USUAL) if cookies is None else cookies.names
     own = {name for name in names if not name.startswith(PREFIX)}
@@ -78,7 +78,7 @@ def _whole(name: str, values: list[bytes]) -> Check:
 
 
 def _chunked(name: str, chunks: dict[str, bytes], *, is_read: bool) -> Check:
-    """The chunks that were sent, and those that are missing by their own mark."""
+    """The chunks sent, and those missing by their own mark."""
     found = f"{name}.{', .'.join(sorted(chunks))}"
     if not is_read:
         return Check("chunks", "warning", f"{found}, beside a whole cookie, which counts")
@@ -122,7 +122,7 @@ def _amplify(
 
 
 def _near(own: set[str], pairs: list[tuple[str, bytes]]) -> Iterator[Check]:
-    """Cookies whose names are nearly those that are read."""
+    """Cookies with nearly the right name."""
     from difflib import get_close_matches  # 10 ms, seldom
 
     bare = {name.removeprefix("__Host-").removeprefix("__Secure-"): name for name in sorted(own)}

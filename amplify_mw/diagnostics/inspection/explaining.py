@@ -1,17 +1,18 @@
-"""All checks of a credential, in the order in which a request meets them.
+"""All checks of a credential, in the order of a request.
 
 Rules:
-- What is explained is the request that was judged: both take it from `environ_with`.
+- Explained is the request judged: both take it from `environ_with`.
 """
 
+from collections.abc import Iterator
 from typing import Final
 
 from ...models.check import Check
-from ...web.authorization import MAX_SENT
+from ...web.authorization import MALFORMED, MAX_SENT, bearer_token
 from .alone import token_in
 from .cookies import cookie_checks
 from .judgement import Judgement
-from .judging import environ_with, read_as
+from .judging import environ_with, judge
 from .looking import Looking
 from .recognition import Recognised
 from .requests import request_checks
@@ -28,38 +29,45 @@ _NOT_READ: Final = "if programs may send access tokens, write bearer=True"
 
 
 def explain_all(
-    found: Recognised, looking: Looking, judgement: Judgement, now: float
-) -> tuple[list[Check], dict[str, bytes]]:
-    """All checks, and the tokens by their names."""
+    found: Recognised, looking: Looking, *, elsewhere: bool
+) -> tuple[Judgement, list[Check], dict[str, bytes]]:
+    """The judgement, all checks, and the tokens by their names. `elsewhere`: as `judge` has it."""
+    judgement = judge(found, looking, elsewhere=elsewhere)
     if judgement.read_as == "nothing":
-        return [], {}
-    checks: list[Check] = []
+        return judgement, [], {}
+    now, tokens = looking.clock(), dict[str, bytes]()
+    environ, checks = environ_with(found, looking), list[Check]()
     if found.kind in _BARE:
         checks.append(Check("read_as", "ok", _READ_AS[judgement.read_as]))
-    tokens: dict[str, bytes] = {}
-    environ = environ_with(found, looking)
-    token, header = token_in(found), environ.get("HTTP_AUTHORIZATION")
-    if header is not None and not looking.config.bearer:
-        checks.append(Check("bearer", "wrong", "not read", "bearer=True", _NOT_READ))
-    if token is not None and read_as(found, looking) != "cookie":
-        tokens["token"] = token
-        is_header = judgement.read_as != "token"
-        uses = ("access",) if is_header and looking.config.bearer else ("id", "access")
-        subject = Subject(looking, now, MAX_SENT, uses, machines=True)
-        checks += token_checks(token, subject)
-    elif header is not None and looking.config.bearer:
-        checks.append(Check("bearer", "wrong", "malformed", "Bearer, and one token"))
+    if judgement.read_as != "cookie":
+        header = environ.get("HTTP_AUTHORIZATION")
+        checks += _token_checks(found, header, looking, now, tokens)
     cookies = _cookie_checks(environ.get("HTTP_COOKIE"), looking, now, tokens)
     checks += cookies[2:] if found.kind in _BARE else cookies  # a name that was not given
     if judgement.read_as == "request":
         checks += request_checks(environ, looking.config, judgement.verdict, now)
     if judgement.word == "signed_in":
         checks = [_forgiven(check) for check in checks]
-    return checks, tokens
+    return judgement, checks, tokens
+
+
+def _token_checks(
+    found: Recognised, header: str | None, looking: Looking, now: float, tokens: dict[str, bytes]
+) -> Iterator[Check]:
+    """The checks of a token by itself, or in a Bearer header. The token is added to `tokens`."""
+    is_read, token = looking.config.bearer, token_in(found)
+    if header is not None and not is_read:
+        yield Check("bearer", "wrong", "not read", "bearer=True", _NOT_READ)
+    if token is not None:
+        tokens["token"] = token
+        uses = ("access",) if header is not None and is_read else ("id", "access")
+        yield from token_checks(token, Subject(looking, now, MAX_SENT, uses, machines=True))
+    elif header is not None and bearer_token(header.encode("latin-1")) == MALFORMED:
+        yield Check("bearer", "wrong", "malformed", "Bearer, and one token")
 
 
 def _forgiven(check: Check) -> Check:
-    """A fault that signs nobody out: of another kind of session, or of a token not needed."""
+    """A harmless fault: of another kind of session, or of a token not needed."""
     return check._replace(outcome="warning") if check.outcome == "wrong" else check
 
 

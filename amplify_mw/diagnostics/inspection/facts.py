@@ -2,7 +2,7 @@
 
 Rules:
 - Nothing here sees a token. The texts are for the `found`, `wanted` and `mend` of a `Check`.
-- Whatever a claim holds, it becomes a short text; no number is too large.
+- Any claim becomes a short text; no number is too large.
 """
 
 import math
@@ -17,7 +17,7 @@ _LATEST: Final = 253_402_300_799  # the end of the year 9999
 
 
 def mend_of(reason: str) -> str:
-    """What to write or do about a reason; empty if it has no explanation."""
+    """The mend of a reason; empty if it has no explanation."""
     explanation = explain(reason)
     return "" if explanation is None else explanation.mend
 

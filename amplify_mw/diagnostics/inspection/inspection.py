@@ -1,4 +1,4 @@
-"""`inspect_credential`: what a request with a credential gets, and why, check by check.
+"""`inspect_credential`: the answer to a request with a credential, explained check by check.
 
 Rules:
 - It changes nothing, and fetches nothing but the key set of a configured pool (see `looking`).
@@ -10,6 +10,7 @@ Rules:
 import json
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from textwrap import fill
 from typing import TYPE_CHECKING, Any, Final
@@ -19,6 +20,7 @@ from ...reasons import Explanation, explain
 from ..report import as_dicts, as_text, printable
 from .alone import explain_alone
 from .facts import counted, mend_of
+from .judgement import Judgement
 from .recognition import MAX_READ, NAMES, Recognised, recognise
 from .tokens import claims_in
 
@@ -31,10 +33,10 @@ STATUS: Final = {"signed_in": 0, "refused": 1, "unknown": 3}
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """A credential, explained. `str()` of it is the text that `amplify-mw inspect` prints."""
+    """A credential, explained. `str()` of it is the text of `amplify-mw inspect`."""
 
     recognised: str
-    """What was given: `token`, `authorization`, `cookie_value`, `cookies`, `request`, `reason`,
+    """The input's form: `token`, `authorization`, `cookie_value`, `cookies`, `request`, `reason`,
     `answer` (the body of one) or `nothing`."""
 
     outcome: str
@@ -44,19 +46,19 @@ class Inspection:
     """The one reason; see `amplify_mw.errors.Reason`. Empty if there is none."""
 
     status: int | None
-    """The HTTP status that goes with it; None if there is no answer in the app's place."""
+    """The HTTP status of the answer; None if the app answers."""
 
     cookie: str
-    """What becomes of the session's cookie: `kept`, `cleared`, or `none`: it is about none."""
+    """The fate of the session's cookie: `kept`, `cleared`, or `none`: it is about none."""
 
     why: str
     """Why it cannot be told; else empty."""
 
     checks: tuple[Check, ...]
-    """Every check, in the library's order; not only the first one that fails."""
+    """Every check, in the library's order, beyond the first failure too."""
 
     notices: tuple[str, ...] = ()
-    """What the library's log would tell an operator."""
+    """Notices to an operator, as in the library's log."""
 
     claims: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """The claims of each token, unverified, by its name. Empty unless they were asked for."""
@@ -68,7 +70,7 @@ class Inspection:
 
     @property
     def mend(self) -> str:
-        """What to write or do; empty if there is nothing, or no word on it."""
+        """The change to make; empty if there is none."""
         return mend_of(self.reason)
 
     def to_dict(self) -> dict[str, Any]:
@@ -143,14 +145,16 @@ def inspect_credential(
     show_claims: bool = False,
     elsewhere: bool = False,
 ) -> Inspection:
-    """What a request with this credential gets, and why. It changes nothing, and raises nothing.
+    """Why a request with this credential is signed in, or refused. It changes nothing.
 
     `data`: a token, a cookie's value, a `Cookie` or `Authorization` header, a request's head, a
-    reason, or a line of the log with one. What it is is seen from its content. `config`: the
-    middleware's; None: what the bytes alone say. `clock`: seconds since the epoch. `offline`: do
-    not fetch the pool's key set either. `show_claims`: with the tokens' claims, which are about
-    the user. `elsewhere`: this is not the app's own process, so what that keeps in memory is not
-    here.
+    reason, or a line of the log with one; recognised by its content. `config`: the middleware's;
+    None: judge by the bytes alone. `clock`: seconds since the epoch. `offline`: do not even fetch
+    the pool's key set. `show_claims`: with the tokens' claims, personal data. `elsewhere`: this is
+    not the app's own process, and cannot see the memory of that.
+
+    It may wait for the key set and the store: on an event loop, use a thread. No bytes make it
+    raise; a wrong configuration is a `ConfigurationError`.
 
     >>> print(inspect_credential(b"eyJhbGciOiJub25lIn0.e30.").reason)
     unsupported_algorithm
@@ -158,18 +162,25 @@ def inspect_credential(
     found = recognise(data)
     if found.kind == "reason":
         return _of_reason(found)
-    checks = _input_checks(found)
     if config is None:
-        judgement, more, tokens = explain_alone(found, (clock or time.time)())
+        explained = explain_alone(found, (clock or time.time)())
     else:
         from .explaining import explain_all  # the middleware, and all kinds of session
-        from .judging import judge
         from .looking import Looking
 
-        looking = Looking(config, clock, offline=offline)
-        judgement = judge(found, looking, elsewhere=elsewhere)
-        more, tokens = explain_all(found, looking, judgement, looking.clock())
-    claims = {name: claims_in(token) for name, token in tokens.items()} if show_claims else {}
+        with closing(Looking(config, clock, offline=offline)) as looking:
+            explained = explain_all(found, looking, elsewhere=elsewhere)
+    return _inspection(found, explained, show_claims=show_claims)
+
+
+def _inspection(
+    found: Recognised,
+    explained: tuple[Judgement, list[Check], dict[str, bytes]],
+    *,
+    show_claims: bool,
+) -> Inspection:
+    judgement, checks, tokens = explained
+    mend = mend_of(judgement.reason)
     return Inspection(
         recognised=found.kind,
         outcome=judgement.word,
@@ -177,14 +188,14 @@ def inspect_credential(
         status=judgement.status,
         cookie=judgement.cookie,
         why=judgement.why,
-        checks=tuple(_unlike(mend_of(judgement.reason), check) for check in (*checks, *more)),
+        checks=tuple(_unlike(mend, check) for check in (*_input_checks(found), *checks)),
         notices=judgement.notices,
-        claims=claims,
+        claims={name: claims_in(token) for name, token in tokens.items() if show_claims},
     )
 
 
 def _unlike(mend: str, check: Check) -> Check:
-    """A check without the mend that the one reason has already."""
+    """A check without the mend of the one reason, to say that once."""
     return check._replace(mend="") if mend and check.mend == mend else check
 
 

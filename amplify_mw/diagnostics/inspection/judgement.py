@@ -1,4 +1,4 @@
-"""`Judgement`: what a request with a credential gets, in one word."""
+"""`Judgement`: the answer to a request with a credential, in one word."""
 
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
@@ -11,10 +11,10 @@ Fate: TypeAlias = Literal["kept", "cleared", "none"]
 
 
 class Judgement(NamedTuple):
-    """`reason`: empty for a user who is signed in. `status`: of the answer; None if there is none.
+    """`reason`: empty for a signed-in user. `status`: of the answer; None if there is none.
 
-    `cookie`: what becomes of the session's cookie. `why`: why it cannot be told. `verdict`: the
-    library's. `notices`: what its log would tell an operator.
+    `cookie`: the fate of the session's cookie. `why`: why it cannot be told. `verdict`: the
+    library's. `notices`: those of its log, for an operator.
     """
 
     word: Word

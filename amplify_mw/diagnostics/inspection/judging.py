@@ -1,4 +1,4 @@
-"""The judgement: what a request with this credential gets, in the library's own word.
+"""The judgement of a request with this credential, in the library's own word.
 
     signed_in  the middleware lets the user in
     refused    it refuses, for `reason`
@@ -15,10 +15,11 @@ from ...bearer import BearerSource
 from ...cognito.invalid import InvalidToken
 from ...cognito.keys import KeysUnavailable
 from ...effects import Flow
-from ...errors import NetworkError
+from ...errors import ConfigurationError, NetworkError
 from ...sessions.stored import StoredSession
 from ...sessions.token import TokenSession, keys_unavailable, refused
 from ...sessions.verdicts import KnownMachine, Refused, SignedIn, Verdict
+from .alone import nothing_said
 from .judgement import As, Fate, Judgement
 from .looking import Looking, Outcome, environ_of
 from .recognition import Recognised
@@ -43,7 +44,7 @@ _WITHHELD: Final = {
 
 
 def read_as(found: Recognised, looking: Looking) -> As:
-    """How a request brings what was pasted."""
+    """The part of a request that brings the credential."""
     if found.kind == "request":
         return "request"
     if found.kind == "authorization":
@@ -57,7 +58,7 @@ def read_as(found: Recognised, looking: Looking) -> As:
 
 
 def environ_with(found: Recognised, looking: Looking) -> dict[str, Any]:
-    """A request that brings it."""
+    """A request with the credential, as a WSGI environ."""
     config, way = looking.config, read_as(found, looking)
     if way == "request":
         return environ_in(found, config)
@@ -71,14 +72,20 @@ def environ_with(found: Recognised, looking: Looking) -> dict[str, Any]:
 
 
 def judge(found: Recognised, looking: Looking, *, elsewhere: bool) -> Judgement:
-    """What a request gets. `elsewhere`: this is not the app's own process."""
+    """The judgement of a request. `elsewhere`: this is not the app's own process."""
     way = read_as(found, looking)
     if way == "nothing":
-        return Judgement("unknown", why="there is no credential in it")
+        return Judgement("unknown", why=nothing_said(found) or "there is no credential in it")
     if way == "token":
         return _of_token(found.value, looking)
     is_request = way == "request"
-    outcome = looking.ask(environ_with(found, looking), with_rules=is_request)
+    try:
+        outcome = looking.ask(environ_with(found, looking), with_rules=is_request)
+    except ConfigurationError:
+        raise
+    except Exception as error:  # noqa: BLE001  # of the app's own: a `check`, a page, a store
+        why = f"the app's own code has raised {type(error).__name__}"
+        return Judgement("unknown", why=why, read_as=way)
     judgement = _of_outcome(outcome, is_request=is_request)
     if elsewhere and judgement.reason == "invalid_session" and _is_in_memory(looking):
         return judgement._replace(
@@ -95,7 +102,7 @@ def _is_in_memory(looking: Looking) -> bool:
 
 
 def _of_token(token: bytes, looking: Looking) -> Judgement:
-    """A token's where neither a cookie nor a header brings one."""
+    """A token's, in a configuration without token cookies and Bearer headers."""
     verifier = looking.engine.authenticator.verifier
 
     def verified() -> Flow[Verdict | None]:
@@ -116,7 +123,7 @@ def _of_token(token: bytes, looking: Looking) -> Judgement:
 
 
 def _of_outcome(outcome: Outcome, *, is_request: bool) -> Judgement:
-    """In one word what the middleware did."""
+    """The middleware's outcome in one word."""
     visit, status = outcome.visit, outcome.status
     if visit is None:
         why = "the path is ignored: the middleware reads no credential there"
@@ -146,7 +153,7 @@ def _of_verdict(verdict: Verdict, withheld: tuple[str, ...]) -> Judgement:
 
 
 def _why(withheld: tuple[str, ...], verdict: Refused) -> str:
-    """Why it cannot be told: what was left out, or what does not answer."""
+    """Why it cannot be told: a step left out, or something out of reach."""
     said = dict.fromkeys(_WITHHELD.get(step, "") for step in withheld)
     return "; ".join(filter(None, said)) or f"{verdict.reason}: it does not answer from here"
 

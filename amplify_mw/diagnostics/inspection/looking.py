@@ -1,22 +1,22 @@
-"""Looking without touching: the library's own flows, run so that they change nothing.
+"""Looking without touching: the library's own flows, run without an effect.
 
     looking = Looking(config, clock)
     looking.ask(environ)     the real middleware's word on a request
 
 Rules:
-- The verdict is that of the middleware itself, with a driver that carries out what reads and
-  withholds what writes: no refresh, no write to a store, no call of Cognito's API, no event, no
-  line in the log.
-- The one request that may leave is for a configured pool's key set, at its configured address.
-  Nothing in the input names an address. `offline`: not even that.
-- A step that was withheld fails for the flow as an outage does, and is noted (`withheld`): the
-  answer then is "cannot be told", and no guess.
-- Of the process, the record of sessions that have ended is read; caches and key sets are not.
+- The verdict is the middleware's own. Its driver carries out reads and withholds writes: there is
+  no refresh, no write to a store, no call of Cognito's API, no event, no line in the log.
+- The one request to leave is for a configured pool's key set, at its configured address. Nothing in
+  the input names an address. `offline`: not even this one.
+- A withheld step fails for the flow as an outage does, and is noted (`withheld`). The answer then
+  is "cannot be told", and no guess.
+- The process's record of ended sessions is read; its caches and key sets are not.
 """
 
 import os
 from collections.abc import Callable, Iterable
 from contextvars import Context
+from dataclasses import replace
 from io import BytesIO, StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
@@ -52,9 +52,9 @@ Clock = Callable[[], float]
 
 
 class LookingDriver(Driver):
-    """Runs flows on this thread, and carries out only what changes nothing.
+    """Runs flows on this thread, and carries out reads alone.
 
-    `key_sets`: the addresses that may be fetched. `told`: the events of the flows.
+    `key_sets`: the addresses to fetch, if any. `told`: the events of the flows.
     """
 
     def __init__(self, config: AmplifyConfig, clock: Clock, key_sets: frozenset[str]) -> None:
@@ -123,7 +123,7 @@ class LookingDriver(Driver):
 
 
 def missing_file(store: Any) -> str | None:
-    """The file of an `SQLiteStore` that is not there."""
+    """The file of an `SQLiteStore`, if it is missing."""
     if type(store).__name__ != "SQLiteStore":  # (importing it would load sqlite3)
         return None
     path: str = store.path
@@ -131,7 +131,7 @@ def missing_file(store: Any) -> str | None:
 
 
 class _Listening:
-    """A `Reporting` that keeps events to itself."""
+    """A `Reporting` without a log and listeners."""
 
     listeners: tuple[Callable[[Event], object], ...] = ()
 
@@ -162,7 +162,7 @@ class _Listening:
 
 
 class _Apart(Registry):
-    """A registry that shares nothing but what a process remembers of sessions that have ended."""
+    """A registry of its own, but for the process's record of ended sessions."""
 
     def __init__(self, around: Registry, clock: Clock) -> None:
         super().__init__(clock)
@@ -173,7 +173,7 @@ class _Apart(Registry):
 
 
 class _LookingEngine(Engine):
-    """An engine whose flows change nothing."""
+    """An engine with flows that change nothing."""
 
     def __init__(self, config: AmplifyConfig, registry: Registry, driver: LookingDriver) -> None:
         super().__init__(config, registry=registry, warns=False)
@@ -183,11 +183,11 @@ class _LookingEngine(Engine):
 
 
 class Outcome(NamedTuple):
-    """What the middleware did with a request.
+    """The middleware's treatment of a request.
 
     `visit`: None if it was not read (an ignored path). `status`: of the answer in the app's place;
     None if the request reached the app. `refusals`: the events of it, in order. `withheld`: steps
-    that were left out.
+    left out.
     """
 
     visit: Visit | None
@@ -210,7 +210,7 @@ class _Middleware(AmplifyWSGIMiddleware):
 class Looking:
     """Asks the middleware of a configuration, and changes nothing.
 
-    `config`: an `AmplifyConfig`, or the `Engine` of one, whose memory of ended sessions is read.
+    `config`: an `AmplifyConfig`, or the `Engine` of one, with its record of ended sessions.
     `clock`: seconds since the epoch; None: the engine's, or the process's.
     """
 
@@ -235,12 +235,19 @@ class Looking:
 
     def _engine(self, **options: Any) -> Engine:
         quiet: dict[str, Any] = {"on_event": None, "telemetry": None, "debug_headers": False}
-        config = self.config.replace(**quiet, **options)
+        if self.config.routes is not None:  # an ASGI app's functions may be async
+            routes = replace(self.config.routes, on_sign_in=None, on_sign_in_failed=None)
+            quiet["routes"] = routes
+        config = self.config.replace(**{**quiet, **options})
         return _LookingEngine(config, self._registry, self.driver)
 
     def run(self, flow: Flow[T]) -> T:
         """A flow's result."""
         return self.driver.run(flow)
+
+    def close(self) -> None:
+        """Close the connection to the key set."""
+        self.driver.close()
 
     def ask(self, environ: dict[str, Any], *, with_rules: bool) -> Outcome:
         """The middleware's word on a request. `with_rules`: those for its path and origin hold."""

@@ -1,4 +1,4 @@
-r"""Recognising what somebody has pasted: a token, a cookie, headers, a request, a log line.
+r"""Recognising the input: a token, a cookie, headers, a request, a log line.
 
     recognise(b"eyJ...")                     a token
     recognise(b"Bearer eyJ...")              an Authorization header
@@ -7,9 +7,9 @@ r"""Recognising what somebody has pasted: a token, a cookie, headers, a request,
     recognise(b"wrong_client")               a reason; a line of the log with one, too
 
 Rules:
-- By content alone: no option says what it is. Any bytes are something; nothing raises.
+- By content alone, without an option. Any bytes are something; nothing raises.
 - At most `MAX_READ` bytes are looked at. Every step takes linear time.
-- A value that is none of these is the bare value of a session's cookie.
+- Anything else is the bare value of a session's cookie.
 """
 
 import json
@@ -55,7 +55,7 @@ _JWT: Final = b"eyJ"  # base64url of `{"`
 
 
 class Recognised(NamedTuple):
-    """What was pasted, taken apart.
+    """The input, taken apart.
 
     `value`: the token, the cookie's value, the `Cookie` or the `Authorization` header's, or the
     reason. `fields`: a request's header fields, names in lower case. `is_cut`: there was more.
@@ -79,7 +79,7 @@ class Recognised(NamedTuple):
 
 
 def recognise(data: bytes) -> Recognised:
-    r"""Take apart what was pasted.
+    r"""Take the input apart.
 
     >>> recognise(b"> GET /a HTTP/2\r\n> Cookie: a=b\r\n> Cookie: c=d").field("cookie")
     b'a=b; c=d'
@@ -135,7 +135,7 @@ def _answer(text: bytes) -> Recognised | None:
 
 
 def _lines(text: bytes) -> list[bytes]:
-    """The lines up to the head's end. Of `curl -v`, those that were sent."""
+    """The lines up to the head's end. Of `curl -v`, only the sent ones."""
     lines = [line.rstrip(b"\r") for line in text.split(b"\n", _MAX_FIELDS)[:_MAX_FIELDS]]
     sent = [line[2:] for line in lines if line.startswith(b"> ")]
     if sent:

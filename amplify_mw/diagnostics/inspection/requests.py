@@ -40,7 +40,7 @@ def environ_in(found: Recognised, config: AmplifyConfig) -> dict[str, Any]:
 def request_checks(
     environ: dict[str, Any], config: AmplifyConfig, verdict: Verdict | None, now: float
 ) -> list[Check]:
-    """The rules that hold for a request. `verdict`: on its credential."""
+    """The rules for a request. `verdict`: on its credential."""
     return [
         *_path(environ, config),
         *_needs(environ, config, verdict, now),
@@ -52,7 +52,8 @@ def request_checks(
 def _path(environ: dict[str, Any], config: AmplifyConfig) -> Iterator[Check]:
     path = text_of(environ["PATH_INFO"]) or ""
     shown = excerpt(path, _LONGEST)
-    if config.routes is not None and path in config.routes.paths:
+    routes = () if config.routes is None else config.routes.paths
+    if any(path.removeprefix(mount) in routes for mount in ("", *config.mount)):
         yield Check("path", "ok", f"{shown} is one of the sign-in routes")
         return
     rules = access_rules(config)
@@ -80,6 +81,9 @@ def _needs(
             error: AuthError | None = unmet(needs, verdict, now, config.leeway)
         except AuthError as raised:  # by the app's `check`
             error = raised
+        except Exception as raised:  # noqa: BLE001  # likewise
+            yield Check("needs", "unknown", f"raises {type(raised).__name__}", _asked_for(needs))
+            continue
         if error is None:
             yield Check("needs", "ok", "met", _asked_for(needs))
         else:
@@ -87,7 +91,7 @@ def _needs(
 
 
 def _asked_for(needs: Needs) -> str:
-    """The demands that are made, as they are written in code."""
+    """The demands made, as written in code."""
     made = {each.name: getattr(needs, each.name) for each in fields(needs) if each.init}
     said = [f"{name}={_listed(value)}" for name, value in made.items() if value]
     return f"Needs({', '.join(said)})"

@@ -3,8 +3,8 @@
 Rules:
 - Each kind is opened by its own code: a seal by `sessions.seal`, a record by `sessions.stored`.
 - A store is only read. A session's id, its key and its handle are not shown.
-- Tokens that the library has sealed itself are explained like others, with what the library checks
-  of them: the ID token's signature, and the access token's claims.
+- Tokens sealed by the library are explained as it checks them: the ID token's signature, and the
+  access token's claims.
 """
 
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ _MAX_SEALED: Final = MAX_PACKED * 3 // 2
 
 
 def session_checks(value: Any, looking: Looking, now: float) -> list[Check]:
-    """All checks of a value that the configuration's cookies read."""
+    """All checks of a value read from the session's cookies."""
     kinds = kinds_of(looking.config)
     parts = value if isinstance(value, tuple) else (Part(0, value),)
     checks: list[Check] = []
@@ -69,8 +69,18 @@ def _of_kind(kind: Any, value: bytes, looking: Looking, now: float) -> list[Chec
     if isinstance(kind, AmplifyCookies):
         return list(_amplify(value, looking, now))
     if isinstance(kind, TokenSession):
-        return token_checks(value, Subject(looking, now, MAX_SENT))
+        return [*_form(value), *token_checks(value, Subject(looking, now, MAX_SENT))]
     return []
+
+
+def _form(value: bytes) -> Iterator[Check]:
+    """A warning for a value in the form of another kind of session."""
+    (check, *_) = bare_checks(value)
+    if check.outcome == "ok":
+        yield Check(
+            *("form", "warning", check.found, "a token, for a TokenSession"),
+            "name the app's own configuration, --config module:attribute, or correct session=",
+        )
 
 
 # Sealed sessions.
@@ -98,7 +108,7 @@ def _sealed(kind: SealedSession, value: bytes, looking: Looking, now: float) -> 
 def _opened(
     kind: SealedSession, value: bytes, config: AmplifyConfig
 ) -> tuple[int, Bundle, str | None] | None:
-    """The first key that opens a value, its bundle, and its client."""
+    """The index of the key to a value, the bundle, and its client."""
     for index, key in enumerate(kind.keys):
         found = open_bundle(_seal([key], config), value)
         if found is not None:
@@ -115,7 +125,7 @@ def _seal(keys: Any, config: AmplifyConfig) -> Seal:
 def _record_of_sealed(
     kind: SealedSession, bundle: Bundle, client: str | None, looking: Looking
 ) -> Iterator[Check]:
-    """What the coordinator knows of a session: newer tokens, or its end."""
+    """The coordinator's word on a session: newer tokens, or its end."""
     if kind.coordinator is None:
         yield Check("ended", "ok", "no coordinator: each process knows of its own sign-outs alone")
         return
@@ -130,7 +140,8 @@ def _record_of_sealed(
     elif record is not None and record.version > bundle.turn:
         yield Check("ended", "ok", "no; the coordinator has newer tokens")
     else:
-        yield Check("ended", "ok", "no")
+        is_memory = type(kind.coordinator).__name__ == "MemoryStore"
+        yield Check("ended", "ok", "no" + ", as far as this process knows" * is_memory)
 
 
 # Stored sessions.
@@ -179,11 +190,11 @@ def _loaded(store: Any, key: bytes, looking: Looking) -> tuple[Record | None, Ch
     return record, None
 
 
-# What both have.
+# For both of them.
 
 
 def _lasting(kind: LastingSession, bundle: Bundle, looking: Looking, now: float) -> Iterator[Check]:
-    """The times and the tokens of a session that lasts."""
+    """The times and the tokens of a lasting session."""
     idle, absolute = bundle.seen_at + kind.idle, bundle.created_at + kind.absolute
     yield Check("started", "ok", when(bundle.created_at, now))
     for name, ends, begins in (
@@ -240,7 +251,7 @@ def _set(mine: AmplifySet, looking: Looking, now: float) -> Iterator[Check]:
     yield from (_renewable(check, can_refresh=has_refresh) for check in checks)
 
 
-# The tokens themselves, for those who ask for claims.
+# The tokens themselves, for their claims.
 
 
 def tokens_of(value: Any, looking: Looking) -> dict[str, bytes]:

@@ -4,9 +4,9 @@ Rules:
 - Each check is made, even after one that fails. The verifier stops at the first; a reader wants
   them all.
 - The refusals and their texts are the verifier's own (`cognito.invalid`). The first `wrong` one
-  here is the verifier's reason; a property test holds that.
+  here is the verifier's reason; a property test compares them.
 - Nothing of a user is shown: no name, no `sub`, no attribute.
-- Without a configuration, a check that needs one is `unknown`.
+- Without a configuration, a check against one is `unknown`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -70,7 +70,7 @@ def claims_in(token: bytes) -> Mapping[str, Any]:
 
 
 def _wrong(name: str, error: InvalidToken, found: str = "") -> Check:
-    """The check that a refusal is of."""
+    """The check of a refusal."""
     actual = found or error.actual
     if name == "jwt":
         actual = ": ".join(filter(None, (error.claim, actual)))
@@ -85,7 +85,7 @@ def _size(token: bytes, subject: Subject) -> Check:
 
 
 def _header_alone(token: bytes) -> Iterator[Check]:
-    """The header of a token whose other parts cannot be read."""
+    """The header of a token with unreadable other parts."""
     try:
         yield from _header(parse_segment(token.partition(b".")[0], "header"))
     except InvalidToken:
@@ -120,7 +120,7 @@ def _issuer(claims: Mapping[str, Any], looking: "Looking") -> "tuple[TrustedPool
 def _signature(
     parsed: ParsedToken, pool: "TrustedPool | None", subject: Subject
 ) -> Iterator[Check]:
-    """The key and the signature. The one step that may fetch: the pool's key set."""
+    """The key and the signature. The one step to fetch something: the pool's key set."""
     header, claims, signed, signature = parsed
     issued_at, looking, kid = _number(claims.get("iat", 0)), subject.looking, header.get("kid")
     if issued_at is None:
@@ -208,7 +208,7 @@ def _audience(claims: Mapping[str, Any], use: object, names: frozenset[str]) -> 
 
 
 def _person(claims: Mapping[str, Any], use: object, subject: Subject) -> Check:
-    """The user, who is not shown."""
+    """The user, without a name."""
     name = _NAMES.get(use, "username") if isinstance(use, str) else "username"
     has_sub = bool(claims.get("sub")) and type(claims.get("sub")) is str
     if has_sub and claims.get(name) and type(claims.get(name)) is str:
