@@ -61,14 +61,17 @@ HEADS = [
     b"GET /a?b=c HTTP/1.1\r\nHost: x.example\r\nCookie: a=b\r\nOrigin: https://x.example\r\n\r\nbody=1",
     b"* Connected\n> GET /a?b=c HTTP/2\n> Host: x.example\n> cookie: a=b\n> origin: https://x.example\n"
     b"< HTTP/2 401\n< set-cookie: z=y",
+    b"curl 'https://x.example/a?b=c' \\\n  -H 'Host: x.example' "
+    b"-H 'origin: https://x.example' \\\n  -b 'a=b' --compressed",
     b":authority: x.example\n:method: GET\n:path: /a?b=c\ncookie: a=b\norigin: https://x.example",
 ]
 
 
-@pytest.mark.parametrize("head", HEADS, ids=["devtools", "curl", "http2"])
+@pytest.mark.parametrize("head", HEADS, ids=["devtools", "curl", "as cURL", "http2"])
 def test_a_requests_head_is_taken_apart(head: bytes) -> None:
     found = recognise(head)
-    assert (found.kind, found.method, found.target) == ("request", "GET", "/a?b=c")
+    target = found.target.removeprefix("https://x.example")
+    assert (found.kind, found.method, target) == ("request", "GET", "/a?b=c")
     names = ("host", "cookie", "origin", "set-cookie")
     assert [found.field(name) for name in names] == [
         *(b"x.example", b"a=b", b"https://x.example"),
@@ -82,6 +85,7 @@ PIECES = st.sampled_from(
         *(b"Cookie: ", b"\r\n", b"GET /account/a HTTP/1.1\r\n", b"POST // HTTP/1.1\n", b"> "),
         *(b"Bearer ", b"Authorization: ", b"Origin: null\n", b"Sec-Purpose: prefetch\n", b"\x00"),
         *(b"\x1b[2J", b"{", b'{"reason": "', b"CognitoIdentityServiceProvider.web.", b"%ff", b","),
+        *(b"curl ", b"curl -H 'Cookie: a", b"'", b"-b a=b"),
         *(b"LastAuthUser=a", b"a.accessToken=", b"refused: ", b":path: /\n", b"Host: a\n"),
     ]
 )

@@ -279,7 +279,7 @@ class Looking:
         )
 
 
-_NO_RULES: Final[dict[str, Any]] = {"protect": (), "public": (), "ignore": (), "routes": None}
+_NO_RULES: Final[dict[str, Any]] = {"protect": (), "public": (), "ignore": ()}
 
 
 def environ_of(

@@ -4,6 +4,7 @@ r"""Recognising the input: a token, a cookie, headers, a request, a log line.
     recognise(b"Bearer eyJ...")              an Authorization header
     recognise(b"amplify-session=...")        cookies; `Cookie:` lines are joined
     recognise(b"GET /account HTTP/1.1\n...") a request, from DevTools or `curl -v`
+    recognise(b"curl 'https://...' -H ...")  a request, copied "as cURL"
     recognise(b"wrong_client")               a reason; a line of the log with one, too
 
 Rules:
@@ -14,7 +15,9 @@ Rules:
 
 import json
 import re
+import shlex
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import Final, Literal, NamedTuple, TypeAlias, get_args
 
 from ...errors import Reason
@@ -37,6 +40,8 @@ NAMES: Final[dict[Kind, str]] = {
     "reason": "a reason",
     "answer": "the body of an answer",
 }
+_LONGEST_COMMAND: Final = 65_536
+_NO_ADDRESS: Final = frozenset(("-e", "--referer", "-x", "--proxy"))
 _ALSO_REASONS: Final = frozenset({*get_args(Reason), "foreign_origin"})
 _REQUEST_LINE: Final = re.compile(
     rb"([A-Za-z]{1,16}) ((?:/|\*|https?://)\S{0,65536})(?: HTTP/[0-9.]{1,3})?"
@@ -96,6 +101,7 @@ def _recognised(text: bytes) -> Recognised:
     return (
         _reason(text)
         or _answer(text)
+        or _curl(text)
         or _request(_lines(text))
         or _authorization(text)
         or _value(text)
@@ -132,6 +138,29 @@ def _answer(text: bytes) -> Recognised | None:
     if isinstance(reason, str) and reason.isascii() and _is_reason(reason.encode()):
         return Recognised("reason", reason.encode())
     return Recognised("answer")
+
+
+def _curl(text: bytes) -> Recognised | None:
+    """A command of curl, as developer tools copy it."""
+    if not text.startswith(b"curl ") or len(text) > _LONGEST_COMMAND:
+        return None
+    try:
+        words = shlex.split(text.decode("latin-1").replace("\\\r\n", " "))
+    except ValueError:
+        return None
+    method, target, fields = "", "/", list[tuple[str, bytes]]()
+    for option, word in pairwise(words):
+        name, colon, value = word.partition(":")
+        if option in ("-H", "--header") and colon:
+            fields.append((name.strip().lower(), value.strip().encode("latin-1")))
+        elif option in ("-b", "--cookie") and "=" in word:
+            fields.append(("cookie", word.encode("latin-1")))
+        elif option in ("-X", "--request"):
+            method = word
+        elif word.startswith(("https://", "http://")) and option not in _NO_ADDRESS:
+            target = word
+    has_body = any(word.startswith(("--data", "-d")) for word in words)
+    return Recognised("request", b"", method or ("POST" if has_body else "GET"), target, (*fields,))
 
 
 def _lines(text: bytes) -> list[bytes]:
