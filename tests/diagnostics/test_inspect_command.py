@@ -11,6 +11,7 @@ import pytest
 from amplify_mw.__main__ import main
 from amplify_mw.config.files import VARIABLES
 from amplify_mw.testing import LocalUserPool
+from tests.test_layers import HEAVY, loaded_by
 
 OUTPUTS = "amplify_outputs.json"
 
@@ -116,3 +117,14 @@ def test_nothing_at_all_is_an_answer(run: Run, outputs: Any) -> None:
         status, out, _ = run(b"", *arguments)
         assert status == 3
         assert out.startswith("This is nothing.")
+
+
+def test_nothing_is_loaded_that_is_not_needed() -> None:
+    """It answers at once: no network, no cryptography, no framework."""
+    code = (
+        "from amplify_mw import AmplifyConfig\n"
+        "from amplify_mw.diagnostics import inspect_credential\n"
+        "config = AmplifyConfig(user_pool_id='eu-west-1_Ab12Cd34E', client_id='web')\n"
+        "assert inspect_credential(b'a.b.c', config, offline=True).reason == 'malformed_token'"
+    )
+    assert not loaded_by(code) & HEAVY
