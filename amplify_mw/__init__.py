@@ -11,10 +11,9 @@ The public modules:
     amplify_mw.errors                  every error, and the reasons of an AuthError
     amplify_mw.events                  the events of AmplifyConfig(on_event=...)
     amplify_mw.audit                   AuditLog, a listener of events that writes a file
-    amplify_mw.diagnostics             examine: what is wrong with a configuration
     amplify_mw.otel                    metrics and traces: AmplifyConfig(telemetry=OpenTelemetry())
     amplify_mw.stores                  the session stores, and their contract
-    amplify_mw.diagnostics             inspect_credential: why a request is refused
+    amplify_mw.diagnostics             inspect_credential, examine: why a request is refused
     amplify_mw.integrations            answer_for, refuse_socket: for any framework
     amplify_mw.integrations.blacksheep  handle_auth_errors, AmplifyAuthentication
     amplify_mw.integrations.bottle     AmplifyAuth, a plugin; current_user, handle_auth_errors

@@ -160,14 +160,14 @@ def _inspect(options: argparse.Namespace) -> int:
 
 
 def _add_doctor_options(parser: argparse.ArgumentParser) -> None:
-    from .diagnostics import doctor
+    from .diagnostics.examination import command
 
-    parser.description = doctor.DESCRIPTION
-    doctor.add_options(parser)
+    parser.description = command.DESCRIPTION
+    command.add_options(parser)
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    from .diagnostics.doctor import run
+    from .diagnostics.examination.command import run
 
     return run(options)
 

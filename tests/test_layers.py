@@ -75,14 +75,15 @@ HOUSE = {
     "asgi": "",
     "otel": "api instruments operations users telemetry",
     "diagnostics": """
-        report configuration subject setting_checks cookie_checks path_checks key_checks
-        store_checks package_checks reach_checks discovery_checks key_set_checks
-        client_checks sign_in_checks pool_checks examination do
+        report configuration
         inspection.facts inspection.judgement inspection.recognition inspection.looking
         inspection.tokens inspection.cookies inspection.alone inspection.sessions
         inspection.requests inspection.judging inspection.explaining inspection.inspection
         inspection.command
-    """,
+        examination.subject examination.settings examination.cookies examination.paths
+        examination.keys examination.stores examination.packages examination.reach
+        examination.discovery examination.key_sets examination.clients examination.sign_in
+        examination.pool examination.examination examination.command
     """,
     "integrations": """
         answering current signals bottle

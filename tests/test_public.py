@@ -43,12 +43,11 @@ PUBLIC = {
         Event SignedIn SignInFailed Refused SignedOut Refreshed Revoked Outage Notice Rejection
     """,
     "amplify_mw.audit": "AuditLog",
-    "amplify_mw.diagnostics": "Check Examination examine",
     "amplify_mw.otel": "OpenTelemetry",
     "amplify_mw.stores": """
         SessionStore Record ENDED StoreUnavailable MemoryStore SQLiteStore RedisStore PostgresStore
     """,
-    "amplify_mw.diagnostics": "Inspection inspect_credential",
+    "amplify_mw.diagnostics": "Check Examination Inspection examine inspect_credential",
     "amplify_mw.integrations": "answer_for refuse_socket",
     "amplify_mw.integrations.blacksheep": "handle_auth_errors AmplifyAuthentication",
     "amplify_mw.integrations.bottle": "AmplifyAuth current_user handle_auth_errors",

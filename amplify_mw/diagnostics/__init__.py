@@ -3,17 +3,17 @@
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from .examination import Examination as Examination
-    from .examination import examine as examine
+    from .examination.examination import Examination as Examination
+    from .examination.examination import examine as examine
     from .inspection.inspection import Inspection as Inspection
     from .inspection.inspection import inspect_credential as inspect_credential
     from .report import Check as Check
 
 _LATER: Final = {
     "Check": ".report",
-    "Examination": ".examination",
+    "Examination": ".examination.examination",
     "Inspection": ".inspection.inspection",
-    "examine": ".examination",
+    "examine": ".examination.examination",
     "inspect_credential": ".inspection.inspection",
 }
 

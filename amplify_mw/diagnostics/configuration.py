@@ -14,6 +14,7 @@ Rules:
 """
 
 import os
+import re
 import sys
 from contextlib import redirect_stdout
 from importlib import import_module
@@ -27,6 +28,7 @@ from ..errors import ConfigurationError, kind_of
 from ..shell.inside import own_of, things_in
 
 _TELLING: Final = (ImportError, AttributeError, KeyError, ConfigurationError)  # by their messages
+_VARIABLE: Final = re.compile("'[A-Z][A-Z0-9_]*'")
 
 
 def configuration_of(source: str | None) -> AmplifyConfig:
@@ -118,9 +120,9 @@ def _said(error: BaseException) -> str:
     """An exception of the app's in words."""
     if isinstance(error, _TELLING) and not isinstance(error, KeyError):
         return str(error)
-    name = (
-        f"{type(error).__name__} {error}" if isinstance(error, KeyError) else type(error).__name__
-    )
+    name = type(error).__name__
+    if isinstance(error, KeyError) and _VARIABLE.fullmatch(str(error)):
+        name = f"{name} {error}"  # a variable of the environment that is not set
     frames = extract_tb(error.__traceback__)
     own = [frame for frame in frames if not frame.filename.startswith(("<", __file__))]
     place = f" in {own[-1].filename}, line {own[-1].lineno}" if own else ""

@@ -27,7 +27,7 @@ from flask import Flask, Response, request
 
 from ..config.config import AmplifyConfig
 from ..config.options import Options
-from ..diagnostics.examination import examine
+from ..diagnostics.examination.examination import examine
 from ..engine.context import bound
 from ..errors import AuthError, ConfigurationError
 from ..verbs.request_user import RequestUser

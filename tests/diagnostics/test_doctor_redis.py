@@ -78,13 +78,13 @@ def test_a_server_as_it_should_be_has_only_lines_that_are_ok(valkey: Valkey) -> 
             "CONFIG SET appendonly no",
             "CONFIG SET appendonly yes",
         ),
-        ("store_role", "wrong", f"REPLICAOF 127.0.0.1 {free_port()}", "REPLICAOF NO ONE"),
+        ("store_role", "wrong", "REPLICAOF 127.0.0.1 {port}", "REPLICAOF NO ONE"),
     ],
 )
 def test_a_setting_that_endangers_sessions_is_told(
     valkey: Valkey, name: str, said: str, fault: str, mend: str
 ) -> None:
-    valkey.do(*fault.split())
+    valkey.do(*fault.format(port=free_port()).split())
     try:
         found = told(RedisStore(valkey.url))[name]
     finally:

@@ -19,8 +19,8 @@ from amplify_mw import (
     StoredSession,
 )
 from amplify_mw.diagnostics import examine
-from amplify_mw.diagnostics.key_checks import _weakness
-from amplify_mw.diagnostics.package_checks import TESTED
+from amplify_mw.diagnostics.examination.keys import _weakness
+from amplify_mw.diagnostics.examination.packages import TESTED
 from amplify_mw.models.check import Check
 from amplify_mw.sessions.seal import key_text, parse_key
 from amplify_mw.stores import MemoryStore
@@ -416,7 +416,7 @@ def test_a_python_or_a_package_that_is_missing_is_told(
 
 def test_a_copy_that_was_not_installed_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as nothing:
-        nothing.setattr("amplify_mw.diagnostics.package_checks._OWN", "amplify-mw-copied")
+        nothing.setattr("amplify_mw.diagnostics.examination.packages._OWN", "amplify-mw-copied")
         assert outcomes("packages") == {"unknown"}
 
 

@@ -13,8 +13,8 @@ import pytest
 
 from amplify_mw import AmplifyConfig, StoredSession
 from amplify_mw.diagnostics import examine
-from amplify_mw.diagnostics.store_checks import store as stores
-from amplify_mw.diagnostics.subject import Subject
+from amplify_mw.diagnostics.examination.stores import store as stores
+from amplify_mw.diagnostics.examination.subject import Subject
 from amplify_mw.models.check import Check
 from amplify_mw.sessions.record import Record
 from amplify_mw.stores import MemoryStore, PostgresStore, SessionStore, SQLiteStore

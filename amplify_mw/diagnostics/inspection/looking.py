@@ -151,8 +151,8 @@ class _Listening:
     ) -> None:
         self._told.append(event)
 
-    def notice(self, text: str) -> None:
-        self._told.append(Notice(text))
+    def notice(self, text: str, reason: str | None = None) -> None:
+        self._told.append(Notice(text, reason))
 
     def is_first(self, kind: str, detail: str = "") -> bool:  # noqa: ARG002
         return True

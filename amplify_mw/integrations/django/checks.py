@@ -39,7 +39,7 @@ from django.urls import NoReverseMatch, Resolver404, resolve
 from django.utils.module_loading import import_string
 
 from ...config.config import AmplifyConfig
-from ...diagnostics.examination import examine
+from ...diagnostics.examination.examination import examine
 from ...diagnostics.report import printable
 from ...errors import ConfigurationError
 from ...models.check import Check

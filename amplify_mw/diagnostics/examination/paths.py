@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from ..config.config import AmplifyConfig
-from ..models.check import Check
-from ..web.paths import Paths
-from .cookie_checks import sites_of
+from ...config.config import AmplifyConfig
+from ...models.check import Check
+from ...web.paths import Paths
+from .cookies import sites_of
 from .subject import Probe, Subject
 
 _PLACEHOLDER: Final = re.compile(r"\{[^/]*\}|<[^/]*>|/:[A-Za-z_]|/\[[A-Za-z_.]+\]|\^|\.\+|\$$")
@@ -175,19 +175,4 @@ def public_address(subject: Subject) -> Iterator[Check]:
     yield Check("public_address", "ok", f"origins {sites}; mount {mount}; {unread}")
 
 
-def debug_headers(subject: Subject) -> Iterator[Check]:
-    """`debug_headers` on a site that everybody can open."""
-    public = [site for site in sites_of(subject.config) if site.is_https and not site.is_here]
-    if subject.config.debug_headers and public:
-        yield Check(
-            "debug_headers",
-            "warning",
-            f"on, at {public[0].origin}: everybody can read why a session is refused",
-            "off, except in development",
-            "leave debug_headers=True out",
-        )
-    else:
-        yield Check("debug_headers", "ok", "on" if subject.config.debug_headers else "off")
-
-
-PROBES: Final[Sequence[Probe]] = (patterns, login_url, public_address, debug_headers)
+PROBES: Final[Sequence[Probe]] = (patterns, login_url, public_address)

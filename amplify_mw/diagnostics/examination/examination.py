@@ -12,31 +12,31 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from ..config.config import AmplifyConfig
-from ..engine.http import HttpClient
-from ..errors import ConfigurationError
-from ..models.check import Check
+from ...config.config import AmplifyConfig
+from ...engine.http import HttpClient
+from ...errors import ConfigurationError
+from ...models.check import Check
+from ..report import as_dicts, as_text, exit_status
 from . import (
-    cookie_checks,
-    key_checks,
-    package_checks,
-    path_checks,
-    pool_checks,
-    setting_checks,
-    store_checks,
+    cookies,
+    keys,
+    packages,
+    paths,
+    pool,
+    settings,
+    stores,
 )
-from .report import as_dicts, as_text, exit_status
 from .subject import Network, Probe, Subject
 
 _LOCAL: Sequence[Probe] = (
-    *setting_checks.PROBES,
-    *cookie_checks.PROBES,
-    *path_checks.PROBES,
-    *key_checks.PROBES,
-    *store_checks.PROBES,
-    *package_checks.PROBES,
+    *settings.PROBES,
+    *cookies.PROBES,
+    *paths.PROBES,
+    *keys.PROBES,
+    *stores.PROBES,
+    *packages.PROBES,
 )
-_REMOTE: Sequence[Probe] = (*pool_checks.REMOTE_PROBES, *store_checks.REMOTE_PROBES)
+_REMOTE: Sequence[Probe] = (*pool.REMOTE_PROBES, *stores.REMOTE_PROBES)
 
 
 class Examination(NamedTuple):

@@ -8,11 +8,11 @@ Rules:
 from collections.abc import Iterator
 from typing import Any, Final
 
-from ..cognito.api import json_object
-from ..config.pool import UserPool
-from ..config.regions import region_of, updated_issuer
-from ..effects import Request
-from ..models.check import Check
+from ...cognito.api import json_object
+from ...config.pool import UserPool
+from ...config.regions import region_of, updated_issuer
+from ...effects import Request
+from ...models.check import Check
 from .subject import Answer, Subject, origin_of, quoted
 
 _KEYS: Final = "/.well-known/jwks.json"

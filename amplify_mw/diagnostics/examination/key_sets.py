@@ -8,17 +8,17 @@ Rules:
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
-from ..cognito.keys import BadKeySet, import_key_set
-from ..config.files import read_keys
-from ..config.pool import UserPool
-from ..effects import Request
-from ..errors import ConfigurationError
-from ..models.check import Check
-from .discovery_checks import named_issuer
+from ...cognito.keys import BadKeySet, import_key_set
+from ...config.files import read_keys
+from ...config.pool import UserPool
+from ...effects import Request
+from ...errors import ConfigurationError
+from ...models.check import Check
+from .discovery import named_issuer
 from .subject import Answer, Subject
 
 if TYPE_CHECKING:
-    from ..cognito.rsa import RSAKey
+    from ...cognito.rsa import RSAKey
 
 _LOOK: Final = "check user_pool_id, endpoint_url and issuer; keys='jwks.json' needs no fetching"
 

@@ -11,12 +11,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
-from ..config.config import AmplifyConfig
-from ..models.check import Check
-from ..sessions.amplify.sessions import AmplifyCookies
-from ..web.cookie_policy import is_covered
-from ..web.origins import is_loopback
-from ..web.requests import HOP_COOKIE
+from ...config.config import AmplifyConfig
+from ...models.check import Check
+from ...sessions.amplify.sessions import AmplifyCookies
+from ...web.cookie_policy import is_covered
+from ...web.origins import is_loopback
+from ...web.requests import HOP_COOKIE
 from .subject import Probe, Subject, origin_of
 
 _OTHERS: Final = {

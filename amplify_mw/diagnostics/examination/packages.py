@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from importlib import metadata
 from typing import Final
 
-from ..models.check import Check
+from ...models.check import Check
 from .subject import Probe, Subject
 
 _OWN: Final = "amplify-mw"

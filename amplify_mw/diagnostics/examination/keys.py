@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Final
 
-from ..models.check import Check
-from .cookie_checks import kinds_of, sites_of
+from ...models.check import Check
+from .cookies import kinds_of, sites_of
 from .subject import Probe, Subject
 
 _MOST: Final = 100  # keys that are compared: lists are short

@@ -9,9 +9,9 @@ Rules:
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from ..models.check import Check
-from ..stores.examination import round_trip
-from .cookie_checks import kinds_of
+from ...models.check import Check
+from ...stores.examination import round_trip
+from .cookies import kinds_of
 from .subject import Probe, Subject
 
 

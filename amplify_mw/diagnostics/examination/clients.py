@@ -10,11 +10,11 @@ Rules:
 from collections.abc import Iterator
 from typing import Final
 
-from ..cognito import api, oauth
-from ..cognito.api import AppClient, Failure, Refreshed
-from ..config.pool import UserPool
-from ..models.check import Check, Outcome
-from ..sessions.token import TokenSession
+from ...cognito import api, oauth
+from ...cognito.api import AppClient, Failure, Refreshed
+from ...config.pool import UserPool
+from ...models.check import Check, Outcome
+from ...sessions.token import TokenSession
 from .subject import Answer, Subject
 
 MADE_UP: Final = b"amplify-mw-doctor-made-up"

@@ -14,11 +14,11 @@ from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple, TypeAlias
 from urllib.parse import urlsplit
 
-from ..cognito.api import json_object
-from ..config.config import AmplifyConfig
-from ..effects import Request, Response, Unreachable
-from ..engine.http import HttpClient
-from ..models.check import Check
+from ...cognito.api import json_object
+from ...config.config import AmplifyConfig
+from ...effects import Request, Response, Unreachable
+from ...engine.http import HttpClient
+from ...models.check import Check
 
 MAX_BYTES: Final = 256 * 1024
 _SHOWN: Final = 300  # characters of an address in an answer

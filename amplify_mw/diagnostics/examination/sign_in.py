@@ -14,14 +14,14 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 from urllib.parse import parse_qsl, urljoin, urlsplit
 
-from ..cognito import oauth
-from ..cognito.api import printable
-from ..config.pool import UserPool
-from ..config.routes import AuthRoutes
-from ..effects import Request
-from ..models.check import Check
-from ..routes.attempt import Attempt
-from ..routes.provider import Provider
+from ...cognito import oauth
+from ...cognito.api import printable
+from ...config.pool import UserPool
+from ...config.routes import AuthRoutes
+from ...effects import Request
+from ...models.check import Check
+from ...routes.attempt import Attempt
+from ...routes.provider import Provider
 from .subject import Answer, Subject, origin_of, quoted
 
 _MADE_UP: Final = "amplify-mw-doctor-made-up"

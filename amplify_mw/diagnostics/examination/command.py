@@ -9,10 +9,10 @@ import json
 import sys
 from typing import Final
 
-from ..config.config import AmplifyConfig
-from ..errors import ConfigurationError
-from ..models.check import Check
-from .configuration import configuration_of
+from ...config.config import AmplifyConfig
+from ...errors import ConfigurationError
+from ...models.check import Check
+from ..configuration import configuration_of
 from .examination import Examination, examine
 
 DESCRIPTION: Final = (

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
 from typing import Final
 
-from ..cognito.api import THROTTLING, UNAVAILABLE, Failure, get_user, read_get_user
-from ..models.check import Check
+from ...cognito.api import THROTTLING, UNAVAILABLE, Failure, get_user, read_get_user
+from ...models.check import Check
 from .subject import Answer, Subject
 
 MADE_UP: Final = b"amplify-mw-doctor.made-up.token"

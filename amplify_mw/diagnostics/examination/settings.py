@@ -3,14 +3,15 @@
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from ..config.dangers import dangers
-from ..models.check import Check
+from ...config.dangers import dangers
+from ...models.check import Check
 from .subject import Probe, Subject
 
 _FINE: Final = {
     "insecure_http": "https, or on this machine",
     "any_client": "the accepted app clients are named",
     "local_pool": "no pool on this machine behind a public site",
+    "debug_headers": "off, or on a site that is not public",
 }
 
 
