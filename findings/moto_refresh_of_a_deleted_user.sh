@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
-# moto answers the refresh of a deleted user's tokens with a failure of its own, not with Cognito's
+# moto answers the refresh of a deleted user's tokens with a failure of its own, not with a
 # refusal.
 #
 # Version    PyPI moto 5.2.5 (in the process, and its server), boto3 1.44.8.
 # Behaviour  After AdminDeleteUser a REFRESH_TOKEN_AUTH of that user raises an AttributeError out of
 #            boto3's client. moto's server answers 500 without an error type, and boto3 sends the
 #            request three times. GetUser of the same user is UserNotFoundException.
-# Expected   400 NotAuthorizedException, as Cognito refuses every refresh token that is no good
-#            (and as moto does for one that was never issued).
+# Expected   A 400 with one of InitiateAuth's error types, such as NotAuthorizedException, with which
+#            moto refuses a refresh token that was never issued.
 # Hurt       Tests of "the account is gone, the session ends". A client that tells a refusal from an
 #            outage sees an outage, and rightly keeps the session; one that catches ClientError lets
 #            the AttributeError through.
 # Way out    In tests call AdminUserGlobalSignOut before AdminDeleteUser: moto then forgets the
-#            refresh token, and refuses it as Cognito does.
+#            refresh token, and refuses it.
 # Source     getmoto/moto, moto/cognitoidp/models.py (create_tokens_from_refresh_token).
 #            https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_InitiateAuth.html
 # Needs      bash, python 3.10 or newer with pip. Exit status: 0 if nothing has changed.

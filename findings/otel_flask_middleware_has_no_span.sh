@@ -15,8 +15,7 @@
 #            were let in. "How many 401s, and for whom" has the answer none, and attributes that the
 #            middleware sets on the current span go nowhere.
 # Way out    Put opentelemetry.instrumentation.wsgi.OpenTelemetryMiddleware around app.wsgi_app last.
-#            Flask's own span is then a child of it,
-#            and requests that get to Flask are counted twice.
+#            Flask's own span is then a child of it, and what gets to Flask is counted twice.
 # Source     open-telemetry/opentelemetry-python-contrib, instrumentation/
 #            opentelemetry-instrumentation-flask, _rewrapped_app (its _should_trace) and
 #            _wrapped_before_request.

@@ -11,8 +11,8 @@
 # Hurt       Sites that are guarded by a middleware: the dashboard shows no 401 at all, in an attack
 #            or after a mistake in the configuration that locks everybody out. An alert on the share
 #            of 401s never rings.
-# Way out    group_unhandled_paths=True, and filter_unhandled_paths=False: they are counted under the path __unknown__, with their
-#            status. Or refuse in a dependency or an endpoint, behind the router.
+# Way out    group_unhandled_paths=True, and filter_unhandled_paths=False: they are counted under the
+#            path __unknown__, with their status. Or refuse behind the router, in the endpoint.
 # Source     stephenhillier/starlette_exporter, starlette_exporter/middleware.py.
 #            https://github.com/stephenhillier/starlette_exporter/issues/101 is open.
 # Needs      bash, python 3.10 or newer with pip. Exit status: 0 if nothing has changed.
@@ -84,7 +84,7 @@ print("answered:", *statuses)
 print(f"as it is: {counted('plain')}")
 asyncio.run(visit("unfiltered", filter_unhandled_paths=False))
 print(f"filter_unhandled_paths=False: {counted('unfiltered')}")
-asyncio.run(visit("grouped", filter_unhandled_paths=False, group_unhandled_paths=True))
+asyncio.run(visit("grouped", group_unhandled_paths=True, filter_unhandled_paths=False))
 print(f"group_unhandled_paths=True: {counted('grouped')}")
 PY
 PYTHONPATH=packages python3 ask.py >seen
