@@ -14,7 +14,8 @@
 # Way out    A counter of one's own where the request is refused; or alert on the difference of
 #            django_http_responses_before_middlewares_total and the sum by status.
 # Source     korfuri/django-prometheus, django_prometheus/middleware.py
-#            (PrometheusBeforeMiddleware, PrometheusAfterMiddleware) and documentation/exports.md.
+#            (PrometheusBeforeMiddleware, PrometheusAfterMiddleware).
+#            https://github.com/korfuri/django-prometheus/blob/master/README.md (where the two stand).
 # Needs      bash, python 3.10 or newer with pip. Exit status: 0 if nothing has changed.
 # Seen:
 #   | answered: 401 401 401 200 404
