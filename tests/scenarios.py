@@ -4,8 +4,11 @@
 a site of the stage with a real user pool, and gives the `Scene`: the site, the request as it was
 sent, its answer, and what the site's listener was told. A job has no request: see `Scene.ask`.
 
+`RULED[reason, status]` is another one, for a reason that the app's own code brings about in
+`SCENARIOS`: by a rule of the configuration or by a sign-in route, so that the request alone tells.
+
 To add a reason: a function under `@scenario("its_name", status)`. A test that compares one more
-word takes `Scene.head`, `Scene.config` and `Scene.now`, or gives all sites `Stage.options`.
+word takes `Scene.pasted` and `Scene.site.engine`, or gives all sites `Stage.options`.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,9 +20,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from amplify_mw import (
-    AmplifyConfig,
     AmplifyCookies,
     AuthError,
+    Needs,
     StoredSession,
     acting_as,
     hand_over_user,
@@ -50,7 +53,8 @@ class Watched(Site):
     def __init__(self, *facts: Any, **options: Any) -> None:
         self.events: list[Event] = []
         self.asked: list[Ask] = []
-        super().__init__(*facts, **{"on_event": self.events.append, **options})
+        listeners = [self.events.append, *options.pop("on_event", ())]
+        super().__init__(*facts, on_event=listeners, **options)
 
     def send(self, handler: Handler, ask: Ask) -> Got:
         self.asked.append(ask)
@@ -61,7 +65,7 @@ class Scene(NamedTuple):
     """A reason at work. `ask`, `got`: the request and its answer; None in a job, which has none.
 
     `status`: of the answer, or of the error in a job. `events`: what the site's listener was told
-    meanwhile, and since the scene before.
+    meanwhile, and since the scene before. `handed_over`: a job's text.
     """
 
     site: Watched
@@ -69,23 +73,17 @@ class Scene(NamedTuple):
     got: Got | None
     status: int
     events: tuple[Event, ...]
+    handed_over: str = ""
 
     @property
-    def config(self) -> AmplifyConfig:
-        """The site's configuration, with the keys preloaded unless the reason is about them."""
-        return self.site.config
-
-    @property
-    def now(self) -> float:
-        """The time at the site, in seconds since the epoch."""
-        now: float = self.site.clock()
-        return now
-
-    @property
-    def head(self) -> tuple[str, str, Mapping[str, str]] | None:
-        """The method, the path and the headers of the request."""
-        ask = self.ask
-        return None if ask is None else (ask.method, ask.path, ask.all_headers)
+    def pasted(self) -> bytes:
+        """The head of the request, as developer tools show it, or the job's text."""
+        if self.ask is None:
+            return self.handed_over.encode()
+        query = f"?{self.ask.query}" if self.ask.query else ""
+        lines = [f"{self.ask.method} {self.ask.path}{query} HTTP/1.1"]
+        lines += [f"{name}: {value}" for name, value in self.ask.all_headers.items()]
+        return "\r\n".join(lines).encode()
 
     @property
     def cookie(self) -> Cookie:
@@ -154,14 +152,17 @@ class Stage:
 
 Scenario = Callable[[Stage], Scene]
 SCENARIOS: dict[tuple[str, int], Scenario] = {}
+RULED: dict[tuple[str, int], Scenario] = {}
 
 
-def scenario(reason: str, status: int) -> Callable[[Scenario], Scenario]:
-    """Puts a function into `SCENARIOS`."""
+def scenario(
+    reason: str, status: int, among: dict[tuple[str, int], Scenario] = SCENARIOS
+) -> Callable[[Scenario], Scenario]:
+    """Puts a function into `SCENARIOS`, or among others."""
 
     def put(play: Scenario) -> Scenario:
-        assert (reason, status) not in SCENARIOS
-        SCENARIOS[reason, status] = play
+        assert (reason, status) not in among
+        among[reason, status] = play
         return play
 
     return put
@@ -188,7 +189,7 @@ def _job(site: Watched, text: str) -> Scene:
         with acting_as(text, engine):
             raise AssertionError("the job acts for somebody")
     except AuthError as error:
-        return Scene(site, None, None, error.status_code, tuple(site.events))
+        return Scene(site, None, None, error.status_code, tuple(site.events), text)
 
 
 # The cookie, or the lack of it.
@@ -478,6 +479,8 @@ def _says_no(user: object) -> bool:
 
 
 def _guard(**needs: Any) -> Scenario:
+    """A visitor of a guarded function."""
+
     def play(stage: Stage) -> Scene:
         browser = stage.site("memory").sign_in()
         stage.clock.advance(120)
@@ -486,15 +489,44 @@ def _guard(**needs: Any) -> Scenario:
     return play
 
 
+def _path(**needs: Any) -> Scenario:
+    """A visitor of a path with such needs."""
+
+    def play(stage: Stage) -> Scene:
+        browser = stage.site("memory", protect={"/orders/*": Needs(**needs)}).sign_in()
+        stage.clock.advance(120)
+        return visit(browser, _page, path="/orders/1")
+
+    return play
+
+
+_NEEDS: dict[tuple[str, int], dict[str, Any]] = {
+    ("missing_group", 403): {"groups": ["admins"]},
+    ("missing_scope", 403): {"scopes": ["orders/write"]},
+    ("unmet_claim", 403): {"claims": {"custom:plan": "pro"}},
+    ("not_permitted", 403): {"check": _says_no},
+    ("not_fresh", 401): {"fresh": 60},
+    ("acr_too_low", 401): {"acr": ["urn:mfa"]},
+}
+for _key, _needs in _NEEDS.items():
+    scenario(*_key)(_guard(**_needs))
+    scenario(*_key, RULED)(_path(**_needs))
+
+
+def _route(path: str, headers: Mapping[str, str]) -> Scenario:
+    """A visitor of a sign-in route."""
+
+    def play(stage: Stage) -> Scene:
+        return visit(stage.visitor(), path=path, headers={**NAVIGATION, **headers})
+
+    return play
+
+
 for _key, _play in {
-    ("missing_group", 403): _guard(groups=["admins"]),
-    ("missing_scope", 403): _guard(scopes=["orders/write"]),
-    ("unmet_claim", 403): _guard(claims={"custom:plan": "pro"}),
-    ("not_permitted", 403): _guard(check=_says_no),
-    ("not_fresh", 401): _guard(fresh=60),
-    ("acr_too_low", 401): _guard(acr=["urn:mfa"]),
+    ("cross_site", 403): _route("/auth/sign-out", {"Sec-Fetch-Site": "cross-site"}),
+    ("speculative_request", 403): _route("/auth/sign-in", AHEAD),
 }.items():
-    scenario(*_key)(_play)
+    scenario(*_key, RULED)(_play)
 
 
 # The Authorization header.
@@ -522,17 +554,26 @@ def session_by_header(stage: Stage) -> Scene:
     return visit(site.browser(), site.end(), headers=_bearer(stage))
 
 
+@scenario("bearer_request", 400, RULED)
+def sign_in_by_header(stage: Stage) -> Scene:
+    site = stage.site("memory", bearer=True, routes={})
+    return visit(site.browser(), path="/auth/sign-in", headers=_bearer(stage))
+
+
+def _machine(stage: Stage) -> dict[str, Any]:
+    claims = {"scope": "orders/write", "username": None, "origin_jti": None, "event_id": None}
+    return {"headers": _bearer(stage, sub=stage.pool.client_id, **claims)}
+
+
 @scenario("not_a_person", 403)
 def machine(stage: Stage) -> Scene:
-    headers = _bearer(
-        stage,
-        sub=stage.pool.client_id,
-        username=None,
-        scope="orders/write",
-        origin_jti=None,
-        event_id=None,
-    )
-    return visit(stage.site(bearer=True).browser(), headers=headers)
+    return visit(stage.site(bearer=True).browser(), **_machine(stage))
+
+
+@scenario("not_a_person", 403, RULED)
+def machine_at_a_users_path(stage: Stage) -> Scene:
+    site = stage.site(bearer=True, protect=["/account"])
+    return visit(site.browser(), path="/account", **_machine(stage))
 
 
 # Jobs.

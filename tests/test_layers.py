@@ -78,8 +78,8 @@ HOUSE = {
         report configuration
         inspection.facts inspection.judgement inspection.recognition inspection.looking
         inspection.tokens inspection.cookies inspection.alone inspection.sessions
-        inspection.requests inspection.judging inspection.explaining inspection.inspection
-        inspection.command
+        inspection.handed_over inspection.requests inspection.judging inspection.explaining
+        inspection.inspection inspection.command
         examination.subject examination.settings examination.cookies examination.paths
         examination.keys examination.stores examination.packages examination.reach
         examination.discovery examination.key_sets examination.clients examination.sign_in

@@ -1,27 +1,55 @@
-"""Every reason: it is explained, and a request gets what the explanation says."""
+"""Every reason: it is explained, a request gets what the explanation says, and all say one word."""
 
+import json
 import logging
-import re
+from collections import Counter
 from collections.abc import Iterator
+from io import StringIO
 from pathlib import Path
 from typing import get_args
 
 import pytest
 
+from amplify_mw.audit import AuditLog
+from amplify_mw.diagnostics import inspect_credential
 from amplify_mw.errors import Reason
 from amplify_mw.events import Refused, SignInFailed
+from amplify_mw.otel import OpenTelemetry
 from amplify_mw.reasons import EXPLANATIONS, Answer, explain
 from amplify_mw.routes.failures import Code
 from amplify_mw.testing import LocalUserPool
-from tests.scenarios import SCENARIOS, Stage
+from tests.otel.recording import Recording
+from tests.scenarios import RULED, SCENARIOS, Scenario, Stage
 from tests.shells import Shell
 from tests.sites import Clock
 
 CODES = {str(code) for code in Code}
+ANSWERS = {
+    (code, answer.status): answer for code, each in EXPLANATIONS.items() for answer in each.answers
+}
+# `inspect` tells the reason of these from the line of the log alone: the request does not hold it.
+# It tells all others from the request itself; of those in `RULED`, from the request there.
+BY_LINE = {
+    # Cognito's answer to a refresh.
+    *(("malformed_token", 503), ("wrong_issuer", 503), ("token_expired", 503)),
+    *(("session_revoked", 401), ("token_mismatch", 401), ("refresh_token_reused", 401)),
+    *(("user_not_found", 401), ("user_not_confirmed", 401), ("password_reset_required", 401)),
+    *(("client_not_found", 401), ("trigger_refused", 401), ("token_too_large", 503)),
+    *(("throttled", 503), ("cognito_unavailable", 503), ("cognito_misconfigured", 503)),
+    *(("firewall_blocked", 503), ("trigger_failed", 503), ("cognito_error", 503)),
+    # Its answer to the code of a sign-in, and what the app makes of that.
+    *(("sign_in_too_old", 403), ("sign_in_too_weak", 403), ("sign_in_denied", 403)),
+    *(("sign_in_error", 500), ("code_rejected", 400), ("provider_misconfigured", 502)),
+    *(("token_refused", 502), ("provider_unavailable", 503), ("session_too_large", 500)),
+    # A function that the app calls.
+    *(("missing_token", 401), ("not_refreshable", 401), ("missing_scope", 401)),
+    *(("user_not_confirmed", 403), ("password_reset_required", 403)),
+    *(("cognito_misconfigured", 500), ("cognito_error", 500)),
+}
 CASES = [
-    pytest.param(code, answer, id=f"{code}-{answer.status}")
-    for code, each in EXPLANATIONS.items()
-    for answer in each.answers
+    pytest.param(*key, play, key not in untold, id=f"{key[0]}-{key[1]}{way}")
+    for way, plays, untold in (("", SCENARIOS, BY_LINE | set(RULED)), ("-ruled", RULED, set()))
+    for key, play in plays.items()
 ]
 
 
@@ -77,26 +105,79 @@ def test_a_word_that_is_no_reason_has_no_explanation() -> None:
 # The requests.
 
 
+@pytest.fixture(scope="module")
+def recording() -> Iterator[Recording]:
+    """The metrics of all requests, which are read by difference."""
+    made = Recording()
+    yield made
+    made.close()
+
+
 def test_each_answer_has_its_scenario() -> None:
-    assert set(SCENARIOS) == {
-        (code, status) for code, each in EXPLANATIONS.items() for status in each.statuses
-    }
+    assert set(SCENARIOS) == set(ANSWERS)
+    assert set(ANSWERS) >= BY_LINE | set(RULED)
+    assert not BY_LINE & set(RULED)
 
 
-@pytest.mark.parametrize(("code", "answer"), CASES)
-def test_a_request_gets_the_answer_the_event_and_the_line_of_its_reason(
-    stage: Stage, code: str, answer: Answer, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(("code", "status", "play", "is_told"), CASES)
+def test_event_log_metric_audit_and_inspect_have_one_word_for_a_request(
+    stage: Stage,
+    recording: Recording,
+    caplog: pytest.LogCaptureFixture,
+    code: str,
+    status: int,
+    play: Scenario,
+    is_told: bool,
 ) -> None:
     caplog.set_level(logging.DEBUG, logger="amplify_mw")
-    scene = SCENARIOS[code, answer.status](stage)
+    audit, telemetry = StringIO(), OpenTelemetry(meter_provider=recording.meters)
+    stage.options |= {"telemetry": telemetry, "on_event": [AuditLog(audit)]}
+    before = counted(recording)
+    scene, answer = play(stage), ANSWERS[code, status]
     assert Answer(scene.status, scene.cookie) == answer
-    is_sign_in = code in CODES and (code, answer.status) != ("duplicate_cookie", 401)
-    events = scene.told(SignInFailed if is_sign_in else Refused)
-    assert events == [(code, answer.status)]
-    assert code in said(caplog)
+    is_sign_in = code in CODES and (code, status) != ("duplicate_cookie", 401)
+    assert scene.told(SignInFailed if is_sign_in else Refused) == [(code, status)]
+    outcome = "sign_in_failed" if is_sign_in else "refused"
+    measured = of_reason(code, counted(recording) - before)
+    assert measured[outcome, code, status] == 1
+    assert of_reason(code, audited(audit)) == measured
+    found = inspect_credential(scene.pasted, scene.site.engine)
+    assert (found.reason == code) == is_told
+    assert not is_told or (found.status, found.cookie) == answer
+    assert inspected_line(code, caplog) == (code, *answer)
 
 
-def said(caplog: pytest.LogCaptureFixture) -> set[str]:
-    """The words of reasons in the log's lines."""
-    lines = " ".join(record.getMessage() for record in caplog.records)
-    return set(re.findall(r"(?:refused|answered \d+|sign-in failed): (\w+)", lines))
+Outcomes = Counter[tuple[str, str, int]]
+
+
+def of_reason(code: str, outcomes: Outcomes) -> Outcomes:
+    """Those of one reason."""
+    return Counter({outcome: count for outcome, count in outcomes.items() if outcome[1] == code})
+
+
+def counted(recording: Recording) -> Outcomes:
+    """The counts of the metric by outcome, reason and status."""
+    names = ("amplify_mw.outcome", "amplify_mw.reason", "http.response.status_code")
+    found: Outcomes = Counter()
+    for attributes, count in recording.points("amplify_mw.outcomes"):
+        outcome, reason, status = map(attributes.get, names)
+        found[str(outcome), str(reason), status or 0] += count
+    return found
+
+
+def audited(audit: StringIO) -> Outcomes:
+    """The same by the lines of an audit."""
+    events = [json.loads(line) for line in audit.getvalue().splitlines()]
+    return Counter(
+        (line["event"]["action"], line["event"]["reason"], line["http"]["response"]["status_code"])
+        for line in events
+        if "reason" in line["event"]
+    )
+
+
+def inspected_line(code: str, caplog: pytest.LogCaptureFixture) -> tuple[str, int | None, str]:
+    """The reason, the status and the cookie that `inspect` gives for the last line of a reason."""
+    lines = [record for record in caplog.records if getattr(record, "reason", "") == code]
+    line = logging.Formatter(logging.BASIC_FORMAT).format(lines[-1])
+    found = inspect_credential(line.encode())
+    return found.reason, found.status, found.cookie

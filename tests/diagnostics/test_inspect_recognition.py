@@ -49,12 +49,45 @@ CONFIG = AmplifyConfig(
         (b"sign-in failed: bad_signature (GET '/')", "reason", b"bad_signature"),
         (b'{"status": 401, "reason": "token_expired"}', "reason", b"token_expired"),
         (b'{"type": "about:blank", "status": 401}', "answer", b""),
+        (b"a token was refused (wrong_client): it claims to be of", "reason", b"wrong_client"),
+        (b"DEBUG amplify_mw attributes: missing_scope", "reason", b"missing_scope"),
+        (b"sign-in answers again", "text", b"sign-in answers again"),
+        (b'{"message": "\\ud800 refused: x", "reason": "\\ud800"}', "answer", b""),
         (b"{" * 100_000, "cookie_value", b"{" * 100_000),
     ],
 )
 def test_what_was_pasted_is_seen_from_its_content(text: bytes, kind: str, value: bytes) -> None:
     found = recognise(text)
     assert (found.kind, found.value) == (kind, value)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (b"answered 503: malformed_token (GET '/')", "(503, the cookie is kept)"),
+        (b"answered 401: malformed_token (GET '/')", "(401, the cookie is cleared)"),
+        (
+            b"cookie refused: malformed_token (GET '/')",
+            "(401, the cookie is cleared; or 503, the cookie is kept)",
+        ),
+        (b"sign-in failed: duplicate_cookie (GET '/')", "(409, the cookie is kept)"),
+        (b"cookie refused: invalid_session (GET '/')", "(401, the cookie is cleared)"),
+        (b"invalid_handover", "(401)"),
+        (b"answered 418: wrong_client (GET '/')", "(418)"),
+        (b'{"status": 503, "reason": "malformed_token"}', "(503, the cookie is kept)"),
+        (
+            b'{"message": "answered 503: malformed_token", "reason": "malformed_token"}',
+            "(503, the cookie is kept)",
+        ),
+        (
+            b'{"event": {"reason": "malformed_token"}, "http": {"response": {"status_code": 503}}}',
+            "(503, the cookie is kept)",
+        ),
+        (b'{"event": ["reason"], "reason": "malformed_token", "status": true}', "; or 503"),
+    ],
+)
+def test_the_answer_is_that_of_the_line(line: bytes, said: str) -> None:
+    assert said in str(inspect_credential(line)).splitlines()[2]
 
 
 HEADS = [
@@ -86,6 +119,7 @@ PIECES = st.sampled_from(
         *(b"Bearer ", b"Authorization: ", b"Origin: null\n", b"Sec-Purpose: prefetch\n", b"\x00"),
         *(b"\x1b[2J", b"{", b'{"reason": "', b"CognitoIdentityServiceProvider.web.", b"%ff", b","),
         *(b"curl ", b"curl -H 'Cookie: a", b"'", b"-b a=b"),
+        *(b"answered 503: malformed_token", b'{"message": "', b'{"event": {"reason": "', b"{} "),
         *(b"LastAuthUser=a", b"a.accessToken=", b"refused: ", b":path: /\n", b"Host: a\n"),
     ]
 )

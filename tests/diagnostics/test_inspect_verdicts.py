@@ -20,6 +20,7 @@ from amplify_mw import (
     StoredSession,
     TokenSession,
     get_current_user,
+    hand_over_user,
 )
 from amplify_mw.diagnostics import Inspection, inspect_credential
 from amplify_mw.stores.memory import MemoryStore
@@ -230,6 +231,7 @@ def test_tokens_that_are_due_make_it_a_request_to_tell(build: Any, clock: Clock)
         clock.advance(2 * HOUR)
         found = inspected(site, browser.header)
         assert (found.outcome, found.exit_status) == ("unknown", 3)
+        assert (found.reason, found.status) == ("", None)  # Cognito was not asked
         assert "a request would get new ones" in found.why or "write to the" in found.why
         assert browser.does().body == "ada"
 
@@ -245,6 +247,25 @@ def test_a_key_that_is_not_here_is_named_by_its_place(build: Any, clock: Clock) 
     assert "keys[1] opens it, an older one of 2" in {check.found for check in found.checks}
     other = build("sealed", session={"keys": [KEYS[2]]})
     assert agrees(other, browser.header).reason == "unknown_session_key"
+
+
+def test_a_token_from_the_future_is_laid_on_no_server(
+    sites: dict[str, Site], pool: LocalUserPool, clock: Clock
+) -> None:
+    token = pool.mint("ada", issued_at=clock() + 1000)
+    found = agrees(sites["token"], f"amplify-session={token}")
+    assert (found.outcome, found.reason) == ("unknown", "token_not_yet_valid")
+    assert found.why.endswith("the token is of a time to come")
+
+
+def test_a_hand_over_that_opens_is_told(build: Any) -> None:
+    site = build("sealed")
+    text = site.sign_in().ask(hand_over_user).body.encode()
+    found = inspect_credential(text, site.engine)
+    assert (found.recognised, found.outcome, found.exit_status) == ("handover", "signed_in", 0)
+    assert str(found).startswith("This is a hand-over to a job.")
+    changed = inspect_credential(text[:-4] + b"AAAA", site.engine)
+    assert (changed.recognised, changed.reason) == ("cookie_value", "invalid_session")
 
 
 # Requests.

@@ -43,6 +43,8 @@ def nothing_said(found: Recognised) -> str:
         return "there was nothing to read: give it on standard input, or by --file"
     if found.kind == "answer":
         return "answers never say the reason; the log does, at DEBUG, and events do"
+    if found.kind == "text":
+        return "it is no credential, and no line of the log that names a reason: see those at DEBUG"
     return ""
 
 

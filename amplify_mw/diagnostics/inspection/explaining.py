@@ -11,6 +11,7 @@ from ...models.check import Check
 from ...web.authorization import MALFORMED, MAX_SENT, bearer_token
 from .alone import token_in
 from .cookies import cookie_checks
+from .handed_over import explain_handed_over
 from .judgement import Judgement
 from .judging import environ_with, judge
 from .looking import Looking
@@ -32,6 +33,9 @@ def explain_all(
     found: Recognised, looking: Looking, *, elsewhere: bool
 ) -> tuple[Judgement, list[Check], dict[str, bytes]]:
     """The judgement, all checks, and the tokens by their names. `elsewhere`: as `judge` has it."""
+    handed = explain_handed_over(found, looking)
+    if handed is not None:
+        return handed
     judgement = judge(found, looking, elsewhere=elsewhere)
     if judgement.read_as == "nothing":
         return judgement, [], {}

@@ -37,7 +37,8 @@ class Inspection:
 
     recognised: str
     """The input's form: `token`, `authorization`, `cookie_value`, `cookies`, `request`, `reason`,
-    `answer` (the body of one) or `nothing`."""
+    `answer` (the body of one), `handover`, `text` (none of
+    these) or `nothing`."""
 
     outcome: str
     """`signed_in`, `refused`, or `unknown`: it cannot be told."""
@@ -46,10 +47,11 @@ class Inspection:
     """The one reason; see `amplify_mw.errors.Reason`. Empty if there is none."""
 
     status: int | None
-    """The HTTP status of the answer; None if the app answers."""
+    """The HTTP status of the answer; None if the app answers, or if it cannot be told."""
 
     cookie: str
-    """The fate of the session's cookie: `kept`, `cleared`, or `none`: it is about none."""
+    """The fate of the session's cookie: `kept`, `cleared`, or `none`: it is about none, or it
+    depends on the status, which is not known."""
 
     why: str
     """Why it cannot be told; else empty."""
@@ -106,15 +108,24 @@ class Inspection:
         return "\n".join(lines)
 
     def _headline(self) -> str:
-        status = "" if self.status is None else f" ({self.status}"
-        status += f", the cookie is {self.cookie})" if status and self.cookie != "none" else ""
-        status += ")" if status and not status.endswith(")") else ""
+        status = "" if self.status is None else f" ({_answered(self.status, self.cookie)})"
         if self.outcome == "signed_in":
             return f"Signed in{status}."
         if self.outcome == "refused":
-            return f"Refused: {self.reason}{status}."
+            return f"Refused: {self.reason}{status or self._either()}."
         reason = f" ({self.reason})" if self.reason else ""
         return f"Cannot be told{reason}: {printable(self.why)}."
+
+    def _either(self) -> str:
+        """The answers that a reason may have, if a line of the log does not tell which."""
+        explanation = explain(self.reason) if self.recognised == "reason" else None
+        answers = () if explanation is None else explanation.answers
+        said = "; or ".join(_answered(answer.status, answer.cookie) for answer in answers)
+        return f" ({said})" if said else ""
+
+
+def _answered(status: int, cookie: str) -> str:
+    return f"{status}, the cookie is {cookie}" if cookie != "none" else f"{status}"
 
 
 def _told(explanation: Explanation) -> list[tuple[str, str]]:
@@ -182,7 +193,7 @@ def _inspection(
     judgement, checks, tokens = explained
     mend = mend_of(judgement.reason)
     return Inspection(
-        recognised=found.kind,
+        recognised="handover" if judgement.read_as == "handover" else found.kind,
         outcome=judgement.word,
         reason=judgement.reason,
         status=judgement.status,
@@ -201,11 +212,20 @@ def _unlike(mend: str, check: Check) -> Check:
 
 def _of_reason(found: Recognised) -> Inspection:
     """The answer to a bare reason, or a line of the log."""
-    reason = found.value.decode("ascii")
+    reason, status = found.value.decode("ascii"), found.status
     explanation = explain(reason)
-    status = explanation.statuses[0] if explanation and explanation.statuses else None
-    cookie = "none" if explanation is None else explanation.cookie
-    return Inspection("reason", "refused", reason, status, cookie, "", ())
+    known = () if explanation is None else explanation.answers
+    answers = [answer for answer in known if status in (None, answer.status)]
+    cookies = {answer.cookie for answer in answers}
+    return Inspection(
+        recognised="reason",
+        outcome="refused",
+        reason=reason,
+        status=answers[0].status if len(answers) == 1 else status,
+        cookie=cookies.pop() if len(cookies) == 1 else "none",
+        why="",
+        checks=(),
+    )
 
 
 def _input_checks(found: Recognised) -> list[Check]:

@@ -6,7 +6,7 @@ if TYPE_CHECKING:
     from ...sessions.verdicts import Verdict
 
 Word: TypeAlias = Literal["signed_in", "refused", "unknown"]
-As: TypeAlias = Literal["cookie", "header", "token", "request", "nothing"]
+As: TypeAlias = Literal["cookie", "header", "token", "request", "handover", "nothing"]
 Fate: TypeAlias = Literal["kept", "cleared", "none"]
 
 

@@ -11,14 +11,13 @@ Rules:
 
 from typing import Any, Final
 
-from ...bearer import BearerSource
 from ...cognito.invalid import InvalidToken
 from ...cognito.keys import KeysUnavailable
 from ...effects import Flow
 from ...errors import ConfigurationError, NetworkError
 from ...sessions.stored import StoredSession
 from ...sessions.token import TokenSession, keys_unavailable, refused
-from ...sessions.verdicts import KnownMachine, Refused, SignedIn, Verdict
+from ...sessions.verdicts import KnownMachine, SignedIn, Verdict
 from .alone import nothing_said
 from .judgement import As, Fate, Judgement
 from .looking import Looking, Outcome, environ_of
@@ -41,6 +40,8 @@ _WITHHELD: Final = {
     "ends": "a request would end the session",
     "revocations": "a request would have tokens revoked",
 }
+_LEFT_OUT: Final = "a request would ask another server"
+_NOT_YET: Final = "by this machine's clock the token is of a time to come"
 
 
 def read_as(found: Recognised, looking: Looking) -> As:
@@ -128,9 +129,8 @@ def _of_outcome(outcome: Outcome, *, is_request: bool) -> Judgement:
     if visit is None:
         why = "the path is ignored: the middleware reads no credential there"
         return Judgement("unknown", why=why if status is None else "", status=status)
-    by_header = isinstance(visit.source, BearerSource)
     cookie: Fate = "cleared" if visit.clears else "kept"
-    if by_header or not visit.cookies or visit.home.read(visit.cookies) is None:
+    if not visit.cookies or visit.home.cookie.read(visit.cookies) is None:
         cookie = "none"
     judgement = _of_verdict(visit.verdict, outcome.withheld)
     if is_request:
@@ -147,15 +147,17 @@ def _of_verdict(verdict: Verdict, withheld: tuple[str, ...]) -> Judgement:
     if isinstance(verdict, KnownMachine):
         return Judgement("refused", verdict.reason, 403)
     status = verdict.error.status_code
-    if issubclass(verdict.error, NetworkError):
-        return Judgement("unknown", verdict.reason, status, why=_why(withheld, verdict))
-    return Judgement("refused", verdict.reason, status)
+    if not issubclass(verdict.error, NetworkError):
+        return Judgement("refused", verdict.reason, status)
+    if withheld:  # the outage is of our own making
+        return Judgement("unknown", why=_why(withheld))
+    said = _NOT_YET if verdict.reason == "token_not_yet_valid" else "it does not answer from here"
+    return Judgement("unknown", verdict.reason, status, why=f"{verdict.reason}: {said}")
 
 
-def _why(withheld: tuple[str, ...], verdict: Refused) -> str:
-    """Why it cannot be told: a step left out, or something out of reach."""
-    said = dict.fromkeys(_WITHHELD.get(step, "") for step in withheld)
-    return "; ".join(filter(None, said)) or f"{verdict.reason}: it does not answer from here"
+def _why(withheld: tuple[str, ...]) -> str:
+    """Why it cannot be told: steps left out."""
+    return "; ".join(dict.fromkeys(_WITHHELD.get(step, _LEFT_OUT) for step in withheld))
 
 
 def _answered(judgement: Judgement, outcome: Outcome) -> Judgement:
@@ -166,9 +168,7 @@ def _answered(judgement: Judgement, outcome: Outcome) -> Judgement:
         return Judgement("signed_in") if is_machine else judgement
     answers = [each for each in outcome.refusals if getattr(each, "at", "answer") == "answer"]
     if outcome.withheld and (judgement.word != "refused" or status == _UNAVAILABLE):
-        why = _why(outcome.withheld, Refused(NetworkError, "cognito_unavailable"))
-        reason = judgement.reason if judgement.word == "unknown" else ""
-        return Judgement("unknown", reason, status, why=why)
+        return Judgement("unknown", why=_why(outcome.withheld))
     if judgement.word == "unknown":
         return judgement._replace(status=status)
     if answers:

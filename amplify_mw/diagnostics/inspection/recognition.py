@@ -5,12 +5,14 @@ r"""Recognising the input: a token, a cookie, headers, a request, a log line.
     recognise(b"amplify-session=...")        cookies; `Cookie:` lines are joined
     recognise(b"GET /account HTTP/1.1\n...") a request, from DevTools or `curl -v`
     recognise(b"curl 'https://...' -H ...")  a request, copied "as cURL"
-    recognise(b"wrong_client")               a reason; a line of the log with one, too
+    recognise(b"wrong_client")               a reason; a line of the log or the audit with one, too
 
 Rules:
 - By content alone, without an option. Any bytes are something; nothing raises.
 - At most `MAX_READ` bytes are looked at. Every step takes linear time.
-- Anything else is the bare value of a session's cookie.
+- A hand-over has the form of a sealed session's value: only the keys tell (`handed_over`).
+- Anything else is text if it has a space, and the bare value of a session's cookie if not: a value
+  has none (RFC 6265bis 4.1.1).
 """
 
 import json
@@ -18,7 +20,7 @@ import re
 import shlex
 from collections.abc import Iterable
 from itertools import pairwise
-from typing import Final, Literal, NamedTuple, TypeAlias, get_args
+from typing import Any, Final, Literal, NamedTuple, TypeAlias, get_args
 
 from ...errors import Reason
 from ...reasons import explain
@@ -26,7 +28,16 @@ from ...reasons import explain
 MAX_READ: Final = 1024 * 1024  # bytes
 _MAX_FIELDS: Final = 1_000
 Kind: TypeAlias = Literal[
-    "nothing", "token", "authorization", "cookie_value", "cookies", "request", "reason", "answer"
+    "nothing",
+    "token",
+    "authorization",
+    "cookie_value",
+    "cookies",
+    "request",
+    "reason",
+    "answer",
+    "text",
+    "handover",
 ]
 Fields: TypeAlias = list[tuple[str, bytes]]
 
@@ -39,6 +50,8 @@ NAMES: Final[dict[Kind, str]] = {
     "request": "the head of a request",
     "reason": "a reason",
     "answer": "the body of an answer",
+    "text": "text",
+    "handover": "a hand-over to a job",
 }
 _LONGEST_COMMAND: Final = 65_536
 _NO_ADDRESS: Final = frozenset(("-e", "--referer", "-x", "--proxy"))
@@ -52,8 +65,9 @@ _PAIR: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,1024}[ \t]*=")
 _BEARER: Final = re.compile(rb"(?i)bearer[ \t]")
 _WORD: Final = re.compile(rb"[a-z][a-z_]{2,40}")
 _LOG_LINE: Final = re.compile(
-    rb"(?:\w{1,30} refused|answered [0-9]{3}|sign-in failed): ([a-z][a-z_]{2,40})"
+    rb"(?:\w{1,30} refused|answered ([0-9]{3})|(sign-in failed)|attributes): ([a-z][a-z_]{2,40})"
 )
+_NOTICE: Final = re.compile(rb"(?:was refused|signed in by them) \(([a-z][a-z_]{2,40})\)")
 _OWN_WORDS: Final = {"sign-out by another site's page": "cross_site"}
 _UNENCODED: Final = re.compile(rb"[A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]*){2}")
 _JWT: Final = b"eyJ"  # base64url of `{"`
@@ -64,6 +78,7 @@ class Recognised(NamedTuple):
 
     `value`: the token, the cookie's value, the `Cookie` or the `Authorization` header's, or the
     reason. `fields`: a request's header fields, names in lower case. `is_cut`: there was more.
+    `status`: of the answer, if the line with the reason tells it.
     """
 
     kind: Kind
@@ -72,6 +87,7 @@ class Recognised(NamedTuple):
     target: str = "/"
     fields: tuple[tuple[str, bytes], ...] = ()
     is_cut: bool = False
+    status: int | None = None
 
     def __repr__(self) -> str:
         return f"<Recognised {self.kind}>"
@@ -112,9 +128,12 @@ def _reason(text: bytes) -> Recognised | None:
     """A bare reason, or one in a line of the log."""
     if _WORD.fullmatch(text) and _is_reason(text):
         return Recognised("reason", text)
-    found = _LOG_LINE.search(text[:16_384])
-    if found and _is_reason(found[1]):
-        return Recognised("reason", found[1])
+    found, notice = _LOG_LINE.search(text[:16_384]), _NOTICE.search(text[:16_384])
+    if found and _is_reason(found[3]):
+        status = int(found[1]) if found[1] else None
+        return _with_status(found[3], _of_sign_in(found[3]) if found[2] else status)
+    if notice and _is_reason(notice[1]):
+        return Recognised("reason", notice[1])
     for words, reason in _OWN_WORDS.items():
         if words.encode() in text[:16_384]:
             return Recognised("reason", reason.encode())
@@ -126,18 +145,41 @@ def _is_reason(word: bytes) -> bool:
     return name in _ALSO_REASONS or explain(name) is not None
 
 
+def _of_sign_in(reason: bytes) -> int | None:
+    """The status of a sign-in that fails for this: a request may be refused for it as well."""
+    explanation = explain(reason.decode("ascii"))
+    return None if explanation is None else explanation.statuses[-1]
+
+
+def _with_status(reason: bytes, status: object) -> Recognised:
+    is_one = type(status) is int and 400 <= status < 600
+    return Recognised("reason", reason, status=status if is_one else None)  # type: ignore[arg-type]
+
+
 def _answer(text: bytes) -> Recognised | None:
-    """A problem document (RFC 9457), or another JSON object with a reason in it."""
+    """A problem document (RFC 9457), or a line of a log or an audit in JSON."""
     if not text.startswith(b"{"):
         return None
     try:
         found = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    reason = found.get("reason") if isinstance(found, dict) else None
+    message = _within(found, "message")
+    line = _reason(message.encode(errors="replace")) if isinstance(message, str) else None
+    if line is not None and line.status is not None:
+        return line
+    reason = _within(found, "reason") or _within(found, "event", "reason")
     if isinstance(reason, str) and reason.isascii() and _is_reason(reason.encode()):
-        return Recognised("reason", reason.encode())
-    return Recognised("answer")
+        status = _within(found, "status") or _within(found, "http", "response", "status_code")
+        return _with_status(reason.encode(), status)
+    return line or Recognised("answer")
+
+
+def _within(value: Any, *names: str) -> Any:
+    """A member of JSON objects in one another; None if there is none."""
+    for name in names:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
 
 
 def _curl(text: bytes) -> Recognised | None:
@@ -218,7 +260,7 @@ def _value(text: bytes) -> Recognised:
         return Recognised("token", text)
     if _PAIR.match(text):
         return Recognised("cookies", _joined(text.split(b"\n")))
-    return Recognised("cookie_value", text)
+    return Recognised("text" if b" " in text else "cookie_value", text)
 
 
 def _joined(lines: Iterable[bytes]) -> bytes:
