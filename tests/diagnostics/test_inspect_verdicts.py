@@ -265,7 +265,7 @@ def test_a_hand_over_that_opens_is_told(build: Any) -> None:
     assert (found.recognised, found.outcome, found.exit_status) == ("handover", "signed_in", 0)
     assert str(found).startswith("This is a hand-over to a job.")
     changed = inspect_credential(text[:-4] + b"AAAA", site.engine)
-    assert (changed.recognised, changed.reason) == ("cookie_value", "invalid_session")
+    assert (changed.recognised, changed.reason) == ("cookie_value", "unknown_session_key")
 
 
 # Requests.
