@@ -24,7 +24,10 @@ def test_the_programs_of_a_page_run(page: str, pool: LocalUserPool) -> None:
 
 
 def test_every_block_says_its_language() -> None:
-    known = {"python", "py", "console", "sh", "js", "json", "html", "text", "nginx", "toml", "yaml"}
+    known = {
+        *("python", "py", "console", "sh", "js", "json", "html", "text"),
+        *("nginx", "toml", "yaml", "promql"),
+    }
     for page, text in PAGES.items():
         fences = re.findall(r"^```(.*)$", text, re.MULTILINE)
         languages = {name for name in fences[::2] if not name.startswith("{")}

@@ -47,11 +47,13 @@ FOLDER = Path(__file__).parent.parent.parent / "docs" / "dashboards"
 DASHBOARD = json.loads((FOLDER / "amplify-mw.json").read_text())
 ALERTS = yaml.safe_load((FOLDER / "alerts.yaml").read_text())["groups"][0]["rules"]
 PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
+PAGE = (FOLDER.parent / "signed-out.md").read_text()
 QUERIES = {
     f"{panel['title']} {target['refId']}": target["expr"]
     for panel in PANELS
     for target in panel["targets"]
 }
+QUERIES["signed-out.md"] = re.findall(r"^```promql\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)[0]
 RULES = {rule["alert"]: rule["expr"] for rule in ALERTS}
 VARIABLES = {"$job": ".*", "$__rate_interval": "1m", "$__range": "5m"}
 PROMETHEUS, PROMTOOL = shutil.which("prometheus"), shutil.which("promtool")
