@@ -7,6 +7,8 @@ Rules:
   in the file when the request is answered, and `fork()` has nothing to lose.
 - Sums of refusals are written with the first event after their period, by `flush` and `close`, and
   at the end of the interpreter: a fork would stop a timer's thread.
+- Nothing comes amid a line. An event or a `close()` from a signal's handler, a finalizer or the
+  stream itself, while its thread writes, is put off until the line is written.
 - Nothing is opened before the first line: a command of another user of the system, with the same
   configuration and no events, makes no file.
 """
@@ -14,9 +16,11 @@ Rules:
 import os
 import time
 import weakref
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from inspect import iscoroutinefunction
 from threading import RLock
 from typing import IO, Any, Final, Literal, Self, TypeAlias
 
@@ -29,6 +33,7 @@ from .targets import File, Stream
 
 Fsync: TypeAlias = Literal["never", "each"] | float
 _MAX_PERIOD: Final = 24 * 3600.0  # seconds
+_MAX_PUT_OFF: Final = 100  # jobs amid one line: more come from a stream that causes events itself
 
 
 class AuditLog:
@@ -54,7 +59,8 @@ class AuditLog:
         clock: Callable[[], float] = time.time,
     ) -> None:
         check_number("AuditLog.summary_every", summary_every, 1, _MAX_PERIOD)
-        interval, found = _interval(fsync), _target(target)
+        interval = _interval(fsync)
+        found = _target(target, is_synced=interval is not None)
         if interval is not None and isinstance(found, Stream):
             raise ConfigurationError(
                 "AuditLog.fsync: a stream is not synced here; write a path, or leave fsync out"
@@ -129,12 +135,16 @@ class _Writer:
     def _begin(self) -> None:
         """Count from zero."""
         self._lock = RLock()  # reentrant, for the handler of a signal
+        self._is_busy = False
+        self._put_off: deque[Callable[[], None]] = deque()
+        self._put_off_now = 0  # amid the line that is being written
         self._limits = Limits(self._every)
         self.lost = 0
         self._unsaid = 0  # lines lost since the last one that was written
         self._lost_since = 0.0
         self._is_dirty = False
         self._synced_at = float("-inf")
+        self._to_sync: list[int] = []  # descriptors, synced after the lock was released
         self._news: list[str] = []  # for the log, which is told after the lock was released
 
     def after_fork(self) -> None:
@@ -143,33 +153,60 @@ class _Writer:
         self.target.close()
 
     def tell(self, event: Event) -> None:
-        with self._lock:
-            now = self._clock()
-            if self._limits.is_over(now):
-                self._summarize(now)
-            if not isinstance(event, Refused | SignInFailed) or self._limits.admits(event, now):
-                self._write(partial(line_of, event, now), now)
-            descriptor = self._for_sync(now)
-        self._after(descriptor)
+        self._do(partial(self._tell, event))
 
     def flush(self) -> None:
-        with self._lock:
-            now = self._clock()
-            self._summarize(now)
-            descriptor = self._for_sync(now, is_last=True)
-        self._after(descriptor)
+        self._do(self._flush)
 
     def close(self) -> None:
-        self.flush()
+        self._do(self._close)
+
+    def _do(self, job: Callable[[], None]) -> None:
+        """Do a job when no other one is being done."""
         with self._lock:
-            self.target.close()
+            if self._is_busy:  # on this very thread
+                self._do_later(job)
+                return
+            self._is_busy = True
+            try:
+                job()
+                while self._put_off:
+                    self._put_off.popleft()()
+            finally:
+                self._is_busy, self._put_off_now = False, 0
+            descriptors, self._to_sync = self._to_sync, []
+        self._after(descriptors)
+
+    def _do_later(self, job: Callable[[], None]) -> None:
+        self._put_off_now += 1
+        if self._put_off_now <= _MAX_PUT_OFF:
+            self._put_off.append(job)
+        else:
+            self._lose(RecursionError("writing causes events itself"), self._clock())
+
+    def _tell(self, event: Event) -> None:
+        now = self._clock()
+        if self._limits.is_over(now):
+            self._summarize(now)
+        if not isinstance(event, Refused | SignInFailed) or self._limits.admits(event, now):
+            self._write(partial(line_of, event, now), now)
+        self._want_sync(now)
+
+    def _flush(self) -> None:
+        now = self._clock()
+        self._summarize(now)
+        self._want_sync(now, is_last=True)
+
+    def _close(self) -> None:
+        self._flush()
+        self.target.close()
 
     def _summarize(self, now: float) -> None:
         for each in self._limits.sums():
             self._write(partial(line_of_many, each, now), now)
 
     def _write(self, make: Callable[[], bytes | None], now: float) -> None:
-        """Write a line, and first how many were lost before it. Never raises."""
+        """Write a line, and first how many were lost before it."""
         try:
             line = make()
             if line is None:
@@ -180,10 +217,12 @@ class _Writer:
                 self._found_again(now)
             self.target.write(line)
             self._is_dirty = True
-        except Exception as error:  # noqa: BLE001  # of any stream
+        except BaseException as error:
             self._lose(error, now)
+            if not isinstance(error, Exception):  # an exit, or a time limit of the app
+                raise
 
-    def _lose(self, error: Exception, now: float) -> None:
+    def _lose(self, error: BaseException, now: float) -> None:
         if not self._unsaid:
             self._lost_since = now
         self.lost += 1
@@ -202,39 +241,44 @@ class _Writer:
                 "lost"
             )
 
-    def _for_sync(self, now: float, *, is_last: bool = False) -> int | None:
-        """A descriptor to sync, if that is due."""
+    def _want_sync(self, now: float, *, is_last: bool = False) -> None:
+        """Note the descriptor to sync, if that is due."""
         interval = self._interval
         if interval is None or not self._is_dirty:
-            return None
+            return
         if not is_last and 0 <= now - self._synced_at < interval:
-            return None
+            return
         try:
             descriptor = self.target.duplicate()
         except OSError as error:
             self._lose(error, now)
-            return None
+            return
         self._is_dirty, self._synced_at = False, now
-        return descriptor
-
-    def _after(self, descriptor: int | None) -> None:
-        """Sync and tell the log, without the lock: neither delays another thread's line."""
         if descriptor is not None:
-            try:
-                os.fsync(descriptor)
-            except OSError as error:
-                with self._lock:
-                    self._lose(error, self._clock())
-            finally:
-                os.close(descriptor)
+            self._to_sync.append(descriptor)
+
+    def _after(self, descriptors: list[int]) -> None:
+        """Sync and tell the log, without the lock: neither delays another thread's line."""
+        for descriptor in descriptors:
+            self._sync(descriptor)
         if self._news:
             with self._lock:
                 news, self._news = self._news, []
             for text in news:
                 logger.warning("%s", text)
 
+    def _sync(self, descriptor: int) -> None:
+        try:
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            with self._lock:
+                self._lose(error, self._clock())
 
-def _why(error: Exception) -> str:
+
+def _why(error: BaseException) -> str:
     said = (isinstance(error, OSError) and error.strerror) or str(error)
     return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
@@ -253,13 +297,14 @@ def _interval(fsync: object) -> float | None:
     return float(str(fsync))
 
 
-def _target(target: object) -> File | Stream:
+def _target(target: object, *, is_synced: bool) -> File | Stream:
     if isinstance(target, str | os.PathLike):
         path = os.fspath(target)
-        if not isinstance(path, str) or not path:
+        if not isinstance(path, str) or not path or "\0" in path:
             raise ConfigurationError("AuditLog: write a path as text, such as 'audit.jsonl'")
-        return File(os.path.abspath(path))
-    if not callable(getattr(target, "write", None)) or isinstance(target, type):
+        return File(os.path.abspath(path), is_synced=is_synced)
+    write = getattr(target, "write", None)
+    if not callable(write) or isinstance(target, type) or iscoroutinefunction(write):
         raise ConfigurationError(
             "AuditLog: write a path, such as 'audit.jsonl', or a stream, such as sys.stdout; got "
             + kind_of(target)

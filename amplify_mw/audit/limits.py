@@ -43,20 +43,18 @@ class Limits:
         """Whether an event gets a line of its own. If not, it is counted."""
         if self._since is None:
             self._since = now
-        kind = type(event)
-        lines = self._lines.get((kind, event.reason), 0)
-        if isinstance(event, SignInFailed):
-            is_admitted = lines < MAX_FAILURES
-        else:
+        kind, most, key = type(event), MAX_FAILURES, None
+        if isinstance(event, Refused):
+            most = MAX_REFUSALS
             key = event.reason, event.status, event.user_id, event.handle, event.address
-            is_admitted = lines < MAX_REFUSALS and key not in self._seen
-            if is_admitted:
-                self._seen.add(key)
-        if is_admitted and len(self._lines) < MAX_GROUPS:
-            self._lines[kind, event.reason] = lines + 1
-            return True
-        self._count(event, now)
-        return False
+        lines = self._lines.get((kind, event.reason), 0)
+        if lines >= most or key in self._seen or len(self._lines) >= MAX_GROUPS:
+            self._count(event, now)
+            return False
+        if key is not None:
+            self._seen.add(key)
+        self._lines[kind, event.reason] = lines + 1
+        return True
 
     def _count(self, event: Refused | SignInFailed, now: float) -> None:
         group = Group(

@@ -7,7 +7,10 @@ Rules:
   it is opened again. A truncated file (`copytruncate`) goes on from its new end.
 - The part of a line that still fitted on a full disk is cut off again. If it cannot be, the next
   line begins with a newline.
-- Opening and writing never wait for the reader of a pipe.
+- Opening and writing never wait for the reader of a named pipe. A stream waits for its own.
+- Links are followed. The rights of a file that is there already stay as they are.
+- With a policy to sync, a file that was moved away is synced before it is left, and so is the
+  folder of a new one.
 - A child of `fork()` opens the file for itself.
 """
 
@@ -18,11 +21,12 @@ from io import BufferedIOBase, RawIOBase
 from stat import S_ISREG
 from typing import Any, Final
 
+_NO_WAIT: Final[int] = getattr(os, "O_NONBLOCK", 0)
 _FLAGS: Final = (
     os.O_WRONLY
     | os.O_APPEND
     | os.O_CREAT
-    | getattr(os, "O_NONBLOCK", 0)
+    | _NO_WAIT
     | getattr(os, "O_NOCTTY", 0)
     | getattr(os, "O_BINARY", 0)
 )
@@ -31,10 +35,11 @@ _SETTLED: Final = 5.0  # seconds: no line takes that long to write
 
 
 class File:
-    """A file by its absolute path, opened with the first line."""
+    """A file by its absolute path, opened with the first line. `is_synced`: as the rules say."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, is_synced: bool = False) -> None:
         self.name: str = path
+        self._is_synced = is_synced
         self._descriptor: int | None = None
         self._identity: tuple[int, int] | None = None
         self._is_torn = False
@@ -57,18 +62,28 @@ class File:
         try:
             found = os.stat(self.name)
         except FileNotFoundError:
-            self.close()
+            self._leave()
         else:
             if (found.st_dev, found.st_ino) != self._identity:
-                self.close()
+                self._leave()
         if self._descriptor is None:
             self._descriptor = os.open(self.name, _FLAGS, _MODE)
             found = os.fstat(self._descriptor)
             self._identity = found.st_dev, found.st_ino
+            if self._is_synced and found.st_size == 0:
+                _sync_folder(self.name)
             # Younger, and another process may be writing its end just now.
             is_old = S_ISREG(found.st_mode) and time.time() - found.st_mtime > _SETTLED
             self._is_torn = is_old and _ends_amid_a_line(self.name)
         return self._descriptor
+
+    def _leave(self) -> None:
+        """Close a file that was moved away."""
+        try:
+            if self._is_synced and self._descriptor is not None:
+                os.fsync(self._descriptor)
+        finally:
+            self.close()
 
     def duplicate(self) -> int | None:
         """A descriptor of the open file, for `fsync`; None if none is open. Raises `OSError`."""
@@ -94,16 +109,31 @@ def _cut(descriptor: int, written: int) -> bool:
     return True
 
 
+def _sync_folder(path: str) -> None:
+    """Sync the folder of a new file, which has its name."""
+    with suppress(OSError):  # Windows opens no folder; some file systems sync none
+        descriptor = os.open(os.path.dirname(path), os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
 def _ends_amid_a_line(path: str) -> bool:
     """Whether a file ends without a newline, as after a loss of power."""
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=_opened_at_once) as file:
             if file.seek(0, os.SEEK_END) == 0:
                 return False
             file.seek(-1, os.SEEK_END)
             return file.read(1) != b"\n"
     except OSError:  # it may be written and not read
         return False
+
+
+def _opened_at_once(path: str, flags: int) -> int:
+    """Open for reading, without waiting: there may be a pipe by now."""
+    return os.open(path, flags | _NO_WAIT)
 
 
 class Stream:
@@ -114,13 +144,18 @@ class Stream:
         self._stream = stream
         is_binary = isinstance(stream, RawIOBase | BufferedIOBase)
         self._takes_bytes = is_binary or "b" in str(getattr(stream, "mode", ""))
+        self._is_raw = isinstance(stream, RawIOBase)  # and may take a part of a line
+        self._is_torn = False
 
     def write(self, line: bytes) -> None:
         """Write a line and flush it. Raises the stream's own errors."""
         stream = self._stream
+        line = b"\n" + line if self._is_torn else line
         written = stream.write(line if self._takes_bytes else line.decode("ascii"))
-        if isinstance(self._stream, RawIOBase) and written != len(line):
+        if self._is_raw and written != len(line):
+            self._is_torn = self._is_torn or bool(written)
             raise OSError("a part of the line was not taken")
+        self._is_torn = False
         flush = getattr(stream, "flush", None)
         if flush is not None:
             flush()

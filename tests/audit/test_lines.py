@@ -8,7 +8,7 @@ import pytest
 
 from amplify_mw import AuthError, get_current_user, require_auth
 from amplify_mw.audit import AuditLog
-from amplify_mw.audit.limits import MAX_FAILURES, MAX_GROUPS, MAX_REFUSALS
+from amplify_mw.audit.limits import MAX_FAILURES, MAX_GROUPS, MAX_REFUSALS, Limits
 from amplify_mw.events import (
     Event,
     Notice,
@@ -245,6 +245,13 @@ def test_memory_is_bounded_whatever_comes(audit: Audit) -> None:
     assert len(sums) <= MAX_GROUPS + 1
     assert len(lines) + sum(line["amplify_mw"]["count"] for line in sums) == 4000
     assert sums[-1]["event"]["reason"] == "other"
+
+
+def test_addresses_are_not_kept_for_reasons_beyond_the_limit(clock: Clock) -> None:
+    limits = Limits(60.0)
+    for number in range(2000):
+        limits.admits(refused(reason=f"r{number}", address=str(number)), clock.now)
+    assert len(limits._seen) == MAX_GROUPS
 
 
 def test_a_clock_that_was_set_back_ends_the_period(audit: Audit, clock: Clock) -> None:

@@ -229,6 +229,88 @@ def test_a_stream_gets_each_line_at_once(path: Path) -> None:
         assert not raw.closed
 
 
+class Raw(io.RawIOBase):
+    """Takes a part of its first line, as a file without a buffer on a full disk."""
+
+    written = b""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        taken = bytes(data) if self.written else bytes(data)[:40]
+        self.written += taken
+        return len(taken)
+
+
+def test_a_stream_that_took_a_part_of_a_line_spoils_no_other() -> None:
+    stream: Any = Raw()
+    log = AuditLog(stream)
+    log(IN)
+    log(OUT)
+    torn, *lines = stream.written.splitlines()
+    assert len(torn) == 40
+    found = [json.loads(line)["event"]["action"] for line in lines]
+    assert found == ["lines_lost", "signed_out"]
+    assert log.lost == 1
+
+
+# What comes amid a line.
+
+
+def test_a_signals_handler_amid_a_line_is_put_off(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, write = AuditLog(path), os.write
+    log(IN)
+
+    def handled(descriptor: int, data: bytes) -> int:
+        monkeypatch.setattr(os, "write", write)
+        log(REFUSED)
+        log.close()
+        return write(descriptor, data)
+
+    monkeypatch.setattr(os, "write", handled)
+    log(OUT)
+    assert actions(path) == ["signed_in", "signed_out", "refused"]
+    assert log.lost == 0
+
+
+class Echo(io.StringIO):
+    """Causes an event with each line, as a stream that signs in to send it would."""
+
+    log: AuditLog
+
+    def write(self, text: str) -> int:
+        self.log(IN)
+        return super().write(text)
+
+
+def test_a_stream_that_causes_events_itself_does_not_go_on_for_ever() -> None:
+    stream = Echo()
+    log = stream.log = AuditLog(stream)
+    log(IN)
+    lines = stream.getvalue().splitlines()
+    assert (len(lines), log.lost) == (101, 1)
+
+
+def test_an_exit_from_a_signals_handler_leaves_a_log_that_works(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, write = AuditLog(path), os.write
+
+    def handled(descriptor: int, data: bytes) -> int:
+        monkeypatch.setattr(os, "write", write)
+        log(OUT)
+        raise SystemExit(descriptor, data)
+
+    monkeypatch.setattr(os, "write", handled)
+    with pytest.raises(SystemExit):
+        log(IN)
+    log.close()
+    assert actions(path) == ["lines_lost", "signed_out"]
+
+
 # fsync.
 
 
@@ -238,7 +320,7 @@ def synced(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     fsync = os.fsync
 
     def noted(descriptor: int) -> None:
-        found.append(descriptor)
+        found.append(os.fstat(descriptor).st_ino)
         fsync(descriptor)
 
     monkeypatch.setattr(os, "fsync", noted)
@@ -257,8 +339,27 @@ def test_lines_are_synced_as_often_as_asked_for(
     log(OUT)
     log.close()
     log.flush()  # nothing is new
-    assert len(synced) == times
+    assert synced.count(path.stat().st_ino) == times
     assert log.lost == 0
+
+
+def test_a_new_file_is_in_its_folder_for_sure(path: Path, synced: list[int]) -> None:
+    log = AuditLog(path, fsync="each")
+    log(IN)
+    log(OUT)
+    assert synced.count(path.parent.stat().st_ino) == 1
+
+
+def test_a_file_that_was_moved_away_is_synced_first(
+    path: Path, clock: Clock, synced: list[int]
+) -> None:
+    log = AuditLog(path, fsync=10.0, clock=clock)
+    log(IN)
+    log(IN)
+    old = path.rename(path.with_suffix(".1"))
+    assert synced.count(old.stat().st_ino) == 1
+    log(OUT)
+    assert synced.count(old.stat().st_ino) == 2
 
 
 def test_what_cannot_be_synced_counts_as_lost(
@@ -391,10 +492,19 @@ def test_one_of_a_stream_is_not_pickled() -> None:
         pickle.dumps(AuditLog(sys.stdout))
 
 
+class AsyncStream:
+    """A stream whose `write` would not be awaited."""
+
+    async def write(self, line: str) -> None:
+        raise AssertionError(line)
+
+
 @pytest.mark.parametrize(
     ("target", "options"),
     [
         ("", {}),
+        ("a\0b", {}),
+        (AsyncStream(), {}),
         (b"audit.jsonl", {}),
         (None, {}),
         (io.StringIO, {}),
