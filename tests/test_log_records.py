@@ -2,7 +2,10 @@
 
 import json
 import logging
+import pickle
 from collections.abc import Iterator
+from logging.handlers import QueueHandler, SocketHandler
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
@@ -67,8 +70,22 @@ def told(record: logging.LogRecord) -> dict[str, object]:
     return {name: record.__dict__[name] for name in NAMES}
 
 
-def test_the_names_are_those_of_the_docs() -> None:
+def test_the_names_are_those_of_the_docs_and_none_of_loggings_own() -> None:
     assert tuple(FIELDS) == NAMES
+    record = logging.makeLogRecord({})
+    assert FIELDS.keys().isdisjoint({*vars(record), "message", "asctime", "taskName"})
+
+
+def test_a_queue_or_a_socket_takes_the_attributes_along(kept: Kept) -> None:
+    fault = ValueError("why")
+    write_line(Refused("bad_signature", 401, "cookie", session="token", path="/a"), error=fault)
+    queue: SimpleQueue[logging.LogRecord] = SimpleQueue()
+    QueueHandler(queue).emit(kept.records[0])
+    sent = pickle.loads(pickle.dumps(queue.get()))
+    assert told(sent) == told(kept.records[0])
+    handler = SocketHandler("127.0.0.1", None)
+    packed = pickle.loads(handler.makePickle(kept.records[0])[4:])
+    assert {name: packed[name] for name in NAMES} == told(kept.records[0])
 
 
 def test_a_refusal_says_why_where_and_whose(shell: Shell, pool: LocalUserPool, kept: Kept) -> None:

@@ -328,6 +328,7 @@ class AmplifyConfig(PoolOptions):
     """How many proxies add to the `client_address` header, each at its right end. Default: 1.
 
     2 takes the second entry from the right. From 1 to 16; with fewer entries there is no address.
+    A number that is too large takes a client's own text.
     """
 
     telemetry: Telemetry | None = None

@@ -58,6 +58,16 @@ def test_a_relative_path_stays_where_it_was(
     assert actions(tmp_path / "audit.jsonl") == ["signed_in"]
 
 
+def test_a_link_is_followed_and_a_files_own_mode_stays(path: Path) -> None:
+    path.touch(0o640)
+    path.chmod(0o640)
+    link = path.with_name("link")
+    link.symlink_to(path)
+    AuditLog(link)(IN)
+    assert actions(path) == ["signed_in"]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
 # Rotation.
 
 
