@@ -73,6 +73,32 @@ def test_a_session_that_a_sign_in_replaces_is_named_too(build: Build, events: li
     assert found[SignedIn].handle == after.handle
 
 
+def test_an_end_everywhere_names_the_session_it_was_asked_with(
+    build: Build, events: list[Event]
+) -> None:
+    site = build(on_event=events.append)
+    site.sign_in()
+    browser = site.sign_in()
+    [info] = [info for info in infos(site, browser) if info.is_current]
+    told(site, events)
+    browser.does(site.end(everywhere=True))
+    ended = [event for event in told(site, events) if isinstance(event, SignedOut)]
+    assert [(event.how, event.handle) for event in ended] == [("everywhere", info.handle)]
+
+
+def test_a_sign_in_at_the_routes_names_the_session_it_replaces(
+    build: Build, events: list[Event]
+) -> None:
+    site = build(on_event=events.append, routes=auth_routes())
+    visitor = Visitor(site)
+    visitor.sign_in()
+    [first] = told(site, events)
+    visitor.sign_in(prompt="login")
+    found = {type(event): event for event in told(site, events)}
+    assert (found[SignedOut].how, found[SignedOut].handle) == ("replaced", first.handle)
+    assert found[SignedIn].handle not in (None, first.handle)
+
+
 def test_a_sign_out_route_names_the_session_that_nobody_has_read(
     build: Build, events: list[Event]
 ) -> None:
