@@ -33,7 +33,7 @@ from .targets import File, Stream
 
 Fsync: TypeAlias = Literal["never", "each"] | float
 _MAX_PERIOD: Final = 24 * 3600.0  # seconds
-_MAX_PUT_OFF: Final = 100  # jobs amid one line: more come from a stream that causes events itself
+_MAX_PUT_OFF: Final = 1000  # jobs; more come from a stream that causes events itself
 
 
 class AuditLog:
@@ -182,7 +182,7 @@ class _Writer:
         if self._put_off_now <= _MAX_PUT_OFF:
             self._put_off.append(job)
         else:
-            self._lose(RecursionError("writing causes events itself"), self._clock())
+            self._lose(RecursionError("the stream itself causes events"), self._clock())
 
     def _tell(self, event: Event) -> None:
         now = self._clock()

@@ -301,7 +301,7 @@ def test_a_stream_that_causes_events_itself_does_not_go_on_for_ever() -> None:
     log = stream.log = AuditLog(stream)
     log(IN)
     lines = stream.getvalue().splitlines()
-    assert (len(lines), log.lost) == (101, 1)
+    assert (len(lines), log.lost) == (1001, 1)
 
 
 def test_an_exit_from_a_signals_handler_leaves_a_log_that_works(
