@@ -12,6 +12,8 @@ Rules:
 - With a policy to sync, a file that was moved away is synced before it is left, and so is the
   folder of a new one.
 - A child of `fork()` opens the file for itself.
+- A stream that could not be flushed gets no further line until it can be: its buffer would fill up
+  with lines that were counted as lost.
 """
 
 import os
@@ -136,6 +138,10 @@ def _opened_at_once(path: str, flags: int) -> int:
     return os.open(path, flags | _NO_WAIT)
 
 
+def _nothing() -> None:
+    """For streams without `flush`."""
+
+
 class Stream:
     """A stream of text or bytes, such as `sys.stdout`."""
 
@@ -146,19 +152,23 @@ class Stream:
         self._takes_bytes = is_binary or "b" in str(getattr(stream, "mode", ""))
         self._is_raw = isinstance(stream, RawIOBase)  # and may take a part of a line
         self._is_torn = False
+        self._is_stuck = False  # the last line may be in the stream's buffer still
 
     def write(self, line: bytes) -> None:
         """Write a line and flush it. Raises the stream's own errors."""
         stream = self._stream
+        flush = getattr(stream, "flush", None) or _nothing
+        if self._is_stuck:
+            flush()
+        self._is_stuck = True
         line = b"\n" + line if self._is_torn else line
         written = stream.write(line if self._takes_bytes else line.decode("ascii"))
         if self._is_raw and written != len(line):
             self._is_torn = self._is_torn or bool(written)
             raise OSError("a part of the line was not taken")
         self._is_torn = False
-        flush = getattr(stream, "flush", None)
-        if flush is not None:
-            flush()
+        flush()
+        self._is_stuck = False
 
     def duplicate(self) -> None:
         """None: a stream is its owner's to sync."""

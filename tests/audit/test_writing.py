@@ -265,6 +265,35 @@ def test_a_stream_that_took_a_part_of_a_line_spoils_no_other() -> None:
     assert log.lost == 1
 
 
+class Full(io.RawIOBase):
+    """A disk that is full, and is not any more."""
+
+    is_full = True
+    written = b""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        if self.is_full:
+            raise OSError(28, "No space left on device")
+        self.written += bytes(data)
+        return len(data)
+
+
+def test_the_buffer_of_a_stream_keeps_no_lines_that_were_lost() -> None:
+    disk = Full()
+    log = AuditLog(io.TextIOWrapper(io.BufferedWriter(disk)))
+    for _ in range(5):
+        log(IN)
+    disk.is_full = False
+    log(OUT)
+    lines = [json.loads(line) for line in disk.written.splitlines()]
+    # The first was in the buffer, and nobody can take it back.
+    assert [line["event"]["action"] for line in lines] == ["signed_in", "lines_lost", "signed_out"]
+    assert log.lost == lines[1]["amplify_mw"]["lost"] == 5
+
+
 # What comes amid a line.
 
 
