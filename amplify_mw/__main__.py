@@ -116,6 +116,10 @@ def _add_inspect(commands: "_Commands") -> None:
         description=_INSPECTS,
     )
     inspect.fill = _add_inspect_options
+    inspect.surplus = (
+        "a credential is not read from here, since shells remember it: give it on standard input, "
+        "or write --file PATH; for the options see --help"
+    )
     inspect.set_defaults(run=_inspect)
 
 
@@ -126,16 +130,24 @@ def _add_doctor(commands: "_Commands") -> None:
 
 
 class _Parser(argparse.ArgumentParser):
-    """A command's parser. `fill` declares its options when it has something to read."""
+    """A command's parser. `fill` declares its options when it has something to read.
+
+    `surplus`: the error of arguments that it does not know, in place of argparse's, which repeats
+    them: one may be a token.
+    """
 
     fill: Callable[[argparse.ArgumentParser], None] | None = None
+    surplus = ""
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """As the base does."""
         fill, self.fill = self.fill, None
         if fill is not None:
             fill(self)
-        return super().parse_known_args(args, namespace)
+        known, unknown = super().parse_known_args(args, namespace)
+        if unknown and self.surplus:
+            self.error(self.surplus)
+        return known, unknown
 
 
 _Commands: TypeAlias = "argparse._SubParsersAction[_Parser]"

@@ -18,6 +18,7 @@ import re
 import sys
 from contextlib import redirect_stdout
 from importlib import import_module
+from sysconfig import get_path
 from traceback import extract_tb
 from typing import Any, Final
 
@@ -28,6 +29,7 @@ from ..errors import ConfigurationError, kind_of
 from ..shell.inside import own_of, things_in
 
 _TELLING: Final = (ImportError, AttributeError, KeyError, ConfigurationError)  # by their messages
+_LIBRARIES: Final = tuple({get_path(name) + os.sep for name in ("stdlib", "purelib", "platlib")})
 _VARIABLE: Final = re.compile("'[A-Z][A-Z0-9_]*'")
 
 
@@ -36,6 +38,11 @@ def configuration_of(source: str | None) -> AmplifyConfig:
     if source is None:
         return AmplifyConfig.from_env()
     module, colon, attribute = source.partition(":")
+    if source.endswith(".py"):
+        name = os.path.basename(source).removesuffix(".py")
+        raise ConfigurationError(
+            f"--config {source}: write module:attribute, such as {name}:config"
+        )
     if source.endswith(".json") or (not colon and os.path.exists(source)):
         return AmplifyConfig.from_outputs(source)
     if not (colon and module and attribute):
@@ -120,10 +127,19 @@ def _said(error: BaseException) -> str:
     """An exception of the app's in words."""
     if isinstance(error, _TELLING) and not isinstance(error, KeyError):
         return str(error)
-    name = type(error).__name__
+    name, mend = type(error).__name__, ""
     if isinstance(error, KeyError) and _VARIABLE.fullmatch(str(error)):
         name = f"{name} {error}"  # a variable of the environment that is not set
+        mend = f": set {error.args[0]}, as where the app runs"
+    elif isinstance(error, OSError) and error.errno:
+        name = f"{name} ({os.strerror(error.errno)})"  # the system's own words
+    return f"importing it has raised {name}{_place(error)}{mend}"
+
+
+def _place(error: BaseException) -> str:
+    """The innermost line of the app's own, or else of any other."""
     frames = extract_tb(error.__traceback__)
     own = [frame for frame in frames if not frame.filename.startswith(("<", __file__))]
-    place = f" in {own[-1].filename}, line {own[-1].lineno}" if own else ""
-    return f"importing it has raised {name}{place}"
+    of_app = [frame for frame in own if not frame.filename.startswith(_LIBRARIES)]
+    nearest = (of_app or own)[-1:]
+    return "".join(f" in {frame.filename}, line {frame.lineno}" for frame in nearest)

@@ -59,6 +59,12 @@ def fails():
 number = 7
 """
 
+PORT = """
+import socket
+with socket.create_server(("127.0.0.1", 0)) as taken:
+    socket.create_server(taken.getsockname())  # the innermost frame is the standard library's
+"""
+
 
 @pytest.fixture(scope="module")
 def module(tmp_path_factory: pytest.TempPathFactory) -> Any:
@@ -66,6 +72,7 @@ def module(tmp_path_factory: pytest.TempPathFactory) -> Any:
     (folder / "diagnosed_site.py").write_text(MODULE)
     (folder / "diagnosed_exit.py").write_text("raise SystemExit(1)")
     (folder / "diagnosed_key.py").write_text("import os\nos.environ['NO_SUCH_VARIABLE']")
+    (folder / "diagnosed_port.py").write_text(PORT)
     (folder / "diagnosed_syntax.py").write_text("def (:")
     sys.path.insert(0, str(folder))
     yield
@@ -100,6 +107,10 @@ def test_a_configuration_is_found_by_its_name_or_its_app(module: Any, attribute:
         ("diagnosed_none:config", "No module named 'diagnosed_none'"),
         ("diagnosed_exit:config", "importing it has raised SystemExit in "),
         ("diagnosed_key:config", "importing it has raised KeyError 'NO_SUCH_VARIABLE' in "),
+        ("diagnosed_key:config", "line 2: set NO_SUCH_VARIABLE, as where the app runs"),
+        ("diagnosed_port:config", "importing it has raised OSError (Address already in use) in "),
+        ("diagnosed_port:config", "diagnosed_port.py, line 4"),
+        ("diagnosed_site.py", "write module:attribute, such as diagnosed_site:config"),
         ("diagnosed_syntax:config", "importing it has raised SyntaxError"),
         ("no_such_file.json", "no_such_file.json"),
         ("..:config", "--config"),

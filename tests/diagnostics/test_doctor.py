@@ -16,6 +16,7 @@ import amplify_mw
 import amplify_mw.diagnostics.examination.examination as examination
 from amplify_mw import AmplifyConfig, AuthRoutes, ConfigurationError, CookiePolicy, SealedSession
 from amplify_mw.__main__ import main
+from amplify_mw.config.files import VARIABLES
 from amplify_mw.diagnostics import Examination, examine
 from amplify_mw.diagnostics.examination.pool import REMOTE_PROBES
 from amplify_mw.diagnostics.examination.subject import MAX_BYTES, Network, Subject
@@ -713,6 +714,15 @@ def test_a_check_that_fails_is_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_something_else_is_no_configuration() -> None:
     with pytest.raises(ConfigurationError, match=r"^config: write AmplifyConfig"):
         examine({})  # type: ignore[arg-type]
+
+
+def test_without_a_word_of_a_pool_the_line_names_the_option(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    assert main(["doctor", "--offline"]) == 1
+    assert "--config amplify_outputs.json, or --config module:attribute" in capsys.readouterr().out
 
 
 def test_the_page_has_every_line() -> None:

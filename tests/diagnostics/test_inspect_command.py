@@ -106,10 +106,16 @@ def test_the_environment_is_the_default(
     assert run(b"x")[0] == 2
 
 
-def test_a_credential_on_the_command_line_is_refused(run: Run) -> None:
+@pytest.mark.parametrize("how", ["eyJhbGciOiJub25lIn0.e30.", "--token=eyJhbGciOiJub25lIn0.e30."])
+def test_a_credential_on_the_command_line_is_refused_and_not_repeated(
+    run: Run, capsys: pytest.CaptureFixture[str], how: str
+) -> None:
     with pytest.raises(SystemExit) as error:
-        run(b"", "eyJhbGciOiJub25lIn0.e30.")
+        run(b"", how)
     assert error.value.code == 2
+    said = capsys.readouterr().err
+    assert "give it on standard input, or write --file PATH" in said
+    assert "eyJ" not in said
 
 
 def test_nothing_at_all_is_an_answer(run: Run, outputs: Any) -> None:

@@ -21,13 +21,16 @@ DESCRIPTION: Final = (
     "status: 0, or 1 if something is wrong, or else 3 if something cannot be told."
 )
 
+_NAME_IT: Final = "or write --config amplify_outputs.json, or --config module:attribute"
+
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
     parser.add_argument(
         "--config",
         metavar="SOURCE",
-        help="amplify_outputs.json, or package.module:attribute (default: the environment)",
+        help="amplify_outputs.json, or module:attribute of an AmplifyConfig, a function that "
+        "returns one, or an app (default: the environment)",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument(
@@ -56,7 +59,8 @@ def _configuration(source: str | None) -> AmplifyConfig | Check:
     try:
         return configuration_of(source)
     except ConfigurationError as error:
-        return Check("configuration", "wrong", str(error))
+        mend = _NAME_IT if source is None else ""
+        return Check("configuration", "wrong", str(error), mend=mend)
     except Exception as error:  # noqa: BLE001 - raised by the app's own module
         found = f"importing it raised {type(error).__name__}"
         module = str(source).partition(":")[0]
