@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from amplify_mw.config.files import VARIABLES
 from amplify_mw.testing import LocalUserPool
 from tests.test_layers import HEAVY, loaded_by
 
+SEALED = "eyJhbGciOiJkaXIiLCJlbmMiOiJBMjU2R0NNIiwia2lkIjoiVzk4OGFfbjQifQ..AAAA.AAAA.AAAA"
 OUTPUTS = "amplify_outputs.json"
 
 
@@ -104,6 +106,22 @@ def test_the_environment_is_the_default(
     assert run(pool.mint("ada").encode())[0] == 0
     monkeypatch.setenv("AMPLIFY_OUTPUTS", "/no/such/file.json")
     assert run(b"x")[0] == 2
+
+
+@pytest.mark.parametrize(
+    "prefix", ["Cookie: theme=dark; amplify-session=", "GET / HTTP/1.1\nCookie: amplify-session="]
+)
+def test_without_a_configuration_a_cookie_says_as_much_as_its_value(
+    run: Run, pool: LocalUserPool, prefix: str
+) -> None:
+    token = pool.mint("ada", expires_in=60, issued_at=1_700_000_000)
+    for value, checks in ((token, ("kid", "iss", "exp")), (SEALED, ("jwe",))):
+        (_, bare, _), (status, whole, _) = run(value.encode()), run((prefix + value).encode())
+        assert status == 3
+        for check in checks:
+            line = re.search(rf"^\w+ +{check} .*$", bare, re.MULTILINE)
+            assert line is not None
+            assert line[0].split() in [each.split() for each in whole.splitlines()]
 
 
 @pytest.mark.parametrize("how", ["eyJhbGciOiJub25lIn0.e30.", "--token=eyJhbGciOiJub25lIn0.e30."])

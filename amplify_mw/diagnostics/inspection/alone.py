@@ -12,7 +12,7 @@ from ...cognito.invalid import InvalidToken, shown
 from ...cognito.jwt import parse_segment, parse_token
 from ...models.check import Check
 from ...web.authorization import MALFORMED, MAX_SENT, bearer_token
-from .cookies import cookie_checks
+from .cookies import cookie_checks, usual_value
 from .facts import counted
 from .judgement import Judgement
 from .recognition import Recognised
@@ -33,8 +33,18 @@ def explain_alone(found: Recognised, now: float) -> tuple[Judgement, list[Check]
     judgement = Judgement("unknown", why=nothing_said(found) or NO_CONFIGURATION)
     cookies = found.field("cookie") if found.kind == "request" else found.value
     if found.kind in ("cookies", "request") and cookies:
-        return judgement, cookie_checks(cookies, None), {}
+        checks, tokens = _of_value(usual_value(cookies), now)
+        return judgement, cookie_checks(cookies, None) + checks, tokens
     return judgement, bare_checks(found.value) if found.kind == "cookie_value" else [], {}
+
+
+def _of_value(value: bytes | None, now: float) -> tuple[list[Check], dict[str, bytes]]:
+    """The checks of a session's cookie: those of a token, or of another form. And the token."""
+    if not value:
+        return [], {}
+    if value.count(b".") == 2:
+        return token_checks(value, Subject(None, now, MAX_SENT)), {"token": value}
+    return bare_checks(value), {}
 
 
 def nothing_said(found: Recognised) -> str:

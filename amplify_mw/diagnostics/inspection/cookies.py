@@ -14,7 +14,7 @@ from typing import Final
 from ...models.check import Check
 from ...sessions.amplify.wire import LAST_AUTH_USER, PREFIX
 from ...web.cookie_policy import MAX_PAIR_BYTES
-from ...web.cookies import DUPLICATE, UNREADABLE, SessionCookies
+from ...web.cookies import DUPLICATE, MAX_CHUNKS, UNREADABLE, ChunkReader, SessionCookies
 from ...web.requests import excerpt
 from .facts import counted, mend_of
 
@@ -37,6 +37,13 @@ def cookie_checks(header: bytes, cookies: SessionCookies | None) -> list[Check]:
     if cookies is not None and cookies.read(header) is None:
         checks += _near(own, pairs)
     return checks
+
+
+def usual_value(header: bytes) -> bytes | None:
+    """The value of the one session's cookie, by the library's own names for it."""
+    sent = [ChunkReader(name.encode(), MAX_CHUNKS).read(header) for name in _USUAL]
+    values = [value for value in sent if value is not None]
+    return values[0] if len(values) == 1 and isinstance(values[0], bytes) else None
 
 
 def _pairs(header: bytes) -> Iterator[tuple[str, bytes]]:
