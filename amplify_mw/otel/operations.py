@@ -9,8 +9,12 @@ Rules:
 - `error.type` is a reason ("throttled", "session_revoked"), or the name of an exception.
 - The span is the current one while its operation runs, so that other instrumentations' spans are
   its children.
+- Afterwards the thread or task has its former context again, whatever fails: an exporter, a
+  sampler, an instrumentation that leaves its own span behind. On a server's thread the next request
+  would be traced as a part of this one.
 """
 
+from contextvars import ContextVar, Token
 from functools import lru_cache
 from time import perf_counter
 from typing import Any, Final
@@ -32,15 +36,14 @@ class PassedOn:
     """Work that is not measured, in the context of a request."""
 
     def __init__(self, place: Any) -> None:
-        self._place = context.get_current() if place is None else place
-        self._token = context.attach(self._place)
+        self._way_back = attach(context.get_current() if place is None else place)
 
     def asked(self, url: str, status: int | None) -> None:
         """It is part of no operation."""
 
     def end(self, error: str | None) -> None:  # noqa: ARG002
         """Go back to the thread's own context."""
-        detach(self._place, self._token)
+        self._way_back.take()
 
 
 class Operation:
@@ -69,8 +72,7 @@ class Operation:
         self._asked = 0
         self._began = perf_counter()
         self._span = tracer.start_span(full, place, kind, {**self._attributes, **more})
-        self._place = trace.set_span_in_context(self._span, place)
-        self._token = context.attach(self._place)
+        self._way_back = attach(trace.set_span_in_context(self._span, place))
 
     def asked(self, url: str, status: int | None) -> None:
         """A request was sent, the first one or another."""
@@ -88,19 +90,43 @@ class Operation:
     def end(self, error: str | None) -> None:
         """It is over."""
         took, span = perf_counter() - self._began, self._span
-        if error is not None:
-            self._attributes["error.type"] = error
-            span.set_attribute("error.type", error)
-            span.set_status(trace.StatusCode.ERROR)
-        self._duration.record(took, self._attributes)  # within the span, for exemplars
-        span.end()
-        detach(self._place, self._token)
+        try:
+            if error is not None:
+                self._attributes["error.type"] = error
+                span.set_attribute("error.type", error)
+                span.set_status(trace.StatusCode.ERROR)
+            self._duration.record(took, self._attributes)  # within the span, for exemplars
+        finally:
+            try:
+                span.end()
+            finally:
+                self._way_back.take()
 
 
-def detach(place: Any, token: Any) -> None:
-    """Go back. A coroutine that is closed from another context has nothing to go back from."""
-    if context.get_current() is place:
-        context.detach(token)
+_ATTACHED: Final[ContextVar[None]] = ContextVar("amplify_mw_attached", default=None)
+
+
+class WayBack:
+    """From an attached context to the one before. Made by `attach`."""
+
+    __slots__ = ("_mark", "_token")
+
+    def __init__(self, token: Any, mark: Token[None]) -> None:
+        self._token = token
+        self._mark = mark
+
+    def take(self) -> None:
+        """Go back. A coroutine that is closed from another context has nothing to go back from."""
+        try:
+            _ATTACHED.reset(self._mark)
+        except ValueError:  # another context: OpenTelemetry would log an error
+            return
+        context.detach(self._token)
+
+
+def attach(place: Any) -> WayBack:
+    """Make a context the current one."""
+    return WayBack(context.attach(place), _ATTACHED.set(None))
 
 
 @lru_cache(maxsize=256)
