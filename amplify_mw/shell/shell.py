@@ -119,7 +119,7 @@ class Shell:
         if measuring is not None and measuring.sees_requests:
             from .telling import telling  # for apps that ask for it
 
-            self.enter = telling(self.enter, measuring)  # type: ignore[method-assign]
+            self.enter = telling(self.enter, measuring, self._is_same)  # type: ignore[method-assign]
         self._notices = Notices(self._home.reporter)
         self._notices.inheriting_threads()
         config = self._home.config

@@ -271,6 +271,38 @@ def asgi_inside_of(app: Any, recording: Recording, config: Any) -> Any:
     return AmplifyASGIMiddleware(ASGITraces(app, tracer_provider=recording.traces), config)
 
 
+@pytest.mark.parametrize("who", ["ada", None])
+@pytest.mark.parametrize("options", [{}, {"protect": ["/private"]}])
+def test_the_user_of_a_request_that_the_app_makes_is_not_on_the_span_around_it(
+    pool: LocalUserPool, config: Any, recording: Recording, who: str | None, options: Any
+) -> None:
+    def inner(environ: Any, start_response: Any) -> Any:
+        start_response("200 OK", [])
+        return [getattr(user_or_none(), "username", "nobody").encode()]
+
+    other = AmplifyWSGIMiddleware(inner, config.replace(**options))
+    tokens = {name: pool.sign_in(name).id_token for name in NAMES}
+
+    def app(environ: Any, start_response: Any) -> Any:
+        start_response("200 OK", [])
+        return [Sent().send(other, Ask(cookie=tokens["grace"])).body.encode()]
+
+    traced = WSGITraces(AmplifyWSGIMiddleware(app, config), tracer_provider=recording.traces)
+    assert ask(traced, tokens[who] if who else None) == "grace"
+    assert users(recording) == [sub_of(tokens[who]) if who else None]
+
+
+@pytest.mark.parametrize("has_outer", [True, False])
+def test_a_request_through_two_middlewares_is_told_of_once(
+    pool: LocalUserPool, recording: Recording, has_outer: bool
+) -> None:
+    counted = pool.config(keys=pool.jwks(), telemetry=recording.telemetry(count_users=True))
+    around = counted if has_outer else counted.replace(telemetry=None)
+    app = AmplifyWSGIMiddleware(flask_app(recording), counted, ignore=["/health"])
+    assert ask(AmplifyWSGIMiddleware(app, around), pool.sign_in("ada").id_token) == "ada"
+    assert recording.points("amplify_mw.requests") == [({"amplify_mw.session.kind": "token"}, 1)]
+
+
 def test_nobody_is_named_unless_that_is_asked_for(
     pool: LocalUserPool, config: Any, recording: Recording
 ) -> None:
