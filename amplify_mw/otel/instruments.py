@@ -147,9 +147,10 @@ _making: Final = threading.RLock()
 def instruments_of(provider: metrics.MeterProvider | None, version: str) -> Instruments:
     """The instruments of a provider, made once."""
     with _making:
+        if provider is None and not _global:
+            known = _of_providers.get(metrics.get_meter_provider())  # a stand-in until one is set
+            _global.append(known or Instruments(None, version))
         if provider is None or (_global and provider is metrics.get_meter_provider()):
-            if not _global:
-                _global.append(Instruments(None, version))
             return _global[0]
         found = _of_providers.get(provider)
         if found is None:

@@ -66,7 +66,10 @@ def _see_spans_of(provider: Any) -> None:
     add = getattr(provider, "add_span_processor", None)
     if add is None:
         return
-    from opentelemetry.sdk.trace import SpanProcessor  # it is there, with its provider
+    try:
+        from opentelemetry.sdk.trace import SpanProcessor
+    except ImportError:  # another SDK's
+        return
 
     class Processor(SpanProcessor):
         def on_start(self, span: Any, parent_context: Any = None) -> None:  # noqa: ARG002

@@ -166,6 +166,7 @@ metrics.set_meter_provider(recording.meters)
 trace.set_tracer_provider(recording.traces)
 telemetry.begin("refresh").end(None)
 explicit = OpenTelemetry(meter_provider=metrics.get_meter_provider())
+assert explicit._instruments is telemetry._instruments
 explicit.on_event(SignedIn("app", "token"))
 assert [span.name for span in recording.spans] == ["amplify_mw.refresh"]
 durations = recording.points("amplify_mw.operation.duration")
@@ -181,6 +182,22 @@ assert os.waitpid(child, 0)[1] == 0
 print("done")
 """
     run(script, "done")
+
+
+def test_a_global_provider_that_was_given_before_has_one_set_of_counts() -> None:
+    script = """
+from opentelemetry import metrics
+from amplify_mw.events import SignedIn
+from amplify_mw.otel import OpenTelemetry
+from tests.otel.recording import Recording
+recording = Recording()
+given = recording.telemetry()
+metrics.set_meter_provider(recording.meters)
+for telemetry in (given, OpenTelemetry()):
+    telemetry.on_event(SignedIn("app", "token"))
+print([count for _, count in recording.points("amplify_mw.outcomes")])
+"""
+    run(script, "[2]")
 
 
 def test_without_the_extra_the_import_says_what_to_install() -> None:
