@@ -13,7 +13,7 @@ Rules:
 """
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Unpack, cast
@@ -491,11 +491,16 @@ class AmplifyConfig(PoolOptions):
 
     def _check_telemetry(self) -> None:
         telemetry = self.telemetry
-        if telemetry is not None and (
-            isinstance(telemetry, type) or not callable(getattr(telemetry, "on_event", None))
-        ):
+        if telemetry is None:
+            return
+        if isinstance(telemetry, type) or not callable(getattr(telemetry, "on_event", None)):
             raise ConfigurationError(
                 "telemetry: write OpenTelemetry() of amplify_mw.otel; got " + kind_of(telemetry)
+            )
+        if not isinstance(telemetry, Hashable):  # configurations are compared
+            raise ConfigurationError(
+                f"telemetry: {type(telemetry).__name__} has no hash, since it defines __eq__; "
+                "leave that out, or for a dataclass write @dataclass(eq=False)"
             )
 
     @cached_property
@@ -520,8 +525,9 @@ class AmplifyConfig(PoolOptions):
 
     @property
     def is_measured(self) -> bool:
-        """Whether the `telemetry` measures operations, too."""
-        return callable(getattr(self.telemetry, "begin", None))
+        """Whether the `telemetry` is told of more than events."""
+        methods = (getattr(self.telemetry, name, None) for name in ("begin", "watch", "on_request"))
+        return any(map(callable, methods))
 
     @cached_property
     def user_pools(self) -> tuple[UserPool, ...]:

@@ -212,7 +212,8 @@ class Engine:
 
         assert config.telemetry is not None  # noqa: S101  # else this is not called
         self.measuring = Measuring(config.telemetry)
-        self.driver = MeasuringDriver(self.driver, self.measuring)
+        if self.measuring.times_operations:
+            self.driver = MeasuringDriver(self.driver, self.measuring)
         self.measuring.watch(self._shared)
 
     @classmethod

@@ -31,12 +31,20 @@ class Measuring:
     @property
     def sees_requests(self) -> bool:
         """Whether each request is told."""
-        return bool(getattr(self._telemetry, "sees_requests", False))
+        return self._has("on_request") and bool(getattr(self._telemetry, "sees_requests", False))
+
+    @property
+    def times_operations(self) -> bool:
+        """Whether operations are measured."""
+        return self._has("begin")
+
+    def _has(self, method: str) -> bool:
+        return callable(getattr(self._telemetry, method, None))
 
     def context(self) -> object:
         """The caller's place in a trace."""
         try:
-            return self._telemetry.context()
+            return self._telemetry.context() if self._has("context") else None
         except Exception as error:  # noqa: BLE001  # whatever the object does
             self.note(error)
             return None
@@ -55,7 +63,8 @@ class Measuring:
     def watch(self, watched: Watched) -> None:
         """Show the state of caches and outages."""
         try:
-            self._telemetry.watch(watched)
+            if self._has("watch"):
+                self._telemetry.watch(watched)
         except Exception as error:  # noqa: BLE001
             self.note(error)
 

@@ -5,13 +5,16 @@ import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry import context
+from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.trace import SpanKind
 
-from amplify_mw import StoredSession
+from amplify_mw import AmplifyConfig, ConfigurationError, StoredSession
 from amplify_mw.asgi import AmplifyASGIMiddleware
 from amplify_mw.engine.driver import Driver
 from amplify_mw.engine.engine import Engine
@@ -312,6 +315,77 @@ def test_its_failure_fails_no_request_and_is_logged_once(
     opened.settle()
     errors = [record.message for record in caplog.records if record.levelno >= logging.ERROR]
     assert errors == ["telemetry has failed; this is said once"]
+
+
+class Leaving(SQLiteStore):
+    """A store whose instrumentation leaves a span of its own behind."""
+
+    def load(self, key: bytes) -> Any:
+        context.attach(context.set_value("left", "behind"))
+        return super().load(key)
+
+
+class Full(SpanProcessor):
+    """An exporter without room."""
+
+    def on_end(self, span: Any) -> None:
+        raise OSError("no room")
+
+
+@pytest.mark.parametrize("is_full", [True, False])
+def test_a_servers_thread_has_its_own_context_again_whatever_fails(
+    build: Build, clock: Clock, tmp_path: Path, recording: Recording, is_full: bool
+) -> None:
+    store = (SQLiteStore if is_full else Leaving)(tmp_path / "sessions.db", clock=clock)
+    opened = build(StoredSession(store), telemetry=recording.telemetry())
+    browser = opened.sign_in()
+    if is_full:
+        recording.traces.add_span_processor(Full())
+    before = context.get_current()
+    assert browser.does(opened.who).body == "ada"
+    assert context.get_current() == before
+
+
+def test_a_telemetry_is_asked_only_for_what_it_has(
+    build: Build, pool: LocalUserPool, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Events:
+        def on_event(self, event: Any) -> None:
+            pass
+
+    class Requests(Events):
+        sees_requests = True
+        told: list[Any] = []  # noqa: RUF012
+
+        def on_request(self, user: Any) -> None:
+            self.told.append(user)
+
+    class Operations(Events):
+        begun: list[str] = []  # noqa: RUF012
+
+        def begin(self, operation: Any, place: Any = None, *, store: str = "") -> None:
+            self.begun.append(store)
+
+    class Claiming(Events):
+        sees_requests = True
+
+    for telemetry in (Requests(), Operations(), Claiming()):
+        opened = build("sqlite", telemetry=telemetry)
+        assert opened.sign_in().does(opened.who).body == "ada"
+        opened.settle()
+    assert [type(user).__name__ for user in Requests.told] == ["NoneType", "Seen"]
+    assert "SQLiteStore.create" in Operations.begun
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+def test_one_without_a_hash_is_refused() -> None:
+    @dataclass
+    class Metrics:
+        def on_event(self, event: Any) -> None:
+            pass
+
+    with pytest.raises(ConfigurationError, match=r"telemetry: Metrics has no hash.*eq=False"):
+        AmplifyConfig(user_pool_id="eu-west-1_Ab12Cd34E", client_id="a", telemetry=Metrics())  # type: ignore[arg-type]
 
 
 def test_one_that_only_counts_events_is_asked_for_nothing_else(build: Build) -> None:
