@@ -357,6 +357,115 @@ def test_prometheus_takes_the_alerts_and_raises_those_of_an_outage(
     until(lambda: states()["AmplifyOutage"][1] in raised)
 
 
+# What the alerts say of a site's counts. `LIVES` has a value each minute. (`_`: there is none.)
+
+COUNT = 'amplify_mw_outcomes_total{{instance="{}", amplify_mw_outcome="{}"{}}}'
+REASON = ', amplify_mw_reason="{}"'
+
+
+def counts(outcome: str, values: str, reason: str = "", instance: str = "1") -> dict[str, str]:
+    named = REASON.format(reason) if reason else ""
+    return {"series": COUNT.format(instance, outcome, named), "values": values}
+
+
+LIVES: dict[str, tuple[str, list[dict[str, str]], str, bool]] = {
+    "the first of a reason": (
+        *("AmplifyMisconfigured", [counts("refused", "_x20 1+0x20", "wrong_client")], "25m"),
+        True,
+    ),
+    "it is over": (
+        *("AmplifyMisconfigured", [counts("refused", "_x20 1+0x40", "wrong_client")], "45m"),
+        False,
+    ),
+    "the first after a restart, beside an old process that had many and has ended": (
+        "AmplifyMisconfigured",
+        [
+            counts("refused", "900+0x20 stale", "wrong_client", "old"),
+            counts("refused", "_x22 1+0x20", "wrong_client", "new"),
+        ],
+        *("25m", True),
+    ),
+    "a scrape was missed ten minutes ago": (
+        "AmplifyMisconfigured",
+        [counts("refused", "900+0x14 stale 900+0x20", "wrong_client")],
+        *("25m", False),
+    ),
+    "another reason": (
+        *("AmplifyMisconfigured", [counts("refused", "_x20 1+1x20", "no_session")], "25m"),
+        False,
+    ),
+    "half of the sign-ins fail": (
+        "AmplifySignInsFail",
+        [counts("signed_in", "0+1x60"), counts("sign_in_failed", "0+1x60", "token_refused")],
+        *("40m", True),
+    ),
+    "so they do, under a flood of visits that anybody can make": (
+        "AmplifySignInsFail",
+        [
+            counts("signed_in", "0+1x60"),
+            counts("sign_in_failed", "0+1x60", "token_refused"),
+            counts("sign_in_failed", "0+900x60", "attempt_expired"),
+        ],
+        *("40m", True),
+    ),
+    "the flood alone": (
+        "AmplifySignInsFail",
+        [counts("signed_in", "0+1x60"), counts("sign_in_failed", "0+900x60", "attempt_expired")],
+        *("40m", False),
+    ),
+    "two in a night": (
+        "AmplifySignInsFail",
+        [counts("sign_in_failed", "0+0x20 1+0x6 2+0x60", "token_refused")],
+        *("33m", False),
+    ),
+    "the first that could not be revoked": (
+        "AmplifyRevocationsFail",
+        [counts("revocation_failed", "_x20 1+0x60", "cognito_unavailable")],
+        *("50m", True),
+    ),
+}
+LONG_LIVES: dict[str, tuple[str, list[dict[str, str]], str, bool]] = {  # a value each 20 minutes
+    "nobody has signed in since the restart this morning": (
+        "AmplifyNobodySignsIn",
+        [
+            counts("signed_in", "0+20x70 stale", instance="old"),
+            {"series": 'amplify_mw_outage{instance="new"}', "values": "_x70 0+0x10"},
+        ],
+        *("1500m", True),
+    ),
+    "people sign in": (
+        "AmplifyNobodySignsIn",
+        [
+            counts("signed_in", "0+20x80"),
+            {"series": 'amplify_mw_outage{instance="1"}', "values": "0+0x80"},
+        ],
+        *("1500m", False),
+    ),
+}
+
+
+@pytest.mark.skipif(PROMTOOL is None, reason="there is no promtool here")
+def test_an_alert_is_raised_when_its_page_says(tmp_path: Path) -> None:
+    """Each life is a job of its own: promtool takes a third of a second for each test."""
+    files = []
+    for minutes, lives in ((1, LIVES), (20, LONG_LIVES)):
+        test: dict[str, Any] = {"interval": f"{minutes}m", "input_series": []}
+        asked = test["promql_expr_test"] = []
+        for job, (alert, series, at, is_raised) in lives.items():
+            for each in series:
+                named = each["series"].replace("{", f'{{job="{job}", ')
+                test["input_series"].append({**each, "series": named})
+            query = f'count(ALERTS{{alertname="{alert}", alertstate="firing", job="{job}"}})'
+            expected = [{"labels": "{}", "value": 1}] if is_raised else []
+            asked.append({"expr": query, "eval_time": at, "exp_samples": expected})
+        every = {"evaluation_interval": f"{minutes}m", "rule_files": [str(FOLDER / "alerts.yaml")]}
+        files.append(tmp_path / f"{minutes}.yaml")
+        files[-1].write_text(json.dumps({**every, "tests": [test]}))
+    command = [str(PROMTOOL), "test", "rules", *map(str, files)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 @pytest.mark.skipif(PROMTOOL is None, reason="there is no promtool here")
 def test_promtool_finds_no_fault_with_the_alerts() -> None:
     assert PROMTOOL is not None
