@@ -141,6 +141,16 @@ def test_the_apps_own_timings_are_kept(shell: Shell, pool: LocalUserPool) -> Non
     assert answer.headers == [("Server-Timing", "db;dur=3"), ("X-Own", "a")]
 
 
+def test_an_app_may_name_exc_info_on_a_path_that_is_ignored(pool: LocalUserPool) -> None:
+    def app(environ: Any, start_response: Any) -> Any:
+        start_response("500 Oh", [], exc_info=(ValueError, ValueError(), None))
+        return [b"oh"]
+
+    shell = WSGIShell()
+    config = pool.config(ignore=["/health"], debug_headers=True)
+    assert shell.send(shell.middleware(app, config), Ask("/health")).status == 500
+
+
 # Sessions that are looked up, refreshed, started and ended.
 
 

@@ -215,8 +215,9 @@ class _WSGI:
         """Serve one request."""
         note = environ[_NOTE] = Note()
 
-        def start(status: str, headers: Any, *exc_info: Any) -> Any:
-            return start_response(status, note.headers(headers, TEXT), *exc_info)
+        def start(status: str, headers: Any, exc_info: Any = None) -> Any:
+            more = () if exc_info is None else (exc_info,)
+            return start_response(status, note.headers(headers, TEXT), *more)
 
         return super().__call__(environ, start)  # type: ignore[misc]
 
