@@ -14,6 +14,8 @@ Rules:
 - The attributes of a metric are of small sets of words. Beyond `_MOST` sets of values, a reason is
   counted as "_OTHER".
 - A child of `fork()` counts from zero: its parent reports what was before.
+- A count may come in the midst of another one, on the same thread: from a signal handler, or the
+  `__del__` of an app's object.
 """
 
 import os
@@ -73,7 +75,7 @@ class Instruments:
 
     def forget_counts(self) -> None:
         """Count from zero."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._outcomes: dict[Outcome, int] = {}
         self._requests: dict[str, int] = {}
 
@@ -106,15 +108,15 @@ class Instruments:
 
     def _read_outcomes(self, _: object) -> Iterator[metrics.Observation]:
         with self._lock:
-            counts = list(self._outcomes.items())
-        for values, count in counts:
+            counts = self._outcomes.copy()
+        for values, count in counts.items():
             named: list[tuple[str, str | int]] = list(zip(_NAMES, values, strict=True))
             yield metrics.Observation(count, {name: value for name, value in named if value})
 
     def _read_requests(self, _: object) -> Iterator[metrics.Observation]:
         with self._lock:
-            counts = list(self._requests.items())
-        for kind, count in counts:
+            counts = self._requests.copy()
+        for kind, count in counts.items():
             yield metrics.Observation(count, {"amplify_mw.session.kind": kind})
 
     def _read_entries(self, _: object) -> Iterable[metrics.Observation]:

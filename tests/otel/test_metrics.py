@@ -5,6 +5,7 @@ import gc
 import pickle
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -14,11 +15,13 @@ from opentelemetry.trace import SpanKind
 
 from amplify_mw import ConfigurationError
 from amplify_mw.engine.engine import Engine
-from amplify_mw.events import Refused
+from amplify_mw.events import Refused, SignedIn
 from amplify_mw.otel import OpenTelemetry
 from amplify_mw.otel import instruments as counting
+from amplify_mw.telemetry import Seen
 from amplify_mw.testing import Down, LocalUserPool
 from tests.otel.recording import Recording
+from tests.patience import PATIENCE
 from tests.routes.going import CALLBACK, ORIGIN, Visitor, auth_routes
 from tests.sites import HOUR, Build, Clock
 
@@ -94,6 +97,20 @@ def test_requests_of_users_are_counted_where_asked_for(build: Build, recording: 
         browser.does(site.who)
     site.browser().does(site.who)
     assert recording.points("amplify_mw.requests") == [({"amplify_mw.session.kind": "sealed"}, 3)]
+
+
+def test_a_count_in_the_midst_of_another_waits_for_nothing(recording: Recording) -> None:
+    telemetry = recording.telemetry(count_users=True)
+
+    def count() -> None:
+        with telemetry._instruments._lock:  # as if a signal came here
+            telemetry.on_event(SignedIn("app", "token"))
+            telemetry.on_request(Seen("a", "token", None))
+
+    thread = threading.Thread(target=count, daemon=True)
+    thread.start()
+    thread.join(PATIENCE)
+    assert not thread.is_alive()
 
 
 # Caches and outages.
