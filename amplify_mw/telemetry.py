@@ -5,8 +5,7 @@ Rules:
   methods, such as `amplify_mw.otel.OpenTelemetry()`.
 - Without one, nothing here costs a request anything.
 - Only `on_event` is required. An object without the others is not asked for them.
-- What these methods raise fails no request. It is logged, the first time; an error of `on_event`
-  each time, as any listener's.
+- What these methods raise fails no request: it is logged, the first time.
 - No method is given a token, a cookie's value, a code, an attribute, or text that a client made.
 """
 
