@@ -26,6 +26,7 @@ from starlette.routing import Route
 
 from amplify_mw import get_current_user, user_or_none
 from amplify_mw.asgi import AmplifyASGIMiddleware
+from amplify_mw.telemetry import Seen
 from amplify_mw.testing import LocalUserPool
 from amplify_mw.web.base64url import decode
 from amplify_mw.wsgi import AmplifyWSGIMiddleware
@@ -314,6 +315,16 @@ def test_nobody_is_named_unless_that_is_asked_for(
         assert ask(make(recording, plain), token) == "ada"
     assert ask(asgi_inside(recording, config.replace(telemetry=None)), token) == "ada"
     assert users(recording) == [sub_of(token), None, None, None]
+
+
+def test_without_the_sdk_of_such_a_provider_the_span_around_has_the_user(
+    monkeypatch: pytest.MonkeyPatch, recording: Recording
+) -> None:
+    monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
+    telemetry = recording.telemetry(user_on_span="plain")
+    with recording.tracer.start_as_current_span("request", kind=SpanKind.SERVER):
+        telemetry.on_request(Seen("a", "token", None))
+    assert users(recording) == ["a"]
 
 
 def test_a_hash_is_the_same_everywhere_and_tells_no_user(
