@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 from . import __version__
 
 _MAX_PORT = 65_535
+_INTERRUPTED = 130  # as shells have it
 _INSPECTS = (
     "Say why a request is signed in, or refused. Paste a token, a cookie, a Cookie or "
     "Authorization header, a request from the browser's developer tools, or a line of the log, "
@@ -23,8 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         exit_code: int = options.run(options)
-    except KeyboardInterrupt:  # before the demo could listen for it
-        return 0
+    except KeyboardInterrupt:
+        return 0 if options.run in (_demo, _pool) else _INTERRUPTED  # a server's usual end
     return exit_code
 
 

@@ -7,8 +7,11 @@
 Rules:
 - Texts of checks are printable, whatever they were made of: no newline, no terminal escape.
 - The worst outcome decides the exit status.
+- A reader that has read enough (`| head`) is no failure. An answer that cannot be written is one.
 """
 
+import os
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -16,7 +19,10 @@ from ..models.check import Check as Check  # for the folder's face
 from ..models.check import Outcome
 
 EXIT_STATUS: Final[dict[Outcome, int]] = {"ok": 0, "warning": 0, "wrong": 1, "unknown": 3}
-"""The exit status of each outcome. (2 is that of a command line that cannot be read.)"""
+"""The exit status of each outcome."""
+
+UNUSABLE: Final = 2
+"""The exit status without an answer: of a command line, an input or an output of no use."""
 
 
 def exit_status(checks: Iterable[Check], *, strict: bool = False) -> int:
@@ -27,6 +33,30 @@ def exit_status(checks: Iterable[Check], *, strict: bool = False) -> int:
     table = {**EXIT_STATUS, "warning": EXIT_STATUS["wrong"]} if strict else EXIT_STATUS
     found = {table[check.outcome] for check in checks}
     return 1 if 1 in found else max(found, default=0)
+
+
+def put(text: str, status: int, command: str) -> int:
+    """Write a command's answer to standard output; the exit status.
+
+    `status`: that of the answer. An answer that cannot be written has `UNUSABLE`.
+    """
+    if sys.stdout is None:
+        return complain(command, "standard output is closed")
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes it at exit
+        if not isinstance(error, BrokenPipeError):
+            return complain(command, f"standard output: {error.strerror or error}")
+    return status
+
+
+def complain(command: str, text: str) -> int:
+    """Say on standard error why there is no answer; the exit status."""
+    if sys.stderr is not None:  # it is closed
+        sys.stderr.write(f"amplify-mw {command}: {text}\n")
+    return UNUSABLE
 
 
 def as_text(checks: Sequence[Check]) -> str:

@@ -1,5 +1,6 @@
 """`amplify-mw inspect`: its input, its output, its exit status."""
 
+import contextlib
 import io
 import json
 import re
@@ -152,3 +153,63 @@ def test_nothing_is_loaded_that_is_not_needed() -> None:
         "assert inspect_credential(b'a.b.c', config, offline=True).reason == 'malformed_token'"
     )
     assert not loaded_by(code) & HEAVY
+
+
+@pytest.mark.parametrize("command", [["inspect"], ["doctor", "--offline"]])
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (BrokenPipeError(32, "Broken pipe"), None),  # `| head`
+        (OSError(28, "No space left on device"), "standard output: No space left on device"),
+    ],
+)
+def test_an_answer_that_nobody_can_read_is_no_traceback(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    command: list[str],
+    error: OSError,
+    told: str | None,
+) -> None:
+    class Output(io.TextIOWrapper):
+        def flush(self) -> None:
+            raise error
+
+    stdout = Output((tmp_path / "output").open("wb"))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"wrong_client")))
+    monkeypatch.setattr(sys, "stdout", stdout)
+    status = main(command)
+    said = capsys.readouterr().err
+    assert (status, said) == (
+        (1, "") if told is None else (2, f"amplify-mw {command[0]}: {told}\n")
+    )
+    with contextlib.suppress(OSError):
+        stdout.detach().close()
+
+
+def test_closed_streams_are_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("stdin", "stdout", "stderr"):
+        monkeypatch.setattr(sys, name, None)
+    assert main(["inspect"]) == 2
+    assert main(["inspect", "--file", "/no/such/file"]) == 2
+    assert main(["doctor", "--offline"]) == 2
+
+
+def test_an_input_that_cannot_be_read_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    with (tmp_path / "written").open("wb") as file:
+        monkeypatch.setattr(
+            sys, "stdin", type("Stdin", (), {"buffer": file, "isatty": file.isatty})
+        )
+        assert main(["inspect"]) == 2
+    assert capsys.readouterr().err == "amplify-mw inspect: standard input: read\n"
+
+
+def test_an_interruption_is_no_sign_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    stdin = type("Stdin", (), {"isatty": interrupt})
+    monkeypatch.setattr(sys, "stdin", stdin)
+    assert main(["inspect"]) == 130

@@ -233,6 +233,7 @@ def test_tokens_that_are_due_make_it_a_request_to_tell(build: Any, clock: Clock)
         assert (found.outcome, found.exit_status) == ("unknown", 3)
         assert (found.reason, found.status) == ("", None)  # Cognito was not asked
         assert "a request would get new ones" in found.why or "write to the" in found.why
+        assert (found.reason, found.status) == ("", None)  # no outage: nothing is amiss
         assert browser.does().body == "ada"
 
 

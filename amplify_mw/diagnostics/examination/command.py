@@ -6,13 +6,13 @@ Rules:
 
 import argparse
 import json
-import sys
 from typing import Final
 
 from ...config.config import AmplifyConfig
 from ...errors import ConfigurationError
 from ...models.check import Check
 from ..configuration import configuration_of
+from ..report import put
 from .examination import Examination, examine
 
 DESCRIPTION: Final = (
@@ -43,8 +43,7 @@ def run(options: argparse.Namespace) -> int:
     """Print the lines; the exit status."""
     found = _examined(options)
     text = json.dumps(found.to_dict(), indent=2) if options.json else str(found)
-    sys.stdout.write(f"{text}\n")
-    return found.exit_status
+    return put(f"{text}\n", found.exit_status, "doctor")
 
 
 def _examined(options: argparse.Namespace) -> Examination:

@@ -2,8 +2,8 @@
 
 Rules:
 - A credential comes from standard input or a file, never from the command line: shells keep that.
-- Exit status: 0 signed in, 1 refused, 3 it cannot be told, 2 the command line or the configuration
-  cannot be used.
+- Exit status: 0 signed in, 1 refused, 3 it cannot be told, 2 the command line, the configuration,
+  the input or the output cannot be used.
 - The library's notices are part of the answer, and no lines on standard error.
 """
 
@@ -14,11 +14,11 @@ from typing import BinaryIO, Final
 
 from ...errors import ConfigurationError
 from ..configuration import configuration_if_any
+from ..report import complain, put
 from .inspection import inspect_credential
 from .recognition import MAX_READ
 
-_USAGE: Final = 2
-_INTERRUPTED: Final = 130  # as shells have it
+_COMMAND: Final = "inspect"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -49,16 +49,13 @@ def run(options: argparse.Namespace) -> int:
             show_claims=options.show_claims,
             elsewhere=True,
         )
-    except KeyboardInterrupt:
-        return _INTERRUPTED
     except ConfigurationError as error:
-        sys.stderr.write(f"amplify-mw inspect: {error}\n")
-        return _USAGE
+        return complain(_COMMAND, str(error))
     except OSError as error:
-        sys.stderr.write(f"amplify-mw inspect: {options.file}: {error.strerror or error}\n")
-        return _USAGE
-    sys.stdout.write(f"{json.dumps(found.to_dict(), indent=2)}\n" if options.json else str(found))
-    return found.exit_status
+        name = options.file or "standard input"
+        return complain(_COMMAND, f"{name}: {error.strerror or error}")
+    text = f"{json.dumps(found.to_dict(), indent=2)}\n" if options.json else str(found)
+    return put(text, found.exit_status, _COMMAND)
 
 
 def _read(path: str | None) -> bytes:
@@ -66,7 +63,7 @@ def _read(path: str | None) -> bytes:
     if path is None:
         if sys.stdin is None:  # closed
             return b""
-        if sys.stdin.isatty():
+        if sys.stdin.isatty() and sys.stderr is not None:
             sys.stderr.write("Paste it, then Enter and Ctrl-D (on Windows Ctrl-Z and Enter):\n")
         return _some(sys.stdin.buffer)
     with open(path, "rb") as file:

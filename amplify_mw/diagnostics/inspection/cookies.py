@@ -147,13 +147,3 @@ def _near(own: set[str], pairs: list[tuple[str, bytes]]) -> Iterator[Check]:
                 repr(wanted) if wanted else "",
                 "if this site sets it, correct cookie=CookiePolicy(name=...) or session=",
             )
-
-
-def how_read(header: bytes, cookies: SessionCookies) -> str:
-    """How the library reads a header: `nothing`, `twice`, `unreadable` or `value`."""
-    value = cookies.read(header)
-    if value is None:
-        return "nothing"
-    if value is DUPLICATE:
-        return "twice"
-    return "unreadable" if value == UNREADABLE else "value"

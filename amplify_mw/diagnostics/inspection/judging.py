@@ -26,6 +26,7 @@ from .requests import environ_in
 from .sessions import kinds_of
 
 _OK, _UNAVAILABLE = 200, 503
+_NO_ANSWER: Final = "it does not answer from here"
 _HOP: Final = (
     "the middleware answers with a page that loads this address again, since browsers leave "
     "SameSite=Strict cookies out when another site's link opens a page: paste that second request"
@@ -33,6 +34,7 @@ _HOP: Final = (
 _WITHHELD: Final = {
     "keys": "the pool's key set was not fetched (--offline)",
     "store": "a request would write to the session store",
+    "network": "a request would ask another server",
     "sessions": "its tokens are due: a request would get new ones from Cognito",
     "ahead": "its tokens are due: a request would get new ones from Cognito",
     "calls": "a request would ask Cognito",
