@@ -35,7 +35,19 @@ CONFIG = AmplifyConfig(
         (b"amplify-session=abc", "cookies", b"amplify-session=abc"),
         (b"a=b; amplify-session=abc;", "cookies", b"a=b; amplify-session=abc"),
         (b"Cookie: a=b\r\nCookie: c=d", "cookies", b"a=b; c=d"),
+        (b"Cookie: a=b;\r\n c=d", "cookies", b"a=b; c=d"),
+        (b"cookie\na=b; c=d", "cookies", b"a=b; c=d"),
+        (b"Cookie:\r\na=b", "cookies", b"a=b"),
+        ("Cookie: a=b\r\n".encode("utf-16"), "cookies", b"a=b"),
+        (b"\xfe\xff" + "Cookie: a=b".encode("utf-16-be"), "cookies", b"a=b"),
         (b"Set-Cookie: a=b; Path=/; HttpOnly", "cookies", b"a=b"),
+        (
+            b"Set-Cookie: a=; Max-Age=0\nSet-Cookie: a=b\nSet-Cookie: c=; max-age=0; Path=/",
+            "cookies",
+            b"a=b",
+        ),
+        (TOKEN[:9] + b"\r\n" + TOKEN[9:20] + b"\n  " + TOKEN[20:], "token", TOKEN),
+        (TOKEN + b"\n" + TOKEN, "cookie_value", TOKEN + b"\n" + TOKEN),
         (b"c.l.u.e", "cookie_value", b"c.l.u.e"),
         (b"wrong_client", "reason", b"wrong_client"),
         (b"foreign_origin", "reason", b"foreign_origin"),
@@ -97,10 +109,19 @@ HEADS = [
     b"curl 'https://x.example/a?b=c' \\\n  -H 'Host: x.example' "
     b"-H 'origin: https://x.example' \\\n  -b 'a=b' --compressed",
     b":authority: x.example\n:method: GET\n:path: /a?b=c\ncookie: a=b\norigin: https://x.example",
+    b":authority\nx.example\n:method\nGET\n:path\n/a?b=c\ncookie\na=b\norigin\nhttps://x.example",
+    b'curl ^"https://x.example/a?b=c^" ^\r\n  -H ^"host: x.example^" ^\r\n  -b ^"a=b^" ^\r\n'
+    b'  -H ^"origin: https://x.example^"',
+    b"curl 'https://x.example/a?b=c' -H 'host: x.example' -H $'cookie: \\u0061=b' "
+    b"-H 'origin: https://x.example'",
 ]
 
 
-@pytest.mark.parametrize("head", HEADS, ids=["devtools", "curl", "as cURL", "http2"])
+@pytest.mark.parametrize(
+    "head",
+    HEADS,
+    ids=["devtools", "curl", "as cURL", "http2", "table", "as cURL (cmd)", "as cURL, $"],
+)
 def test_a_requests_head_is_taken_apart(head: bytes) -> None:
     found = recognise(head)
     target = found.target.removeprefix("https://x.example")
@@ -118,7 +139,8 @@ PIECES = st.sampled_from(
         *(b"Cookie: ", b"\r\n", b"GET /account/a HTTP/1.1\r\n", b"POST // HTTP/1.1\n", b"> "),
         *(b"Bearer ", b"Authorization: ", b"Origin: null\n", b"Sec-Purpose: prefetch\n", b"\x00"),
         *(b"\x1b[2J", b"{", b'{"reason": "', b"CognitoIdentityServiceProvider.web.", b"%ff", b","),
-        *(b"curl ", b"curl -H 'Cookie: a", b"'", b"-b a=b"),
+        *(b"curl ", b"curl -H 'Cookie: a", b"'", b"-b a=b", b'curl ^"', b" $'\\u9999\\ud800'"),
+        *(b"cookie\n", b"\n ", b"\xff\xfe", b":path\n/\n"),
         *(b"answered 503: malformed_token", b'{"message": "', b'{"event": {"reason": "', b"{} "),
         *(b"LastAuthUser=a", b"a.accessToken=", b"refused: ", b":path: /\n", b"Host: a\n"),
     ]

@@ -52,7 +52,10 @@ def nothing_said(found: Recognised) -> str:
     if found.kind == "nothing":
         return "there was nothing to read: give it on standard input, or by --file"
     if found.kind == "answer":
-        return "answers never say the reason; the log does, at DEBUG, and events do"
+        return (
+            "answers never say the reason; the log does, at DEBUG, and events do. Paste the Cookie "
+            "header of the request"
+        )
     if found.kind == "text":
         return "it is no credential, and no line of the log that names a reason: see those at DEBUG"
     return ""

@@ -5,6 +5,7 @@ r"""Recognising the input: a token, a cookie, headers, a request, a log line.
     recognise(b"amplify-session=...")        cookies; `Cookie:` lines are joined
     recognise(b"GET /account HTTP/1.1\n...") a request, from DevTools or `curl -v`
     recognise(b"curl 'https://...' -H ...")  a request, copied "as cURL"
+    recognise(b"cookie\na=b\nhost\n...")     a table of header fields, from DevTools
     recognise(b"wrong_client")               a reason; a line of the log or the audit with one, too
 
 Rules:
@@ -18,6 +19,7 @@ Rules:
 import json
 import re
 import shlex
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any, Final, Literal, NamedTuple, TypeAlias, get_args
@@ -49,7 +51,7 @@ NAMES: Final[dict[Kind, str]] = {
     "cookies": "a Cookie header",
     "request": "the head of a request",
     "reason": "a reason",
-    "answer": "the body of an answer",
+    "answer": "JSON, such as the body of an answer",
     "text": "text",
     "handover": "a hand-over to a job",
 }
@@ -61,6 +63,10 @@ _REQUEST_LINE: Final = re.compile(
 )
 _PSEUDO: Final = re.compile(rb":(method|path|authority|scheme):[ \t]*(.*)", re.DOTALL)
 _FIELD: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}):[ \t]*(.*)", re.DOTALL)
+_TITLE: Final = re.compile(rb":?[A-Za-z][A-Za-z0-9-]{0,99}:?")
+_GONE: Final = re.compile(rb"(?i);[ \t]*max-age[ \t]*=[ \t]*(?:0|-[0-9]+)[ \t]*(?:;|\Z)")
+_CARET: Final = re.compile(r"\^(\r?\n|.)")
+_DOLLAR: Final = re.compile(r" \$'((?:[^'\\]|\\.)*)'", re.DOTALL)
 _PAIR: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,1024}[ \t]*=")
 _BEARER: Final = re.compile(rb"(?i)bearer[ \t]")
 _WORD: Final = re.compile(rb"[a-z][a-z_]{2,40}")
@@ -107,8 +113,15 @@ def recognise(data: bytes) -> Recognised:
     >>> recognise(b"cookie refused: wrong_client, claims 'web' (GET '/account')").value
     b'wrong_client'
     """
-    text = data[:MAX_READ].removeprefix(b"\xef\xbb\xbf").strip(b" \t\r\n\0")
+    text = _as_bytes(data[:MAX_READ]).strip(b" \t\r\n\0")
     return _recognised(text)._replace(is_cut=len(data) > MAX_READ)
+
+
+def _as_bytes(data: bytes) -> bytes:
+    """The data without a byte order mark; UTF-16 with one as UTF-8."""
+    if data.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):  # PowerShell's `>` writes it
+        return data.decode("utf-16", "replace").encode()
+    return data.removeprefix(BOM_UTF8)
 
 
 def _recognised(text: bytes) -> Recognised:
@@ -187,7 +200,7 @@ def _curl(text: bytes) -> Recognised | None:
     if not text.startswith(b"curl ") or len(text) > _LONGEST_COMMAND:
         return None
     try:
-        words = shlex.split(text.decode("latin-1").replace("\\\r\n", " "))
+        words = shlex.split(_for_posix(text.decode("latin-1")))
     except ValueError:
         return None
     method, target, fields = "", "/", list[tuple[str, bytes]]()
@@ -205,6 +218,18 @@ def _curl(text: bytes) -> Recognised | None:
     return Recognised("request", b"", method or ("POST" if has_body else "GET"), target, (*fields,))
 
 
+def _for_posix(command: str) -> str:
+    """A command with the quotes of POSIX: neither those of Windows (`^"`) nor of Bash (`$'`)."""
+    if command.startswith('curl ^"'):
+        return _CARET.sub(lambda found: found[1].strip(), command)
+    return _DOLLAR.sub(_requoted, command.replace("\\\r\n", " "))
+
+
+def _requoted(found: re.Match[str]) -> str:
+    plain = found[1].encode("latin-1").decode("unicode_escape")
+    return " " + shlex.quote(plain.encode("utf-8", "replace").decode("latin-1"))
+
+
 def _lines(text: bytes) -> list[bytes]:
     """The lines up to the head's end. Of `curl -v`, only the sent ones."""
     lines = [line.rstrip(b"\r") for line in text.split(b"\n", _MAX_FIELDS)[:_MAX_FIELDS]]
@@ -212,7 +237,27 @@ def _lines(text: bytes) -> list[bytes]:
     if sent:
         return sent
     end = next((at for at, line in enumerate(lines) if not line.strip()), len(lines))
-    return lines[:end]
+    return _titled(_unfolded(lines[:end]))
+
+
+def _unfolded(lines: list[bytes]) -> list[bytes]:
+    """The lines without those that continue another (RFC 9112 5.2)."""
+    found: list[bytes] = []
+    for line in lines:
+        text = line.strip(b" \t")
+        if found and line[:1] in (b" ", b"\t") and not _FIELD.fullmatch(text):
+            found[-1] += b" " + text
+        else:
+            found.append(text)
+    return found
+
+
+def _titled(lines: list[bytes]) -> list[bytes]:
+    """The lines of a table, as Chrome copies it: each name is above its value."""
+    if len(lines) < 2 or not all(map(_TITLE.fullmatch, lines[::2])):
+        return lines
+    rows = zip(lines[::2], lines[1::2], strict=False)  # the last value may be missing
+    return [b"%b: %b" % (name.rstrip(b":"), value) for name, value in rows]
 
 
 def _request(lines: list[bytes]) -> Recognised | None:
@@ -238,8 +283,7 @@ def _request(lines: list[bytes]) -> Recognised | None:
 def _head(method: str, target: str, fields: Fields) -> Recognised | None:
     names = {name for name, _ in fields}
     if not method and names == {"set-cookie"}:
-        pairs = [value.partition(b";")[0] for _, value in fields]
-        return Recognised("cookies", b"; ".join(pairs))
+        return Recognised("cookies", _kept(value for _, value in fields))
     if not (method or names & {"cookie", "authorization", "host", "origin"}):
         return None
     found = Recognised("request", b"", method or "GET", target or "/", tuple(fields))
@@ -250,17 +294,33 @@ def _head(method: str, target: str, fields: Fields) -> Recognised | None:
     return Recognised("authorization", found.field("authorization") or b"")
 
 
+def _kept(lines: Iterable[bytes]) -> bytes:
+    """The cookies of a browser that got these `Set-Cookie` values: the last of a name counts."""
+    kept: dict[bytes, bytes] = {}
+    for line in lines:
+        pair = line.partition(b";")[0].strip(b" \t")
+        kept[pair.partition(b"=")[0]] = b"" if _GONE.search(line) else pair
+    return b"; ".join(filter(None, kept.values()))
+
+
 def _authorization(text: bytes) -> Recognised | None:
     return Recognised("authorization", text) if _BEARER.match(text) else None
 
 
 def _value(text: bytes) -> Recognised:
     """A token, cookies, or the value of one."""
-    if text.startswith(_JWT) and _UNENCODED.fullmatch(text):
-        return Recognised("token", text)
+    if text.startswith(_JWT):
+        text = _unwrapped(text)
+        return Recognised("token" if _UNENCODED.fullmatch(text) else "cookie_value", text)
     if _PAIR.match(text):
         return Recognised("cookies", _joined(text.split(b"\n")))
     return Recognised("text" if b" " in text else "cookie_value", text)
+
+
+def _unwrapped(text: bytes) -> bytes:
+    """One token in several lines, as a terminal wraps it, in one."""
+    first, *others = (line.strip(b" \t\r") for line in text.split(b"\n"))
+    return text if any(line.startswith(_JWT) for line in others) else b"".join([first, *others])
 
 
 def _joined(lines: Iterable[bytes]) -> bytes:
