@@ -3,13 +3,15 @@
 import base64
 import json
 from collections import Counter
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from amplify_mw import AmplifyConfig, AmplifyCookies, AuthRoutes, SealedSession, StoredSession
 from amplify_mw.diagnostics import inspect_credential
+from amplify_mw.diagnostics.inspection.judging import _WITHHELD
 from amplify_mw.diagnostics.inspection.looking import _READS
+from amplify_mw.effects import Lane
 from amplify_mw.stores.memory import MemoryStore
 from amplify_mw.stores.sqlite.store import SQLiteStore
 from amplify_mw.testing import LocalUserPool
@@ -102,10 +104,14 @@ def test_offline_nothing_is_fetched(pool: LocalUserPool) -> None:
     pool.requests.clear()
     found = inspect_credential(token, pool.config(), offline=True)
     assert (found.outcome, found.reason, found.status) == ("unknown", "", None)
-    assert "--offline" in found.why
+    assert found.why == "the pool's key set was not fetched (--offline)"
     assert not list(pool.requests)
     assert inspect_credential(token, pool.config()).outcome == "signed_in"
     assert list(pool.requests)
+
+
+def test_each_step_that_is_left_out_has_its_words() -> None:
+    assert _WITHHELD.keys() == {*get_args(Lane), "store", "network"}
 
 
 def test_a_wrong_claim_is_told_even_without_the_key_set(pool: LocalUserPool) -> None:
@@ -163,6 +169,24 @@ def test_claims_are_shown_to_who_asks_and_tokens_never(secrets: Any) -> None:
     assert '"email": "ada@example.com"' in text
     tokens = [secret for secret in hidden if len(secret) > 40]
     assert not [secret for secret in tokens if secret in text]
+
+
+def test_claims_are_plain_json_without_tokens(pool: LocalUserPool) -> None:
+    token = pool.mint("ada")
+    deep: Any = 1
+    for _ in range(150):
+        deep = {"a": [deep]}
+    made = {"custom:google": token, token: 1, "n": [{"x": token}], "deep": deep, "sub": "s"}
+    text = json.dumps(made)[:-1] + ', "exp": 1e400, "iat": -1e400}'
+    payload = base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
+    data = f"{encoded({'alg': 'RS256'})}.{payload}.AAAA".encode()
+    found = inspect_credential(data, show_claims=True)
+    claims = found.to_dict()["claims"]["token"]
+    assert claims["custom:google"] == claims["n"][0]["x"] == "(a token)"
+    assert (claims["exp"], claims["iat"], claims["sub"]) == ("inf", "-inf", "s")
+    assert "(nested deeper)" in json.dumps(claims, allow_nan=False)
+    assert token not in str(found) + json.dumps(found.to_dict())
+    assert "custom:google" not in repr(found)
 
 
 def test_a_token_of_ones_own_is_not_shown_either(

@@ -62,8 +62,11 @@ class Inspection:
     notices: tuple[str, ...] = ()
     """Notices to an operator, as in the library's log."""
 
-    claims: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """The claims of each token, unverified, by its name. Empty unless they were asked for."""
+    claims: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
+    """The claims of each token, unverified, by its name. Empty unless they were asked for.
+
+    JSON without an infinite number. A text that may hold a token is not shown.
+    """
 
     @property
     def exit_status(self) -> int:

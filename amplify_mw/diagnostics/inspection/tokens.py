@@ -10,6 +10,7 @@ Rules:
 """
 
 from collections.abc import Iterator, Mapping
+from math import isfinite
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ...cognito import invalid
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from ...cognito.verifier import TrustedPool
     from .looking import Looking
 
+_A_TOKEN: Final = shown("eyJ")  # of a text that may hold one
+_DEEPEST: Final = 20  # levels of a claim
 _EXACT: Final = 2**53
 _CLIENTS: Final = {"id": "aud", "access": "client_id"}
 _NAMES: Final = {"id": "cognito:username", "access": "username"}
@@ -62,11 +65,25 @@ def token_checks(token: bytes, subject: Subject) -> list[Check]:
 
 
 def claims_in(token: bytes) -> Mapping[str, Any]:
-    """The claims of a token, verified or not; none if it cannot be read."""
+    """The claims of a token, verified or not, fit to be shown; none if it cannot be read."""
     try:
-        return parse_token(token)[1]
+        claims = parse_token(token)[1]
     except InvalidToken:
         return {}
+    return {_fit(name, 0): _fit(value, 1) for name, value in claims.items()}
+
+
+def _fit(value: Any, depth: int) -> Any:
+    """A part of the claims: without tokens, with finite numbers, and not too deep."""
+    if isinstance(value, str):
+        return value if shown(value) != _A_TOKEN else f"({_A_TOKEN})"
+    if isinstance(value, float):
+        return value if isfinite(value) else str(value)
+    if isinstance(value, dict | list) and depth > _DEEPEST:
+        return "(nested deeper)"
+    if isinstance(value, dict):
+        return {_fit(name, depth): _fit(part, depth + 1) for name, part in value.items()}
+    return [_fit(part, depth + 1) for part in value] if isinstance(value, list) else value
 
 
 def _wrong(name: str, error: InvalidToken, found: str = "") -> Check:
