@@ -126,8 +126,12 @@ def test_a_file_that_is_not_there_is_not_made(pool: LocalUserPool, tmp_path: Any
     config = pool.config(session=StoredSession(SQLiteStore(path)))
     found = inspect_credential(b"A" * 43, config)
     assert (found.outcome, found.reason) == ("unknown", "store_unavailable")
-    assert f"there is no file {path}" in {check.found for check in found.checks}
+    assert f"there is no file {path}, or it is empty" in {check.found for check in found.checks}
     assert not path.exists()
+    path.touch()
+    assert inspect_credential(b"A" * 43, config).reason == "store_unavailable"
+    assert not path.stat().st_size
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_memory_of_another_process_is_not_taken_for_this_one(pool: LocalUserPool) -> None:

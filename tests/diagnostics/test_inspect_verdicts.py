@@ -5,6 +5,7 @@ import string
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -224,6 +225,18 @@ def test_a_session_that_was_ended_is_said_to_be(
     assert said in {check.found for check in found.checks if check.outcome == "wrong"}
 
 
+def test_times_are_beside_this_clock(build: Any, pool: LocalUserPool, clock: Clock) -> None:
+    now = f"{datetime.fromtimestamp(clock.now, UTC):%Y-%m-%d %H:%M:%S} UTC by this clock"
+    for claims, name, wanted in (
+        ({"exp": 1}, "exp", f"later than {now} (leeway 5 s)"),
+        ({"nbf": 2e9}, "nbf", f"no later than {now} (leeway 5 s)"),
+    ):
+        token = pool.mint("ada", claims=claims)
+        found = inspect_credential(token.encode(), build("token").engine)
+        (wrong,) = [check for check in found.checks if check.outcome == "wrong"]
+        assert (wrong.name, wrong.wanted) == (name, wanted)
+
+
 def test_tokens_that_are_due_make_it_a_request_to_tell(build: Any, clock: Clock) -> None:
     for kind in ("sealed", "memory"):
         site = build(kind)
@@ -328,6 +341,33 @@ def test_a_header_that_is_not_read_says_what_to_write(build: Any, pool: LocalUse
     )
     assert (found.outcome, found.reason) == ("refused", "no_session")
     assert next(check for check in found.checks if check.name == "bearer").wanted == "bearer=True"
+
+
+@pytest.mark.parametrize(
+    ("header", "outcome"),
+    [("Authorization: {}", "warning"), ("Basic: x", ""), ("Authorization: Bearer a {}", "wrong")],
+)
+def test_a_header_without_a_token_says_its_form(
+    build: Any, pool: LocalUserPool, header: str, outcome: str
+) -> None:
+    data = header.format(pool.mint("ada", "access")).encode()
+    for config in (None, build("token", bearer=True).engine):
+        found = inspect_credential(data, config)
+        form = next((check for check in found.checks if check.name == "bearer"), None)
+        assert (form.outcome if form else "") == outcome
+        assert "eyJ" not in str(found)
+
+
+@pytest.mark.parametrize("shape", ["{}", "GET / HTTP/2\nCookie: a=b; {}; c=d"])
+def test_a_cookie_tells_as_much_as_its_value_without_a_configuration(
+    build: Any, pool: LocalUserPool, shape: str
+) -> None:
+    for header, told in (
+        (f"amplify-session={pool.mint('ada', client_id='web')}", ("aud", "'web'")),
+        (build("memory").sign_in().header, ("value", "43 characters of base64url: the id of a")),
+    ):
+        found = inspect_credential(shape.format(header).encode())
+        assert any(check.name == told[0] and told[1] in check.found for check in found.checks)
 
 
 def test_a_cookie_that_came_twice_or_under_another_name_is_named(build: Any) -> None:

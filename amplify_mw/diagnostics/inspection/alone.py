@@ -12,7 +12,8 @@ from ...cognito.invalid import InvalidToken, shown
 from ...cognito.jwt import parse_segment, parse_token
 from ...models.check import Check
 from ...web.authorization import MALFORMED, MAX_SENT, bearer_token
-from .cookies import cookie_checks, usual_value
+from ...web.cookies import MAX_CHUNKS, UNREADABLE, ChunkReader
+from .cookies import USUAL_NAMES, cookie_checks
 from .facts import counted
 from .judgement import Judgement
 from .recognition import Recognised
@@ -33,18 +34,24 @@ def explain_alone(found: Recognised, now: float) -> tuple[Judgement, list[Check]
     judgement = Judgement("unknown", why=nothing_said(found) or NO_CONFIGURATION)
     cookies = found.field("cookie") if found.kind == "request" else found.value
     if found.kind in ("cookies", "request") and cookies:
-        checks, tokens = _of_value(usual_value(cookies), now)
-        return judgement, cookie_checks(cookies, None) + checks, tokens
+        checks, tokens = _of_cookies(cookies, now)
+        return judgement, checks, tokens
+    if found.kind == "authorization":
+        return judgement, bearer_checks(found.value), {}
     return judgement, bare_checks(found.value) if found.kind == "cookie_value" else [], {}
 
 
-def _of_value(value: bytes | None, now: float) -> tuple[list[Check], dict[str, bytes]]:
-    """The checks of a session's cookie: those of a token, or of another form. And the token."""
-    if not value:
-        return [], {}
-    if value.count(b".") == 2:
-        return token_checks(value, Subject(None, now, MAX_SENT)), {"token": value}
-    return bare_checks(value), {}
+def _of_cookies(header: bytes, now: float) -> tuple[list[Check], dict[str, bytes]]:
+    """The checks of cookies, with those of the value in one of a usual name; and its token."""
+    checks = cookie_checks(header, None)
+    for name in USUAL_NAMES:
+        value = ChunkReader(name.encode(), MAX_CHUNKS).read(header)
+        if isinstance(value, bytes) and value.count(b".") == 2:
+            subject = Subject(None, now, MAX_SENT)
+            return checks + token_checks(value, subject), {"token": value}
+        if isinstance(value, bytes) and value != UNREADABLE:
+            return checks + bare_checks(value), {}
+    return checks, {}
 
 
 def nothing_said(found: Recognised) -> str:
@@ -81,6 +88,14 @@ def token_in(found: Recognised) -> bytes | None:
     header = found.value if found.kind == "authorization" else found.field("authorization")
     token = None if header is None else bearer_token(header)
     return None if token == MALFORMED else token
+
+
+def bearer_checks(header: bytes) -> list[Check]:
+    """The form of an Authorization header without a token that can be read."""
+    token, form = bearer_token(header), "Bearer, a space, and one token"
+    if token is None:
+        return [Check("bearer", "warning", "another scheme, or a token without one", form)]
+    return [Check("bearer", "wrong", "malformed", form)] if token == MALFORMED else []
 
 
 def bare_checks(value: bytes) -> list[Check]:

@@ -14,21 +14,21 @@ from typing import Final
 from ...models.check import Check
 from ...sessions.amplify.wire import LAST_AUTH_USER, PREFIX
 from ...web.cookie_policy import MAX_PAIR_BYTES
-from ...web.cookies import DUPLICATE, MAX_CHUNKS, UNREADABLE, ChunkReader, SessionCookies
+from ...web.cookies import SessionCookies
 from ...web.requests import excerpt
 from .facts import counted, mend_of
 
 _MAX_NAMES: Final = 300
 _LONGEST: Final = 100  # characters
 _CHUNK: Final = re.compile(r"(.+)\.([0-9])")
-_USUAL: Final = ("amplify-session", "__Host-amplify-session", "__Secure-amplify-session")
+USUAL_NAMES: Final = ("amplify-session", "__Host-amplify-session", "__Secure-amplify-session")
 _PARTS: Final = frozenset(("accessToken", "idToken", "refreshToken", "signInDetails", "clockDrift"))
 
 
 def cookie_checks(header: bytes, cookies: SessionCookies | None) -> list[Check]:
     """The cookies of a header, beside the session's. `cookies`: those; None if they are unknown."""
     pairs = list(_pairs(header))
-    names = frozenset(_USUAL) if cookies is None else cookies.names
+    names = frozenset(USUAL_NAMES) if cookies is None else cookies.names
     own = {name for name in names if not name.startswith(PREFIX)}
     checks = [Check("cookies", "ok", f"{len(pairs)} in the header")]
     for name in sorted(own):
@@ -37,13 +37,6 @@ def cookie_checks(header: bytes, cookies: SessionCookies | None) -> list[Check]:
     if cookies is not None and cookies.read(header) is None:
         checks += _near(own, pairs)
     return checks
-
-
-def usual_value(header: bytes) -> bytes | None:
-    """The value of the one session's cookie, by the library's own names for it."""
-    sent = [ChunkReader(name.encode(), MAX_CHUNKS).read(header) for name in _USUAL]
-    values = [value for value in sent if value is not None]
-    return values[0] if len(values) == 1 and isinstance(values[0], bytes) else None
 
 
 def _pairs(header: bytes) -> Iterator[tuple[str, bytes]]:
@@ -138,7 +131,7 @@ def _near(own: set[str], pairs: list[tuple[str, bytes]]) -> Iterator[Check]:
         plain = name.removeprefix("__Host-").removeprefix("__Secure-").lower()
         match = _CHUNK.fullmatch(plain)
         near = get_close_matches(match[1] if match else plain, bare, n=1, cutoff=0.8)
-        if name in _USUAL or near:
+        if name in USUAL_NAMES or near:
             wanted = bare[near[0]] if near else min(own, default="")
             yield Check(
                 "cookie_name",

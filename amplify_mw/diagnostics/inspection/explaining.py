@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from ...models.check import Check
-from ...web.authorization import MALFORMED, MAX_SENT, bearer_token
-from .alone import token_in
+from ...web.authorization import MAX_SENT
+from .alone import bearer_checks, token_in
 from .cookies import cookie_checks
 from .handed_over import explain_handed_over
 from .judgement import Judgement
@@ -66,8 +66,8 @@ def _token_checks(
         tokens["token"] = token
         uses = ("access",) if header is not None and is_read else ("id", "access")
         yield from token_checks(token, Subject(looking, now, MAX_SENT, uses, machines=True))
-    elif header is not None and bearer_token(header.encode("latin-1")) == MALFORMED:
-        yield Check("bearer", "wrong", "malformed", "Bearer, and one token")
+    elif header is not None and is_read:
+        yield from bearer_checks(header.encode("latin-1"))
 
 
 def _forgiven(check: Check) -> Check:

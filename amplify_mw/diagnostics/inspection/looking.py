@@ -114,7 +114,7 @@ class LookingDriver(Driver):
         if ask.method not in _READS:
             raise self._withhold("store")
         if (file := missing_file(ask.store)) is not None:
-            raise Unreachable(f"there is no file {file}")  # asking would make one
+            raise Unreachable(f"there is nothing in {file}")  # asking would make a database
         return getattr(ask.store, ask.method)(*ask.arguments)
 
     def _withhold(self, step: str) -> Unreachable:
@@ -123,11 +123,11 @@ class LookingDriver(Driver):
 
 
 def missing_file(store: Any) -> str | None:
-    """The file of an `SQLiteStore`, if it is missing."""
+    """The file of an `SQLiteStore`, if it is missing or empty."""
     if type(store).__name__ != "SQLiteStore":  # (importing it would load sqlite3)
         return None
-    path: str = store.path
-    return None if Path(path).exists() else path
+    path = Path(store.path)
+    return None if path.exists() and path.stat().st_size else str(path)
 
 
 class _Listening:

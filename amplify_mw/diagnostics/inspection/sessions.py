@@ -183,9 +183,9 @@ def _loaded(store: Any, key: bytes, looking: Looking) -> tuple[Record | None, Ch
         record, _ = looking.run(load())
     except (Unreachable, ConfigurationError):
         file = missing_file(store)
-        found = (
-            f"there is no file {file}" if file else f"the {type(store).__name__} does not answer"
-        )
+        found = f"the {type(store).__name__} does not answer"
+        if file:
+            found = f"there is no file {file}, or it is empty"
         return None, Check("store", "unknown", found, "", mend_of("store_unavailable"))
     return record, None
 
@@ -218,7 +218,7 @@ def _lasting(kind: LastingSession, bundle: Bundle, looking: Looking, now: float)
 
 def _renewable(check: Check, *, can_refresh: bool) -> Check:
     """A token's expiry is no fault if a refresh replaces it."""
-    if not can_refresh or not check.name.endswith(".exp") or not check.wanted.startswith("after"):
+    if not can_refresh or check.mend != mend_of("token_expired"):
         return check
     return check._replace(outcome="warning", mend="the next request gets new tokens")
 

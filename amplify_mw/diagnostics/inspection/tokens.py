@@ -29,7 +29,7 @@ _DEEPEST: Final = 20  # levels of a claim
 _EXACT: Final = 2**53
 _CLIENTS: Final = {"id": "aud", "access": "client_id"}
 _NAMES: Final = {"id": "cognito:username", "access": "username"}
-_NO_CONFIGURATION: Final = "--config tells"
+_NO_CONFIGURATION: Final = "as configured: write --config"
 
 
 class Subject(NamedTuple):
@@ -253,9 +253,8 @@ def _times(claims: Mapping[str, Any], subject: Subject) -> Iterator[Check]:
     if ends is None:
         yield _wrong("exp", invalid.bad_time("exp", claims.get("exp")))
     elif now >= ends + leeway:
-        error = invalid.expired(claims["exp"], now, leeway)
-        wanted = f"after {when(now - leeway, now)} (leeway {leeway:g} s)"
-        yield Check("exp", "wrong", when(ends, now), wanted, mend_of(error.reason))
+        wanted = f"later than {_this_clock(now, leeway)}"
+        yield Check("exp", "wrong", when(ends, now), wanted, mend_of("token_expired"))
     else:
         yield Check("exp", "ok", when(ends, now))
     for name in ("iat", "nbf"):
@@ -266,8 +265,12 @@ def _times(claims: Mapping[str, Any], subject: Subject) -> Iterator[Check]:
 def _begins(name: str, begins: float, now: float, leeway: float) -> Check:
     if begins <= now + leeway:
         return Check(name, "ok", when(begins, now))
-    wanted = f"no later than {when(now + leeway, now)} (leeway {leeway:g} s)"
+    wanted = f"no later than {_this_clock(now, leeway)}"
     return Check(name, "wrong", when(begins, now), wanted, mend_of("token_not_yet_valid"))
+
+
+def _this_clock(now: float, leeway: float) -> str:
+    return f"{when(now, now).removesuffix(', now')} by this clock (leeway {leeway:g} s)"
 
 
 def _number(value: object) -> float | None:
