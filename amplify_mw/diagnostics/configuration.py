@@ -18,6 +18,7 @@ import re
 import sys
 from contextlib import redirect_stdout
 from importlib import import_module
+from inspect import iscoroutinefunction
 from sysconfig import get_path
 from traceback import extract_tb
 from typing import Any, Final
@@ -30,6 +31,7 @@ from ..shell.inside import own_of, things_in
 
 _TELLING: Final = (ImportError, AttributeError, KeyError, ConfigurationError)  # by their messages
 _LIBRARIES: Final = tuple({get_path(name) + os.sep for name in ("stdlib", "purelib", "platlib")})
+_PATH: Final = re.compile(r"[/\\]|\.py\Z|\A\.")
 _VARIABLE: Final = re.compile("'[A-Z][A-Z0-9_]*'")
 
 
@@ -38,17 +40,14 @@ def configuration_of(source: str | None) -> AmplifyConfig:
     if source is None:
         return AmplifyConfig.from_env()
     module, colon, attribute = source.partition(":")
-    if source.endswith(".py"):
-        name = os.path.basename(source).removesuffix(".py")
-        raise ConfigurationError(
-            f"--config {source}: write module:attribute, such as {name}:config"
-        )
-    if source.endswith(".json") or (not colon and os.path.exists(source)):
+    is_file = not colon and os.path.exists(source) and not os.path.isdir(source)
+    if source.endswith(".json") or (is_file and not source.endswith(".py")):
         return AmplifyConfig.from_outputs(source)
-    if not (colon and module and attribute):
+    if not (colon and module and attribute) or _PATH.search(module):
+        example = _dotted(module) or "app"
         raise ConfigurationError(
             f"--config {source}: write the path of amplify_outputs.json, or module:attribute, such "
-            "as app:config"
+            f"as {example}:{attribute or 'config'}"
         )
     with redirect_stdout(sys.stderr):
         try:
@@ -64,6 +63,12 @@ def configuration_if_any(source: str | None) -> AmplifyConfig | None:
     if source is None and not any(os.environ.get(name) for name in VARIABLES):
         return None
     return configuration_of(source)
+
+
+def _dotted(path: str) -> str:
+    """A module as `import` has it; "" for no Python name."""
+    name = re.sub(r"[/\\]+", ".", path.removesuffix(".py")).strip(".")
+    return name if name.replace(".", "").isidentifier() else ""
 
 
 def _imported(module: str, attribute: str) -> Any:
@@ -82,6 +87,7 @@ def _called(found: Any) -> Any:
     is_function = type(found).__name__ in ("function", "builtin_function_or_method", "method")
     takes = getattr(getattr(found, "__code__", None), "co_argcount", 0)
     defaults = len(getattr(found, "__defaults__", None) or ())
+    is_function = is_function and not iscoroutinefunction(found)
     return found() if is_function and takes - defaults <= 0 else found
 
 

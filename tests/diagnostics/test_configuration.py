@@ -27,6 +27,9 @@ engine = Engine(config)
 def make(cookies=None):
     return config
 
+async def make_later():
+    return config
+
 def with_argument(one):
     return config
 
@@ -110,10 +113,15 @@ def test_a_configuration_is_found_by_its_name_or_its_app(module: Any, attribute:
         ("diagnosed_key:config", "line 2: set NO_SUCH_VARIABLE, as where the app runs"),
         ("diagnosed_port:config", "importing it has raised OSError (Address already in use) in "),
         ("diagnosed_port:config", "diagnosed_port.py, line 4"),
-        ("diagnosed_site.py", "write module:attribute, such as diagnosed_site:config"),
+        ("diagnosed_site.py", "or module:attribute, such as diagnosed_site:config"),
         ("diagnosed_syntax:config", "importing it has raised SyntaxError"),
         ("no_such_file.json", "no_such_file.json"),
-        ("..:config", "--config"),
+        ("..:config", "such as app:config"),
+        (".", "such as app:config"),  # a folder
+        ("./site/app.py", "such as site.app:config"),
+        (__file__, "write the path of amplify_outputs.json, or module:attribute"),
+        ("site/app.py:make", "such as site.app:make"),
+        ("diagnosed_site:make_later", "got function"),
     ],
 )
 def test_what_cannot_be_used_says_what_to_write(module: Any, source: str, said: str) -> None:

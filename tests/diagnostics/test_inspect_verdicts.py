@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -24,6 +24,7 @@ from amplify_mw import (
     hand_over_user,
 )
 from amplify_mw.diagnostics import Inspection, inspect_credential
+from amplify_mw.errors import Reason
 from amplify_mw.stores.memory import MemoryStore
 from amplify_mw.testing import LocalUserPool
 from tests.shells import Ask, WSGIShell
@@ -223,6 +224,23 @@ def test_a_session_that_was_ended_is_said_to_be(
     found = agrees(site, header)
     assert (found.outcome, found.reason) == ("refused", reason)
     assert said in {check.found for check in found.checks if check.outcome == "wrong"}
+
+
+def test_an_explanation_is_about_the_status_at_hand(build: Any, pool: LocalUserPool) -> None:
+    for reason in get_args(Reason):
+        bare = replace(inspect_credential(reason.encode()), recognised="token")
+        assert "503" not in str(replace(bare, status=401))
+    for line, answer in (
+        ("answered 503: token_expired", (503, "kept")),
+        ("answered 401: token_expired", (401, "cleared")),
+        ("token_expired", (None, "none")),
+    ):
+        found = inspect_credential(line.encode())
+        assert (found.status, found.cookie) == answer
+        assert ("As a 503" in str(found)) == (answer[0] != 401)
+    found = inspect_credential(pool.mint("ada", expires_in=-60).encode(), build("token").engine)
+    assert found.reason == "token_expired"
+    assert "clock is ahead" not in str(found)
 
 
 def test_times_are_beside_this_clock(build: Any, pool: LocalUserPool, clock: Clock) -> None:

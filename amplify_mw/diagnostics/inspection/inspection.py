@@ -8,6 +8,7 @@ Rules:
 """
 
 import json
+import re
 import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from ...config.config import AmplifyConfig
     from ...engine.engine import Engine
 
+_UNAVAILABLE: Final = 503
+_OF_OUTAGES: Final = re.compile(r" As a 503[:,].*?(?= (?:In|For) a WebSocket|\Z)")
 STATUS: Final = {"signed_in": 0, "refused": 1, "unknown": 3}
 
 
@@ -104,7 +107,7 @@ class Inspection:
         explanation = explain(self.reason) if self.reason else None
         lines = [self._headline()]
         if explanation is not None:
-            lines += [_wrapped(word, text) for word, text in _told(explanation)]
+            lines += [_wrapped(word, text) for word, text in _told(explanation, self.status)]
         wrong = [check.name for check in self.checks if check.outcome == "wrong"]
         if self.outcome == "unknown" and wrong:
             lines.append(f"  but    already wrong: {', '.join(wrong)}")
@@ -131,12 +134,15 @@ def _answered(status: int, cookie: str) -> str:
     return f"{status}, the cookie is {cookie}" if cookie != "none" else f"{status}"
 
 
-def _told(explanation: Explanation) -> list[tuple[str, str]]:
-    words = (
+def _told(explanation: Explanation, status: int | None) -> list[tuple[str, str]]:
+    """The explanation, without the sentences about another status."""
+    words: tuple[tuple[str, str], ...] = (
         ("means", explanation.meaning),
         ("cause", explanation.cause),
         ("mend ", explanation.mend),
     )
+    if status is not None and status != _UNAVAILABLE:
+        words = tuple((word, _OF_OUTAGES.sub("", text)) for word, text in words)
     return [(word, printable(text)) for word, text in words if text]
 
 

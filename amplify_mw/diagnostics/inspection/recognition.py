@@ -22,9 +22,8 @@ import shlex
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterable
 from itertools import pairwise
-from typing import Any, Final, Literal, NamedTuple, TypeAlias, get_args
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
-from ...errors import Reason
 from ...reasons import explain
 
 MAX_READ: Final = 1024 * 1024  # bytes
@@ -57,7 +56,6 @@ NAMES: Final[dict[Kind, str]] = {
 }
 _LONGEST_COMMAND: Final = 65_536
 _NO_ADDRESS: Final = frozenset(("-e", "--referer", "-x", "--proxy"))
-_ALSO_REASONS: Final = frozenset({*get_args(Reason), "foreign_origin"})
 _REQUEST_LINE: Final = re.compile(
     rb"([A-Za-z]{1,16}) ((?:/|\*|https?://)\S{0,65536})(?: HTTP/[0-9.]{1,3})?"
 )
@@ -154,8 +152,7 @@ def _reason(text: bytes) -> Recognised | None:
 
 
 def _is_reason(word: bytes) -> bool:
-    name = word.decode("ascii")
-    return name in _ALSO_REASONS or explain(name) is not None
+    return explain(word.decode("ascii")) is not None
 
 
 def _of_sign_in(reason: bytes) -> int | None:
