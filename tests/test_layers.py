@@ -79,7 +79,7 @@ HOUSE = {
         inspection.facts inspection.judgement inspection.recognition inspection.looking
         inspection.tokens inspection.cookies inspection.alone inspection.sessions
         inspection.handed_over inspection.requests inspection.judging inspection.explaining
-        inspection.inspection inspection.command
+        inspection.inspection inspection.terminal inspection.command
         examination.subject examination.settings examination.cookies examination.paths
         examination.keys examination.stores examination.packages examination.reach
         examination.discovery examination.key_sets examination.clients examination.sign_in

@@ -3,8 +3,10 @@
 import contextlib
 import io
 import json
+import os
 import re
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import pytest
 from amplify_mw.__main__ import main
 from amplify_mw.config.files import VARIABLES
 from amplify_mw.testing import LocalUserPool
+from tests.patience import until
 from tests.test_layers import HEAVY, loaded_by
 
 SEALED = "eyJhbGciOiJkaXIiLCJlbmMiOiJBMjU2R0NNIiwia2lkIjoiVzk4OGFfbjQifQ..AAAA.AAAA.AAAA"
@@ -213,3 +216,31 @@ def test_an_interruption_is_no_sign_in(monkeypatch: pytest.MonkeyPatch) -> None:
     stdin = type("Stdin", (), {"isatty": interrupt})
     monkeypatch.setattr(sys, "stdin", stdin)
     assert main(["inspect"]) == 130
+
+
+def test_a_long_line_that_is_pasted_into_a_terminal_is_whole(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A terminal by itself drops what is beyond 4,095 bytes of a line."""
+    termios = pytest.importorskip("termios")
+    ours, theirs = os.openpty()
+
+    def is_ready() -> bool:
+        return not termios.tcgetattr(theirs)[3] & termios.ICANON
+
+    def paste() -> None:
+        until(is_ready)
+        for piece in [b"Cookie: theme=dark"] + [b"x" * 500] * 12 + [b"; amplify-session=abc\n\x04"]:
+            os.write(ours, piece)
+            os.read(ours, 65_536)  # its echo
+
+    with ThreadPoolExecutor(1) as pool, open(theirs, encoding="ascii") as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        before, pasting = termios.tcgetattr(theirs), pool.submit(paste)
+        status = main(["inspect", "--json"])
+        pasting.result()
+        assert termios.tcgetattr(theirs) == before
+    os.close(ours)
+    out, err = capsys.readouterr()
+    assert (status, err.partition(" ")[0]) == (3, "Paste")
+    assert "'amplify-session', 3 bytes" in [check["found"] for check in json.loads(out)["checks"]]

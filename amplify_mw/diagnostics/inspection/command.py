@@ -17,8 +17,13 @@ from ..configuration import configuration_if_any
 from ..report import complain, put
 from .inspection import inspect_credential
 from .recognition import MAX_READ
+from .terminal import read_pasted
 
 _COMMAND: Final = "inspect"
+_PROMPT: Final = (
+    "Paste a token, a cookie, or a request's headers; then Enter and Ctrl-D (on Windows Ctrl-Z and "
+    "Enter):\n"
+)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -63,8 +68,11 @@ def _read(path: str | None) -> bytes:
     if path is None:
         if sys.stdin is None:  # closed
             return b""
-        if sys.stdin.isatty() and sys.stderr is not None:
-            sys.stderr.write("Paste it, then Enter and Ctrl-D (on Windows Ctrl-Z and Enter):\n")
+        if sys.stdin.isatty():
+            if sys.stderr is not None:
+                sys.stderr.write(_PROMPT)
+                sys.stderr.flush()
+            return read_pasted(sys.stdin.buffer, MAX_READ + 1)
         return _some(sys.stdin.buffer)
     with open(path, "rb") as file:
         return _some(file)
