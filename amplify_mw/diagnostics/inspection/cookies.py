@@ -9,6 +9,7 @@ Rules:
 import re
 from collections import Counter
 from collections.abc import Iterator
+from itertools import islice
 from typing import Final
 
 from ...models.check import Check
@@ -19,7 +20,9 @@ from ...web.requests import excerpt
 from .facts import counted, mend_of
 
 _MAX_NAMES: Final = 300
+_MAX_NEAR: Final = 10
 _LONGEST: Final = 100  # characters
+_LAST: Final = frozenset("123456789")  # the number of a last chunk: one alone is a whole cookie
 _CHUNK: Final = re.compile(r"(.+)\.([0-9])")
 USUAL_NAMES: Final = ("amplify-session", "__Host-amplify-session", "__Secure-amplify-session")
 _PARTS: Final = frozenset(("accessToken", "idToken", "refreshToken", "signInDetails", "clockDrift"))
@@ -87,7 +90,7 @@ def _chunked(name: str, chunks: dict[str, bytes], *, is_read: bool) -> Check:
     if len(marks) > 1:
         return Check("chunks", "wrong", f"{found}, of different values", "the chunks of one value")
     last = lasts.pop() if lasts else ""
-    wanted = [str(number) for number in range(int(last) + 1)] if last.isdigit() else []
+    wanted = [str(number) for number in range(int(last) + 1)] if last in _LAST else []
     missing = [number for number in wanted if number not in chunks]
     surplus = [number for number in chunks if number not in wanted]
     if not wanted or missing or surplus:
@@ -122,21 +125,30 @@ def _amplify(
 
 
 def _near(own: set[str], pairs: list[tuple[str, bytes]]) -> Iterator[Check]:
-    """Cookies with nearly the right name."""
+    """Cookies with nearly the right name: the first few."""
+    bare = {_plain(name): name for name in sorted(own)}
+    found = ((name, _nearest(name, bare)) for name in dict.fromkeys(name for name, _ in pairs))
+    near = ((name, wanted) for name, wanted in found if wanted or name in USUAL_NAMES)
+    for name, wanted in islice(near, _MAX_NEAR):
+        wanted = wanted or min(own, default="")
+        yield Check(
+            "cookie_name",
+            "warning",
+            excerpt(name),
+            repr(wanted) if wanted else "",
+            "if this site sets it, correct cookie=CookiePolicy(name=...) or session=",
+        )
+
+
+def _nearest(name: str, bare: dict[str, str]) -> str:
+    """The session's cookie that is meant by a name; "" if none is."""
     from difflib import get_close_matches  # 10 ms, seldom
 
-    bare = {name.removeprefix("__Host-").removeprefix("__Secure-"): name for name in sorted(own)}
-    for key, _ in pairs[:_MAX_NAMES]:
-        name = key[:_LONGEST]
-        plain = name.removeprefix("__Host-").removeprefix("__Secure-").lower()
-        match = _CHUNK.fullmatch(plain)
-        near = get_close_matches(match[1] if match else plain, bare, n=1, cutoff=0.8)
-        if name in USUAL_NAMES or near:
-            wanted = bare[near[0]] if near else min(own, default="")
-            yield Check(
-                "cookie_name",
-                "warning",
-                excerpt(name),
-                repr(wanted) if wanted else "",
-                "if this site sets it, correct cookie=CookiePolicy(name=...) or session=",
-            )
+    plain = _plain(name[:_LONGEST]).lower()
+    match = _CHUNK.fullmatch(plain)
+    near = get_close_matches(match[1] if match else plain, bare, n=1, cutoff=0.8)
+    return bare[near[0]] if near else ""
+
+
+def _plain(name: str) -> str:
+    return name.removeprefix("__Host-").removeprefix("__Secure-")
