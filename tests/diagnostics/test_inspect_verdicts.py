@@ -269,6 +269,17 @@ def test_tokens_that_are_due_make_it_a_request_to_tell(build: Any, clock: Clock)
         assert browser.does().body == "ada"
 
 
+def test_a_store_is_asked_no_more_than_needed(build: Any) -> None:
+    site = build("memory")
+    data, asked = site.sign_in().header.encode(), list[bytes]()
+    load = site.session.store.load
+    site.session.store.load = lambda key: asked.append(key) or load(key)
+    for show_claims, times in ((False, 2), (True, 3)):
+        asked.clear()
+        found = inspect_credential(data, site.engine, show_claims=show_claims)
+        assert (found.outcome, len(asked), bool(found.claims)) == ("signed_in", times, show_claims)
+
+
 def test_a_key_that_is_not_here_is_named_by_its_place(build: Any, clock: Clock) -> None:
     old, new = (
         build("sealed", session={"keys": [KEYS[0]]}),
@@ -410,6 +421,13 @@ def test_a_missing_chunk_is_named(build: Any, pool: LocalUserPool) -> None:
     check = next(check for check in found.checks if check.name == "chunks")
     assert check.outcome == "wrong"
     assert "missing: 1" in check.found
+
+
+def test_a_value_that_is_not_read_is_said_to_be(build: Any) -> None:
+    for data in (b"a,b", b"amplify-session=a,b"):
+        found = inspect_credential(data, build("token").engine)
+        told = [check.name for check in found.checks if check.outcome != "ok"]
+        assert (found.reason, told) == ("no_session", ["cookie"])
 
 
 def test_one_chunk_alone_is_none_of_this_library(build: Any) -> None:

@@ -127,7 +127,8 @@ def _amplify(
 def _near(own: set[str], pairs: list[tuple[str, bytes]]) -> Iterator[Check]:
     """Cookies with nearly the right name: the first few."""
     bare = {_plain(name): name for name in sorted(own)}
-    found = ((name, _nearest(name, bare)) for name in dict.fromkeys(name for name, _ in pairs))
+    others = dict.fromkeys(name for name, _ in pairs if name not in own)
+    found = ((name, _nearest(name, bare)) for name in others)
     near = ((name, wanted) for name, wanted in found if wanted or name in USUAL_NAMES)
     for name, wanted in islice(near, _MAX_NEAR):
         wanted = wanted or min(own, default="")

@@ -5,7 +5,7 @@ Rules:
 """
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 from ...models.check import Check
 from ...web.authorization import MAX_SENT
@@ -26,28 +26,37 @@ _READ_AS: Final = {
     "token": "a token by itself",
 }
 _BARE: Final = ("token", "cookie_value")
+_OF_NAMES: Final = (("cookies", "ok"), ("cookie", "ok"))
 _NOT_READ: Final = "if programs may send access tokens, write bearer=True"
 
 
 def explain_all(
-    found: Recognised, looking: Looking, *, elsewhere: bool
+    found: Recognised, looking: Looking, *, elsewhere: bool, with_tokens: bool
 ) -> tuple[Judgement, list[Check], dict[str, bytes]]:
-    """The judgement, all checks, and the tokens by their names. `elsewhere`: as `judge` has it."""
+    """The judgement, all checks, and the tokens by their names.
+
+    `elsewhere`: as `judge` has it. `with_tokens`: look for those of a session, too.
+    """
     handed = explain_handed_over(found, looking)
     if handed is not None:
         return handed
     judgement = judge(found, looking, elsewhere=elsewhere)
     if judgement.read_as == "nothing":
         return judgement, [], {}
-    now, tokens = looking.clock(), dict[str, bytes]()
-    environ, checks = environ_with(found, looking), list[Check]()
+    now, checks = looking.clock(), list[Check]()
+    environ, token = environ_with(found, looking), token_in(found)
+    tokens = {} if token is None else {"token": token}
     if found.kind in _BARE:
         checks.append(Check("read_as", "ok", _READ_AS[judgement.read_as]))
     if judgement.read_as != "cookie":
         header = environ.get("HTTP_AUTHORIZATION")
-        checks += _token_checks(found, header, looking, now, tokens)
-    cookies = _cookie_checks(environ.get("HTTP_COOKIE"), looking, now, tokens)
-    checks += cookies[2:] if found.kind in _BARE else cookies  # a name that was not given
+        checks += _token_checks(token, header, looking, now)
+    value, cookies = _cookie_checks(environ.get("HTTP_COOKIE"), looking, now)
+    if with_tokens and value is not None:
+        tokens |= tokens_of(value, looking)
+    if found.kind in _BARE:  # its name was not given
+        cookies = [check for check in cookies if check[:2] not in _OF_NAMES]
+    checks += cookies
     if judgement.read_as == "request":
         checks += request_checks(environ, looking.config, judgement.verdict, now)
     if judgement.word == "signed_in":
@@ -56,14 +65,13 @@ def explain_all(
 
 
 def _token_checks(
-    found: Recognised, header: str | None, looking: Looking, now: float, tokens: dict[str, bytes]
+    token: bytes | None, header: str | None, looking: Looking, now: float
 ) -> Iterator[Check]:
-    """The checks of a token by itself, or in a Bearer header. The token is added to `tokens`."""
-    is_read, token = looking.config.bearer, token_in(found)
+    """The checks of a token by itself, or in a Bearer header."""
+    is_read = looking.config.bearer
     if header is not None and not is_read:
         yield Check("bearer", "wrong", "not read", "bearer=True", _NOT_READ)
     if token is not None:
-        tokens["token"] = token
         uses = ("access",) if header is not None and is_read else ("id", "access")
         yield from token_checks(token, Subject(looking, now, MAX_SENT, uses, machines=True))
     elif header is not None and is_read:
@@ -75,16 +83,11 @@ def _forgiven(check: Check) -> Check:
     return check._replace(outcome="warning") if check.outcome == "wrong" else check
 
 
-def _cookie_checks(
-    cookie: str | None, looking: Looking, now: float, tokens: dict[str, bytes]
-) -> list[Check]:
-    """The checks of a request's cookies. Their tokens are added to `tokens`."""
+def _cookie_checks(cookie: str | None, looking: Looking, now: float) -> tuple[Any, list[Check]]:
+    """The session's value in a request's cookies, and the checks of these."""
     if cookie is None:
-        return []
+        return None, []
     header, cookies = cookie.encode("latin-1"), looking.engine.authenticator.cookie
-    checks = cookie_checks(header, cookies)
     value = cookies.read(header)
-    if value is None:
-        return checks
-    tokens |= tokens_of(value, looking)
-    return checks + session_checks(value, looking, now)
+    of_session = [] if value is None else session_checks(value, looking, now)
+    return value, cookie_checks(header, cookies) + of_session

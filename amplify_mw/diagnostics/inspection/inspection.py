@@ -189,7 +189,7 @@ def inspect_credential(
         from .looking import Looking
 
         with closing(Looking(config, clock, offline=offline)) as looking:
-            explained = explain_all(found, looking, elsewhere=elsewhere)
+            explained = explain_all(found, looking, elsewhere=elsewhere, with_tokens=show_claims)
     return _inspection(found, explained, show_claims=show_claims)
 
 
