@@ -26,7 +26,7 @@ from .requests import environ_in
 from .sessions import kinds_of
 
 _OK, _UNAVAILABLE = 200, 503
-_NO_ANSWER: Final = "it does not answer from here"
+_NO_ANSWER: Final = "a system that a request needs does not answer from here"
 _HOP: Final = (
     "the middleware answers with a page that loads this address again, since browsers leave "
     "SameSite=Strict cookies out when another site's link opens a page: paste that second request"
@@ -154,7 +154,7 @@ def _of_verdict(verdict: Verdict, withheld: tuple[str, ...]) -> Judgement:
     if withheld:  # the outage is of our own making
         return Judgement("unknown", why=_why(withheld))
     said = _NOT_YET if verdict.reason == "token_not_yet_valid" else "it does not answer from here"
-    return Judgement("unknown", verdict.reason, status, why=f"{verdict.reason}: {said}")
+    return Judgement("unknown", verdict.reason, status, why=said)
 
 
 def _why(withheld: tuple[str, ...]) -> str:
