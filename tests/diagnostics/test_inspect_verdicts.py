@@ -83,6 +83,11 @@ def said(site: Site, cookies: str, **facts: Any) -> str:
     return site.send(ask, Ask(cookies=cookies, **facts)).body
 
 
+def status(site: Site, cookies: str, **facts: Any) -> int:
+    """The status of the middleware's answer."""
+    return site.send(lambda: "", Ask(cookies=cookies, **facts)).status
+
+
 def inspected(site: Site, cookies: str, **options: Any) -> Inspection:
     head = f"GET / HTTP/1.1\r\nCookie: {cookies}".encode("latin-1")
     return inspect_credential(head, site.engine, **options)
@@ -363,6 +368,29 @@ def test_a_bearer_token_is_looked_at_as_one(
     for given_as in (token, f"Bearer {token}", f"Authorization: bearer {token}"):
         found = inspect_credential(given_as.encode(), site.engine)
         assert (found.reason, found.cookie) == (reason, "none")
+
+
+@pytest.mark.parametrize("kind", ["token", "sealed", "memory"])
+def test_the_reason_of_a_header_beside_cookies_is_the_middlewares(
+    build: Any, pool: LocalUserPool, kind: str
+) -> None:
+    site = build(kind, bearer=True, mount="/shop", protect=["/a/*"])
+    good = site.sign_in().header
+    sent = [pool.mint("ada", "access"), pool.mint("grace", "access"), pool.mint("ada"), "a b"]
+    reasons = set()
+    for path in ("/", "/shop/a/b"):
+        for cookies in (good, "amplify-session=x", f"{good}; amplify-session=x"):
+            for token in sent:
+                head = f"GET {path} HTTP/1.1\nAuthorization: Bearer {token}\nCookie: {cookies}"
+                found = asked(site, head)
+                facts = {"path": path, "headers": {"Authorization": f"Bearer {token}"}}
+                got = said(site, cookies, **facts)
+                if path == "/" or found.outcome == "signed_in":
+                    assert (found.reason, found.outcome == "signed_in") == (got, got == "")
+                    reasons.add(got)
+                else:
+                    assert found.status == status(site, cookies, **facts)
+    assert reasons == {"", "different_credentials", "wrong_token_use", "malformed_header"}
 
 
 def test_a_header_that_is_not_read_says_what_to_write(build: Any, pool: LocalUserPool) -> None:
