@@ -278,7 +278,12 @@ def test_a_store_is_asked_no_more_than_needed(build: Any) -> None:
     site = build("memory")
     data, asked = site.sign_in().header.encode(), list[bytes]()
     load = site.session.store.load
-    site.session.store.load = lambda key: asked.append(key) or load(key)
+
+    def counted(key: bytes) -> Any:
+        asked.append(key)
+        return load(key)
+
+    site.session.store.load = counted
     for show_claims, times in ((False, 2), (True, 3)):
         asked.clear()
         found = inspect_credential(data, site.engine, show_claims=show_claims)
