@@ -196,9 +196,11 @@ class Reporting(Protocol):
     """Tells the log and the app's listener of events."""
 
     listeners: "tuple[Callable[[Event], object], ...]"
+    notes: bool
+    """Whether each refusal is noted with its request, even if nobody reads its event."""
 
     def is_heard(self) -> bool:
-        """Whether there is a reader for events of requests: a listener, or the log at DEBUG."""
+        """Whether there is a reader for the event of a refusal: a listener, or the log at DEBUG."""
         ...
 
     def report(
@@ -213,6 +215,10 @@ class Reporting(Protocol):
 
         `is_new`: False for the log alone.
         """
+        ...
+
+    def count_refusal(self, reason: str, status: int, session: str | None) -> None:
+        """Tell telemetry that counts refusals, without an event."""
         ...
 
     def notice(self, text: str, reason: str | None = None) -> None:

@@ -5,7 +5,9 @@ Rules:
   methods, such as `amplify_mw.otel.OpenTelemetry()`.
 - Without one, nothing here costs a request anything.
 - Only `on_event` is required. An object without the others is not asked for them.
-- What these methods raise fails no request: it is logged, the first time.
+- With `on_refusal`, `on_event` is not told of refusals: no event is made for the telemetry alone.
+- What these methods raise fails no request. It is logged: of `on_event` as of any listener, of the
+  others the first time.
 - No method is given a token, a cookie's value, a code, an attribute, or text that a client made.
 """
 
@@ -65,6 +67,10 @@ class Telemetry(Protocol):
 
     def on_event(self, event: Event) -> None:
         """Count an event."""
+        ...
+
+    def on_refusal(self, reason: str, status: int, session: str | None) -> None:
+        """Count a refusal, once per request and reason. The arguments: as in `Refused`."""
         ...
 
     def context(self) -> object:

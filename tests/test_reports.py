@@ -75,6 +75,23 @@ def test_a_path_that_is_no_utf_8_is_told_escaped(
     assert said(caplog, "DEBUG") == [r"answered 401: no_session (GET '/\xff\xfe')"]
 
 
+@pytest.mark.parametrize("mounts", [[], ["/shop"]])
+@pytest.mark.parametrize("path", ["", "/", "/a b", "/%61", "/%2561", "/h\xf6", "/a\\b", "/a?b"])
+def test_all_lines_of_a_request_have_its_path_in_one_spelling(
+    shell: Shell,
+    pool: LocalUserPool,
+    path: str,
+    mounts: list[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    door = Door(shell, pool, mount=mounts)
+    for mount in ("", "/shop"):
+        caplog.clear()
+        door.knock(path, cookie="junk", mount=mount)
+        cookie, answer = said(caplog, "DEBUG")
+        assert cookie.partition("(")[2] == answer.partition("(")[2]
+
+
 # Another app client, another issuer.
 
 

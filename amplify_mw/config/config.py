@@ -505,10 +505,9 @@ class AmplifyConfig(PoolOptions):
 
     @cached_property
     def listeners(self) -> tuple[Callable[[Event], object], ...]:
-        """The functions of `on_event`, and that of the `telemetry`."""
+        """The functions of `on_event`."""
         own = self.on_event
-        found = () if own is None else own if isinstance(own, tuple) else (own,)
-        return found if self.telemetry is None else (*found, self.telemetry.on_event)
+        return () if own is None else own if isinstance(own, tuple) else (own,)
 
     @cached_property
     def origin(self) -> Origin:

@@ -148,7 +148,7 @@ class Driver:
         return self._http.send(request)
 
     def _ask(self, effect: Ask[Any]) -> Any:
-        return _ask(effect)
+        return getattr(effect.store, effect.method)(*effect.arguments)
 
     def _ask_awaited(self, effect: Ask[Any]) -> Awaitable[Any]:
         answer: Awaitable[Any] = effect.store.ask(effect.method, effect.arguments)
@@ -215,10 +215,6 @@ class Driver:
         close_connections()
 
 
-def _ask(effect: Ask[Any]) -> Any:
-    return getattr(effect.store, effect.method)(*effect.arguments)
-
-
 def _tell(effect: Tell) -> Exception | None:
     """Call the app's function, on this thread. Returns its exception."""
     answer, error = _call_listener(effect)
@@ -261,7 +257,7 @@ def _repeating(ask: Ask[Any], every: float) -> Iterator[None]:
     def repeat() -> None:
         while not done.wait(every):
             with suppress(Unreachable):  # the next time may do
-                _ask(ask)
+                getattr(ask.store, ask.method)(*ask.arguments)
 
     thread = threading.Thread(target=repeat, name="amplify_mw-lease", daemon=True)
     with suppress(RuntimeError):  # out of threads: what is asked again and again can do without

@@ -191,7 +191,11 @@ class Engine:
         if warns:
             _warn(config)
         self._shared = self._registry.shared_state(config.core)
-        reporter = Reporter(config.listeners, self._shared.reporters, is_asked=config.debug_headers)
+        reporter = Reporter(
+            *(config.listeners, self._shared.reporters),
+            telemetry=config.telemetry,
+            notes=config.debug_headers,
+        )
         self.driver: Driver = self._shared.driver.reporting_to(reporter)
         self.measuring: Measuring | None = None
         if config.is_measured:

@@ -51,12 +51,12 @@ def report_credential(
     if verdict.reason == "different_users" and reporter.is_first(verdict.reason):
         reporter.notice(_DIFFERENT_USERS, verdict.reason)
     at = "cookie" if visit.source.is_ambient else "header"
-    asked = None if asking is None else partial(asking, request)
+    asking_it = None if asking is None else partial(asking, request)
     detail = excerpt(verdict.claimed) if verdict.claimed else verdict.detail
     status = verdict.error.status_code
-    report_refusal(visit, verdict.reason, status, at=at, detail=detail, asked=asked)
+    report_refusal(visit, verdict.reason, status, at=at, detail=detail, asking=asking_it)
     if verdict.claimed:
-        place = (lambda: _OUTSIDE) if asked is None else (lambda: request_line(asked()))
+        place = (lambda: _OUTSIDE) if asking_it is None else (lambda: request_line(asking_it()))
         notice_other_pool(visit.home, verdict.reason, verdict.claimed, place)
 
 
@@ -86,9 +86,7 @@ def notice_other_pool(
 def report_answer_to(visit: Visit, asked: Asked, answer: Answer, error: AuthError) -> None:
     """Report an answer in the app's place, and notice a likely mistake if nobody is signed in."""
     fault = error if answer.status == 500 else None  # no refusal of a user: a fault to be found
-    report_refusal(
-        *(visit, error.reason, answer.status), at="answer", asked=lambda: asked, error=fault
-    )
+    report_refusal(*(visit, error.reason, answer.status), at="answer", asked=asked, error=fault)
     if error.status_code == 401 and visit.verdict.user is None and not visit.pinned:
         if visit.verdict is visit.home.nobody and visit.cookies is not None:
             _notice_other_cookie(visit, visit.cookies[:_MAX_LOOKED_AT], asked)

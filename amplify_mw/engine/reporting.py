@@ -9,6 +9,8 @@ Rules:
   their listeners are told, and the log once.
 - Without listeners, and with the log above DEBUG, no event of a request is made. The session's
   handle and the client's address are only looked up for a listener.
+- Telemetry that counts refusals (`on_refusal`) is told of them first, once per request and reason,
+  and needs no event for it: in an attack there are many.
 """
 
 import inspect
@@ -32,7 +34,7 @@ from ..web.requests import excerpt, request_path
 from .lines import CUT, LONGEST_PATH, line_of, write_line
 
 if TYPE_CHECKING:
-    from ..telemetry import Seen
+    from ..telemetry import Seen, Telemetry
 
 Listener: TypeAlias = Callable[[Event], object]
 Reporters: TypeAlias = "dict[int, weakref.ref[Reporter]]"
@@ -43,10 +45,10 @@ _LONGEST_METHOD: Final = 16
 
 
 class Reporter:
-    """Tells the log and one app's listeners of events.
+    """Tells the log, one app's listeners and its telemetry of events.
 
-    `shared`: the reporters of all apps that share caches and flights. `is_asked`: responses say why
-    their requests were refused, so that events are made without a listener too.
+    `shared`: the reporters of all apps that share caches and flights. `notes`: whether each refusal
+    is noted with its request, for a response that tells the reason.
     """
 
     def __init__(
@@ -54,19 +56,25 @@ class Reporter:
         listeners: tuple[Listener, ...] = (),
         shared: "Reporters | None" = None,
         *,
-        is_asked: bool = False,
+        telemetry: "Telemetry | None" = None,
+        notes: bool = False,
     ) -> None:
-        self.listeners: tuple[Listener, ...] = listeners
-        self._is_asked = is_asked
+        count = getattr(telemetry, "on_refusal", None)
+        told = () if telemetry is None else (telemetry.on_event,)
+        readers = listeners if count is not None else (*listeners, *told)
+        self.listeners: tuple[Listener, ...] = (*listeners, *told)
+        self.notes: bool = notes or count is not None
+        self._count: Callable[[str, int, str | None], object] | None = count
+        self._readers: tuple[Listener, ...] = readers  # of refusals
         self._once = Once()
         table = self._shared = {} if shared is None else shared
-        if listeners:
+        if self.listeners:
             own = id(self)
             table[own] = weakref.ref(self, lambda _: table.pop(own, None))
 
     def is_heard(self) -> bool:
-        """Whether there is a reader for events of requests: a listener, or the log at DEBUG."""
-        return bool(self.listeners) or self._is_asked or logger.is_enabled()
+        """Whether there is a reader for the event of a refusal: a listener, or the log at DEBUG."""
+        return bool(self._readers) or logger.is_enabled()
 
     def report(
         self,
@@ -82,8 +90,18 @@ class Reporter:
         """
         write_line(event, loudly=loudly, error=error)
         if is_new:
-            for listener in self.listeners:
+            for listener in self._readers if isinstance(event, events.Refused) else self.listeners:
                 _call(listener, event)
+
+    def count_refusal(self, reason: str, status: int, session: str | None) -> None:
+        """Tell telemetry that counts refusals. Its failure is logged, the first time."""
+        if self._count is None:
+            return
+        try:
+            self._count(reason, status, session)
+        except Exception as error:  # noqa: BLE001  # of the app's object
+            if self._once.is_first("on_refusal"):
+                logger.error("telemetry has failed; this is said once", exc_info=error)
 
     def report_to_all(self, event: Event) -> None:
         """Tell all listeners of apps that share work, and the log once."""
@@ -134,27 +152,33 @@ def report_refusal(
     *,
     at: str,
     detail: str = "",
-    asked: Callable[[], Asked] | None = None,
+    asked: Asked | None = None,
+    asking: Callable[[], Asked] | None = None,
     loudly: bool = False,
     error: BaseException | None = None,
 ) -> None:
-    """A request was refused. `asked`: gives the request's facts, if they are at hand."""
-    reporter = visit.home.reporter
-    if not (reporter.is_heard() or loudly or error):
+    """A request was refused. `asked`: its facts, if they are at hand. `asking`: gives them."""
+    home, reporter = visit.home, visit.home.reporter
+    is_heard = reporter.is_heard() or loudly or error is not None
+    if not (is_heard or reporter.notes):
         return
-    session, pool_id, client_id, user_id = _origin(visit.home, visit.verdict, visit.source.name)
-    method, path = _request(visit) if asked is None else escaped(asked())
+    is_new = _is_new(visit, reason)
+    if is_new:
+        reporter.count_refusal(reason, status, kind_of(visit))
+    if not is_heard:
+        return
+    verdict, source = visit.verdict, visit.source.name
+    request = _request(visit, asking) if asked is None else escaped(asked)
+    more = _handle(home, verdict, source), _address(visit)
     event = events.Refused(
-        *(reason, status, at, detail, session, pool_id, client_id, user_id, method, path),
-        handle=_handle(visit.home, visit.verdict, visit.source.name),
-        address=_address(visit),
+        reason, status, at, detail, *_origin(home, verdict, source), *request, *more
     )
-    reporter.report(event, loudly=loudly, error=error, is_new=_is_new(visit, reason))
+    reporter.report(event, loudly=loudly, error=error, is_new=is_new)
 
 
 def report_answer(visit: Visit, asked: Asked, reason: str, status: int, detail: str = "") -> None:
     """A request was refused, and answered here."""
-    report_refusal(visit, reason, status, at="answer", detail=detail, asked=lambda: asked)
+    report_refusal(visit, reason, status, at="answer", detail=detail, asked=asked)
 
 
 def report_verdict(visit: Visit, error: AuthError, *, at: str, detail: str = "") -> None:
@@ -269,7 +293,11 @@ def escaped(asked: Asked) -> tuple[str, str]:
     >>> print(*escaped(Asked("GET", "/a\nb", "code=secret")))
     GET /a\nb
     """
-    method, path = asked.method, asked.path or "/"
+    return _escaped(asked.method, asked.path)
+
+
+def _escaped(method: str, path: str) -> tuple[str, str]:
+    path = path or "/"
     is_plain = method.isascii() and method.isalpha() and len(method) <= _LONGEST_METHOD
     if len(path) <= LONGEST_PATH and path.isascii() and path.isprintable() and "\\" not in path:
         text = path  # a quick way for almost all
@@ -278,17 +306,33 @@ def escaped(asked: Asked) -> tuple[str, str]:
     return method if is_plain else excerpt(method, _LONGEST_METHOD), text
 
 
-def _request(visit: Visit) -> tuple[str | None, str | None]:
-    """The method and the path of a visit's request; None once its response has begun."""
+def _request(
+    visit: Visit, asking: Callable[[], Asked] | None = None
+) -> tuple[str | None, str | None]:
+    """The method and the path of a visit's request; None once its response has begun.
+
+    `asking`: gives its facts, before the app has had the request.
+    """
     request: Any = visit.headers
     if not isinstance(request, dict):
-        return None, None
-    path = request.get("PATH_INFO", "")
-    if not path or not path.isascii() or request.get("SCRIPT_NAME"):
-        path = unquote(request_path(request))  # for others it changes nothing
-    _, path = visit.home.mounts.place_of("", path, request)
-    method = request.get("REQUEST_METHOD") or request.get("method", "GET")
-    return escaped(Asked(method, path, ""))
+        return (None, None) if asking is None else escaped(asking())
+    mounts = visit.home.mounts
+    path = None if mounts.prefixes else _plain_path(request)
+    if path is None:
+        if asking is not None:
+            return escaped(asking())
+        _, path = mounts.place_of("", unquote(request_path(request)), request)
+    return _escaped(request.get("REQUEST_METHOD") or request.get("method", "GET"), path)
+
+
+def _plain_path(request: dict[str, Any]) -> str | None:
+    """The path of a WSGI environ or an ASGI scope that has it in one spelling; else None."""
+    path: str = request.get("PATH_INFO") or request.get("path") or ""
+    if not path.isascii() or request.get("SCRIPT_NAME") or request.get("root_path"):
+        return None
+    if "PATH_INFO" in request:
+        return path or None
+    return path if "%" not in path and request.get("raw_path") == path.encode("ascii") else None
 
 
 def _address(visit: Visit) -> str | None:
@@ -337,20 +381,24 @@ def _is_new(visit: Visit, reason: str) -> bool:
     Middlewares of one app that are nested in one request count as one, if their listeners are the
     same.
     """
-    listeners = visit.home.reporter.listeners
-    each: Visit | None = visit
-    while each is not None:
-        if reason in getattr(each, "told", ()) and each.home.reporter.listeners == listeners:
-            return False
-        outer = each.outer
+    told = getattr(visit, "told", ())
+    if reason in told:
+        return False
+    listeners, outer = visit.home.reporter.listeners, visit.outer
+    while outer is not None and outer.cookies == visit.cookies:
         # A request made after the outer response has begun, say in its stream, is another one.
-        has_begun = outer is not None and outer.begun and not visit.begun
-        is_same = outer is not None and outer.cookies == visit.cookies and not has_begun
-        each = outer if is_same else None
-    visit.told = (*getattr(visit, "told", ()), reason)
+        if outer.begun and not visit.begun:
+            break
+        if reason in getattr(outer, "told", ()) and outer.home.reporter.listeners == listeners:
+            return False
+        outer = outer.outer
+    visit.told = (*told, reason)
     return True
 
 
 def kind_of(visit: Visit) -> str | None:
     """The kind of a visit's session, as events name it."""
-    return _origin(visit.home, visit.verdict, visit.source.name)[0]
+    source, verdict, origin = visit.source.name, visit.verdict, visit.home.config.origin
+    if source in _APART:
+        return source
+    return origin.kinds[verdict.kind] if isinstance(verdict, SignedIn) else origin.session

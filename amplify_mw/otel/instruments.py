@@ -84,11 +84,14 @@ class Instruments:
     ) -> None:
         """Count an outcome. What is empty or 0 is left out."""
         key = (outcome, reason, kind or "", status)
-        counts = self._outcomes
         with self._lock:
-            if key not in counts and len(counts) >= _MOST:
-                key = (outcome, _OTHER, "", status)
-            counts[key] = counts.get(key, 0) + 1
+            counts = self._outcomes
+            before = counts.get(key)
+            if before is None:
+                if len(counts) >= _MOST:
+                    key = (outcome, _OTHER, "", status)
+                before = counts.get(key, 0)
+            counts[key] = before + 1
 
     def count_request(self, kind: str) -> None:
         """Count a request of a signed-in user."""

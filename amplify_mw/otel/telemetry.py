@@ -112,8 +112,6 @@ class OpenTelemetry:
         """Count an event."""
         count = self._instruments.count
         match event:
-            case events.Refused():
-                count("refused", event.reason, event.session, event.status)
             case events.SignedIn():
                 count("signed_in", "", event.session)
             case events.SignInFailed():
@@ -125,7 +123,11 @@ class OpenTelemetry:
             case events.Revoked():
                 count("revoked" if event.is_done else "revocation_failed", event.reason)
             case _:
-                pass  # outages are read when metrics are collected
+                pass  # refusals have `on_refusal`; outages are read when metrics are collected
+
+    def on_refusal(self, reason: str, status: int, session: str | None) -> None:
+        """Count a refusal."""
+        self._instruments.count("refused", reason, session, status)
 
     def context(self) -> object:
         """The caller's context."""

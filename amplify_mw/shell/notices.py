@@ -110,7 +110,7 @@ class Notices:
             *(visit, "foreign_origin", 403),
             at="answer",
             detail=page_of(visit.headers),
-            asked=lambda: asked,
+            asked=asked,
             loudly=self._once.is_first("foreign_origin"),
         )
 

@@ -15,7 +15,7 @@ from opentelemetry.trace import SpanKind
 
 from amplify_mw import ConfigurationError
 from amplify_mw.engine.engine import Engine
-from amplify_mw.events import Refused, SignedIn
+from amplify_mw.events import SignedIn
 from amplify_mw.otel import OpenTelemetry
 from amplify_mw.otel import instruments as counting
 from amplify_mw.telemetry import Seen
@@ -82,7 +82,7 @@ def test_a_sign_in_that_comes_to_nothing(build: Build, recording: Recording) -> 
 def test_text_of_clients_names_no_count(recording: Recording) -> None:
     telemetry = recording.telemetry()
     for number in range(3 * counting._MOST):  # an app's own errors may have any reason
-        telemetry.on_event(Refused(f"made-up {number}", 401, at="app", path=f"/{number}"))
+        telemetry.on_refusal(f"made-up {number}", 401, None)
     found = recording.points(OUTCOMES)
     assert len(found) == counting._MOST + 1
     assert sum(count for _, count in found) == 3 * counting._MOST

@@ -388,6 +388,37 @@ def test_one_without_a_hash_is_refused() -> None:
         AmplifyConfig(user_pool_id="eu-west-1_Ab12Cd34E", client_id="a", telemetry=Metrics())  # type: ignore[arg-type]
 
 
+def test_it_counts_a_refusal_once_and_without_an_event(build: Build) -> None:
+    class Counting:
+        def __init__(self) -> None:
+            self.told: list[Any] = []
+
+        def on_event(self, event: Any) -> None:
+            self.told.append(type(event))
+
+        def on_refusal(self, reason: str, status: int, session: str | None) -> None:
+            self.told.append((reason, status, session))
+
+    counting, events = Counting(), list[Any]()
+    for listeners in ([], [events.append]):
+        opened = build("sealed", telemetry=counting, on_event=listeners, protect=["/private"])
+        opened.browser({"amplify-session": "junk"}).does(opened.who, path="/private")
+        assert counting.told == [("invalid_session", 401, "sealed")]
+        counting.told.clear()
+    assert [event.reason for event in events] == ["invalid_session"]
+
+
+def test_its_failure_to_count_a_refusal_is_logged_once(
+    build: Build, caplog: pytest.LogCaptureFixture
+) -> None:
+    opened = build("sealed", telemetry=Broken())
+    for _ in range(2):
+        opened.browser({"amplify-session": "junk"}).does()
+    assert [record.message for record in caplog.records].count(
+        "telemetry has failed; this is said once"
+    ) == 2  # its `on_request`, and this
+
+
 def test_one_that_only_counts_events_is_asked_for_nothing_else(build: Build) -> None:
     class Counting:
         def on_event(self, event: Any) -> None:

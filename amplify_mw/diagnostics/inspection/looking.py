@@ -134,6 +134,7 @@ class _Listening:
     """A `Reporting` without a log and listeners."""
 
     listeners: tuple[Callable[[Event], object], ...] = ()
+    notes = False
 
     def __init__(self, told: list[Event]) -> None:
         self._told = told
@@ -150,6 +151,9 @@ class _Listening:
         is_new: bool = True,  # noqa: ARG002
     ) -> None:
         self._told.append(event)
+
+    def count_refusal(self, reason: str, status: int, session: str | None) -> None:
+        pass
 
     def notice(self, text: str, reason: str | None = None) -> None:
         self._told.append(Notice(text, reason))
