@@ -196,6 +196,8 @@ class Reporting(Protocol):
     """Tells the log and the app's listener of events."""
 
     listeners: "tuple[Callable[[Event], object], ...]"
+    counts: bool
+    """Whether `count_refusal` is to be called."""
     notes: bool
     """Whether each refusal is noted with its request, even if nobody reads its event."""
 

@@ -51,6 +51,7 @@ def report_credential(
     if verdict.reason == "different_users" and reporter.is_first(verdict.reason):
         reporter.notice(_DIFFERENT_USERS, verdict.reason)
     at = "cookie" if visit.source.is_ambient else "header"
+    visit.told = ()  # nothing yet; to find it unset would cost a microsecond
     asking_it = None if asking is None else partial(asking, request)
     detail = excerpt(verdict.claimed) if verdict.claimed else verdict.detail
     status = verdict.error.status_code

@@ -63,7 +63,8 @@ class Reporter:
         told = () if telemetry is None else (telemetry.on_event,)
         readers = listeners if count is not None else (*listeners, *told)
         self.listeners: tuple[Listener, ...] = (*listeners, *told)
-        self.notes: bool = notes or count is not None
+        self.counts: bool = count is not None
+        self.notes: bool = notes or self.counts
         self._count: Callable[[str, int, str | None], object] | None = count
         self._readers: tuple[Listener, ...] = readers  # of refusals
         self._once = Once()
@@ -95,10 +96,9 @@ class Reporter:
 
     def count_refusal(self, reason: str, status: int, session: str | None) -> None:
         """Tell telemetry that counts refusals. Its failure is logged, the first time."""
-        if self._count is None:
-            return
         try:
-            self._count(reason, status, session)
+            if self._count is not None:
+                self._count(reason, status, session)
         except Exception as error:  # noqa: BLE001  # of the app's object
             if self._once.is_first("on_refusal"):
                 logger.error("telemetry has failed; this is said once", exc_info=error)
@@ -163,7 +163,7 @@ def report_refusal(
     if not (is_heard or reporter.notes):
         return
     is_new = _is_new(visit, reason)
-    if is_new:
+    if is_new and reporter.counts:
         reporter.count_refusal(reason, status, kind_of(visit))
     if not is_heard:
         return

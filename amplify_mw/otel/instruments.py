@@ -83,15 +83,24 @@ class Instruments:
         self, outcome: str, reason: str = "", kind: str | None = None, status: int = 0
     ) -> None:
         """Count an outcome. What is empty or 0 is left out."""
-        key = (outcome, reason, kind or "", status)
+        self._add((outcome, reason, kind or "", status))
+
+    def count_refusal(self, reason: str, status: int, kind: str | None) -> None:
+        """Count a refusal. In an attack there are many: it calls nothing else for most."""
+        key = ("refused", reason, kind or "", status)
+        with self._lock:
+            before = self._outcomes.get(key)
+            if before is not None:
+                self._outcomes[key] = before + 1
+                return
+        self._add(key)
+
+    def _add(self, key: Outcome) -> None:
         with self._lock:
             counts = self._outcomes
-            before = counts.get(key)
-            if before is None:
-                if len(counts) >= _MOST:
-                    key = (outcome, _OTHER, "", status)
-                before = counts.get(key, 0)
-            counts[key] = before + 1
+            if key not in counts and len(counts) >= _MOST:
+                key = (key[0], _OTHER, "", key[3])
+            counts[key] = counts.get(key, 0) + 1
 
     def count_request(self, kind: str) -> None:
         """Count a request of a signed-in user."""

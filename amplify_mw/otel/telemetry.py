@@ -5,6 +5,7 @@ Rules:
 - Two objects of equal options are equal, so that equal configurations share their caches.
 """
 
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
@@ -63,6 +64,8 @@ class OpenTelemetry:
         }
         self._version: str = _version()
         self._instruments = instruments_of(meter_provider, self._version)
+        self.on_refusal: Callable[[str, int, str | None], None] = self._instruments.count_refusal
+        """For the library."""
         self._tracer = trace.get_tracer("amplify_mw", self._version, tracer_provider)
         self._tracer_provider = tracer_provider
         self._counts_users: bool = count_users
@@ -124,10 +127,6 @@ class OpenTelemetry:
                 count("revoked" if event.is_done else "revocation_failed", event.reason)
             case _:
                 pass  # refusals have `on_refusal`; outages are read when metrics are collected
-
-    def on_refusal(self, reason: str, status: int, session: str | None) -> None:
-        """Count a refusal."""
-        self._instruments.count("refused", reason, session, status)
 
     def context(self) -> object:
         """The caller's context."""

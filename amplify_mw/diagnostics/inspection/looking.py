@@ -134,7 +134,7 @@ class _Listening:
     """A `Reporting` without a log and listeners."""
 
     listeners: tuple[Callable[[Event], object], ...] = ()
-    notes = False
+    counts = notes = False
 
     def __init__(self, told: list[Event]) -> None:
         self._told = told
