@@ -51,11 +51,13 @@ def report_credential(
     if verdict.reason == "different_users" and reporter.is_first(verdict.reason):
         reporter.notice(_DIFFERENT_USERS, verdict.reason)
     at = "cookie" if visit.source.is_ambient else "header"
-    visit.told = ()  # nothing yet; to find it unset would cost a microsecond
     asking_it = None if asking is None else partial(asking, request)
-    detail = excerpt(verdict.claimed) if verdict.claimed else verdict.detail
-    status = verdict.error.status_code
-    report_refusal(visit, verdict.reason, status, at=at, detail=detail, asking=asking_it)
+    if reporter.notes or reporter.is_heard():  # else the refusal of a flood's cookies is quicker
+        visit.told = ()  # nothing yet; to find it unset would cost a microsecond
+        at = "cookie" if visit.source.is_ambient else "header"
+        detail = excerpt(verdict.claimed) if verdict.claimed else verdict.detail
+        status = verdict.error.status_code
+        report_refusal(visit, verdict.reason, status, at=at, detail=detail, asking=asking_it)
     if verdict.claimed:
         place = (lambda: _OUTSIDE) if asking_it is None else (lambda: request_line(asking_it()))
         notice_other_pool(visit.home, verdict.reason, verdict.claimed, place)
