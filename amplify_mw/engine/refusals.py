@@ -50,7 +50,6 @@ def report_credential(
         return
     if verdict.reason == "different_users" and reporter.is_first(verdict.reason):
         reporter.notice(_DIFFERENT_USERS, verdict.reason)
-    at = "cookie" if visit.source.is_ambient else "header"
     asking_it = None if asking is None else partial(asking, request)
     if reporter.notes or reporter.is_heard():  # else the refusal of a flood's cookies is quicker
         visit.told = ()  # nothing yet; to find it unset would cost a microsecond
