@@ -119,6 +119,14 @@ def test_a_made_up_record_is_gone_afterwards() -> None:
 # SQLite
 
 
+def made(path: Path, **options: Any) -> SQLiteStore:
+    """A store that was used before."""
+    store = SQLiteStore(path, **options)
+    store.delete(b"")
+    store.close()
+    return store
+
+
 @pytest.fixture
 def home() -> Iterator[Path]:
     """A folder that is not a temporary one to the system."""
@@ -127,7 +135,7 @@ def home() -> Iterator[Path]:
 
 
 def test_a_file_as_it_should_be_has_only_lines_that_are_ok(home: Path) -> None:
-    found = told(SQLiteStore(home / "sessions.db"))
+    found = told(made(home / "sessions.db"))
     assert {check.outcome for check in found.values()} == {"ok"}
     assert [*found] == [
         *("store", "store_server", "store_place", "store_rights", "store_journal", "store_disk")
@@ -153,8 +161,7 @@ def test_a_file_on_a_network_file_system_is_told(
 
 
 def test_rights_of_everybody_are_told(home: Path) -> None:
-    store = SQLiteStore(home / "sessions.db")
-    store.examine()
+    store = made(home / "sessions.db")
     (home / "sessions.db").chmod(0o644)
     found = told(store)["store_rights"]
     assert (found.outcome, found.mend.startswith("chmod o-rwx")) == ("warning", True)
@@ -166,7 +173,7 @@ def test_rights_of_everybody_are_told(home: Path) -> None:
 
 
 def test_a_file_that_is_locked_or_no_database_is_told(home: Path) -> None:
-    store = SQLiteStore(home / "sessions.db", timeout=0.05)
+    store = made(home / "sessions.db", timeout=0.05)
     assert outcome(store, "store") == "ok"
     with closing(sqlite3.connect(home / "sessions.db", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -177,9 +184,7 @@ def test_a_file_that_is_locked_or_no_database_is_told(home: Path) -> None:
 
 def test_another_journal_is_told(home: Path) -> None:
     path = home / "sessions.db"
-    store = SQLiteStore(path, timeout=0.05)
-    store.examine()
-    store.close()
+    store = made(path, timeout=0.05)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("PRAGMA journal_mode = DELETE")
         other.execute("BEGIN")
@@ -205,10 +210,26 @@ def test_an_sqlite_that_is_too_old_is_told(home: Path, monkeypatch: pytest.Monke
 
 
 def test_a_folder_that_is_not_there_is_told(home: Path) -> None:
-    store = SQLiteStore(home / "later" / "sessions.db")
+    folder = home / "later on"
+    store = SQLiteStore(folder / "sessions.db")
     found = told(store)["store"]
-    assert (found.outcome, "cannot be opened" in found.found) == ("wrong", True)
-    (home / "later").mkdir()
+    assert (found.outcome, found.mend.startswith(f"mkdir -p '{folder}'")) == ("wrong", True)
+    folder.mkdir()
+    assert outcome(store, "store") == "ok"
+
+
+def test_a_missing_file_is_not_made_by_a_look_at_it(home: Path) -> None:
+    found = told(SQLiteStore(home / "sessions.db"))["store"]
+    assert (found.outcome, "no file yet" in found.found) == ("ok", True)
+    assert [*home.iterdir()] == []
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_is_not_ours_is_told(home: Path) -> None:
+    store = SQLiteStore(home / "sessions.db")
+    home.chmod(0o500)
+    assert outcome(store, "store") == "wrong"
+    home.chmod(0o700)
     assert outcome(store, "store") == "ok"
 
 
@@ -235,6 +256,7 @@ def configured(server: Postgres, store: PostgresStore, name: str, *settings: str
 
 def test_a_server_for_tests_is_told_to_be_unsafe_until_it_is_set_up(postgres: Postgres) -> None:
     store = PostgresStore(postgres.dsn)
+    store.create_table()
     before = told(store)
     assert before["store"].outcome == "ok"
     assert before["store_persistence"].outcome == "wrong"
@@ -252,6 +274,7 @@ def test_a_server_for_tests_is_told_to_be_unsafe_until_it_is_set_up(postgres: Po
 
 def test_a_table_that_was_changed_is_told(postgres: Postgres) -> None:
     store = PostgresStore(postgres.dsn, table="changed")
+    store.create_table()
     assert outcome(store, "store_table") == "ok"
     postgres.sql("ALTER TABLE changed SET UNLOGGED")
     found = told(store)["store_table"]
@@ -266,6 +289,21 @@ def test_a_table_that_was_changed_is_told(postgres: Postgres) -> None:
     assert (found.outcome, found.mend) == ("wrong", "was the table changed by hand?")
     postgres.sql("ALTER TABLE changed RENAME held TO holder")
     assert outcome(store, "store") == "ok"
+
+
+def test_a_missing_table_is_not_made_by_a_look_at_it(postgres: Postgres) -> None:
+    for name in ("later", "public.later"):
+        found = told(PostgresStore(postgres.dsn, table=name))
+        assert {*found} == {"store", "store_tls"}
+        assert (found["store"].outcome, "yet" in found["store"].found) == ("ok", True)
+    postgres.sql("CREATE ROLE reader LOGIN PASSWORD 'a-secret'")
+    dsn = f"postgresql://reader:a-secret@127.0.0.1:{postgres.port}/postgres"
+    for name in ("later", "nowhere.later"):
+        line = told(PostgresStore(dsn, table=name))["store"]
+        assert (line.outcome, f"--table {name}" in line.mend) == ("wrong", True)
+    postgres.sql(PostgresStore.sql("later", user="reader"))
+    assert outcome(PostgresStore(dsn, table="later"), "store") == "ok"
+    assert "no table" not in told(PostgresStore(dsn, table="later"))["store"].found
 
 
 def test_each_right_that_is_missing_is_named(postgres: Postgres) -> None:
@@ -328,7 +366,7 @@ def test_a_store_is_examined_with_its_configuration_and_only_with_the_network(ho
     config = AmplifyConfig(
         user_pool_id="eu-west-1_Ab12Cd34E",
         client_id="web",
-        session=StoredSession(SQLiteStore(home / "sessions.db")),
+        session=StoredSession(made(home / "sessions.db")),
         http_timeout=0.1,
         proxy=f"http://127.0.0.1:{free_port()}",
     )

@@ -73,6 +73,15 @@ class Connections:
             return await self._ask_in_thread(deadline, question)
         raise failed.told()
 
+    def ask_as_it_is(self, question: Question) -> Any:
+        """The answer, on a new connection, once. A missing table stays so."""
+        failed = None
+        try:
+            return self._exchange(question, self._deadline(), is_kept=False)
+        except Failed as error:
+            failed = error
+        raise failed.told()
+
     def make_table(self) -> None:
         """Make the table if it is missing. Raises `StoreUnavailable`."""
         self._is_looked_at = False

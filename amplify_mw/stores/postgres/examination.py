@@ -56,6 +56,28 @@ def _read(rows: list[Row]) -> dict[str, str] | None:
     }
 
 
+def may_make(table: Table) -> Question:
+    """Asks whether this user may make the table."""
+    schema = "quote_ident(current_schema())" if table.schema is None else f"'{table.schema}'"
+    right = f"has_schema_privilege(to_regnamespace({schema})::oid, 'CREATE')"
+    statement = f"SELECT coalesce({right}, false)::text"
+    return Question(statement.encode(), [], [], lambda rows: rows[0][0] == b"true")
+
+
+def absent(table: Table, *, may_make: bool) -> Check:
+    """The line about a missing table, which is made by its first use."""
+    if may_make:
+        found = f"there is no table {table.name} yet: its first use makes it, and this user may"
+        return Check("store", "ok", found)
+    return Check(
+        "store",
+        "wrong",
+        f"there is no table {table.name}, and this user may not make it",
+        mend=f"as another user: amplify-mw postgres-sql --table {table.name} --user THIS_USER | "
+        "psql",
+    )
+
+
 def tls(given: Mapping[str, Any]) -> Iterator[Check]:
     """Whether the way to the server is safe. `given`: the words of the dsn, and libpq's own.
 

@@ -8,7 +8,6 @@ Rules:
 import os
 import time
 import weakref
-from contextlib import suppress
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -158,18 +157,24 @@ class PostgresStore(SessionStore):
         self._ask("release", key, fence)
 
     def examine(self) -> list[Check]:
-        """What there is to say of this store, its server and its table: lines of a report."""
-        from .examination import checks, question, tls
+        """What there is to say of this store, its server and its table: lines of a report.
 
-        found, told = super().examine(), None
-        asked = time.time()
-        with suppress(StoreUnavailable):  # the line `store` says why
-            told = self._connections.ask(question(self._table))
+        A missing table is not made.
+        """
+        from ..examination import failure
+        from .examination import absent, checks, may_make, question, tls
+
+        ask, asked = self._connections.ask_as_it_is, time.time()
         libpqs = {"host": os.environ.get("PGHOST"), "sslmode": os.environ.get("PGSSLMODE")}
-        found += tls({**libpqs, **self._server.given})
-        if told is not None:
-            found += checks(told, self._table, asked, time.time())
-        return found
+        way = [*tls({**libpqs, **self._server.given})]
+        try:
+            told = ask(question(self._table))
+            answered = time.time()
+            if told is None:
+                return [absent(self._table, may_make=ask(may_make(self._table))), *way]
+        except StoreUnavailable as error:
+            return [failure("store", error), *way]
+        return [*super().examine(), *way, *checks(told, self._table, asked, answered)]
 
     def close(self) -> None:
         """Close connections; a later call opens them anew."""

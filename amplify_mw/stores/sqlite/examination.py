@@ -6,6 +6,7 @@ Rules:
 """
 
 import os
+import shlex
 import shutil
 import sqlite3
 import stat
@@ -37,6 +38,21 @@ def checks(
         yield from _journal(peek(_mode))
     if os.path.isdir(folder):
         yield _disk(folder)
+
+
+def absent(path: str) -> Check:
+    """The line about a missing file, which is made by its first use."""
+    real = os.path.realpath(path)
+    folder = os.path.dirname(real)
+    if not os.path.isdir(folder):
+        mend = f"mkdir -p {shlex.quote(folder)}, as the app's user, or correct the path"
+        return Check("store", "wrong", f"there is no folder {folder!r}", mend=mend)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        mend = "run this as the app's user, or let it write there: " + shlex.join(
+            ["chown", "APP_USER", folder]
+        )
+        return Check("store", "wrong", f"this user may not make a file in {folder!r}", mend=mend)
+    return Check("store", "ok", "there is no file yet: its first use makes it, and this user may")
 
 
 def _version() -> Check:
@@ -94,7 +110,7 @@ def _rights(real: str, folder: str) -> Check:
             f"{real!r}: everybody on this machine may open it ({stat.filemode(mode)}), and see who "
             "is signed in",
             "its owner alone, or a group",
-            f"chmod o-rwx {real} {real}-wal {real}-shm",
+            f"chmod o-rwx {shlex.join([real, f'{real}-wal', f'{real}-shm'])}",
         )
     if around & stat.S_IWOTH and not around & stat.S_ISVTX:
         return Check(
@@ -102,7 +118,7 @@ def _rights(real: str, folder: str) -> Check:
             "wrong",
             f"{folder!r}: everybody on this machine may replace the file",
             "a folder of the site's own",
-            f"chmod o-w {folder}",
+            f"chmod o-w {shlex.quote(folder)}",
         )
     return Check("store_rights", "ok", stat.filemode(mode))
 

@@ -252,10 +252,15 @@ class SQLiteStore(SessionStore):
         return await super().ask(method, arguments)
 
     def examine(self) -> list[Check]:
-        """What there is to say of this store and its file: lines of a report."""
-        from .examination import checks
+        """What there is to say of this store and its file: lines of a report.
 
-        return [*super().examine(), *checks(self._database.path, self._database.peek)]
+        A missing file is not made: it would be the property of whoever asks.
+        """
+        from .examination import absent, checks
+
+        path = self._database.path
+        used = super().examine() if os.path.exists(path) else [absent(path)]
+        return [*used, *checks(path, self._database.peek)]
 
     def close(self) -> None:
         """Close connections; a later call opens them anew."""
