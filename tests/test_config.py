@@ -34,6 +34,16 @@ def user_pool(**options: Any) -> UserPool:
 
 class TestAddresses:
     @pytest.mark.parametrize(
+        "option", ["endpoint_url", "issuer", "domain", "login_url", "regions", "origins"]
+    )
+    def test_no_error_shows_a_password_in_an_address(self, option: str) -> None:
+        for url in ("https://ada:a-secret@x.example", "ada:a-secret@x.example", "//a:a-secret@x"):
+            value: Any = [url] if option == "origins" else url
+            with pytest.raises(ConfigurationError) as refused:
+                config(**{option: value})
+            assert "a-secret" not in str(refused.value)
+
+    @pytest.mark.parametrize(
         ("pool_id", "host"),
         [
             ("eu-west-1_Ab12Cd34E", "cognito-idp.eu-west-1.amazonaws.com"),

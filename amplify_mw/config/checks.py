@@ -15,7 +15,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from ..errors import ConfigurationError, kind_of
-from ..web.origins import app_origin, is_host, is_loopback, split_origin
+from ..web.origins import app_origin, is_host, is_loopback, quoted, split_origin
 
 _PATTERN: Final = re.compile(r"(?!.*//)/[^*?%\\\x00-\x1F]*(?:(?<=/)\*)?")  # a path, or all below
 _NO_PATH: Final = re.compile(r"\s*(?:https?://|[{\[])", re.IGNORECASE)  # an address, or JSON text
@@ -108,7 +108,7 @@ def check_address(name: str, url: Any, *, insecure: bool) -> str:
         parts = urlsplit(url if is_clean else "")
         _ = parts.port
     except ValueError as error:
-        raise ConfigurationError(f"{name}: write an address; got {url!r}") from error
+        raise ConfigurationError(f"{name}: write an address; got {quoted(url)}") from error
     host = parts.hostname or ""
     is_http = parts.scheme == "http" and (insecure or is_loopback(host))
     if is_http:  # compose files name their services so, and no certificate can
@@ -117,7 +117,7 @@ def check_address(name: str, url: Any, *, insecure: bool) -> str:
     if not ((is_http or parts.scheme == "https") and is_bare and is_host(host)):
         raise ConfigurationError(
             f"{name}: write an https:// address ({_ELSEWHERE}), without user, query or fragment; "
-            f"got {url!r}"
+            f"got {quoted(url)}"
         )
     return str(url)
 
@@ -241,7 +241,7 @@ def check_origin(name: str, origin: str, *, insecure: bool) -> str:
     if scheme == "http" and not (insecure or is_loopback(host)):
         raise ConfigurationError(
             f"{name}: write an https:// origin (http:// only for localhost, or where the site "
-            f"itself is over plain http: CookiePolicy(secure=False)); got {origin!r}"
+            f"itself is over plain http: CookiePolicy(secure=False)); got {quoted(origin)}"
         )
     host = f"[{host}]" if ":" in host else host
     suffix = "" if port in (None, _DEFAULT_PORTS[scheme]) else f":{port}"
@@ -260,7 +260,7 @@ def check_login_url(url: object, *, insecure: bool) -> None:
     except ConfigurationError:
         raise ConfigurationError(
             f"login_url: write a path such as '/login', or an https:// address ({_ELSEWHERE}), "
-            f"without user and '#'; got {url!r}"
+            f"without user and '#'; got {quoted(url)}"
         ) from None
 
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from ..errors import ConfigurationError
+from ..web.origins import quoted
 from .checks import check_address
 
 _REGION: Final = r"[a-z]{2,4}(?:-[a-z]+)+-[0-9]"
@@ -77,7 +78,7 @@ def check_regions(
     if isinstance(regions, str | bytes) or not isinstance(regions, Sequence | Mapping):
         raise ConfigurationError(
             "regions: write a list of the replicas' Regions, regions=['us-west-2'], or a mapping "
-            f"with an address each; got {regions!r}"
+            f"with an address each; got {quoted(regions)}"
         )
     found = list(regions.items() if isinstance(regions, Mapping) else regions)
     are_pairs = all(isinstance(one, tuple) and len(one) == 2 for one in found)

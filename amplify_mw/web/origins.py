@@ -2,6 +2,7 @@
 
 Rules:
 - An origin is scheme, host and port, with no user, path or query.
+- No message shows a password.
 - A host is a name or an address of ASCII letters, digits, dots and hyphens.
 
 Patterns are compiled on first use: they check configurations, of which most use few.
@@ -43,6 +44,15 @@ def is_domain(domain: object) -> bool:
     return not domain.rpartition(".")[2].isdigit()  # an IPv4 address has no subdomains
 
 
+def quoted(address: object) -> str:
+    """An address for a message, without a user and a password in it.
+
+    >>> print(quoted("https://ada:secret@example.com/"), quoted(None))
+    'https://...@example.com/' None
+    """
+    return re.sub(r"(?s)^(b?['\"](?:[A-Za-z+.-]*://)?).*@", r"\1...@", repr(address))
+
+
 def split_origin(origin: str) -> tuple[str, str, int | None]:
     """Scheme, host and port of `origin`. Raises `ConfigurationError`."""
     try:
@@ -55,7 +65,7 @@ def split_origin(origin: str) -> tuple[str, str, int | None]:
     if parts.scheme not in ("http", "https") or not parts.hostname or not bare:
         raise ConfigurationError(
             "write an origin, which is scheme, host and port without the slash after them, such as "
-            f"'https://app.example.com'; got {origin!r}"
+            f"'https://app.example.com'; got {quoted(origin)}"
         )
     return parts.scheme, parts.hostname, port
 
