@@ -15,10 +15,9 @@ from ...cognito.api import AppClient, Failure, Refreshed
 from ...config.pool import UserPool
 from ...models.check import Check, Outcome
 from ...sessions.token import TokenSession
-from .subject import Answer, Subject
+from .subject import LATER, Answer, Subject
 
 MADE_UP: Final = b"amplify-mw-doctor-made-up"
-_LATER: Final = "mend what keeps the pool from answering, and ask again"
 _DEFAULT: Final = "GetTokensFromRefreshToken"
 _ORDINALS: Final = ("the first one", "the second one")
 
@@ -39,7 +38,7 @@ def _client(
 ) -> Iterator[Check]:
     name, failure = "app_client", _failure(answer)
     if failure is None or failure.is_outage:
-        yield Check(name, "unknown", f"{client.client_id}: {answer.told}", mend=_LATER)
+        yield Check(name, "unknown", f"{client.client_id}: {answer.told}", mend=LATER)
         return
     if failure.code == "ResourceNotFoundException":
         found = f"{client.client_id}: there is none in this pool"
@@ -98,7 +97,7 @@ def _refresh(subject: Subject, pool: UserPool, client: AppClient) -> tuple[Answe
 def _told_refresh(way: str, answer: Answer, failure: Failure | None) -> Check:
     name = "refresh_api"
     if failure is None or failure.is_outage:
-        return Check(name, "unknown", f"{way}: {answer.told}", mend=_LATER)
+        return Check(name, "unknown", f"{way}: {answer.told}", mend=LATER)
     if failure.ends_session or (failure.refuses_client and way != "oauth"):
         return Check(name, "ok", way)
     if failure.code == "ResourceNotFoundException":

@@ -13,7 +13,7 @@ from ...config.pool import UserPool
 from ...config.regions import region_of, updated_issuer
 from ...effects import Request
 from ...models.check import Check
-from .subject import Answer, Subject, origin_of, quoted
+from .subject import LATER, Answer, Subject, origin_of, quoted
 
 _KEYS: Final = "/.well-known/jwks.json"
 _DOCUMENT: Final = "/.well-known/openid-configuration"
@@ -54,7 +54,7 @@ def _unusable(pool: UserPool, answer: Answer) -> Check:
     found = f"{answer.request.url}: {answer.told}"
     status = None if answer.response is None else answer.response.status
     if status is None or status >= 500 or status == 429:
-        return Check("discovery", "unknown", found, mend="mend what keeps the pool from answering")
+        return Check("discovery", "unknown", found, mend=LATER)
     if pool.issuers == "updated" and status == 403:
         mend = "write issuers='both', or set the pool's IssuerConfiguration to UPDATED"
         return Check("discovery", "wrong", found, mend=mend)

@@ -9,13 +9,14 @@ Rules:
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from ...config.config import AmplifyConfig
 from ...engine.http import HttpClient
 from ...errors import ConfigurationError
-from ...models.check import Check
+from ...models.check import Check, Outcome
 from ..report import as_dicts, as_text, exit_status
 from . import (
     cookies,
@@ -37,6 +38,9 @@ _LOCAL: Sequence[Probe] = (
     *packages.PROBES,
 )
 _REMOTE: Sequence[Probe] = (*pool.REMOTE_PROBES, *stores.REMOTE_PROBES)
+
+
+_ORDER: Final[Sequence[Outcome]] = ("ok", "unknown", "warning", "wrong")
 
 
 class Examination(NamedTuple):
@@ -62,7 +66,11 @@ class Examination(NamedTuple):
         return {"exit_status": self.exit_status, "checks": as_dicts(self.checks)}
 
     def __str__(self) -> str:
-        return as_text(self.checks)
+        """The lines, the worst ones last: a terminal shows these; and how many there are."""
+        lines = sorted(self.checks, key=lambda check: _ORDER.index(check.outcome))
+        count = Counter(check.outcome for check in lines)
+        counts = [f"{count[each]} {each}" for each in reversed(_ORDER) if count[each]]
+        return f"{as_text(lines)}\n\n{', '.join(counts)}"
 
 
 def examine(
@@ -76,7 +84,9 @@ def examine(
 
     `network`: False asks neither the pool nor a store's server. `strict`: a warning counts as wrong
     for the exit status. `clock`: seconds since the epoch.
-    It waits for answers, for `http_timeout` seconds each at most; nothing is changed anywhere.
+    It waits for answers, for `http_timeout` seconds each at most, and as long as the store may
+    take; on an event loop, use a thread: `await asyncio.to_thread(examine, config)`. Nothing is
+    changed anywhere.
     Raises `ConfigurationError` if `config` is no `AmplifyConfig`.
     """
     if not isinstance(config, AmplifyConfig):

@@ -15,7 +15,7 @@ from ...effects import Request
 from ...errors import ConfigurationError
 from ...models.check import Check
 from .discovery import named_issuer
-from .subject import Answer, Subject
+from .subject import LATER, Answer, Subject
 
 if TYPE_CHECKING:
     from ...cognito.rsa import RSAKey
@@ -54,6 +54,8 @@ def _keys(answer: Answer) -> "Mapping[str, RSAKey] | str":
 
 def _read(answer: Answer, keys: "Mapping[str, RSAKey] | str") -> Check:
     url = answer.request.url
+    if answer.follows:
+        return Check("key_set", "unknown", f"{url}: {answer.told}", mend=LATER)
     if isinstance(keys, str):
         return Check("key_set", "wrong", f"{url}: {keys}", "a key set with RSA keys", _LOOK)
     return Check("key_set", "ok", f"{url}: {len(keys)} for RS256")

@@ -12,7 +12,7 @@ from typing import Final
 
 from ...cognito.api import THROTTLING, UNAVAILABLE, Failure, get_user, read_get_user
 from ...models.check import Check
-from .subject import Answer, Subject
+from .subject import LATER, Answer, Subject
 
 MADE_UP: Final = b"amplify-mw-doctor.made-up.token"
 _WAY: Final = (
@@ -77,8 +77,7 @@ def clock(subject: Subject) -> Iterator[Check]:
         if ahead is not None:
             yield _compared(ahead, subject.config.leeway)
             return
-    mend = "mend what keeps the pool from answering"
-    yield Check("clock", "unknown", "no answer with a Date", mend=mend)
+    yield Check("clock", "unknown", "no answer with a Date", mend=LATER)
 
 
 def _doubt(answer: Answer) -> tuple[bool, float]:

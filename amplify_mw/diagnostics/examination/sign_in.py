@@ -22,7 +22,7 @@ from ...effects import Request
 from ...models.check import Check
 from ...routes.attempt import Attempt
 from ...routes.provider import Provider
-from .subject import Answer, Subject, origin_of, quoted
+from .subject import LATER, Answer, Subject, origin_of, quoted
 
 _MADE_UP: Final = "amplify-mw-doctor-made-up"
 _VERIFIER: Final = "amplify-mw-doctor-made-up-verifier-of-43-characters"
@@ -152,7 +152,7 @@ def token_endpoint(subject: Subject) -> Iterator[Check]:
         answer = subject.ask(hosted.provider.token_request(_MADE_UP, _ATTEMPT, secret))
         failure = None if answer.response is None else oauth.read_failure(answer.response)
         if failure is None or failure.is_outage:
-            yield Check(name, "unknown", f"{url}: {answer.told}", mend=_REACH)
+            yield Check(name, "unknown", f"{url}: {answer.told}", mend=LATER)
         elif failure.ends_session:  # `invalid_grant`: the code is refused, and the client is not
             yield Check(name, "ok", url)
         else:
@@ -184,6 +184,8 @@ def _is_error_page(hosted: _Hosted, target: str) -> bool:
 def _not_redirected(name: str, answer: Answer) -> Check:
     """A line for an answer without a redirect."""
     url = origin_of(answer.request.url)
+    if answer.follows:
+        return Check(name, "unknown", f"{url}: {answer.told}", mend=LATER)
     if answer.response is None:
         return Check(name, "wrong", f"{url}: {answer.told}", mend=_REACH)
     found = f"{url}: HTTP status {answer.response.status}"

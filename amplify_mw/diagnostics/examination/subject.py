@@ -20,6 +20,7 @@ from ...effects import Request, Response, Unreachable
 from ...engine.http import HttpClient
 from ...models.check import Check
 
+LATER: Final = "mend what keeps the pool from answering, and look again"
 MAX_BYTES: Final = 256 * 1024
 _SHOWN: Final = 300  # characters of an address in an answer
 
@@ -28,6 +29,7 @@ class Answer(NamedTuple):
     """The outcome of a request. `response` is None if there was no answer: `why` has the cause.
 
     `departed` and `arrived`: this machine's clock before and after, in seconds since the epoch.
+    `follows`: nothing was asked, since the origin gave no answer before: another line has said so.
     """
 
     request: Request
@@ -35,6 +37,7 @@ class Answer(NamedTuple):
     why: str
     departed: float
     arrived: float
+    follows: bool = False
 
     def __repr__(self) -> str:
         return f"<Answer {self.told}>"
@@ -66,7 +69,9 @@ class Network:
         key = request.url, request.content, tuple(request.headers.items())
         if key not in self._answers:
             known = self._down.get(origin_of(request.url))
-            self._answers[key] = known._replace(request=request) if known else self._send(request)
+            self._answers[key] = (
+                known._replace(request=request, follows=True) if known else self._send(request)
+            )
         return self._answers[key]
 
     @property
