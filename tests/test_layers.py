@@ -285,6 +285,17 @@ def test_the_async_half_loads_asyncio_at_most(module: str) -> None:
     assert not loaded_by(f"import {module}") & (HEAVY - {"asyncio"})
 
 
+def test_no_app_loads_the_diagnostics() -> None:
+    outside = {name: tree for name, tree in TREES.items() if not name.startswith("diagnostics")}
+    loading = [
+        name
+        for name, tree in outside.items()
+        for node in tree.body
+        if isinstance(node, ast.ImportFrom) and "diagnostics" in (node.module or "").split(".")
+    ]
+    assert loading == []
+
+
 # The public names.
 
 

@@ -9,6 +9,7 @@ Flask turns every exception of a view into a 500 before the middleware could see
 `handle_auth_errors(app)` is the part of `AmplifyAuth` for that alone.
 
     flask amplify-mw doctor     what `amplify-mw doctor` says of the app's configuration
+    flask amplify-mw inspect    why a credential is refused by it, as `amplify-mw inspect` says
 
 Rules:
 - An `AuthError` is answered wherever it is raised: in a view, `before_request`, a template, an
@@ -18,16 +19,15 @@ Rules:
 - The signals are those of `integrations.signals`, with the app as their sender.
 """
 
-import json
+from argparse import Namespace
 from collections.abc import Callable
-from typing import Any, Unpack
+from typing import Any, Final, Unpack
 
 import click
 from flask import Flask, Response, request
 
 from ..config.config import AmplifyConfig
 from ..config.options import Options
-from ..diagnostics.examination.examination import examine
 from ..engine.context import bound
 from ..errors import AuthError, ConfigurationError
 from ..verbs.request_user import RequestUser
@@ -41,6 +41,8 @@ from .signals import session_revoked as session_revoked
 from .signals import sign_in_failed as sign_in_failed
 from .signals import user_signed_in as user_signed_in
 from .signals import user_signed_out as user_signed_out
+
+_as_json: Final = click.option("--json", is_flag=True, help="Print JSON.")
 
 
 class AmplifyAuth:
@@ -73,7 +75,7 @@ class AmplifyAuth:
     ) -> None:
         """Put the middleware around `app.wsgi_app`, and the rest into the app.
 
-        `flask amplify-mw doctor` examines this configuration then.
+        `flask amplify-mw doctor` and `inspect` have this configuration then.
 
         `config`, `options`: for this app, before those of the extension.
         Raises `ConfigurationError`, for an app that has a middleware as well.
@@ -99,14 +101,27 @@ def _commands(config: AmplifyConfig) -> click.Group:
     group = click.Group("amplify-mw", help="Sign-in with Amazon Cognito.")
 
     @group.command()
-    @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+    @_as_json
     @click.option("--offline", is_flag=True, help="Ask neither the pool nor the store's server.")
+    @click.option("--strict", is_flag=True, help="A warning counts as wrong.")
     @click.pass_context
-    def doctor(context: click.Context, as_json: bool, offline: bool) -> None:
+    def doctor(context: click.Context, /, **options: Any) -> None:
         """Examine the configuration. Exit status: 0, 1 if a line is wrong, else 3 if unknown."""
-        found = examine(config, network=not offline)
-        click.echo(json.dumps(found.to_dict(), indent=2) if as_json else str(found))
-        context.exit(found.exit_status)
+        from ..diagnostics.examination.command import run  # a server never loads it
+
+        context.exit(run(Namespace(**options), config))
+
+    @group.command()
+    @_as_json
+    @click.option("--offline", is_flag=True, help="Do not fetch the pool's key set.")
+    @click.option("--file", metavar="PATH", help="Read this file, not standard input.")
+    @click.option("--show-claims", is_flag=True, help="Print the tokens' claims.")
+    @click.pass_context
+    def inspect(context: click.Context, /, **options: Any) -> None:
+        """Say why a request is signed in (0), or refused (1); 3: it cannot be told."""
+        from ..diagnostics.inspection.command import run
+
+        context.exit(run(Namespace(**options), config))
 
     return group
 

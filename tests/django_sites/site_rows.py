@@ -35,7 +35,7 @@ from amplify_mw.integrations.django.present import Found, UserNow
 from amplify_mw.integrations.django.rows import known, making
 from amplify_mw.integrations.django.rows.models import CognitoUser
 from amplify_mw.stores import MemoryStore
-from amplify_mw.testing import LocalUserPool, signed_in, signed_out
+from amplify_mw.testing import Down, LocalUserPool, signed_in, signed_out
 from tests.django_sites.inside import HOST, Site, queries
 from tests.django_sites.project.shelf.models import Book
 
@@ -1222,6 +1222,17 @@ def test_checks_say_what_the_doctor_says(make: Any) -> None:
     assert [each.id for each in asked].count("amplify_mw.patterns") == 1
     APPLICATION = make(session=StoredSession(store)).wsgi.application
     assert ids(**both) == set()
+
+
+def test_checks_without_a_network_are_no_errors(make: Any, cognito: LocalUserPool) -> None:
+    global APPLICATION
+    APPLICATION = make().wsgi.application
+    with override_settings(WSGI_APPLICATION=PATH), cognito.fault("*", Down()):
+        found = run_checks(tags=["amplify_mw"], include_deployment_checks=True)
+    told = {each.id: type(each) for each in found}
+    assert told["amplify_mw.pool_reachable"] is checks.Warning
+    assert told["amplify_mw.discovery"] is checks.Info
+    assert checks.Error not in told.values()
 
 
 def test_every_check_says_what_to_write(site: Site) -> None:

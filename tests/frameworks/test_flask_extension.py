@@ -646,3 +646,13 @@ def test_the_command_says_what_the_doctor_says_of_the_apps_configuration(
     assert "store_sharing" not in mended.output
     assert "wrong" not in mended.output
     assert mended.exit_code == 0
+
+
+def test_the_command_says_why_a_credential_is_refused_by_the_app(pool: LocalUserPool) -> None:
+    app = Flask(__name__)
+    AmplifyAuth(app, pool.config())
+    _ = pool.add_user("ivy")
+    token = pool.sign_in("ivy").access_token
+    for data, status in ((token, 0), (token[:-9] + "AAAAAAAAA", 1)):
+        ran = app.test_cli_runner().invoke(args=["amplify-mw", "inspect"], input=data)
+        assert (ran.exit_code, data in ran.output) == (status, False)

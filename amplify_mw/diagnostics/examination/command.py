@@ -39,15 +39,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--strict", action="store_true", help="a warning counts as wrong")
 
 
-def run(options: argparse.Namespace) -> int:
-    """Print the lines; the exit status."""
-    found = _examined(options)
+def run(options: argparse.Namespace, config: AmplifyConfig | None = None) -> int:
+    """Print the lines; the exit status. `config`: in place of `--config`."""
+    found = _examined(options, config or _configuration(options.config))
     text = json.dumps(found.to_dict(), indent=2) if options.json else str(found)
     return put(f"{text}\n", found.exit_status, "doctor")
 
 
-def _examined(options: argparse.Namespace) -> Examination:
-    config = _configuration(options.config)
+def _examined(options: argparse.Namespace, config: AmplifyConfig | Check) -> Examination:
     if isinstance(config, Check):
         return Examination((config,), options.strict)
     return examine(config, network=not options.offline, strict=options.strict)

@@ -93,11 +93,11 @@ def examine(
         raise ConfigurationError("config: write AmplifyConfig(...)")
     found = list(_checks(_LOCAL, Subject(config, clock)))
     if network:
-        found += _asked(config, clock)
+        found += remote_checks(config, clock)
     return Examination(tuple(found), strict)
 
 
-def _asked(config: AmplifyConfig, clock: Callable[[], float]) -> list[Check]:
+def remote_checks(config: AmplifyConfig, clock: Callable[[], float] = time.time) -> list[Check]:
     """The checks of the pool and of a store's server."""
     try:
         client = HttpClient(config.http_timeout, proxy=config.proxy)

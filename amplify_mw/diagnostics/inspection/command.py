@@ -12,6 +12,7 @@ import json
 import sys
 from typing import BinaryIO, Final
 
+from ...config.config import AmplifyConfig
 from ...errors import ConfigurationError
 from ..configuration import configuration_if_any
 from ..report import complain, put
@@ -42,10 +43,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON, for programs")
 
 
-def run(options: argparse.Namespace) -> int:
-    """Run the command; its exit status."""
+def run(options: argparse.Namespace, config: AmplifyConfig | None = None) -> int:
+    """Run the command; its exit status. `config`: in place of `--config`."""
     try:
-        config = configuration_if_any(options.config)
+        config = config or configuration_if_any(options.config)
         data = _read(options.file)
         found = inspect_credential(
             data,
