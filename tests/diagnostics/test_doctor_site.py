@@ -188,8 +188,8 @@ FAULTS: list[tuple[str, str, str, dict[str, Any], dict[str, Any]]] = [
     (
         "a front end whose origin is not known",
         *("origins", "warning"),
+        {"session": AmplifyCookies(domain="example.com"), "origins": []},
         {"session": AmplifyCookies(), "origins": []},
-        {"session": AmplifyCookies()},
     ),
     (
         "a router's placeholder",
@@ -426,3 +426,25 @@ def test_the_frameworks_versions_are_those_that_the_tests_ask_for() -> None:
     needs = [need for group in ("test", "pyramid") for need in groups[group]]
     asked = dict(re.match(r"([\w-]+)[^>]*>=([\d.]+)", need).groups() for need in needs)  # type: ignore[union-attr,misc]
     assert {name: asked[name] for name in TESTED} == TESTED
+
+
+@pytest.mark.parametrize(
+    ("option", "pattern", "mend"),
+    [
+        ("protect", "/users/<name>", "write '/users/*'"),
+        ("protect", "/prices$", "write '/prices'"),
+        ("public", "/prices$", "write '/prices'"),
+        ("public", "/<page>", "write each path"),
+        ("ignore", "/static/{name}", "write each path; or '/static/*', if you mean all of it"),
+    ],
+)
+def test_no_mend_of_a_pattern_opens_more_than_was_meant(
+    option: str, pattern: str, mend: str
+) -> None:
+    found = examine(config(**{"protect": ["/*"], option: [pattern]}), network=False)
+    assert [each.mend for each in found.checks if each.outcome == "wrong"] == [mend]
+
+
+def test_the_configuration_for_amplify_js_has_nothing_to_mend() -> None:
+    found = examine(config(session=AmplifyCookies(), protect=["/api/*"], origins=[]), network=False)
+    assert {each.outcome for each in found.checks} == {"ok"}

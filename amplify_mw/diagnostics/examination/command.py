@@ -59,7 +59,3 @@ def _configuration(source: str | None) -> AmplifyConfig | Check:
     except ConfigurationError as error:
         mend = _NAME_IT if source is None else ""
         return Check("configuration", "wrong", str(error), mend=mend)
-    except Exception as error:  # noqa: BLE001 - raised by the app's own module
-        found = f"importing it raised {type(error).__name__}"
-        module = str(source).partition(":")[0]
-        return Check("configuration", "wrong", found, mend=f"run python -c 'import {module}'")

@@ -308,8 +308,11 @@ def origins(subject: Subject) -> Iterator[Check]:
     jars = jars_of(config)
     if not found and any(jar.same_site == "None" for jar in jars):
         missing.append("SameSite=None is for requests from other sites, and none may send one")
-    if not found and any(jar.name is None for jar in jars):
-        missing.append("a front end with Amplify JS sends requests, and its origin is not known")
+    if not found and any(jar.name is None and jar.domain is not None for jar in jars):
+        missing.append(
+            "a front end with Amplify JS on another subdomain sends requests, and its origin is "
+            "not known"
+        )
     if missing:
         yield Check(
             "origins",

@@ -11,8 +11,9 @@ from urllib.parse import unquote, urlsplit
 
 from ...config.config import AmplifyConfig
 from ...models.check import Check
+from ...sessions.amplify.sessions import AmplifyCookies
 from ...web.paths import Paths
-from .cookies import sites_of
+from .cookies import kinds_of, sites_of
 from .subject import Probe, Subject
 
 _PLACEHOLDER: Final = re.compile(r"\{[^/]*\}|<[^/]*>|/:[A-Za-z_]|/\[[A-Za-z_.]+\]|\^|\.\+|\$$")
@@ -33,15 +34,25 @@ def _unmatched(config: AmplifyConfig) -> Iterator[Check]:
     for option in ("protect", "public", "ignore", "csrf_exempt"):
         for pattern in getattr(config, option):
             if _PLACEHOLDER.search(pattern):
-                start = _PLACEHOLDER.split(pattern, maxsplit=1)[0].rpartition("/")[0]
                 yield Check(
                     "patterns",
                     "wrong",
                     f"{option}: {pattern!r} is no path: a router's placeholders and regular "
                     "expressions are read as they stand",
                     "a path, or /path/*",
-                    f"write {start + '/*'!r}",
+                    _as_path(option, pattern),
                 )
+
+
+def _as_path(option: str, pattern: str) -> str:
+    """The mend of a router's pattern. It opens nothing that the pattern was not to open."""
+    bare = pattern.removesuffix("$").replace("^", "")
+    if not _PLACEHOLDER.search(bare):
+        return f"write {bare!r}"
+    above = _PLACEHOLDER.split(bare, maxsplit=1)[0].rpartition("/")[0] + "/*"
+    if option == "protect":
+        return f"write {above!r}"
+    return "write each path" + ("" if above == "/*" else f"; or {above!r}, if you mean all of it")
 
 
 def _hidden(config: AmplifyConfig) -> Iterator[Check]:
@@ -109,14 +120,16 @@ def login_url(subject: Subject) -> Iterator[Check]:
 
 
 def _no_login(config: AmplifyConfig) -> Iterator[Check]:
+    if any(isinstance(kind, AmplifyCookies) for kind in kinds_of(config)):
+        return  # its front end signs people in
     if config.protect and not config.bearer and 401 not in config.pages:
         yield Check(
             "login_url",
             "warning",
             "none: a browser at a protected page gets a bare 401",
             "the page at which people sign in",
-            "write login_url='/login', routes=AuthRoutes(...), or pages={401: page}; programs need "
-            "none (bearer=True)",
+            "write login_url='/login', routes=AuthRoutes(...), or pages={401: page}; an API alone "
+            "needs none",
         )
 
 
