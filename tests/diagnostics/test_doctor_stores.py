@@ -91,6 +91,20 @@ def test_a_store_that_breaks_the_contract_is_told(kind: type[MemoryStore], flaw:
     assert outcome(MemoryStore(), "store") == "ok"
 
 
+class Raising(MemoryStore):
+    def create(self, key: bytes, record: Record) -> bool:
+        raise ConnectionError("a-secret")
+
+
+def test_a_store_that_raises_what_it_likes_is_told_beside_the_others() -> None:
+    kinds = [StoredSession(Raising()), StoredSession(MemoryStore())]
+    config = AmplifyConfig(user_pool_id="eu-west-1_Ab12Cd34E", client_id="web", session=kinds)
+    raising, *others = stores(Subject(config))
+    assert (raising.outcome, raising.found) == ("wrong", "Raising raises ConnectionError")
+    assert "StoreUnavailable" in raising.mend
+    assert [check.name for check in others] == ["store", "store_sharing"]
+
+
 def test_a_store_that_inherits_nothing_is_tried_as_well() -> None:
     class Own:
         def __getattr__(self, name: str) -> Any:

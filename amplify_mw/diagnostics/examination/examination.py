@@ -84,9 +84,9 @@ def examine(
 
     `network`: False asks neither the pool nor a store's server. `strict`: a warning counts as wrong
     for the exit status. `clock`: seconds since the epoch.
-    It waits for answers, for `http_timeout` seconds each at most, and as long as the store may
-    take; on an event loop, use a thread: `await asyncio.to_thread(examine, config)`. Nothing is
-    changed anywhere.
+    It waits for answers, for `http_timeout` seconds each at most, and as long as the store and the
+    system's look-up of names may take; on an event loop, use a thread:
+    `await asyncio.to_thread(examine, config)`. Nothing is changed anywhere.
     Raises `ConfigurationError` if `config` is no `AmplifyConfig`.
     """
     if not isinstance(config, AmplifyConfig):

@@ -4,6 +4,7 @@ Rules:
 - What a store says of itself is the store's: `SessionStore.examine`. One without the method is
   tried with a made-up record.
 - Stores are asked on this thread, with their own time limits.
+- A store that breaks its contract makes a line, and no other store is without its own.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,8 +24,21 @@ def store(subject: Subject) -> Iterator[Check]:
         if own is None or any(own is each for each in seen):
             continue
         seen.append(own)
-        examine = getattr(own, "examine", None)
-        yield from round_trip(own) if examine is None else examine()
+        yield from _told(own)
+
+
+def _told(store: Any) -> Iterator[Check]:
+    examine = getattr(store, "examine", None)
+    try:
+        yield from round_trip(store) if examine is None else examine()
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a store of the app's own
+        yield Check(
+            "store",
+            "wrong",
+            f"{type(store).__name__} raises {type(error).__name__}",
+            "StoreUnavailable, if it cannot answer: sessions are kept then",
+            "raise StoreUnavailable(...) from it; see the contract, amplify_mw.stores.base",
+        )
 
 
 def coordinator(subject: Subject) -> Iterator[Check]:
