@@ -26,6 +26,7 @@ from .urls import Address, pool
 _OLDEST: Final = 7  # the first Redis with scripts as these
 _FULL: Final = 0.9  # of maxmemory
 _NO_EVICTION: Final = "noeviction"
+_NO_EVAL: Final = ("+eval",)
 
 # Returns the numbers of the commands that the user may not give. ARGV: for each command, how many
 # words it has, and these.
@@ -53,7 +54,7 @@ class Told(NamedTuple):
     """Its clock, and this machine's before and after."""
     snapshots: bool | None
     refused: tuple[str, ...] | None
-    """Commands that its ACL refuses, as an ACL writes them."""
+    """Commands that its ACL refuses, as an ACL writes them. `_NO_EVAL`: others are not known."""
     cluster: Mapping[str, str] | None
 
 
@@ -115,6 +116,8 @@ class Examined:
         try:
             found = client.execute_command("EVAL", _REFUSED, 0, *words)
         except redis.exceptions.NoPermissionError:
+            return _NO_EVAL
+        except redis.ResponseError:  # it is too old for scripts as these
             return None
         names = [*wanted]
         refused = [names[number] for number in found]
@@ -298,6 +301,8 @@ class Examined:
     def _rights(self, told: Told) -> Iterator[Check]:
         name = "store_rights"
         if told.refused is None:
+            return  # the lines `store` and `store_server` say why
+        if told.refused == _NO_EVAL:
             yield Check(
                 name,
                 "wrong",
