@@ -345,7 +345,8 @@ def _address(visit: Visit) -> str | None:
 
 def _handle(home: Authenticator, verdict: Verdict, source: str = "") -> str | None:
     """The handle of a listed session, if a listener is there. `source`: as `_origin` takes it."""
-    if not isinstance(verdict, SignedIn) or verdict.held is None or source in _APART:
+    # (A job's verdict refuses to tell what it was not handed, such as what is held.)
+    if not isinstance(verdict, SignedIn) or source in _APART or verdict.held is None:
         return None
     is_listed = home.config.origin.kinds[verdict.kind] == _LISTED
     return _named(verdict.held.bundle.sid) if is_listed and home.reporter.listeners else None

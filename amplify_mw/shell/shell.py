@@ -115,11 +115,7 @@ class Shell:
         self._nobody = self._home.nobody
         self._bearer = self._home.bearer
         self._serve_programs()
-        measuring = self.engine.measuring
-        if measuring is not None and measuring.sees_requests:
-            from .telling import telling  # for apps that ask for it
-
-            self.enter = telling(self.enter, measuring, self._is_same)  # type: ignore[method-assign]
+        self._tell_of_requests()
         self._notices = Notices(self._home.reporter)
         self._notices.inheriting_threads()
         config = self._home.config
@@ -137,6 +133,14 @@ class Shell:
             from .debugging import tell_in_headers  # for development
 
             tell_in_headers(self)
+
+    def _tell_of_requests(self) -> None:
+        """Have the telemetry told of each request, if it asks for that."""
+        measuring = self.engine.measuring
+        if measuring is not None and measuring.sees_requests:
+            from .telling import telling  # for apps that ask for it
+
+            self.enter = telling(self.enter, measuring, self._is_same)  # type: ignore[method-assign]
 
     def _keep_rules(self, app: object, config: AmplifyConfig, inside: Inside) -> None:
         from .kinds import check_place  # with the first middleware

@@ -103,11 +103,17 @@ def cookie_secure(subject: Subject) -> Iterator[Check]:
 
 
 def _secure(jar: Jar, sites: list[Site]) -> Check:
-    name = "cookie_secure"
     plain = [site for site in sites if not site.is_https]
     away = [site.origin for site in plain if not site.is_here]
+    if jar.secure:
+        return _with_secure(jar, plain, away)
     public = [site.origin for site in sites if site.is_https and not site.is_here]
-    if jar.secure and away:
+    return _without_secure(jar, plain, away, public)
+
+
+def _with_secure(jar: Jar, plain: list[Site], away: list[str]) -> Check:
+    name = "cookie_secure"
+    if away:
         return Check(
             name,
             "wrong",
@@ -115,7 +121,7 @@ def _secure(jar: Jar, sites: list[Site]) -> Check:
             "https, or a cookie without Secure",
             f"serve the site over https, or write {jar.option}(secure=False) for it",
         )
-    if jar.secure and plain:
+    if plain:
         return Check(
             name,
             "warning",
@@ -123,7 +129,12 @@ def _secure(jar: Jar, sites: list[Site]) -> Check:
             "a cookie without Secure in development",
             f"write {_for_plain(jar, plain[0])} there",
         )
-    if not jar.secure and public:
+    return Check(name, "ok", "Secure")
+
+
+def _without_secure(jar: Jar, plain: list[Site], away: list[str], public: list[str]) -> Check:
+    name = "cookie_secure"
+    if public:
         return Check(
             name,
             "wrong",
@@ -134,7 +145,7 @@ def _secure(jar: Jar, sites: list[Site]) -> Check:
             if jar.name is not None
             else "write AmplifyCookies(secure=True), and the same at the front end",
         )
-    if not jar.secure and away:
+    if away:
         return Check(
             name,
             "warning",
@@ -142,7 +153,7 @@ def _secure(jar: Jar, sites: list[Site]) -> Check:
             "https",
             "serve the site over https, and write cookie=CookiePolicy.host_prefixed()",
         )
-    if not jar.secure and not plain:
+    if not plain:
         return Check(
             name,
             "warning",
@@ -150,7 +161,7 @@ def _secure(jar: Jar, sites: list[Site]) -> Check:
             "Secure, except in development",
             f"write {jar.option}(secure=True), or the origin, origins=['http://localhost:8000']",
         )
-    return Check(name, "ok", "Secure" if jar.secure else f"no Secure, at {plain[0].origin}")
+    return Check(name, "ok", f"no Secure, at {plain[0].origin}")
 
 
 def _for_plain(jar: Jar, site: Site) -> str:
