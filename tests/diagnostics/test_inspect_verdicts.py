@@ -312,6 +312,15 @@ def test_a_token_from_the_future_is_laid_on_no_server(
     assert found.why.endswith("the token is of a time to come")
 
 
+def test_a_token_that_no_request_brings_here_is_checked_as_a_token_alone(
+    build: Any, pool: LocalUserPool
+) -> None:
+    for kind in ("sealed", "memory"):
+        found = inspect_credential(pool.mint("ada", expires_in=-60).encode(), build(kind).engine)
+        assert (found.outcome, found.reason) == ("refused", "token_expired")
+        assert [check.name for check in found.checks if check.outcome == "wrong"] == ["exp"]
+
+
 def test_a_hand_over_that_opens_is_told(build: Any) -> None:
     site = build("sealed")
     text = site.sign_in().ask(hand_over_user).body.encode()

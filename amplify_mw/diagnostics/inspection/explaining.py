@@ -51,7 +51,9 @@ def explain_all(
     if judgement.read_as != "cookie":
         header = environ.get("HTTP_AUTHORIZATION")
         checks += _token_checks(token, header, looking, now)
-    value, cookies = _cookie_checks(environ.get("HTTP_COOKIE"), looking, now)
+    # A token that no cookie here would bring is no session: its checks would lead astray.
+    cookie = None if judgement.read_as == "token" else environ.get("HTTP_COOKIE")
+    value, cookies = _cookie_checks(cookie, looking, now)
     if with_tokens and value is not None:
         tokens |= tokens_of(value, looking)
     if found.kind in _BARE:  # its name was not given
