@@ -8,7 +8,6 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import django
-from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 from django.http import HttpResponse
 from django.urls import path
@@ -23,14 +22,6 @@ from amplify_mw.web.base64url import decode
 from amplify_mw.wsgi import AmplifyWSGIMiddleware
 from tests.otel.recording import Recording
 
-settings.configure(
-    ALLOWED_HOSTS=["*"],
-    ROOT_URLCONF=__name__,
-    SECRET_KEY="not a secret",
-    MIDDLEWARE=["amplify_mw.integrations.django.UserMiddleware"],
-    INSTALLED_APPS=[],
-)
-
 
 def root(request: Any) -> HttpResponse:
     return HttpResponse(getattr(user_or_none(), "username", "nobody"))
@@ -40,6 +31,15 @@ urlpatterns = [path("", root)]
 
 
 def main() -> None:
+    from django.conf import settings  # not where a search for doctests would read it
+
+    settings.configure(
+        ALLOWED_HOSTS=["*"],
+        ROOT_URLCONF=__name__,
+        SECRET_KEY="not a secret",
+        MIDDLEWARE=["amplify_mw.integrations.django.UserMiddleware"],
+        INSTALLED_APPS=[],
+    )
     recording = Recording()
     DjangoInstrumentor().instrument(tracer_provider=recording.traces)
     django.setup(set_prefix=False)
@@ -69,4 +69,5 @@ def name_on(recording: Recording, token: str) -> str | None:
     return None if found is None else "ada"
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -156,16 +156,19 @@ class ValkeySentinels:
         settle(self.primary, self.replicas)
 
     def fail_over(self) -> Valkey:
-        """A planned failover; the new primary."""
-        old = self.primary
+        """A planned failover; the new primary. A busy Sentinel gives one up now and then."""
+        old, first = self.primary, self.sentinels[0]
 
-        def has_begun() -> bool:
-            with suppress(redis.ResponseError):  # INPROG, or NOGOODSLAVE for a moment yet
-                self.sentinels[0].do("SENTINEL", "FAILOVER", SERVICE)
+        def has_moved() -> bool:
+            is_under_way = "failover_in_progress" in str(first.do("SENTINEL", "MASTER", SERVICE))
+            if self.primary is not old:
                 return True
+            if not is_under_way:
+                with suppress(redis.ResponseError):  # INPROG, or NOGOODSLAVE for a moment yet
+                    first.do("SENTINEL", "FAILOVER", SERVICE)
             return False
 
-        until(has_begun)
+        until(has_moved)
         return self.wait_for_heir(old)
 
     def wait_for_heir(self, old: Valkey) -> Valkey:
