@@ -277,8 +277,8 @@ def seen(visit: Visit) -> "Seen | None":
 
     session = _origin(visit.home, verdict, visit.source.name)[0] or ""
     # Only a stored session's name is no secret: a sealed one's opens its records in a coordinator.
-    held = verdict.held if session == "stored" else None
-    handle = None if held is None else base64url.encode(held.bundle.sid).decode()
+    held = verdict.held if session == _LISTED else None
+    handle = None if held is None else _named(held.bundle.sid)
     return Seen(verdict.user.user_id, session, handle)
 
 
